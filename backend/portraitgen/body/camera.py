@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pinhole camera of a plate and of the windows cut from it."""
+
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Box(NamedTuple):
+    """A square of the plate: left and top edge and side, in plate pixels (may leave the plate)."""
+
+    x: float
+    y: float
+    side: float
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole camera with OpenCV axes (x right, y down, z forward), metres in, pixels out.
+
+    Pixel centres lie at +0.5, so the image spans [0, width] x [0, height].
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def matrix(self) -> np.ndarray:
+        """The intrinsics K, float32 (3, 3)."""
+        return np.array(
+            [[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float32
+        )
+
+    def window(self, box: Box, size: int) -> "Camera":
+        """The camera of the square `box` resampled to size x size pixels."""
+        scale = size / box.side
+        return Camera(
+            self.fx * scale,
+            self.fy * scale,
+            (self.cx - box.x) * scale,
+            (self.cy - box.y) * scale,
+            size,
+            size,
+        )
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Camera-space points (..., 3) in metres to pixels (..., 2)."""
+        points = np.asarray(points)
+        x = self.fx * points[..., 0] / points[..., 2] + self.cx
+        y = self.fy * points[..., 1] / points[..., 2] + self.cy
+        return np.stack([x, y], axis=-1)
+
+    def to_json(self) -> dict[str, float]:
+        """Plain data for track.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, float]) -> "Camera":
+        """The inverse of `to_json`."""
+        return cls(
+            float(data["fx"]),
+            float(data["fy"]),
+            float(data["cx"]),
+            float(data["cy"]),
+            int(data["width"]),
+            int(data["height"]),
+        )

@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors that people are meant to read. Standard library only."""
+
+
+class PortraitError(Exception):
+    """A failure a person can act on: what is wrong, where, and what to do.
+
+    Args:
+        message: what is wrong, without a full stop.
+        place: the file, frame, option or tool it concerns.
+        remedy: what to do about it, as an imperative without a full stop.
+    """
+
+    code = "failed"
+
+    def __init__(self, message: str, place: object = "", remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = str(place)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        sentence = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{sentence}; {self.remedy}." if self.remedy else f"{sentence}."
+
+
+class FootageError(PortraitError):
+    """The plate cannot be read, or not as asked."""
+
+    code = "footage"
+
+
+class ShotError(PortraitError):
+    """The shot folder is not one, is damaged, or is of a newer schema."""
+
+    code = "shot"
+
+
+class ShotLocked(ShotError):
+    """Another process works on the shot."""
+
+    code = "locked"
+
+
+class BodyError(PortraitError):
+    """The body model cannot be used."""
+
+    code = "body"
+
+
+class TrackingError(PortraitError):
+    """The performer cannot be tracked."""
+
+    code = "tracking"
+
+
+class RasterError(PortraitError):
+    """The rasteriser was asked for something it cannot do."""
+
+    code = "raster"
+
+
+class AvatarError(PortraitError):
+    """The avatar is missing, damaged or does not fit the track."""
+
+    code = "avatar"
+
+
+class EditError(PortraitError):
+    """An editor or its options cannot be used."""
+
+    code = "edit"
+
+
+class OptionError(PortraitError):
+    """An option is unknown or its value is out of range."""
+
+    code = "option"
+
+
+class Cancelled(Exception):
+    """The user asked the job to stop; what was done is kept and can be resumed."""

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings as dataclasses: one definition feeds the command line, the worker and Blender's panels.
+
+Standard library only. A field made by `option` carries its help, range, unit and choices in its
+metadata; `describe` turns a settings class into plain data and `parse` turns text or JSON values
+into an instance, refusing what does not fit with one sentence.
+"""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from .errors import OptionError
+
+Settings = TypeVar("Settings")
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] = (),
+    path: bool = False,
+) -> Any:
+    """A dataclass field that explains itself.
+
+    Args:
+        default: the value when nothing is given; also decides how Blender draws it.
+        help: one sentence without a full stop, shown as tooltip and on the command line.
+        unit: what a number counts ("frames", "degrees", "px"), empty for a ratio.
+        minimum, maximum: inclusive bounds of a number.
+        choices: the values a string may take.
+        path: the string names a file.
+    """
+    facts = {
+        "help": help,
+        "unit": unit,
+        "minimum": minimum,
+        "maximum": maximum,
+        "choices": tuple(choices),
+        "path": path,
+    }
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def _kind(annotation: Any) -> type:
+    """The plain type behind an annotation; `X | None` counts as X."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    return typing.get_origin(annotation) or annotation
+
+
+def describe(settings: type) -> list[dict[str, Any]]:
+    """Every option of a settings class as JSON-ready data.
+
+    Returns:
+        One dict a field: name, type ("bool", "int", "float" or "str"), default, and the
+        facts given to `option`.
+    """
+    hints = typing.get_type_hints(settings)
+    described = []
+    for field in dataclasses.fields(settings):
+        facts = {key: value for key, value in field.metadata.items()}
+        facts["choices"] = list(facts.get("choices", ()))
+        described.append(
+            {"name": field.name, "type": _kind(hints[field.name]).__name__, "default": field.default}
+            | facts
+        )
+    return described
+
+
+def parse(settings: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """Builds a settings object from text or JSON values.
+
+    Raises:
+        OptionError: for an unknown name, a value of the wrong kind or out of range.
+    """
+    hints = typing.get_type_hints(settings)
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
+    parsed: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in fields:
+            known = ", ".join(fields) or "none"
+            raise OptionError("there is no such option", name, f"use one of: {known}")
+        parsed[name] = _convert(fields[name], _kind(hints[name]), value)
+    return settings(**parsed)
+
+
+def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
+    facts = field.metadata
+    if value is None:
+        return field.default
+    if kind is bool:
+        words = {"true": True, "yes": True, "on": True, "1": True}
+        words |= {"false": False, "no": False, "off": False, "0": False}
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in words:
+            raise OptionError(f"'{value}' is neither on nor off", field.name, "give true or false")
+        return words[str(value).lower()]
+    try:
+        converted = kind(value)
+    except (TypeError, ValueError):
+        noun = {"int": "a whole number", "float": "a number"}.get(kind.__name__, "text")
+        raise OptionError(f"'{value}' is not {noun}", field.name, f"give {noun}") from None
+    if kind is int and isinstance(value, float) and value != converted:
+        raise OptionError(f"'{value}' is not a whole number", field.name, "give a whole number")
+    low, high = facts.get("minimum"), facts.get("maximum")
+    if kind in (int, float):
+        below = low is not None and not converted >= low
+        above = high is not None and not converted <= high
+        if below or above or converted != converted:
+            span = f"from {low} to {high}" if None not in (low, high) else (
+                f"of {low} or more" if low is not None else f"of {high} or less"
+            )
+            raise OptionError(f"{value} is out of range", field.name, f"give a value {span}")
+    choices = facts.get("choices", ())
+    if choices and converted not in choices:
+        raise OptionError(f"'{value}' is not a choice", field.name, f"use one of: {', '.join(choices)}")
+    return converted

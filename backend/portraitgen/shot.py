@@ -1,0 +1,373 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shot folder: everything known about one shot, on disk. Standard library only.
+
+    SHOT/
+      shot.json             schema version, id, footage, body model
+      track/0001/ ...       one version per solve or artist's edit; complete versions never change
+      avatar/0001/ ...      one version per reconstruction
+      takes/NAME/           take.json, edits/0001/ ..., frames/NAME.####.exr
+      jobs/ID/              job.json, events.jsonl, log.txt and what is needed to resume
+      locks/                who works on what right now
+
+Files are written beside their place and renamed over it, folders are filled under `jobs` and
+renamed into place, so that a reader never meets half of anything.
+"""
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import ShotError
+from .locks import Lock
+
+SCHEMA = 1
+_NAME = re.compile(r"[^\W_][\w .-]{0,63}")
+
+
+def now() -> str:
+    """The time in UTC, to the second, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends without an error.
+
+    The temporary name keeps the suffix, so that encoders still recognise the format.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Writes JSON in one step; a reader sees the old or the new file, never a part."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ShotError: if the file is missing, is not JSON or is no object.
+    """
+    try:
+        data = json.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise ShotError("the file is missing", path, "restore it from a backup") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ShotError(
+            f"the file cannot be read ({error})", path, "restore it from a backup"
+        ) from error
+    if not isinstance(data, dict):
+        raise ShotError("the file holds no JSON object", path, "restore it from a backup")
+    return data
+
+
+class Shot:
+    """An opened shot folder.
+
+    Attributes:
+        path: the folder, absolute.
+        facts: the content of shot.json; change it through `update` only.
+    """
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self.path = path
+        self.facts = facts
+
+    @classmethod
+    def create(
+        cls, path: Path, footage: Mapping[str, Any], body_model: Mapping[str, Any] | None = None
+    ) -> "Shot":
+        """Makes a new shot folder; what else lies in the folder stays.
+
+        Args:
+            path: the folder; made if it does not exist.
+            footage: the plate's facts, with `path` absolute or relative to the folder.
+            body_model: `path` (None for the open body), `name`, `sha256`.
+
+        Raises:
+            ShotError: if the folder already is a shot, or is not a folder.
+        """
+        path = Path(path).absolute()
+        if (path / "shot.json").exists():
+            raise ShotError("the folder already is a shot", path, "choose another folder")
+        if path.exists() and not path.is_dir():
+            raise ShotError("this is a file", path, "give a folder for the shot")
+        facts = {
+            "schema": SCHEMA,
+            "id": uuid.uuid4().hex,
+            "created": now(),
+            "footage": dict(footage),
+            "body_model": dict(body_model or {"path": None}),
+        }
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "shot.json", facts)
+        return cls(path, facts)
+
+    @classmethod
+    def open(cls, path: Path) -> "Shot":
+        """Opens a shot folder.
+
+        Raises:
+            ShotError: if the folder is not a shot, is damaged, or was written by a newer version.
+        """
+        path = Path(path).absolute()
+        if not (path / "shot.json").is_file():
+            remedy = "track a plate into it first: portraitgen track SHOT --footage PLATE"
+            raise ShotError("the folder is not a shot", path, remedy)
+        facts = read_json(path / "shot.json")
+        _check_schema(facts, path / "shot.json")
+        for key, kind in (("id", str), ("footage", dict), ("body_model", dict)):
+            if not isinstance(facts.get(key), kind):
+                raise ShotError(
+                    f"'{key}' is missing", path / "shot.json", "restore it from a backup"
+                )
+        return cls(path, facts)
+
+    def update(self, **changes: Any) -> None:
+        """Rewrites shot.json with some facts changed."""
+        self.facts = self.facts | changes
+        write_json(self.path / "shot.json", self.facts)
+
+    @property
+    def footage_path(self) -> Path:
+        """Where the plate lies; a relative path counts from the shot folder."""
+        return (self.path / self.facts["footage"]["path"]).absolute()
+
+    def relative(self, path: Path) -> str:
+        """How shot.json names a file: relative when both lie on one volume, so that a moved
+        project keeps its links; forward slashes on every system."""
+        try:
+            return Path(os.path.relpath(Path(path).absolute(), self.path)).as_posix()
+        except ValueError:
+            return Path(path).absolute().as_posix()
+
+    # Track and avatar versions
+
+    def versions(self, kind: str) -> list[int]:
+        """The complete versions of "track" or "avatar", ascending."""
+        folder = self.path / kind
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        return sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
+
+    def version_folder(self, kind: str, version: int | None = None) -> Path:
+        """The folder of a version, the latest by default.
+
+        Raises:
+            ShotError: if there is none, or not that one.
+        """
+        versions = self.versions(kind)
+        if not versions:
+            remedy = {"track": "run track first", "avatar": "run reconstruct first"}[kind]
+            raise ShotError(f"the shot has no {kind} yet", self.path, remedy)
+        if version is None:
+            version = versions[-1]
+        if version not in versions:
+            known = ", ".join(str(each) for each in versions)
+            raise ShotError(f"there is no {kind} {version}", self.path, f"use one of {known}")
+        return self.path / kind / f"{version:04d}"
+
+    def publish(self, kind: str, folder: Path) -> int:
+        """Moves a finished folder into place as the next version of "track" or "avatar".
+
+        Returns:
+            The version's number.
+        """
+        parent = self.path / kind
+        parent.mkdir(exist_ok=True)
+        version = (self.versions(kind) or [0])[-1] + 1
+        while True:
+            try:
+                # A rename onto an existing folder that is not empty fails, so two never collide.
+                os.rename(folder, parent / f"{version:04d}")
+            except OSError:
+                if not (parent / f"{version:04d}").exists():
+                    raise
+                version += 1
+                continue
+            return version
+
+    # Takes
+
+    def takes(self) -> list[str]:
+        """The names of all takes, oldest first."""
+        folder = self.path / "takes"
+        if not folder.is_dir():
+            return []
+        found = [entry for entry in folder.iterdir() if (entry / "take.json").is_file()]
+        return [
+            entry.name
+            for entry in sorted(found, key=lambda e: (read_json(e / "take.json")["created"], e.name))
+        ]
+
+    def take_folder(self, name: str) -> Path:
+        """The folder of a take that exists.
+
+        Raises:
+            ShotError: if the shot has no such take.
+        """
+        if name not in self.takes():
+            known = ", ".join(self.takes()) or "none yet"
+            raise ShotError(f"there is no take '{name}'", self.path, f"the takes are: {known}")
+        return self.path / "takes" / name
+
+    def new_take(self, name: str, facts: Mapping[str, Any]) -> Path:
+        """Makes a take's folder, or gives an existing one back with its settings renewed.
+
+        What earlier edits of the take made stays in its `edits` folder.
+
+        Raises:
+            ShotError: if the name cannot be a folder's name on every system.
+        """
+        if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+            raise ShotError(
+                f"'{name}' cannot name a take",
+                self.path,
+                "use letters, digits, spaces, '.', '_' and '-', beginning with a letter or digit",
+            )
+        folder = self.path / "takes" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        old = read_json(folder / "take.json") if (folder / "take.json").exists() else {}
+        write_json(folder / "take.json", {"schema": SCHEMA, "created": now()} | old | dict(facts))
+        return folder
+
+    def edit_folder(self, take: str) -> Path:
+        """The folder of a take's current edit.
+
+        Raises:
+            ShotError: if the take was never edited to the end.
+        """
+        folder = self.take_folder(take)
+        edit = read_json(folder / "take.json").get("edit")
+        if not edit:
+            raise ShotError(f"take '{take}' has no finished edit", self.path, "run edit first")
+        return folder / "edits" / f"{int(edit):04d}"
+
+    def publish_edit(self, take: str, folder: Path, facts: Mapping[str, Any]) -> int:
+        """Moves a finished edit into the take and makes it the current one."""
+        target = self.path / "takes" / take / "edits"
+        target.mkdir(parents=True, exist_ok=True)
+        edit = max((int(entry.name) for entry in target.iterdir()), default=0) + 1
+        os.rename(folder, target / f"{edit:04d}")
+        self.new_take(take, dict(facts) | {"edit": edit})
+        return edit
+
+    # Jobs
+
+    def start_job(self, kind: str, options: Mapping[str, Any]) -> "Job":
+        """The job to run now: an unfinished one of the same kind and options, or a new one."""
+        options = json.loads(json.dumps(dict(options)))
+        for job in reversed(self.jobs()):
+            if (
+                job.facts["kind"] == kind
+                and job.facts["options"] == options
+                and job.facts["state"] != "done"
+            ):
+                job.update(state="running", resumed=job.facts.get("resumed", 0) + 1)
+                return job
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        job_id = f"{stamp}-{kind}-{uuid.uuid4().hex[:6]}"
+        facts = {"schema": SCHEMA, "id": job_id, "kind": kind, "options": options}
+        folder = self.path / "jobs" / job_id
+        folder.mkdir(parents=True)
+        job = Job(folder, facts | {"state": "running", "started": now(), "resumed": 0})
+        job.update()
+        return job
+
+    def jobs(self) -> list["Job"]:
+        """All jobs, oldest first; a folder whose record cannot be read is passed over."""
+        folder = self.path / "jobs"
+        records = sorted(folder.glob("*/job.json")) if folder.is_dir() else []
+        jobs = []
+        for record in records:
+            try:
+                facts = read_json(record)
+            except ShotError:
+                continue
+            if {"kind", "options", "state"} <= facts.keys():
+                jobs.append(Job(record.parent, facts))
+        return jobs
+
+    def hold(self, resource: str, purpose: str, frames: range | None = None) -> Lock:
+        """Claims a part of the shot while a `with` block runs.
+
+        Args:
+            resource: "track", "avatar", "take:NAME" or "frames:NAME".
+            purpose: what the holder does, for the message another process shows.
+            frames: the frames claimed, None for all; disjoint ranges never conflict.
+
+        Raises:
+            ShotLocked: on entering, if a living process holds the same part; says who.
+        """
+        return Lock(self.path / "locks", resource, purpose, frames)
+
+
+class Job:
+    """The record of one run of a stage, with its events and its folder for work in progress."""
+
+    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+        self.folder = folder
+        self.facts = facts
+
+    @property
+    def id(self) -> str:
+        """The job's name, unique in the shot."""
+        return self.folder.name
+
+    @property
+    def resumed(self) -> bool:
+        """Whether this run continues one that was interrupted."""
+        return bool(self.facts.get("resumed"))
+
+    def update(self, **changes: Any) -> None:
+        """Rewrites job.json with some facts changed."""
+        self.facts = self.facts | changes | {"updated": now()}
+        write_json(self.folder / "job.json", self.facts)
+
+    def event(self, name: str, **facts: Any) -> None:
+        """Appends one line to events.jsonl."""
+        line = json.dumps({"time": now(), "event": name} | facts, ensure_ascii=False)
+        with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
+            events.write(line + "\n")
+
+    def finish(self, **facts: Any) -> None:
+        """Marks the job done and drops what was only needed to resume it."""
+        self.update(state="done", finished=now(), **facts)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+
+    @property
+    def work(self) -> Path:
+        """Where the job keeps what it needs to resume; gone when it is done."""
+        folder = self.folder / "work"
+        folder.mkdir(exist_ok=True)
+        return folder
+
+
+def _check_schema(facts: Mapping[str, Any], place: Path) -> None:
+    schema = facts.get("schema")
+    if not isinstance(schema, int):
+        raise ShotError("the schema version is missing", place, "restore it from a backup")
+    if schema > SCHEMA:
+        raise ShotError(
+            f"the shot has schema {schema}, this version reads up to {SCHEMA}",
+            place,
+            "update PortraitGen",
+        )
