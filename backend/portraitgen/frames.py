@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Frame ranges as people write them. Standard library only."""
+
+import re
+
+from .errors import OptionError
+
+
+def parse_frames(text: str, available: range) -> range:
+    """The frames that "1001-1250", "1001" or "" (all) names.
+
+    Args:
+        text: the user's words.
+        available: what there is, in the plate's own numbers.
+
+    Raises:
+        OptionError: if the text is no range, or leaves what is available.
+    """
+    if not text:
+        return available
+    match = re.fullmatch(r"\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*", text)
+    if not match:
+        raise OptionError(
+            f"'{text}' is no frame range", "frames", "write it as 1001-1250, or one frame as 1001"
+        )
+    first = int(match[1])
+    last = int(match[2]) if match[2] is not None else first
+    if last < first:
+        raise OptionError(f"{text} ends before it begins", "frames", f"write {last}-{first}")
+    if first < available.start or last >= available.stop:
+        span = f"{available.start}-{available.stop - 1}"
+        raise OptionError(f"{text} leaves the frames there are", "frames", f"stay within {span}")
+    return range(first, last + 1)

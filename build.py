@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sets up and runs what a fresh machine needs. Standard library only.
+
+    python3 build.py demo        the whole job on the embedded clip, or on --footage
+    python3 build.py test        style, types and every test this machine can run
+    python3 build.py wheel       the backend as a wheel, into dist/
+    python3 build.py extension   the Blender extension as a zip, into dist/
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+DIST = ROOT / "dist"
+BLENDERS = {"4.5": "4.5.15", "5.0": "5.0.1"}
+EXTENSION = ("__init__.py", "LICENSE", "portraitgen_addon", "operators", "ui")
+
+
+def run(command: list[str | Path], **environment: str) -> None:
+    """Runs a command in the repository and ends the build with its status if it fails."""
+    print("+", " ".join(str(part) for part in command), flush=True)
+    status = subprocess.run(command, cwd=ROOT, env=os.environ | environment).returncode
+    if status:
+        sys.exit(status)
+
+
+def environment(name: str, requirements: list[str]) -> Path:
+    """A virtual environment with the requirements, made once and remade when they change.
+
+    Returns:
+        Its Python.
+    """
+    folder = ROOT / name
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    manifest = (ROOT / "backend" / "pyproject.toml").read_text()
+    wanted = hashlib.sha256("\n".join([sys.version, manifest, *requirements]).encode()).hexdigest()
+    stamp = folder / ".complete"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"Setting up {folder.name}; this happens once", flush=True)
+    venv.create(folder, with_pip=True, clear=True)
+    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
+    stamp.write_text(wanted)
+    return python
+
+
+def backend() -> Path:
+    """The Python of the backend's own environment."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        sys.exit("build.py: the backend's packages exist for Python 3.11 and 3.12; run one of them.")
+    return environment(".venv", ["-e", "backend[cpu,diffusion,dev]"])
+
+
+def wheel(python: Path) -> Path:
+    """Builds the backend's wheel into dist/."""
+    DIST.mkdir(exist_ok=True)
+    for old in DIST.glob("portraitgen-*.whl"):
+        old.unlink()
+    run([python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", DIST, "backend"])
+    shutil.rmtree(ROOT / "backend" / "build", ignore_errors=True)
+    return next(DIST.glob("portraitgen-*.whl"))
+
+
+def extension(python: Path) -> Path:
+    """Builds the Blender extension, the backend's wheel inside, into dist/."""
+    built = wheel(python)
+    manifest = (ROOT / "blender_manifest.toml").read_text()
+    version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
+    assert version, "blender_manifest.toml names no version"
+    manifest = re.sub(r"^wheels = .*$", f'wheels = ["./wheels/{built.name}"]', manifest, flags=re.M)
+    target = DIST / f"portraitgen-{version[1]}.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("blender_manifest.toml", manifest)
+        archive.write(built, f"wheels/{built.name}")
+        for name in EXTENSION:
+            entry = ROOT / name
+            files = sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]
+            for file in files:
+                archive.write(file, file.relative_to(ROOT).as_posix())
+    print(f"Built {target.relative_to(ROOT)}")
+    return target
+
+
+def demo(arguments: list[str]) -> None:
+    """Runs the main job and leaves its folder."""
+    run([backend(), "-m", "portraitgen.demo", *arguments])
+
+
+def test() -> None:
+    """Checks style and types, then runs every test this machine can run."""
+    python = backend()
+    run([python, "-m", "ruff", "check", "."])
+    run([python, "-m", "ruff", "format", "--check", "."])
+    run([python, "-m", "mypy"])
+    run([python, "-m", "pytest", "tests/unit", "-n", "2"], OMP_NUM_THREADS="1")
+    zipped = extension(python)
+    for series, version in BLENDERS.items():
+        blender = environment(f".venv-bpy-{series}", [f"bpy=={version}", "pytest"])
+        run(
+            [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini"],
+            PORTRAITGEN_EXTENSION=str(zipped),
+            PORTRAITGEN_PYTHON=str(python),
+        )
+    run(
+        [python, "-m", "pytest", "tests/window", "-rs"],
+        PORTRAITGEN_EXTENSION=str(zipped),
+        PORTRAITGEN_PYTHON=str(python),
+    )
+
+
+def main() -> None:
+    """Runs the command given on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("demo", "test", "wheel", "extension"))
+    arguments, rest = parser.parse_known_args()
+    if rest and arguments.command != "demo":
+        parser.error(f"{arguments.command} takes no options, but got {' '.join(rest)}")
+    match arguments.command:
+        case "demo":
+            demo(rest)
+        case "test":
+            test()
+        case "wheel":
+            wheel(backend())
+        case "extension":
+            extension(backend())
+
+
+if __name__ == "__main__":
+    main()
