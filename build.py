@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sets up and runs what a fresh machine needs. Standard library only.
 
-    python3 build.py demo        the whole job on the embedded clip, or on --footage
-    python3 build.py test        style, types and every test this machine can run
-    python3 build.py wheel       the backend as a wheel, into dist/
-    python3 build.py extension   the Blender extension as a zip, into dist/
+python3 build.py demo        the whole job on the embedded clip, or on --footage
+python3 build.py test        style, types and every test this machine can run
+python3 build.py wheel       the backend as a wheel, into dist/
+python3 build.py extension   the Blender extension as a zip, into dist/
 """
 
 import argparse
@@ -57,7 +57,7 @@ def environment(name: str, requirements: list[str]) -> Path:
 def backend() -> Path:
     """The Python of the backend's own environment."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        sys.exit("build.py: the backend's packages exist for Python 3.11 and 3.12; run one of them.")
+        sys.exit("build.py: the backend's packages need Python 3.11 or 3.12; run it with one.")
     return environment(".venv", ["-e", "backend[cpu,diffusion,dev]"])
 
 

@@ -37,7 +37,7 @@ class ShotError(PortraitError):
     code = "shot"
 
 
-class ShotLocked(ShotError):
+class ShotLocked(ShotError):  # noqa: N818
     """Another process works on the shot."""
 
     code = "locked"
@@ -79,5 +79,5 @@ class OptionError(PortraitError):
     code = "option"
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818
     """The user asked the job to stop; what was done is kept and can be resumed."""

@@ -15,6 +15,8 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -44,28 +46,20 @@ class Lock:
 
     def __enter__(self) -> "Lock":
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._facts["claimed"] = time.time_ns()
-        temporary = self._path.with_suffix(".part")
-        temporary.write_text(json.dumps(self._facts), "utf-8")
-        os.replace(temporary, self._path)
-        # Claim first, look second: of two that claim at once the earlier one stays.
-        for path in self._folder.glob("*.json"):
-            other = _read(path)
-            if path == self._path or other is None or not self._conflicts(other):
-                continue
-            if not _alive(path, other, self._path):
+        with _claiming(self._folder) as clock:
+            for path in self._folder.glob("*.json"):
+                other = _read(path)
+                if other is None or not self._conflicts(other):
+                    continue
+                if _alive(path, other, clock):
+                    raise ShotLocked(
+                        f"{other['user']} on {self._machine(other)} (process {other['pid']}) is"
+                        f" busy with {other['purpose']}",
+                        self._folder.parent,
+                        "wait until it ends or stop it",
+                    )
                 path.unlink(missing_ok=True)
-                continue
-            mine = (self._facts["claimed"], self._path.name)
-            if (other["claimed"], path.name) < mine:
-                self._path.unlink(missing_ok=True)
-                where = "this machine" if other["host"] == self._facts["host"] else other["host"]
-                raise ShotLocked(
-                    f"{other['user']} on {where} (process {other['pid']}) is busy with"
-                    f" {other['purpose']}",
-                    self._folder.parent,
-                    "wait until it ends or stop it",
-                )
+            self._path.write_text(json.dumps(self._facts), "utf-8")
         threading.Thread(target=self._beat, daemon=True).start()
         return self
 
@@ -77,6 +71,9 @@ class Lock:
     ) -> None:
         self._stop.set()
         self._path.unlink(missing_ok=True)
+
+    def _machine(self, other: dict[str, Any]) -> str:
+        return "this machine" if other["host"] == self._facts["host"] else str(other["host"])
 
     def _beat(self) -> None:
         while not self._stop.wait(_HEARTBEAT):
@@ -94,6 +91,36 @@ class Lock:
         return bool(mine[0] <= theirs[1] and theirs[0] <= mine[1])
 
 
+@contextmanager
+def _claiming(folder: Path) -> Iterator[Path]:
+    """Lets one process at a time look and claim: making a folder is atomic on shares too.
+
+    Yields:
+        The folder made, whose time of change reads the share's own clock.
+    """
+    gate = folder / "claiming"
+    while True:
+        try:
+            gate.mkdir()
+            break
+        except FileExistsError:
+            # Looking and claiming takes milliseconds; whoever left the gate shut has died.
+            if time.time() - _touched(gate) > _DEAD_AFTER:
+                gate.rmdir()
+            time.sleep(0.02)
+    try:
+        yield gate
+    finally:
+        gate.rmdir()
+
+
+def _touched(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time.time()
+
+
 def holders(folder: Path) -> list[dict[str, Any]]:
     """The living claims on a shot: resource, purpose, frames, host, user and pid of each."""
     if not folder.is_dir():
@@ -107,7 +134,7 @@ def _read(path: Path) -> dict[str, Any] | None:
         facts = json.loads(path.read_text("utf-8"))
     except (OSError, json.JSONDecodeError):
         return None  # Released meanwhile.
-    keys = {"resource", "purpose", "frames", "host", "user", "pid", "claimed"}
+    keys = {"resource", "purpose", "frames", "host", "user", "pid"}
     return facts if isinstance(facts, dict) and keys <= facts.keys() else None
 
 

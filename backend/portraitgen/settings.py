@@ -69,7 +69,11 @@ def describe(settings: type) -> list[dict[str, Any]]:
         facts = {key: value for key, value in field.metadata.items()}
         facts["choices"] = list(facts.get("choices", ()))
         described.append(
-            {"name": field.name, "type": _kind(hints[field.name]).__name__, "default": field.default}
+            {
+                "name": field.name,
+                "type": _kind(hints[field.name]).__name__,
+                "default": field.default,
+            }
             | facts
         )
     return described
@@ -116,11 +120,15 @@ def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
         below = low is not None and not converted >= low
         above = high is not None and not converted <= high
         if below or above or converted != converted:
-            span = f"from {low} to {high}" if None not in (low, high) else (
-                f"of {low} or more" if low is not None else f"of {high} or less"
+            span = (
+                f"from {low} to {high}"
+                if None not in (low, high)
+                else (f"of {low} or more" if low is not None else f"of {high} or less")
             )
             raise OptionError(f"{value} is out of range", field.name, f"give a value {span}")
     choices = facts.get("choices", ())
     if choices and converted not in choices:
-        raise OptionError(f"'{value}' is not a choice", field.name, f"use one of: {', '.join(choices)}")
+        raise OptionError(
+            f"'{value}' is not a choice", field.name, f"use one of: {', '.join(choices)}"
+        )
     return converted

@@ -215,7 +215,9 @@ class Shot:
         found = [entry for entry in folder.iterdir() if (entry / "take.json").is_file()]
         return [
             entry.name
-            for entry in sorted(found, key=lambda e: (read_json(e / "take.json")["created"], e.name))
+            for entry in sorted(
+                found, key=lambda e: (read_json(e / "take.json")["created"], e.name)
+            )
         ]
 
     def take_folder(self, name: str) -> Path:

@@ -57,9 +57,7 @@ class JobReporter(Reporter):
     ) -> None:
         """Sends job.progress."""
         finite = {name: value for name, value in metrics.items() if value - value == 0}
-        self._send(
-            "progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=finite
-        )
+        self._send("progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=finite)
 
     def frame(self, take: str, frame: int, path: Path) -> None:
         """Sends job.frame."""
@@ -191,9 +189,7 @@ class Worker:
 
     def _job_start(self, params: dict[str, Any]) -> dict[str, Any]:
         if self._thread and self._thread.is_alive():
-            raise PortraitError(
-                "another job is running", remedy="wait until it ends or cancel it"
-            )
+            raise PortraitError("another job is running", remedy="wait until it ends or cancel it")
         kind, shot, options = params["kind"], Path(params["shot"]), params.get("options", {})
         if not isinstance(options, dict):
             raise OptionError("the options are no object", "options", "send name and value pairs")
@@ -208,9 +204,7 @@ class Worker:
         self._thread.start()
         return {"job": self._reporter.job}
 
-    def _run(
-        self, kind: str, shot: Path, options: dict[str, Any], reporter: JobReporter
-    ) -> None:
+    def _run(self, kind: str, shot: Path, options: dict[str, Any], reporter: JobReporter) -> None:
         from .pipeline.stages import run
 
         try:

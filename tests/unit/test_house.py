@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may import whom, held by walking every import in the backend and the extension."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKEND = ROOT / "backend" / "portraitgen"
+
+BASE = {"errors", "settings", "shot", "locks", "protocol", "frames"}
+STDLIB_ONLY = {
+    "errors": set(),
+    "settings": {"errors"},
+    "locks": {"errors"},
+    "shot": {"errors", "locks"},
+    "frames": {"errors"},
+    "protocol": set(),
+}
+ROOMS = {
+    "raster": BASE,
+    "body": BASE,
+    "footage": BASE | {"body"},
+    "tracking": BASE | {"body"},
+    "avatar": BASE | {"raster", "body"},
+    "editing": BASE | {"avatar", "raster", "body"},
+}
+ROOMS["pipeline"] = BASE | set(ROOMS)
+EVERYTHING = BASE | set(ROOMS) | {"bench", "cli", "worker", "demo", "performer"}
+ROOMS |= dict.fromkeys(("cli", "worker", "bench", "demo", "performer"), EVERYTHING)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(BACKEND).parts[0].removesuffix(".py")
+
+
+def backend_imports(path: Path) -> set[str]:
+    """The rooms of the backend that a file imports, relative or absolute."""
+    package = list(path.relative_to(BACKEND).parts[:-1])
+    rooms = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                target = base + (node.module or "").split(".") if node.module else base
+            elif (node.module or "").split(".")[0] == "portraitgen":
+                target = (node.module or "").split(".")[1:]
+            else:
+                continue
+            names = [target[0]] if target else [alias.name for alias in node.names]
+            rooms |= set(names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                if parts[0] == "portraitgen" and len(parts) > 1:
+                    rooms.add(parts[1])
+    return {
+        room for room in rooms if (BACKEND / room).exists() or (BACKEND / f"{room}.py").exists()
+    }
+
+
+def third_party(path: Path) -> set[str]:
+    import sys
+
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+SOURCES = sorted(BACKEND.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(BACKEND)))
+def test_arrows_run_one_way(path: Path) -> None:
+    room = room_of(path)
+    if room == "__init__":
+        assert not backend_imports(path)
+        return
+    allowed = STDLIB_ONLY.get(room, ROOMS.get(room))
+    assert allowed is not None, f"{room} has no place in the house"
+    assert backend_imports(path) - {room} <= allowed
+
+
+@pytest.mark.parametrize("name", sorted(STDLIB_ONLY))
+def test_what_blender_imports_needs_the_standard_library_only(name: str) -> None:
+    assert not third_party(BACKEND / f"{name}.py")
+
+
+def test_the_backend_never_imports_bpy() -> None:
+    assert not [path for path in SOURCES if third_party(path) & {"bpy", "mathutils", "bmesh"}]
+
+
+def test_the_extension_imports_only_blender_numpy_and_the_wheel() -> None:
+    allowed = {
+        "bpy",
+        "bmesh",
+        "mathutils",
+        "gpu",
+        "gpu_extras",
+        "blf",
+        "bl_math",
+        "numpy",
+        "bpy_extras",
+    }
+    folders = [ROOT / name for name in ("portraitgen_addon", "operators", "ui")]
+    files = [path for folder in folders for path in folder.rglob("*.py")] + [ROOT / "__init__.py"]
+    for path in files:
+        assert third_party(path) - {"portraitgen"} <= allowed, path
+        assert backend_imports_absolute(path) <= set(STDLIB_ONLY), path
+
+
+def backend_imports_absolute(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            parts = (node.module or "").split(".")
+            if parts[0] == "portraitgen":
+                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+    return found
+
+
+def test_every_source_names_its_licence() -> None:
+    folders = ["backend", "portraitgen_addon", "operators", "ui", "tests"]
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    for path in [*files, ROOT / "build.py", ROOT / "__init__.py"]:
+        assert "SPDX-License-Identifier: GPL-3.0-or-later" in path.read_text("utf-8")[:300], path
