@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -106,12 +106,14 @@ def _claiming(folder: Path) -> Iterator[Path]:
         except FileExistsError:
             # Looking and claiming takes milliseconds; whoever left the gate shut has died.
             if time.time() - _touched(gate) > _DEAD_AFTER:
-                gate.rmdir()
+                with suppress(FileNotFoundError):
+                    gate.rmdir()
             time.sleep(0.02)
     try:
         yield gate
     finally:
-        gate.rmdir()
+        with suppress(FileNotFoundError):
+            gate.rmdir()
 
 
 def _touched(path: Path) -> float:

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worker answers everything, survives rubbish, and ends when its stdin closes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portraitgen import protocol
+from portraitgen.protocol import Failure, Message, Notification, Request, Result
+
+
+class Talk:
+    """A worker process and the lines it speaks."""
+
+    def __init__(self) -> None:
+        backend = Path(__file__).resolve().parents[2] / "backend"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "portraitgen.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": str(backend)},
+        )
+        self.news: list[Notification] = []
+
+    def send(self, line: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(line)
+        self.process.stdin.flush()
+
+    def answer(self) -> Message:
+        """The next answer; notifications before it are kept in `news`."""
+        assert self.process.stdout
+        while True:
+            message = protocol.decode(self.process.stdout.readline())
+            if not isinstance(message, Notification):
+                return message
+            self.news.append(message)
+
+    def ask(self, method: str, **params: Any) -> Message:
+        self.send(protocol.encode(Request(1, method, params)))
+        return self.answer()
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Talk]:
+    talk = Talk()
+    yield talk
+    assert talk.process.stdin and talk.process.stdout
+    talk.process.stdin.close()
+    assert talk.process.wait(timeout=20) == 0
+    talk.process.stdout.close()
+
+
+def test_hello_tells_versions_and_device(worker: Talk) -> None:
+    answer = worker.ask("hello", protocol=protocol.PROTOCOL, version="0")
+    assert isinstance(answer, Result)
+    assert answer.value["protocol"] == protocol.PROTOCOL and answer.value["device"]
+    assert answer.value["pid"] == worker.process.pid
+
+
+def test_another_protocol_is_refused_with_the_remedy(worker: Talk) -> None:
+    answer = worker.ask("hello", protocol=99, version="0")
+    assert isinstance(answer, Failure) and "update the environment" in answer.message
+
+
+def test_rubbish_is_answered_and_never_ends_the_worker(worker: Talk) -> None:
+    for line, code in (
+        (b"{]\n", protocol.PARSE_ERROR),
+        (b'{"jsonrpc": "2.0", "id": 5}\n', protocol.INVALID_REQUEST),
+        (b"x" * (protocol.MAX_LINE + 100) + b"\n", protocol.INVALID_REQUEST),
+        (protocol.encode(Request(7, "no.such", {})), protocol.METHOD_NOT_FOUND),
+        (protocol.encode(Request(8, "shot.info", {})), protocol.INVALID_PARAMS),
+    ):
+        worker.send(line)
+        answer = worker.answer()
+        assert isinstance(answer, Failure) and answer.code == code
+    assert isinstance(worker.ask("hello", protocol=protocol.PROTOCOL), Result)
+
+
+def test_a_fault_of_the_users_comes_with_its_remedy(worker: Talk, tmp_path: Path) -> None:
+    answer = worker.ask("shot.info", shot=str(tmp_path))
+    assert isinstance(answer, Failure) and answer.code == protocol.FAILED
+    assert answer.data["code"] == "shot" and "track a plate" in answer.data["hint"]
+
+
+def test_a_job_that_cannot_begin_says_so_at_once(worker: Talk, tmp_path: Path) -> None:
+    answer = worker.ask("job.start", kind="dance", shot=str(tmp_path))
+    assert isinstance(answer, Failure) and "no such job" in answer.message
+    answer = worker.ask("job.start", kind="track", shot=str(tmp_path), options={"wobble": 1})
+    assert isinstance(answer, Failure) and "no such option" in answer.message
+
+
+def test_a_job_that_fails_tells_why(worker: Talk, tmp_path: Path) -> None:
+    answer = worker.ask("job.start", kind="track", shot=str(tmp_path), options={})
+    assert isinstance(answer, Result)
+    while not (failed := [news for news in worker.news if news.method == "job.failed"]):
+        assert worker.process.stdout
+        message = protocol.decode(worker.process.stdout.readline())
+        assert isinstance(message, Notification)
+        worker.news.append(message)
+    assert failed[0].params["job"] == answer.value["job"]
+    assert "is not a shot" in failed[0].params["message"]
+
+
+def test_the_heart_beats_while_nothing_is_asked(worker: Talk) -> None:
+    assert worker.process.stdout
+    while True:
+        message = protocol.decode(worker.process.stdout.readline())
+        if isinstance(message, Notification) and message.method == "heartbeat":
+            return
+
+
+def test_shutdown_ends_the_process() -> None:
+    talk = Talk()
+    assert isinstance(talk.ask("shutdown"), Result)
+    assert talk.process.stdin and talk.process.stdout
+    assert talk.process.wait(timeout=20) == 0
+    talk.process.stdin.close()
+    talk.process.stdout.close()
