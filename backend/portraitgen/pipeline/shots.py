@@ -4,13 +4,14 @@
 
 import hashlib
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ..body.camera import Box, Camera
 from ..body.model import BodyModel
 from ..body.motion import Motion
-from ..errors import BodyError, ShotError
+from ..errors import BodyError, OptionError, ShotError
 from ..footage.plate import Plate, open_plate
 from ..locks import holders
 from ..shot import Shot, read_json
@@ -22,8 +23,8 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     Args:
         path: the shot folder.
         footage: a movie, an image sequence or a photo.
-        facts: what the user says of the plate: first, colour_space, fps, matrix, range; and
-            body_model, the path of a body-model file.
+        facts: what the user says of the plate: first, colour_space, fps, matrix, range;
+            and body_model, the path of a body-model file.
 
     Raises:
         FootageError: if the plate cannot be read.
@@ -31,6 +32,8 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     """
     facts = dict(facts)
     body_path = facts.pop("body_model", None)
+    if "fps" in facts:
+        facts["fps"] = _rate(facts["fps"])
     plate = open_plate(footage, **facts)
     wanted = plate.to_json()
     if (Path(path) / "shot.json").exists():
@@ -50,6 +53,15 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     if body_path:
         made.update(body_model=made.facts["body_model"] | {"path": made.relative(Path(body_path))})
     return made
+
+
+def _rate(text: object) -> Fraction:
+    try:
+        return Fraction(str(text)).limit_denominator(100_000)
+    except (ValueError, ZeroDivisionError):
+        raise OptionError(
+            f"'{text}' is no frame rate", "fps", "write it as 25 or 24000/1001"
+        ) from None
 
 
 def plate_of(shot: Shot) -> Plate:

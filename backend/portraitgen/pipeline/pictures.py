@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures for people: the mesh over the plate, mattes on grey, labelled sheets."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..body.camera import Camera
+from ..body.geometry import rasterize_mesh
+from ..shot import atomic_path
+
+_TEAL = np.array([0.10, 0.75, 0.95], np.float32)
+_GROUND = 0.13
+_GAP = 6
+_LABEL = 26
+
+
+def mesh_overlay(
+    image: np.ndarray, vertices: np.ndarray, faces: np.ndarray, camera: Camera
+) -> np.ndarray:
+    """The body's shape, lit from the camera, over the picture it was tracked in.
+
+    Args:
+        image: float32 (H, W, 3).
+        vertices: (V, 3) in camera space, metres.
+        faces: (F, 3).
+        camera: of the picture.
+    """
+    face_id, _, _ = rasterize_mesh(vertices, faces, camera)
+    corners = vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    covered = face_id >= 0
+    light = np.abs(normals[face_id[covered]] @ np.array([0.35, -0.35, -0.87]))[:, None]
+    drawn = image.copy()
+    shaded = (_TEAL * (0.15 + 0.85 * light)).astype(np.float32)
+    drawn[covered] = 0.45 * drawn[covered] + 0.55 * shaded
+    # Edges of facets give the eye the wire without hiding the plate.
+    edge = (face_id != np.roll(face_id, 1, 0)) | (face_id != np.roll(face_id, 1, 1))
+    drawn[edge & covered] *= 0.82
+    return drawn
+
+
+def on_grey(colour: np.ndarray, alpha: np.ndarray, grey: float = 0.5) -> np.ndarray:
+    """Colours (H, W, 3) over plain grey through alpha (H, W)."""
+    return colour * alpha[..., None] + grey * (1 - alpha[..., None])
+
+
+def sheet(rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str], height: int) -> np.ndarray:
+    """A labelled table of pictures.
+
+    Args:
+        rows: pictures float32 (H, W, 3); the same number in each row.
+        labels: one a column.
+        height: of every picture in the sheet, pixels.
+
+    Returns:
+        float32 (H, W, 3).
+    """
+    scaled = [[_to_height(picture, height) for picture in row] for row in rows]
+    widths = [max(row[column].shape[1] for row in scaled) for column in range(len(labels))]
+    total = sum(widths) + _GAP * (len(widths) + 1)
+    canvas = np.full((_LABEL + len(rows) * (height + _GAP), total, 3), _GROUND, np.float32)
+    left = _GAP
+    for column, (label, width) in enumerate(zip(labels, widths, strict=True)):
+        place = (left + 2, _LABEL - 9)
+        cv2.putText(
+            canvas, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.46, (0.85,) * 3, 1, cv2.LINE_AA
+        )
+        for index, row in enumerate(scaled):
+            top = _LABEL + index * (height + _GAP)
+            picture = row[column]
+            canvas[top : top + height, left : left + picture.shape[1]] = picture
+        left += width + _GAP
+    return canvas
+
+
+def _to_height(picture: np.ndarray, height: int) -> np.ndarray:
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    how = cv2.INTER_AREA if height < picture.shape[0] else cv2.INTER_CUBIC
+    resized = cv2.resize(np.asarray(picture, np.float32), (width, height), interpolation=how)
+    return np.clip(resized, 0, 1)
+
+
+def save_png(path: Path, picture: np.ndarray) -> Path:
+    """Writes float32 (H, W, 3) RGB 0..1 as an 8-bit PNG, in one step."""
+    codes = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    encoded = cv2.imencode(".png", codes[..., ::-1])[1]
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+    return path
