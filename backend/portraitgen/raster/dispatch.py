@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chooses the backend behind ``rasterize`` and packs extras beside the features."""
+
+import logging
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from portraitgen.errors import RasterError
+
+from . import Backend, Raster
+from .arguments import Scene, check_scene
+
+_log = logging.getLogger(__name__)
+_warned = False
+
+
+def render(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    viewmats: Tensor,
+    Ks: Tensor,
+    width: int,
+    height: int,
+    background: Tensor | None,
+    extras: Tensor | None,
+    antialiased: bool,
+    near: float,
+    backend: Backend,
+) -> Raster:
+    """``rasterize`` without defaults; see there."""
+    cameras = (viewmats, Ks, width, height)
+    geometry = (means, quats, scales, opacities)
+    scene = check_scene(*geometry, features, *cameras, background, antialiased, near)
+    if extras is None:
+        return Raster(*_rasterize(scene, backend))
+    beside = check_scene(*geometry, extras, *cameras, None, antialiased, near)
+    packed = replace(
+        scene,
+        features=_side_by_side(scene.features, beside.features),
+        background=_side_by_side(scene.background, beside.background),
+    )
+    blended, alpha, depth = _rasterize(packed, backend)
+    channels = scene.features.shape[-1]
+    return Raster(blended[..., :channels], alpha, depth, blended[..., channels:])
+
+
+def _side_by_side(first: Tensor, second: Tensor) -> Tensor:
+    batch = max(first.shape[0], second.shape[0])
+    parts = [tensor.expand(batch, *tensor.shape[1:]) for tensor in (first, second)]
+    return torch.cat(parts, dim=-1)
+
+
+def _rasterize(scene: Scene, backend: Backend) -> tuple[Tensor, Tensor, Tensor]:
+    if backend == "reference":
+        from .reference import rasterize_reference
+
+        return rasterize_reference(scene)
+    if backend == "gsplat":
+        from .gsplat_backend import rasterize_gsplat
+
+        return rasterize_gsplat(scene)
+    if backend == "numba":
+        return _rasterize_on_cpu(scene)
+    if backend != "auto":
+        raise RasterError(
+            f"there is no such backend: {backend!r}",
+            "backend",
+            "choose auto, numba, gsplat or reference",
+        )
+    if scene.means.is_cuda:
+        from .gsplat_backend import rasterize_gsplat
+
+        try:
+            return rasterize_gsplat(scene)
+        except RasterError as error:
+            _warn_once(error)
+    return _rasterize_on_cpu(scene)
+
+
+def _rasterize_on_cpu(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+    """numba, for tensors of any device; moving them back and forth keeps the gradients."""
+    from .numba_backend import rasterize_numba
+
+    device = scene.means.device
+    moved = {name: v.cpu() for name, v in vars(scene).items() if isinstance(v, Tensor)}
+    features, alpha, depth = rasterize_numba(replace(scene, **moved))
+    return features.to(device), alpha.to(device), depth.to(device)
+
+
+def _warn_once(error: RasterError) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        _log.warning("%s Rasterising on the CPU instead, which is many times slower.", error)

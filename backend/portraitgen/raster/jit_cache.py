@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where compiled kernels are kept between runs. Standard library only until numba is asked for."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+def user_cache_folder() -> Path:
+    """The folder for files that can be made again: ``$PORTRAITGEN_CACHE``, else the platform's."""
+    chosen = os.environ.get("PORTRAITGEN_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return Path(base) / "portraitgen" if base else Path.home() / "AppData/Local/portraitgen"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/portraitgen"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base) / "portraitgen" if base else Path.home() / ".cache/portraitgen"
+
+
+def prepare_jit_cache() -> Path:
+    """Points numba's kernel cache at a writable folder and returns that folder.
+
+    Call it before the first ``@njit(cache=True)`` is evaluated: numba otherwise writes beside the
+    sources, which fails in a read-only installation. A ``NUMBA_CACHE_DIR`` set by the user is kept.
+    Where the user's cache folder cannot be written the kernels go to a private temporary folder.
+    """
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folder = Path(chosen) if chosen else user_cache_folder() / "numba"
+    if not _writable(folder):
+        folder = Path(tempfile.mkdtemp(prefix="portraitgen-numba-"))
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+
+    import numba
+
+    numba.config.CACHE_DIR = str(
+        folder
+    )  # numba may have been imported, and read the variable, before
+    return folder
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
