@@ -28,7 +28,8 @@ from scipy.spatial import cKDTree
 SHAPES = 100
 PEOPLE = 1400
 ADULT_AGE = 0.67
-BLINK_CLOSED = 0.65
+BLINK_CLOSED = 0.72
+TEETH_SCALE = np.array([0.88, 1.0, 0.95])
 SEED = 0
 
 JOINTS = [
@@ -38,7 +39,12 @@ JOINTS = [
     "jaw", "eye.L", "eye.R",
 ]  # fmt: skip
 # SMPL-X orders the fingers index, middle, pinky, ring, thumb; MakeHuman counts from the thumb.
-JOINTS += [f"finger{f}-{bone}.{side}" for side in "LR" for f in (2, 3, 5, 4, 1) for bone in (1, 2, 3)]
+JOINTS += [
+    f"finger{finger}-{bone}.{side}"
+    for side in "LR"
+    for finger in (2, 3, 5, 4, 1)
+    for bone in (1, 2, 3)
+]
 PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 15, 15, 15]
 PARENTS += [20, 25, 26, 20, 28, 29, 20, 31, 32, 20, 34, 35, 20, 37, 38]
 PARENTS += [21, 40, 41, 21, 43, 44, 21, 46, 47, 21, 49, 50, 21, 52, 53]
@@ -176,6 +182,14 @@ def principal_shapes(
     return mean, directions.reshape(-1, 3, SHAPES), scores / math.sqrt(count)
 
 
+def symmetric(source: Source, mean: np.ndarray) -> np.ndarray:
+    """The mean made the same left and right; a random sample never is."""
+    template = to_smplx(source.model.template_vertices.numpy())
+    mirror = np.array([-1, 1, 1])
+    partner = cKDTree(template).query(template * mirror)[1]
+    return 0.5 * (mean + mean[partner] * mirror)
+
+
 def joint_regressor(
     mean: np.ndarray,
     directions: np.ndarray,
@@ -230,13 +244,17 @@ def make_teeth(source: Source, mean: np.ndarray, directions: np.ndarray) -> Teet
         elif word == "f" and "teeth" in name:
             corners = [int(corner.split("/")[0]) - 1 for corner in rest.split()]
             groups.setdefault(name, []).append(corners)
-    base = np.array(positions)
+    base = np.array(positions) / 10  # Decimetres.
+    template = to_smplx(source.model.template_vertices.numpy())
     cavity = np.unique(source.faces[segment(source.model, ["mouth_cavity"])])
     upper_ids = np.unique(groups["helper-upper-teeth"])
     lower_ids = np.unique(groups["helper-lower-teeth"])
     ids = np.concatenate([upper_ids, lower_ids])
-    place = _affine(base[cavity], mean[cavity])
+    place = _affine(template[cavity], mean[cavity])
     vertices = _apply(place, base[ids])
+    # MakeHuman's rows are wide enough to pierce the corners of a closed mouth.
+    centre = vertices.mean(0)
+    vertices = centre + (vertices - centre) * TEETH_SCALE
     moved = [_apply(_affine(mean[cavity], directions[cavity, :, k]), vertices) for k in range(SHAPES)]
     lower = np.arange(len(ids)) >= len(upper_ids)
     # The upper row sits in the skull; the lower one follows the chin's bone.
@@ -310,7 +328,7 @@ def face_parts(
     # Hair begins at the forehead's top and runs behind the ears to the nape.
     rise = centre[:, 1] - brow[1]
     behind = ear[2] - centre[:, 2]
-    hairline = (rise > top[1] - brow[1] + 0.004) | ((behind > 0.0) & (rise > -0.075 + 0.0 * behind))
+    hairline = (rise > top[1] - brow[1] + 0.004) | ((behind > 0.0) & (rise > -0.075))
     sides = (rise > -0.005) & (centre[:, 2] < ear[2] + 0.035) & (np.abs(centre[:, 0]) > 0.055)
     ears = (np.abs(centre[:, 0]) > np.abs(landmarks[454][0]) + 0.003) & (rise < 0.005)
     scalp = head & (parts != PARTS.index("face")) & (hairline | sides) & ~ears
@@ -350,6 +368,7 @@ def main() -> None:
     vertices, bones = people(source, PEOPLE, np.random.default_rng(SEED))
     bones = bones[:, source.joints]
     mean, directions, scores = principal_shapes(vertices, source.head)
+    mean = symmetric(source, mean)
     expressions = lids_only(source, mean)
     regressor = joint_regressor(mean, directions, expressions, bones, scores)
     origin = (regressor @ mean)[0]

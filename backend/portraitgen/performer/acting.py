@@ -9,11 +9,11 @@ from ..body.model import BodyModel
 from ..body.motion import Motion
 
 FPS = 25
-_NECK, _HEAD, _JAW, _EYES = 12, 15, 22, (23, 24)
+_NECK, _HEAD, _EYES = 12, 15, (23, 24)
 _SPINE = (3, 6, 9)
 _SHOULDERS = {16: -0.75, 17: 0.75}
 _BLINK_SECONDS = (0.42, 1.38, 2.9, 4.1, 5.6)
-_JAW_RADIANS = 0.30
+_SHAPES = 24
 
 
 def act(body: BodyModel, frames: range, identity: int) -> Motion:
@@ -30,7 +30,9 @@ def act(body: BodyModel, frames: range, identity: int) -> Motion:
     generator = np.random.default_rng(identity)
     count = len(frames)
     seconds = np.arange(count) / FPS
-    betas = generator.normal(0, 0.8 if identity else 0.3, body.n_shape).astype(np.float32)
+    # The directions that matter most; far ones make faces lopsided.
+    betas = np.zeros(body.n_shape, np.float32)
+    betas[:_SHAPES] = generator.normal(0, 0.6 if identity else 0.25, _SHAPES)
     phase = generator.uniform(-0.4, 0.4, 8)
 
     pose = np.zeros((count, 55, 3), np.float32)
@@ -58,6 +60,7 @@ def act(body: BodyModel, frames: range, identity: int) -> Motion:
 
     expression = np.zeros((count, body.n_expression), np.float32)
     acted = {
+        "jawOpen": 0.55 * np.clip(talk, 0, 1),
         "mouthSmileLeft": smile,
         "mouthSmileRight": smile,
         "cheekSquintLeft": 0.4 * smile,
@@ -71,7 +74,6 @@ def act(body: BodyModel, frames: range, identity: int) -> Motion:
     }
     for name, values in acted.items():
         expression[:, body.expression_names.index(name)] = values
-    pose[:, _JAW, 0] = _JAW_RADIANS * np.clip(talk, 0, 1)
     for joint, angle in _SHOULDERS.items():
         pose[:, joint, 2] = angle * 0.15
 
@@ -88,8 +90,8 @@ def act(body: BodyModel, frames: range, identity: int) -> Motion:
 
 
 def camera(size: int) -> Camera:
-    """The camera of the performance: square, like an 85 mm lens on full frame."""
-    focal = 2.0 * size
+    """The camera of the performance: square, a long portrait lens."""
+    focal = 2.5 * size
     return Camera(focal, focal, size / 2, size / 2, size, size)
 
 
@@ -114,5 +116,5 @@ def _before_camera(body: BodyModel, motion: Motion, seconds: np.ndarray) -> Moti
         ],
         axis=1,
     )
-    motion.transl[:] = np.array([0.0, 0.0, 1.15]) - head + sway
+    motion.transl[:] = np.array([0.0, 0.01, 1.15]) - head + sway
     return motion

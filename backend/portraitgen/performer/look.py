@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.ndimage import map_coordinates
 
 from ..body.model import BodyModel
 
@@ -75,7 +76,7 @@ class Materials:
         self._lips = self._outline(points[list(_LIPS)], blur=4)
         brows = sum(self._brow(points[list(each)]) for each in _BROWS)
         self._brows = np.clip(brows, 0, 1)
-        self._mottle = _noise(_MAP_SIZE, 5, seed=3) * 0.10 + _noise(_MAP_SIZE, 24, seed=4) * 0.10
+        self._mottle = _noise(_MAP_SIZE, 4, seed=3) * 0.035 + _noise(_MAP_SIZE, 30, seed=4) * 0.04
         self._eyes = [
             rest[_vertices(faces, body.parts["eyes"] & side)] for side in _sides(body, rest, faces)
         ]
@@ -84,7 +85,7 @@ class Materials:
         """Albedo (N, 3) and gloss (N,) of skin and clothes at rest points (N, 3)."""
         x, y = self._to_map(points)
         facing = np.clip((points[:, 2] - self._centre[2] + 0.07) / 0.03, 0, 1)
-        mottle = cv2.remap(self._mottle, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)[0]
+        mottle = _sample(self._mottle, x, y, mode="grid-wrap")
         lips = _sample(self._lips, x, y) * facing
         brows = _sample(self._brows, x, y) * facing
         colour = self._palette.skin * (1 + mottle[:, None])
@@ -132,26 +133,26 @@ class Materials:
         along = points[:, 1] - self._centre[1]
         strands = np.sin(across * 160 + 3 * np.sin(along * 90)) + np.sin(across * 71 + along * 40)
         tone = 0.75 + 0.35 * np.sin(across * 47 + 2 * np.sin(along * 33)) + 0.5 * shell
-        coverage = np.clip((strands * 0.5 + 1.15 - 1.1 * shell) * 2.2, 0, 1)
+        coverage = np.clip((strands * 0.5 + 1.75 - 1.7 * shell) * 2.2, 0, 1)
         return self._palette.hair * tone[:, None].clip(0.3), coverage
 
     def _to_map(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = _MAP_SIZE / _MAP_METRES
         x = (points[:, 0] - self._centre[0]) * scale + _MAP_SIZE / 2
         y = (self._centre[1] - points[:, 1]) * scale + _MAP_SIZE / 2
-        return x.astype(np.float32)[None], y.astype(np.float32)[None]
+        return x.astype(np.float32), y.astype(np.float32)
 
     def _outline(self, points: np.ndarray, blur: float) -> np.ndarray:
         x, y = self._to_map(points)
         drawn = np.zeros((_MAP_SIZE, _MAP_SIZE), np.float32)
-        outline = np.stack([x[0], y[0]], axis=1).round().astype(np.int32)
+        outline = np.stack([x, y], axis=1).round().astype(np.int32)
         cv2.fillPoly(drawn, [outline], 1.0)
         return cv2.GaussianBlur(drawn, (0, 0), blur)
 
     def _brow(self, points: np.ndarray) -> np.ndarray:
         shape = self._outline(points, blur=5)
-        strokes = _noise(_MAP_SIZE, 2, seed=7, stretch=6)
-        return np.clip(shape * (1.2 + 0.9 * strokes), 0, 1)
+        strokes = _noise(_MAP_SIZE, 2, seed=7, stretch=3)
+        return np.clip(shape * (1.15 + 0.35 * strokes), 0, 1)
 
 
 def room(width: int, height: int, palette: Palette) -> np.ndarray:
@@ -163,7 +164,7 @@ def room(width: int, height: int, palette: Palette) -> np.ndarray:
     for _ in range(14):
         x, top = generator.uniform(0, width), generator.uniform(0, height)
         w, h = generator.uniform(0.04, 0.22, 2) * (width, height)
-        tone = palette.room * generator.uniform(0.3, 2.2, 3)
+        tone = palette.room * generator.uniform(0.4, 1.9) * generator.uniform(0.8, 1.2, 3)
         corner = (int(x), int(top)), (int(x + w), int(top + 2 * h))
         cv2.rectangle(picture, *corner, tuple(float(each) for each in tone), -1)
     picture = cv2.GaussianBlur(picture, (0, 0), width * 0.02)
@@ -183,8 +184,9 @@ def _sides(body: BodyModel, rest: np.ndarray, faces: np.ndarray) -> list[np.ndar
     return [body.parts["eyes"].new_tensor(middle > 0), body.parts["eyes"].new_tensor(middle <= 0)]
 
 
-def _sample(map: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return cv2.remap(map, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[0]
+def _sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray, mode: str = "constant") -> np.ndarray:
+    """Bilinear samples (N,) of (H, W) at pixel positions."""
+    return map_coordinates(picture, [y, x], order=1, mode=mode)
 
 
 def _noise(size: int, grain: float, seed: int, stretch: float = 1.0) -> np.ndarray:
