@@ -65,7 +65,8 @@ def rasterize(
         background: features behind everything; None is zero.
         extras: further values per Gaussian, normals for instance, blended over zero and returned
             apart from the features.
-        antialiased: keep the energy of splats thinner than a pixel (Mip-Splatting, Yu et al., 2024).
+        antialiased: keep the energy of splats thinner than a pixel (Mip-Splatting,
+            Yu et al., 2024).
         near: nearest depth drawn, metres.
         backend: "auto" takes gsplat for CUDA tensors and numba for the rest; where gsplat cannot
             be used it warns once and computes on the CPU. "reference" is plain torch, dense, slow.

@@ -43,7 +43,7 @@ def check_scene(
     antialiased: bool,
     near: float,
 ) -> Scene:
-    """Returns the arguments of ``rasterize`` as a ``Scene`` or raises a RasterError that quotes them."""
+    """The arguments of ``rasterize`` as a ``Scene``, or a RasterError that quotes what is wrong."""
     for name, size in (("width", width), ("height", height)):
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise RasterError(
@@ -116,8 +116,7 @@ def _check_shape(name: str, tensor: Tensor, expected: tuple[int | str, ...], mea
         for want, got in zip(expected, tensor.shape, strict=True)
     )
     if not fits:
-        wanted = ", ".join(str(size) for size in expected)
-        raise RasterError(f"expected shape ({wanted}), got {tuple(tensor.shape)}", name)
+        raise RasterError(f"expected shape {_shape(expected)}, got {tuple(tensor.shape)}", name)
 
 
 def _with_batch(
@@ -131,8 +130,15 @@ def _with_batch(
         isinstance(want, str) or want == got for want, got in zip(shape, sizes, strict=True)
     )
     if not fits:
-        inner = ", ".join("N" if size == -1 else str(size) for size in shape)
         raise RasterError(
-            f"expected shape ({inner}) or ({batch}, {inner}), got {tuple(tensor.shape)}", name
+            f"expected shape {_shape(shape)} or {_shape((batch, *shape))}, "
+            f"got {tuple(tensor.shape)}",
+            name,
         )
     return tensor[None] if shared else tensor
+
+
+def _shape(sizes: tuple[int | str, ...]) -> str:
+    """Written as Python writes a tuple; letters bare, N for a count that is not known."""
+    names = ["N" if size == -1 else str(size) for size in sizes]
+    return f"({names[0]},)" if len(names) == 1 else f"({', '.join(names)})"

@@ -3,7 +3,7 @@
 """The constants every backend agrees on: gsplat 1.5's. Standard library only."""
 
 BLUR_VARIANCE = 0.3
-"""Added to both axes of the projected covariance, in square pixels: no splat thinner than a pixel."""
+"""Added to both axes of the projected covariance, px^2: no splat is thinner than a pixel."""
 
 MAX_ALPHA = 0.999
 """No splat hides what lies behind it completely; keeps the transmittance invertible."""

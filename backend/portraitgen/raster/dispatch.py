@@ -4,6 +4,7 @@
 
 import logging
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,12 +75,12 @@ def _rasterize(scene: Scene, backend: Backend) -> tuple[Tensor, Tensor, Tensor]:
             "choose auto, numba, gsplat or reference",
         )
     if scene.means.is_cuda:
-        from .gsplat_backend import rasterize_gsplat
+        from .gsplat_backend import rasterize_gsplat, reason_against_gsplat
 
-        try:
+        reason = reason_against_gsplat(scene)
+        if reason is None:
             return rasterize_gsplat(scene)
-        except RasterError as error:
-            _warn_once(error)
+        _warn_once(reason)
     return _rasterize_on_cpu(scene)
 
 
@@ -88,7 +89,9 @@ def _rasterize_on_cpu(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
     from .numba_backend import rasterize_numba
 
     device = scene.means.device
-    moved = {name: v.cpu() for name, v in vars(scene).items() if isinstance(v, Tensor)}
+    moved: dict[str, Any] = {
+        name: v.cpu() for name, v in vars(scene).items() if isinstance(v, Tensor)
+    }
     features, alpha, depth = rasterize_numba(replace(scene, **moved))
     return features.to(device), alpha.to(device), depth.to(device)
 

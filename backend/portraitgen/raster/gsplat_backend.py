@@ -2,16 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The CUDA rasteriser: gsplat (Ye et al., 2025; Apache-2.0), called in one pass."""
 
+import contextlib
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from portraitgen.errors import RasterError
 
 from .arguments import Scene
 from .conventions import BLUR_VARIANCE, FAR_PLANE, TILE_SIZE
+
+Rasterization = Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
 
 
 def rasterize_gsplat(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
@@ -20,32 +25,43 @@ def rasterize_gsplat(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
     Raises:
         RasterError: the tensors are not float32 on CUDA, or gsplat is missing or cannot compile.
     """
-    if not scene.means.is_cuda or scene.means.element_size() != 4:
-        raise RasterError(
-            f"gsplat needs float32 tensors on CUDA, got {scene.means.dtype} on {scene.means.device}",
-            "backend gsplat",
-            "move them, or use the numba backend",
+    reason = reason_against_gsplat(scene)
+    if reason is not None:
+        raise reason
+    rasterization = _find_gsplat()
+    assert not isinstance(rasterization, RasterError)
+    return call_gsplat(rasterization, scene)
+
+
+def reason_against_gsplat(scene: Scene) -> RasterError | None:
+    """Why gsplat cannot render the scene; None when it can. Compiles gsplat on first use."""
+    means = scene.means
+    if not means.is_cuda or means.dtype != torch.float32:
+        return RasterError(
+            f"gsplat needs float32 tensors on CUDA, got {means.dtype} on {means.device}",
+            "backend",
+            "move them there, or use the numba backend",
         )
-    rasterization = _load_gsplat()
+    found = _find_gsplat()
+    return found if isinstance(found, RasterError) else None
+
+
+def call_gsplat(rasterization: Rasterization, scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
+    """Calls ``gsplat.rasterization`` so that features and depth take one pass and no waiting."""
     channels = scene.features.shape[-1]
-    per_gaussian = (scene.means, scene.quats, scene.scales, scene.opacities, scene.features)
-    viewmats, Ks, backgrounds = scene.viewmats, scene.Ks, scene.background
-    batch = viewmats.shape[0]
-    backgrounds = backgrounds.expand(batch, channels)
+    batch = scene.viewmats.shape[0]
+    per_gaussian = [scene.means, scene.quats, scene.scales, scene.opacities, scene.features]
+    cameras = [scene.viewmats, scene.Ks, scene.background.expand(batch, channels).contiguous()]
     if all(tensor.shape[0] == 1 for tensor in per_gaussian):
-        # One set of Gaussians and B cameras.
-        per_gaussian = tuple(tensor[0] for tensor in per_gaussian)
+        # One set of Gaussians seen by B cameras.
+        per_gaussian = [tensor[0] for tensor in per_gaussian]
     else:
-        # B sets of Gaussians with one camera each: gsplat's axes are (batch, cameras, ...).
-        per_gaussian = tuple(t.expand(batch, *t.shape[1:]).contiguous() for t in per_gaussian)
-        viewmats, Ks, backgrounds = viewmats[:, None], Ks[:, None], backgrounds[:, None]
-    means, quats, scales, opacities, features = per_gaussian
+        # B sets of Gaussians with one camera each: gsplat's leading axes are (batch, camera).
+        per_gaussian = [t.expand(batch, *t.shape[1:]).contiguous() for t in per_gaussian]
+        cameras = [tensor[:, None] for tensor in cameras]
+    viewmats, Ks, backgrounds = cameras
     blended, alpha, _ = rasterization(
-        means,
-        quats,
-        scales,
-        opacities,
-        features,
+        *per_gaussian,
         viewmats,
         Ks,
         scene.width,
@@ -54,11 +70,11 @@ def rasterize_gsplat(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
         far_plane=FAR_PLANE,
         eps2d=BLUR_VARIANCE,
         tile_size=TILE_SIZE,
-        packed=False,  # packing costs a wait for the GPU
-        backgrounds=backgrounds.contiguous(),
+        packed=False,
+        backgrounds=backgrounds,
         render_mode="RGB+D",
         rasterize_mode="antialiased" if scene.antialiased else "classic",
-        channel_chunk=channels + 1,  # features and depth in one pass
+        channel_chunk=channels + 1,
     )
     size = (batch, scene.height, scene.width)
     blended = blended.reshape(*size, channels + 1)
@@ -66,29 +82,34 @@ def rasterize_gsplat(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @functools.cache
-def _load_gsplat() -> Callable[..., Any]:
-    """gsplat's ``rasterization``, its kernels compiled; the outcome is remembered by callers."""
+def _find_gsplat() -> Rasterization | RasterError:
+    """gsplat's ``rasterization`` with its kernels compiled, or why there is none.
+
+    Either is remembered: a compilation that fails takes minutes, too.
+    """
     try:
-        from gsplat import rasterization
-        from gsplat.cuda._backend import _C
+        # gsplat reports its compilation on stdout, which belongs to the worker's protocol.
+        with contextlib.redirect_stdout(sys.stderr):
+            from gsplat import rasterization
+            from gsplat.cuda._backend import _C
     except ImportError as error:
-        raise RasterError(
+        return RasterError(
             f"gsplat cannot be imported ({error})",
-            "backend gsplat",
+            "backend",
             "install the backend's cuda extra: pip install 'portraitgen[cuda]'",
-        ) from error
+        )
     except (RuntimeError, OSError) as error:
-        raise _cannot_compile(str(error)) from error
+        return _cannot_compile(str(error).strip().partition("\n")[0])
     if _C is None:
-        raise _cannot_compile("it found no CUDA toolkit")
-    return rasterization  # type: ignore[no-any-return]
+        return _cannot_compile("no CUDA toolkit was found")
+    found: Rasterization = rasterization
+    return found
 
 
 def _cannot_compile(reason: str) -> RasterError:
-    first_line = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return RasterError(
-        f"gsplat could not compile its CUDA kernels: {first_line}",
-        "backend gsplat",
+        f"gsplat could not compile its CUDA kernels ({reason})",
+        "backend",
         "install nvcc of torch's CUDA version, a C++ compiler and ninja, and set "
         "TORCH_CUDA_ARCH_LIST to your card's architecture",
     )

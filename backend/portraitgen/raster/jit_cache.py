@@ -37,9 +37,8 @@ def prepare_jit_cache() -> Path:
 
     import numba
 
-    numba.config.CACHE_DIR = str(
-        folder
-    )  # numba may have been imported, and read the variable, before
+    # numba may have been imported, and have read the variable, before.
+    setattr(numba.config, "CACHE_DIR", str(folder))  # noqa: B010
     return folder
 
 

@@ -118,14 +118,17 @@ class _Rasterize(torch.autograd.Function):
         means, quats, scales, opacities, features, background = inputs[:6]
         grads = [torch.zeros_like(t) for t in (means, quats, scales, opacities, features)]
         grad_background = torch.zeros_like(background) if ctx.needs_input_grad[5] else None
-        grad_images = grad_images.contiguous()
+        # One memory layout only: every other one would be compiled anew.
+        grad_images, grad_alphas, grad_depths = (
+            grad.contiguous() for grad in (grad_images, grad_alphas, grad_depths)
+        )
         for b, view in enumerate(ctx.views):
             part = [_of_image(t, b) for t in inputs]
-            _backward_of_view(
-                part, view, ctx.size,
-                (grad_images[b].numpy(), grad_alphas[b, ..., 0].numpy(), grad_depths[b, ..., 0].numpy()),
-                [_of_image(t, b) for t in grads],
-            )  # fmt: skip
+            grad_outputs = tuple(
+                grad.numpy()
+                for grad in (grad_images[b], grad_alphas[b, ..., 0], grad_depths[b, ..., 0])
+            )
+            _backward_of_view(part, view, ctx.size, grad_outputs, [_of_image(t, b) for t in grads])
             if grad_background is not None:
                 shown = torch.from_numpy(view.transmittance)[..., None] * grad_images[b]
                 grad_background[b if len(grad_background) > 1 else 0] += shown.sum((0, 1))
@@ -144,9 +147,10 @@ def _project(part: list[Array], width: int, height: int, near: float, antialiase
     )
 
     def project(piece: tuple[int, int]) -> None:
+        start, stop = piece
         project_gaussians(
-            *piece, means, quats, scales, opacities, viewmat, K, width, height, near, antialiased,
-            *splats,
+            start, stop, means, quats, scales, opacities, viewmat, K, width, height, near,
+            antialiased, *splats,
         )  # fmt: skip
 
     run_pieces(project, ranges(count, _PIECES))
@@ -176,11 +180,12 @@ def _backward_of_view(
     part: list[Array],
     view: _View,
     size: tuple[int, int, bool],
-    grad_outputs: tuple[Array, Array, Array],
+    grad_outputs: tuple[Array, ...],
     grads: list[Array],
 ) -> None:
     """Adds one image's gradients to ``grads``: means, quats, scales, opacities, features."""
     means, quats, scales, opacities, features, background, viewmat, K = part
+    grad_means, grad_quats, grad_scales, grad_opacities, grad_features = grads
     width, height, antialiased = size
     splats, bins, transmittance, last_slot = view
     slots, (count, channels), dtype = bins.slot_splats.size, features.shape, means.dtype
@@ -196,13 +201,15 @@ def _backward_of_view(
         )  # fmt: skip
 
     def gather(piece: tuple[int, int]) -> None:
+        start, stop = piece
         gather_gradients(
-            *piece, bins.splat_offsets, bins.splat_slots, slot_features, slot_gradients,
-            grads[4], splat_gradients,
+            start, stop, bins.splat_offsets, bins.splat_slots, slot_features, slot_gradients,
+            grad_features, splat_gradients,
         )  # fmt: skip
         project_gaussians_backward(
-            *piece, means, quats, scales, opacities, viewmat, K, width, height, antialiased,
-            splats.radii, splat_gradients, *grads[:4],
+            start, stop, means, quats, scales, opacities, viewmat, K, width, height, antialiased,
+            splats.radii, splat_gradients,
+            grad_means, grad_quats, grad_scales, grad_opacities,
         )  # fmt: skip
 
     run_pieces(blend, _tile_pieces(bins))

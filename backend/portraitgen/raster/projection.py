@@ -173,8 +173,8 @@ def project_gaussians_backward(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Adds the gradients of Gaussians ``start:stop`` to the four outputs.
 
-    ``splat_gradients`` (N, 7) holds, per splat, the loss's gradient to mean2d (x, y), conic (xx, xy,
-    yy; xy counted once for both off-diagonal places), splat opacity and depth.
+    ``splat_gradients`` (N, 7) holds, per splat, the loss's gradient to mean2d (x, y), conic (xx,
+    xy, yy; xy counted once for both off-diagonal places), splat opacity and depth.
     """
     focal_x, focal_y, centre_x, centre_y = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     least_x, most_x = _view_bounds(focal_x, centre_x, width)

@@ -63,7 +63,7 @@ def rasterize_reference(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
 def _project(
     means: Tensor, quats: Tensor, scales: Tensor, viewmat: Tensor, K: Tensor, scene: Scene
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Centres (N, 2), blurred covariances (N, 2, 2), depths, compensations, not clipped by depth."""
+    """Centres (N, 2), blurred covariances (N, 2, 2), depths, compensations, in depth range (N,)."""
     camera_means = means @ viewmat[:3, :3].T + viewmat[:3, 3]
     in_range = (camera_means[:, 2] > scene.near) & (camera_means[:, 2] < FAR_PLANE)
     x, y, depths = camera_means.unbind(-1)
