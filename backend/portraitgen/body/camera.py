@@ -32,9 +32,7 @@ class Camera:
 
     def matrix(self) -> np.ndarray:
         """The intrinsics K, float32 (3, 3)."""
-        return np.array(
-            [[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float32
-        )
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float32)
 
     def window(self, box: Box, size: int) -> "Camera":
         """The camera of the square `box` resampled to size x size pixels."""

@@ -165,6 +165,11 @@ class BodyModel:
         """The number of vertices."""
         return len(self.template)
 
+    def rest_joints(self, betas: Tensor) -> Tensor:
+        """The joints (55, 3) of an identity (S,) at rest, metres."""
+        moved = betas @ self._joint_directions[: self.n_shape]
+        return self._rest_joints + moved.view(-1, 3)
+
     def forward(
         self,
         betas: Tensor,

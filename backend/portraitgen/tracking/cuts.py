@@ -1,0 +1,46 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shot cuts: where one frame has nothing to do with the last."""
+
+import numpy as np
+
+_CHANGE = 0.10
+_OUTSTANDING = 4.0
+_REACH = 8
+
+
+def find_cuts(frames: np.ndarray, thumbnails: np.ndarray) -> list[int]:
+    """The frames that begin a new shot.
+
+    A cut changes most of the picture at once and stands out from the motion before and after it;
+    a flash returns to what was there and is none.
+
+    Args:
+        frames: (F,) frame numbers.
+        thumbnails: uint8 (F, h, w, 3).
+    """
+    if len(frames) < 3:
+        return []
+    pictures = thumbnails.astype(np.float32) / 255
+    change = np.abs(np.diff(pictures, axis=0)).mean((1, 2, 3))
+    hue = _histograms(pictures)
+    recolour = 0.5 * np.abs(np.diff(hue, axis=0)).sum(1)
+    cuts = []
+    for row in range(len(change)):
+        around = np.r_[change[max(0, row - _REACH) : row], change[row + 1 : row + 1 + _REACH]]
+        usual = float(np.median(around)) + 0.01
+        if change[row] < _CHANGE or change[row] < _OUTSTANDING * usual or recolour[row] < 0.2:
+            continue
+        after = pictures[row + 2] if row + 2 < len(pictures) else pictures[row + 1]
+        if np.abs(after - pictures[row]).mean() < 0.5 * change[row]:
+            continue
+        cuts.append(int(frames[row + 1]))
+    return cuts
+
+
+def _histograms(pictures: np.ndarray) -> np.ndarray:
+    """Coarse colour histograms (F, 216), summing to 1."""
+    levels = np.minimum((pictures * 6).astype(int), 5)
+    cells = levels[..., 0] * 36 + levels[..., 1] * 6 + levels[..., 2]
+    counted = np.stack([np.bincount(cell.ravel(), minlength=216) for cell in cells])
+    return counted / counted.sum(1, keepdims=True)

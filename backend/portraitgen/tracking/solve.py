@@ -1,0 +1,311 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From landmarks to a performer's motion: identity, head, expression, gaze, body, and quality."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from ..body.camera import Camera
+from ..body.model import BodyModel
+from ..body.motion import Motion
+from ..errors import TrackingError
+from ..settings import option
+from .bodyfit import HEAD, hang_body
+from .cuts import find_cuts
+from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
+from .landmarks import ChunkLandmarks
+from .smoothing import bridge, gaps, smooth, smooth_rotations
+
+_IDENTITY_FRAMES = 20
+_LEFT_EYE, _RIGHT_EYE = 23, 24
+_LEFT_IRIS, _RIGHT_IRIS = 473, 468
+_IRIS_RADIUS = 0.0118
+_MAX_GAZE = np.radians(35)
+_BLINKING = 0.6
+_FAIR, _POOR = 2.5, 6.0
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """How the performer is tracked."""
+
+    focal: float | None = option(
+        None, "Focal length if it is known; estimated otherwise", unit="px", minimum=1
+    )
+    smoothing: float = option(
+        1.0, "How strongly jitter is smoothed; 0 keeps every frame as solved", minimum=0, maximum=20
+    )
+    bridge: int = option(12, "Longest gap without a face that is bridged", unit="frames", minimum=0)
+
+
+@dataclass(frozen=True)
+class TrackSolution:
+    """A solved track.
+
+    Attributes:
+        motion: of all frames; lost ones hold their neighbours' values and are not valid.
+        camera: of the plate.
+        quality: one dict a frame: frame, state ("tracked", "bridged" or "lost"), confidence 0..1,
+            landmark_residual_percent (of the eye distance; None where no face was seen).
+        heads: frame -> left, top, side of the square round the head, plate pixels.
+    """
+
+    motion: Motion
+    camera: Camera
+    quality: list[dict[str, Any]]
+    heads: dict[int, tuple[float, float, float] | None]
+
+    def summary(self) -> dict[str, Any]:
+        """Counts and means over the track."""
+        states = [row["state"] for row in self.quality]
+        residuals = [
+            row["landmark_residual_percent"]
+            for row in self.quality
+            if row["landmark_residual_percent"] is not None
+        ]
+        return {
+            "frames": len(states),
+            "tracked_frames": states.count("tracked"),
+            "bridged_frames": states.count("bridged"),
+            "lost_frames": states.count("lost"),
+            "landmark_residual_percent": float(np.mean(residuals)),
+            "worst_frames": [
+                row["frame"] for row in sorted(self.quality, key=lambda row: row["confidence"])[:5]
+            ],
+        }
+
+
+def solve_track(
+    body: BodyModel,
+    seen: ChunkLandmarks,
+    size: tuple[int, int],
+    settings: TrackSettings,
+    step: Callable[[str], None] = lambda stage: None,
+) -> TrackSolution:
+    """Solves a shot.
+
+    Args:
+        body: the body model.
+        seen: the landmarks of all frames.
+        size: width and height of the plate.
+        settings: the user's.
+        step: told the name of each step as it begins.
+
+    Raises:
+        TrackingError: if there is no face, or the shot cuts.
+    """
+    cuts = find_cuts(seen.frames, seen.thumbnail)
+    if cuts:
+        named = ", ".join(str(frame) for frame in cuts)
+        raise TrackingError(
+            f"the footage cuts to another shot at frame {named}",
+            f"frames {seen.frames[0]}-{seen.frames[-1]}",
+            f"track each part by itself, such as --frames {seen.frames[0]}-{cuts[0] - 1}",
+        )
+    known = ~np.isnan(seen.face[:, 0, 0])
+    if not known.any():
+        raise TrackingError(
+            "no face was found in any frame",
+            f"frames {seen.frames[0]}-{seen.frames[-1]}",
+            "choose frames in which the performer's face can be seen",
+        )
+    model = HeadModel(body)
+    points = seen.face[known][:, model.indices].astype(np.float64)
+    width, height = size
+    focal = settings.focal or 1.3 * max(size)
+    camera = Camera(focal, focal, width / 2, height / 2, width, height)
+    step("identity")
+    chosen = _varied(points)
+    betas, camera, _ = fit_identity(
+        model, points[chosen], camera, fixed_focal=settings.focal is not None
+    )
+    step("heads")
+    heads = fit_heads(model, points, betas, camera, iterations=14)
+    residual = _residual_percent(points, project(model, betas, camera, heads), model)
+    step("body")
+    confidence = np.clip(1 - (residual - _FAIR) / (_POOR - _FAIR), 0.05, 1)
+    heads, full = _over_all_frames(heads, known, confidence, settings)
+    motion = _to_motion(body, seen, betas, camera, full, model, known)
+    quality = _quality(seen.frames, known, residual, confidence, settings)
+    boxes = _head_boxes(seen, known, model, betas, camera, full)
+    return TrackSolution(motion, camera, quality, boxes)
+
+
+def _varied(points: np.ndarray) -> np.ndarray:
+    """Rows of frames that differ most in the face's shape (farthest-point sampling)."""
+    centred = points - points.mean(1, keepdims=True)
+    shapes = centred / np.linalg.norm(centred, axis=(1, 2), keepdims=True)
+    flat = shapes.reshape(len(points), -1)
+    chosen = [int(np.linalg.norm(flat - np.median(flat, axis=0), axis=1).argmin())]
+    distance = np.linalg.norm(flat - flat[chosen[0]], axis=1)
+    while len(chosen) < min(_IDENTITY_FRAMES, len(points)):
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(flat - flat[chosen[-1]], axis=1))
+    return np.array(sorted(set(chosen)))
+
+
+def _residual_percent(points: np.ndarray, fitted: np.ndarray, model: HeadModel) -> np.ndarray:
+    """Mean distance to the landmarks of every frame, per cent of the eye distance."""
+    eyes = [int(np.flatnonzero(model.indices == index)[0]) for index in (33, 263)]
+    apart = np.linalg.norm(points[:, eyes[0]] - points[:, eyes[1]], axis=1)
+    apart = np.maximum(apart, 0.45 * np.ptp(points[..., 1], axis=1))
+    result: np.ndarray = 100 * np.linalg.norm(points - fitted, axis=2).mean(1) / apart
+    return result
+
+
+def _over_all_frames(
+    heads: HeadPoses, known: np.ndarray, confidence: np.ndarray, settings: TrackSettings
+) -> tuple[HeadPoses, HeadPoses]:
+    """The heads of all frames, gaps bridged, jitter smoothed."""
+    rows = np.flatnonzero(known)
+    order = np.clip(np.searchsorted(rows, np.arange(len(known))), 0, len(rows) - 1)
+    spread = HeadPoses(heads.rotation[order], heads.translation[order], heads.expression[order])
+    weights = np.zeros(len(known))
+    weights[known] = confidence
+    strength = settings.smoothing
+    translation = bridge(spread.translation, known)
+    expression = bridge(spread.expression, known)
+    # Depth is seen least well: landmark noise of a pixel is centimetres of depth.
+    depth = smooth(translation[:, 2:], 30 * strength, weights)
+    ray = smooth(translation[:, :2] / translation[:, 2:], 0.3 * strength, weights)
+    translation = np.concatenate([ray * depth, depth], axis=1)
+    rotation = smooth_rotations(spread.rotation, 0.5 * strength, weights)
+    # Lids are quicker than everything else, so that a blink of three frames stays one.
+    expression = np.clip(smooth(expression, 0.06 * strength, weights), 0, 1)
+    return heads, HeadPoses(rotation, translation, expression)
+
+
+def _to_motion(
+    body: BodyModel,
+    seen: ChunkLandmarks,
+    betas: np.ndarray,
+    camera: Camera,
+    heads: HeadPoses,
+    model: HeadModel,
+    known: np.ndarray,
+) -> Motion:
+    import torch
+
+    joints = body.rest_joints(torch.from_numpy(betas).float()).numpy().astype(np.float64)
+    offset = joints[HEAD] - model.origin
+    place = heads.translation + heads.rotation @ offset
+    pose, transl = hang_body(body, betas, heads.rotation, place, seen.pose, camera)
+    gaze = _gaze(seen, joints, camera, heads, model, known, body)
+    pose[:, _LEFT_EYE], pose[:, _RIGHT_EYE] = gaze, gaze
+    expression = heads.expression
+    return Motion(
+        frames=seen.frames,
+        betas=betas.astype(np.float32),
+        transl=transl.astype(np.float32),
+        pose=pose.astype(np.float32),
+        expression=expression.astype(np.float32),
+        valid=known,
+        fixed=np.zeros(len(known), bool),
+    )
+
+
+def _gaze(
+    seen: ChunkLandmarks,
+    joints: np.ndarray,
+    camera: Camera,
+    heads: HeadPoses,
+    model: HeadModel,
+    known: np.ndarray,
+    body: BodyModel,
+) -> np.ndarray:
+    """Both eyes' turn in head space, axis-angle (F, 3), from where the irises lie on the balls."""
+    angles = []
+    for joint, iris in ((_LEFT_EYE, _LEFT_IRIS), (_RIGHT_EYE, _RIGHT_IRIS)):
+        centre = heads.translation + heads.rotation @ (joints[joint] - model.origin)
+        off = (seen.face[:, iris] - camera.project(centre)) * centre[:, 2:] / camera.fx
+        forward = np.sqrt(np.maximum(_IRIS_RADIUS**2 - (np.nan_to_num(off) ** 2).sum(1), 1e-6))
+        direction = np.concatenate([off, -forward[:, None]], axis=1)
+        local = np.einsum("fji,fj->fi", heads.rotation, direction)
+        yaw = np.arctan2(local[:, 0], local[:, 2])
+        pitch = np.arctan2(-local[:, 1], np.hypot(local[:, 0], local[:, 2]))
+        angles.append(np.stack([pitch, yaw], axis=1))
+    both = np.mean(angles, axis=0)
+    usable = known & ~np.isnan(both[:, 0])
+    if "eyeBlinkLeft" in body.expression_names:
+        lids = [body.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right")]
+        shut = heads.expression[:, lids].mean(1) > _BLINKING * body.blink_closed
+        usable = usable & ~shut if (usable & ~shut).any() else usable
+    if not usable.any():
+        return np.zeros((len(known), 3))
+    # The model's balls and the performer's differ by a constant; people mostly look ahead.
+    both = both - np.array([np.median(both[usable, 0]), 0])
+    both = np.clip(bridge(np.nan_to_num(both), usable), -_MAX_GAZE, _MAX_GAZE)
+    both = smooth(both, 0.1, usable.astype(float) + 0.05)
+    turned: np.ndarray = Rotation.from_euler("yx", both[:, ::-1]).as_rotvec()
+    return turned
+
+
+def _quality(
+    frames: np.ndarray,
+    known: np.ndarray,
+    residual: np.ndarray,
+    confidence: np.ndarray,
+    settings: TrackSettings,
+) -> list[dict[str, Any]]:
+    states = np.where(known, "tracked", "bridged").astype(object)
+    for first, last in gaps(known):
+        at_an_end = first == 0 or last == len(known) - 1
+        if last - first + 1 > settings.bridge or at_an_end:
+            states[first : last + 1] = "lost"
+    seen = np.cumsum(known) - 1
+    return [
+        {
+            "frame": int(frame),
+            "state": str(states[row]),
+            "confidence": round(float(confidence[seen[row]]), 4) if known[row] else 0.0,
+            "landmark_residual_percent": (
+                round(float(residual[seen[row]]), 4) if known[row] else None
+            ),
+        }
+        for row, frame in enumerate(frames)
+    ]
+
+
+def _head_boxes(
+    seen: ChunkLandmarks,
+    known: np.ndarray,
+    model: HeadModel,
+    betas: np.ndarray,
+    camera: Camera,
+    heads: HeadPoses,
+) -> dict[int, tuple[float, float, float] | None]:
+    """A square from chin to crown round every head; the crown lies above the last landmark."""
+    pixels = project(model, betas, camera, heads)
+    low, high = pixels.min(1), pixels.max(1)
+    low = low - np.array([0, 0.32]) * (high - low)
+    side = (high - low).max(1)
+    corner = (low + high) / 2 - side[:, None] / 2
+    return {
+        int(frame): (float(corner[row, 0]), float(corner[row, 1]), float(side[row]))
+        if known[row]
+        else None
+        for row, frame in enumerate(seen.frames)
+    }
+
+
+def with_fixed(motion: Motion, kept: Motion) -> Motion:
+    """`motion` with the frames that an artist fixed in `kept` put back as they were."""
+    result = replace(
+        motion,
+        transl=motion.transl.copy(),
+        pose=motion.pose.copy(),
+        expression=motion.expression.copy(),
+        fixed=motion.fixed.copy(),
+    )
+    for row in np.flatnonzero(kept.fixed):
+        frame = int(kept.frames[row])
+        if frame in motion.frames:
+            at = motion.index(frame)
+            for name in ("transl", "pose", "expression"):
+                getattr(result, name)[at] = getattr(kept, name)[row]
+            result.fixed[at] = True
+    return result
