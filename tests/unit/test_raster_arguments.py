@@ -53,5 +53,5 @@ def test_an_unfit_option_is_refused_with_what_was_received() -> None:
         scene.render(backend="warp")
     with pytest.raises(RasterError, match=r"background: .*\(3,\).*\(4,\)"):
         scene.render(background=torch.zeros(4, dtype=torch.float64))
-    with pytest.raises(RasterError, match=r"extras: .*\(60, C\).*\(5, 2\)"):
+    with pytest.raises(RasterError, match=r"extras: .*\(60, E\).*\(5, 2\)"):
         scene.render(extras=torch.zeros(5, 2, dtype=torch.float64))

@@ -43,8 +43,8 @@ def bust(count: int) -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
     parts = []
     for share, centre, radii in (
-        (0.6, (0.0, -0.10, 2.0), (0.085, 0.125, 0.105)),
-        (0.4, (0.0, 0.19, 2.0), (0.235, 0.110, 0.100)),
+        (0.6, (0.0, -0.08, 2.0), (0.085, 0.125, 0.105)),
+        (0.4, (0.0, 0.15, 2.0), (0.235, 0.110, 0.100)),
     ):
         n = int(count * share)
         # Fibonacci's spiral on the sphere, stretched.

@@ -70,11 +70,11 @@ def check_scene(
             )
     count = means.shape[-2] if means.ndim in (2, 3) else -1
     per_gaussian = {
-        "means": _with_batch("means", means, (count, 3), batch, means),
-        "quats": _with_batch("quats", quats, (count, 4), batch, means),
-        "scales": _with_batch("scales", scales, (count, 3), batch, means),
-        "opacities": _with_batch("opacities", opacities, (count,), batch, means),
-        "features": _with_batch("features", features, (count, "C"), batch, means),
+        "means": with_batch("means", means, (count, 3), batch, means),
+        "quats": with_batch("quats", quats, (count, 4), batch, means),
+        "scales": with_batch("scales", scales, (count, 3), batch, means),
+        "opacities": with_batch("opacities", opacities, (count,), batch, means),
+        "features": with_batch("features", features, (count, "C"), batch, means),
     }
     channels = features.shape[-1]
     if channels < 1:
@@ -85,7 +85,7 @@ def check_scene(
         background = means.new_zeros((channels,))
     return Scene(
         **per_gaussian,
-        background=_with_batch("background", background, (channels,), batch, means),
+        background=with_batch("background", background, (channels,), batch, means),
         viewmats=viewmats,
         Ks=Ks,
         width=width,
@@ -119,7 +119,7 @@ def _check_shape(name: str, tensor: Tensor, expected: tuple[int | str, ...], mea
         raise RasterError(f"expected shape {_shape(expected)}, got {tuple(tensor.shape)}", name)
 
 
-def _with_batch(
+def with_batch(
     name: str, tensor: Tensor, shape: tuple[int | str, ...], batch: int, means: Tensor
 ) -> Tensor:
     """Accepts ``shape`` (shared by all images) or ``(batch, *shape)``; returns the latter kind."""

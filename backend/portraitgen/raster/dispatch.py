@@ -12,7 +12,7 @@ from torch import Tensor
 from portraitgen.errors import RasterError
 
 from . import Backend, Raster
-from .arguments import Scene, check_scene
+from .arguments import Scene, check_scene, with_batch
 
 _log = logging.getLogger(__name__)
 _warned = False
@@ -35,16 +35,18 @@ def render(
     backend: Backend,
 ) -> Raster:
     """``rasterize`` without defaults; see there."""
-    cameras = (viewmats, Ks, width, height)
-    geometry = (means, quats, scales, opacities)
-    scene = check_scene(*geometry, features, *cameras, background, antialiased, near)
+    scene = check_scene(
+        means, quats, scales, opacities, features, viewmats, Ks, width, height,
+        background, antialiased, near,
+    )  # fmt: skip
     if extras is None:
         return Raster(*_rasterize(scene, backend))
-    beside = check_scene(*geometry, extras, *cameras, None, antialiased, near)
+    count, batch = scene.means.shape[-2], viewmats.shape[0]
+    extras = with_batch("extras", extras, (count, "E"), batch, means)
     packed = replace(
         scene,
-        features=_side_by_side(scene.features, beside.features),
-        background=_side_by_side(scene.background, beside.background),
+        features=_side_by_side(scene.features, extras),
+        background=_side_by_side(scene.background, means.new_zeros(1, extras.shape[-1])),
     )
     blended, alpha, depth = _rasterize(packed, backend)
     channels = scene.features.shape[-1]

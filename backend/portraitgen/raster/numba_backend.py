@@ -186,6 +186,7 @@ def _backward_of_view(
     """Adds one image's gradients to ``grads``: means, quats, scales, opacities, features."""
     means, quats, scales, opacities, features, background, viewmat, K = part
     grad_means, grad_quats, grad_scales, grad_opacities, grad_features = grads
+    grad_image, grad_alpha, grad_depth = grad_outputs
     width, height, antialiased = size
     splats, bins, transmittance, last_slot = view
     slots, (count, channels), dtype = bins.slot_splats.size, features.shape, means.dtype
@@ -197,7 +198,8 @@ def _backward_of_view(
         blend_tiles_backward(
             tiles, width, height, bins.tile_offsets, bins.slot_splats,
             splats.means2d, splats.conics, splats.opacities, splats.depths, features, background,
-            transmittance, last_slot, *grad_outputs, slot_features, slot_gradients,
+            transmittance, last_slot, grad_image, grad_alpha, grad_depth,
+            slot_features, slot_gradients,
         )  # fmt: skip
 
     def gather(piece: tuple[int, int]) -> None:
