@@ -8,6 +8,7 @@ follows Loper et al., "SMPL: A Skinned Multi-Person Linear Model" (2015), and Pa
 from the displaced vertices, pose correctives are added, and every vertex follows its joints.
 """
 
+import copy
 import hashlib
 import zipfile
 from dataclasses import dataclass
@@ -165,6 +166,29 @@ class BodyModel:
         """The number of vertices."""
         return len(self.template)
 
+    def restricted(self, vertices: Tensor) -> "BodyModel":
+        """The same body with some vertices only (int64 (N,)); it has no faces or landmarks."""
+        part = copy.copy(self)
+        part.template = self.template[vertices]
+        part.weights = self.weights[vertices]
+        part.directions = (
+            self.directions.view(len(self.directions), -1, 3)[:, vertices].flatten(1).contiguous()
+        )
+        if self.pose_directions is not None:
+            rows = self.pose_directions.view(len(self.pose_directions), -1, 3)
+            part.pose_directions = rows[:, vertices].flatten(1).contiguous()
+        part.faces = self.faces[:0]
+        part.parts = {}
+        return part
+
+    def to(self, device: torch.device | str) -> "BodyModel":
+        """The same body with its tensors on a device."""
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(moved, name, value.to(device))
+        return moved
+
     def rest_joints(self, betas: Tensor) -> Tensor:
         """The joints (55, 3) of an identity (S,) at rest, metres."""
         moved = betas @ self._joint_directions[: self.n_shape]
@@ -204,7 +228,7 @@ class BodyModel:
         joints = self._rest_joints + (coefficients @ self._joint_directions).view(batch, 55, 3)
         rotations = rodrigues(pose)
         if self.pose_directions is not None:
-            feature = (rotations[:, 1:] - torch.eye(3)).flatten(1)
+            feature = (rotations[:, 1:] - torch.eye(3, device=pose.device)).flatten(1)
             correctives = self.pose_directions
             if vertices is not None:
                 correctives = correctives.view(len(correctives), -1, 3)[:, vertices].flatten(1)

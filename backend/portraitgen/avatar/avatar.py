@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatar: body, neural Gaussian texture and renderer as one performer that can be drawn."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..body.model import BodyModel
+from ..body.uv import Texels
+from ..errors import AvatarError
+from ..raster import rasterize
+from ..shot import atomic_path
+from .renderer import NeuralRenderer
+from .texture import NeuralGaussianTexture
+
+_MULTIPLE = 8
+_COVERED = 1e-3
+
+
+@dataclass(frozen=True)
+class FrameParameters:
+    """How the performer stands in some frames, in camera space.
+
+    Attributes:
+        pose: (B, 55, 3) axis-angle; expression: (B, E); transl: (B, 3), metres.
+    """
+
+    pose: Tensor
+    expression: Tensor
+    transl: Tensor
+
+
+@dataclass(frozen=True)
+class AvatarOutput:
+    """Pictures of the performer.
+
+    Attributes:
+        premultiplied: (B, 3, H, W), colours times alpha: what training compares.
+        alpha: (B, 1, H, W).
+        preview: (B, 3, H, W), the first three features, times alpha.
+        depth: (B, 1, H, W), metres, 0 outside.
+        normals: (B, 3, H, W), unit, camera space, 0 outside; None unless asked for.
+    """
+
+    premultiplied: Tensor
+    alpha: Tensor
+    preview: Tensor
+    depth: Tensor
+    normals: Tensor | None
+
+    @property
+    def rgb(self) -> Tensor:
+        """Colours (B, 3, H, W), 0..1, not multiplied by alpha; 0 outside."""
+        seen = self.alpha > _COVERED
+        return torch.where(seen, self.premultiplied / self.alpha.clamp_min(_COVERED), 0).clamp(0, 1)
+
+
+class Avatar(nn.Module):
+    """A performer of one identity.
+
+    Args:
+        body: the body model.
+        betas: (S,), the identity.
+        texels: where the Gaussians sit.
+    """
+
+    betas: Tensor
+
+    def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
+        super().__init__()
+        used, corners = body.faces[texels.face].unique(return_inverse=True)
+        self._texels = texels
+        self.vertices = used
+        self._body = body.restricted(used)
+        self.texture = NeuralGaussianTexture(body, texels)
+        self.texture.face_corners = corners
+        self.renderer = NeuralRenderer()
+        self.register_buffer("betas", betas)
+        self.displacement = nn.Parameter(torch.zeros(len(used), 3))
+        place = torch.full((body.vertex_count,), -1)
+        place[used] = torch.arange(len(used))
+        faces = place[body.faces]
+        self.faces = faces[(faces >= 0).all(1)]
+
+    @property
+    def gaussian_count(self) -> int:
+        """How many Gaussians there are."""
+        return len(self.texture.opacity)
+
+    def pose_vertices(self, parameters: FrameParameters) -> Tensor:
+        """The posed vertices that carry Gaussians, (B, V', 3)."""
+        output = self._body.forward(
+            self.betas[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+            vertex_offsets=self.displacement,
+        )
+        return output.vertices
+
+    def render(
+        self, parameters: FrameParameters, Ks: Tensor, size: int, *, normals: bool = False
+    ) -> AvatarOutput:
+        """Draws the performer.
+
+        Args:
+            parameters: of B frames.
+            Ks: (B, 3, 3), the windows' intrinsics at `size`.
+            size: side of the pictures, a multiple of 8.
+            normals: whether to draw normals too.
+
+        Raises:
+            AvatarError: if the size is no multiple of 8.
+        """
+        if size % _MULTIPLE:
+            raise AvatarError(f"a window of {size} pixels cannot be rendered", "size", "use 256")
+        gaussians = self.texture(self.pose_vertices(parameters))
+        views = torch.eye(4, device=Ks.device).expand(len(Ks), 4, 4)
+        drawn = rasterize(
+            gaussians.means,
+            gaussians.quats,
+            gaussians.scales,
+            gaussians.opacities,
+            gaussians.features,
+            views,
+            Ks,
+            size,
+            size,
+            extras=gaussians.normals if normals else None,
+        )
+        features = drawn.features.permute(0, 3, 1, 2)
+        alpha = drawn.alpha.permute(0, 3, 1, 2)
+        depth = drawn.depth.permute(0, 3, 1, 2)
+        directions = None
+        if drawn.extras is not None:
+            directions = nn.functional.normalize(drawn.extras.permute(0, 3, 1, 2), dim=1)
+            directions = torch.where(alpha > 0.05, directions, 0)
+        return AvatarOutput(
+            self.renderer(features, alpha),
+            alpha,
+            features[:, :3],
+            torch.where(alpha > _COVERED, depth / alpha.clamp_min(_COVERED), 0),
+            directions,
+        )
+
+    def save(self, path: Path) -> None:
+        """Writes avatar.safetensors in one step."""
+        tensors = {f"state.{name}": value for name, value in self.state_dict().items()}
+        tensors |= {f"texels.{name}": value for name, value in vars(self._texels).items()}
+        with atomic_path(path) as temporary:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, str(temporary))
+
+    @classmethod
+    def load(cls, path: Path, body: BodyModel) -> "Avatar":
+        """Reads avatar.safetensors.
+
+        Raises:
+            AvatarError: if the file is damaged or was made on another body.
+        """
+        remedy = "reconstruct the shot again"
+        try:
+            tensors = load_file(str(path))
+        except (OSError, SafetensorError) as error:
+            raise AvatarError(f"the avatar cannot be read ({error})", path, remedy) from error
+        groups: dict[str, dict[str, Tensor]] = {"state": {}, "texels": {}}
+        for name, value in tensors.items():
+            group, _, rest = name.partition(".")
+            groups.setdefault(group, {})[rest] = value
+        try:
+            texels = Texels(**groups["texels"])
+            if int(texels.face.max()) >= len(body.faces):
+                raise AvatarError("the avatar was made on another body", path, remedy)
+            avatar = cls(body, groups["state"]["betas"], texels)
+            avatar.load_state_dict(groups["state"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise AvatarError("the avatar does not fit this version", path, remedy) from error
+        return avatar

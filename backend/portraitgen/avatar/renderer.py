@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The neural renderer: splatted features to colours, at half resolution for most of its work."""
+
+import torch
+from torch import Tensor, nn
+
+from .texture import FEATURES
+
+
+class NeuralRenderer(nn.Module):
+    """A small U-Net between a pixel-unshuffle and a pixel-shuffle, added to the first features.
+
+    The first three features are kept close to the image itself (the stable loss), so the network
+    has only to add what they miss, and begins by adding nothing.
+
+    Args:
+        channels: of each level of the trunk, the finest first.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = (32, 48, 64)) -> None:
+        super().__init__()
+        self.down = nn.ModuleList()
+        width = 4 * (FEATURES + 1)
+        for count in channels:
+            self.down.append(_block(width, count))
+            width = count
+        self.up = nn.ModuleList()
+        for count in channels[-2::-1]:
+            self.up.append(_block(width + count, count))
+            width = count
+        self.out = nn.Conv2d(width, 4 * 3, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, features: Tensor, alpha: Tensor) -> Tensor:
+        """Colours, multiplied by alpha.
+
+        Args:
+            features: (B, 32, H, W), accumulated; H and W multiples of 8.
+            alpha: (B, 1, H, W).
+
+        Returns:
+            (B, 3, H, W).
+        """
+        packed = nn.functional.pixel_unshuffle(torch.cat([features, alpha], dim=1), 2)
+        level = packed.contiguous(memory_format=torch.channels_last)
+        kept = []
+        for index, block in enumerate(self.down):
+            if index:
+                level = nn.functional.avg_pool2d(level, 2)
+            level = block(level)
+            kept.append(level)
+        for block, skip in zip(self.up, kept[-2::-1], strict=True):
+            wide = nn.functional.interpolate(level, scale_factor=2, mode="nearest")
+            level = block(torch.cat([wide, skip], dim=1))
+        added = nn.functional.pixel_shuffle(self.out(level), 2)
+        return features[:, :3] + added * alpha
+
+
+def _block(inside: int, outside: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, padding=1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(outside, outside, 3, padding=1),
+        nn.LeakyReLU(0.2),
+    )

@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The neural Gaussian texture: Gaussians that ride on the body's triangles.
+
+After PortraitGen (Gao et al. 2024), section 3.1: every texel holds a feature, an opacity, a scale
+and a rotation; the deforming triangle under it carries place, orientation and size.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..body.geometry import triangle_frames
+from ..body.model import BodyModel
+from ..body.uv import Texels
+
+FEATURES = 32
+# Hair and clothes stand off the body: their texels begin spread over this depth, metres.
+_DEPTH = {"scalp": 0.022, "torso": 0.010, "arms": 0.010}
+_START_OPACITY = 2.0
+_THICKNESS = 0.35
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Gaussians in camera space, ready to be splatted; shapes as `raster.rasterize` takes them."""
+
+    means: Tensor
+    quats: Tensor
+    scales: Tensor
+    opacities: Tensor
+    features: Tensor
+    normals: Tensor
+
+
+class NeuralGaussianTexture(nn.Module):
+    """Learnable texels on a body.
+
+    Args:
+        body: the body model.
+        texels: where they sit.
+    """
+
+    face_corners: Tensor
+    barycentric: Tensor
+    rest_scale: Tensor
+
+    def __init__(self, body: BodyModel, texels: Texels) -> None:
+        super().__init__()
+        count = len(texels.face)
+        corners = body.faces[texels.face]
+        self.register_buffer("face_corners", corners, persistent=False)
+        self.register_buffer("barycentric", texels.barycentric, persistent=False)
+        # A texel covers its share of surface: radius of a disc of that area.
+        radius = torch.sqrt(texels.area / torch.pi)
+        rest = body.template[corners]
+        self.register_buffer("rest_scale", _triangle_size(rest), persistent=False)
+        self.features = nn.Parameter(torch.zeros(count, FEATURES))
+        self.opacity = nn.Parameter(torch.full((count,), _START_OPACITY))
+        scale = torch.log(radius)[:, None].repeat(1, 3)
+        scale[:, 2] += torch.log(torch.tensor(_THICKNESS))
+        self.scale = nn.Parameter(scale)
+        rotation = torch.zeros(count, 4)
+        rotation[:, 0] = 1
+        self.rotation = nn.Parameter(rotation)
+        offset = torch.zeros(count, 3)
+        layer = (torch.arange(count) * 0.6180339887) % 1
+        for part, depth in _DEPTH.items():
+            if part in body.parts:
+                chosen = body.parts[part][texels.face]
+                offset[chosen, 2] = layer[chosen] * depth
+        self.offset = nn.Parameter(offset)
+
+    def forward(self, vertices: Tensor) -> Gaussians:
+        """The Gaussians on a posed body.
+
+        Args:
+            vertices: (B, V, 3), camera space.
+        """
+        corners = vertices[:, self.face_corners]
+        frames = triangle_frames(corners)
+        stretch = (_triangle_size(corners) / self.rest_scale).clamp(0.3, 3.0)
+        centre = (corners * self.barycentric[..., None]).sum(-2)
+        lifted = (frames @ (self.offset * stretch.detach()[..., None])[..., None])[..., 0]
+        carried = matrix_to_quaternion(frames.detach())
+        local = nn.functional.normalize(self.rotation, dim=-1)
+        batch = len(vertices)
+        return Gaussians(
+            centre + lifted,
+            multiply_quaternions(carried, local.expand(batch, -1, -1)),
+            torch.exp(self.scale) * stretch.detach()[..., None],
+            torch.sigmoid(self.opacity).expand(batch, -1),
+            self.features.expand(batch, -1, -1),
+            frames[..., 2].detach(),
+        )
+
+
+def _triangle_size(corners: Tensor) -> Tensor:
+    """The square root of each triangle's doubled area, (...,)."""
+    edges = corners[..., 1:, :] - corners[..., :1, :]
+    return (
+        torch.linalg.cross(edges[..., 0, :], edges[..., 1, :]).norm(dim=-1).clamp_min(1e-12).sqrt()
+    )
+
+
+def multiply_quaternions(first: Tensor, second: Tensor) -> Tensor:
+    """Hamilton product of quaternions wxyz (..., 4)."""
+    aw, ax, ay, az = first.unbind(-1)
+    bw, bx, by, bz = second.unbind(-1)
+    return torch.stack(
+        [
+            aw * bw - ax * bx - ay * by - az * bz,
+            aw * bx + ax * bw + ay * bz - az * by,
+            aw * by - ax * bz + ay * bw + az * bx,
+            aw * bz + ax * by - ay * bx + az * bw,
+        ],
+        dim=-1,
+    )
+
+
+def matrix_to_quaternion(matrix: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) to quaternions wxyz (..., 4), each by its largest component."""
+    m = matrix
+    diagonal = torch.stack([m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]], dim=-1)
+    trace = diagonal.sum(-1, keepdim=True)
+    squares = torch.cat([1 + trace, 1 + 2 * diagonal - trace], dim=-1)
+    root = squares.clamp_min(1e-12).sqrt()
+    yz, zy = m[..., 2, 1] - m[..., 1, 2], m[..., 2, 1] + m[..., 1, 2]
+    zx, xz = m[..., 0, 2] - m[..., 2, 0], m[..., 0, 2] + m[..., 2, 0]
+    xy, yx = m[..., 1, 0] - m[..., 0, 1], m[..., 1, 0] + m[..., 0, 1]
+    a, b, c, d = root.unbind(-1)
+    candidates = torch.stack(
+        [
+            torch.stack([a, yz / a, zx / a, xy / a], dim=-1),
+            torch.stack([yz / b, b, yx / b, xz / b], dim=-1),
+            torch.stack([zx / c, yx / c, c, zy / c], dim=-1),
+            torch.stack([xy / d, xz / d, zy / d, d], dim=-1),
+        ],
+        dim=-2,
+    )
+    best = squares.argmax(-1)[..., None, None].expand(*squares.shape[:-1], 1, 4)
+    return nn.functional.normalize(candidates.gather(-2, best)[..., 0, :], dim=-1)

@@ -1,0 +1,351 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trains an avatar on windows of a shot, refining pose and expression with it.
+
+Everything a step does follows from the settings, the data and the step's number, so that a
+training killed at any step and resumed from its checkpoint ends with the same bits on the CPU.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ..body.motion import Motion
+from ..errors import AvatarError
+from ..shot import atomic_path
+from .avatar import Avatar, AvatarOutput, FrameParameters
+from .losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
+
+_REFINED_JOINTS = (9, 12, 15)
+_FINAL_RATE = 0.08
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term counts."""
+
+    image: float = 1.0
+    structure: float = 0.25
+    gradients: float = 1.0
+    stable: float = 0.4
+    matte: float = 0.5
+    laplacian: float = 400.0
+    displacement: float = 4.0
+    offset: float = 20.0
+    scale: float = 1000.0
+    refinement: float = 1.0
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Adam's learning rates, a group each."""
+
+    features: float = 8e-3
+    opacity: float = 2e-2
+    scale: float = 5e-3
+    rotation: float = 2e-3
+    offset: float = 1.5e-4
+    displacement: float = 5e-5
+    renderer: float = 2e-3
+    identity: float = 2e-3
+    pose: float = 4e-4
+    expression: float = 2e-3
+    transl: float = 1e-4
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The schedule of a training.
+
+    Attributes:
+        steps: of Adam, over all.
+        coarse: the share of steps at half size.
+        refine: whether pose, expression and identity are trained too.
+        seed: of the order of the frames.
+    """
+
+    steps: int = 1200
+    coarse: float = 0.4
+    refine: bool = True
+    seed: int = 0
+    weights: LossWeights = LossWeights()
+    rates: Rates = Rates()
+
+
+class TrainingSet:
+    """Windows and what is known of them, a row a frame.
+
+    Args:
+        motion: the motion of exactly these frames.
+        colours: uint8 (N, S, S, 3), the performer's own colours.
+        mattes: uint8 (N, S, S).
+        Ks: float32 (N, 3, 3), at size S.
+        held_out: bool (N,), rows never trained on.
+    """
+
+    def __init__(
+        self,
+        motion: Motion,
+        colours: np.ndarray,
+        mattes: np.ndarray,
+        Ks: np.ndarray,
+        held_out: np.ndarray,
+    ) -> None:
+        self.motion = motion
+        self.size = colours.shape[1]
+        self.colours = torch.from_numpy(np.ascontiguousarray(colours))
+        self.mattes = torch.from_numpy(np.ascontiguousarray(mattes))
+        self.Ks = torch.from_numpy(np.ascontiguousarray(Ks, np.float32))
+        self.held_out = held_out
+        self.trained = [int(row) for row in np.flatnonzero(~held_out)]
+        self.pose = torch.from_numpy(motion.pose)
+        self.expression = torch.from_numpy(motion.expression)
+        self.transl = torch.from_numpy(motion.transl)
+
+    def replace(self, row: int, colours: np.ndarray) -> None:
+        """Gives a row new colours, float32 (S, S, 3) in 0..1: an edit."""
+        codes = (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+        self.colours[row] = torch.from_numpy(codes)
+
+    def target(self, row: int, size: int) -> tuple[Tensor, Tensor]:
+        """Colours times alpha (1, 3, s, s) and alpha (1, 1, s, s), area-averaged."""
+        alpha = self.mattes[row].float()[None, None] / 255
+        colour = self.colours[row].float().permute(2, 0, 1)[None] / 255 * alpha
+        if size == self.size:
+            return colour, alpha
+        factor = self.size // size
+        return nn.functional.avg_pool2d(colour, factor), nn.functional.avg_pool2d(alpha, factor)
+
+    def intrinsics(self, row: int, size: int) -> Tensor:
+        """K (1, 3, 3) at a smaller size."""
+        K = self.Ks[row : row + 1].clone()
+        K[:, :2] *= size / self.size
+        return K
+
+
+class Refinement(nn.Module):
+    """Small corrections of the tracked motion, trained with the avatar.
+
+    Args:
+        motion: the tracked motion; frames the artist fixed get none.
+    """
+
+    def __init__(self, motion: Motion) -> None:
+        super().__init__()
+        count = len(motion)
+        self.identity = nn.Parameter(torch.zeros(len(motion.betas)))
+        self.pose = nn.Parameter(torch.zeros(count, len(_REFINED_JOINTS), 3))
+        self.expression = nn.Parameter(torch.zeros(count, motion.expression.shape[1]))
+        self.transl = nn.Parameter(torch.zeros(count, 3))
+        self._free = torch.from_numpy(~motion.fixed).float()
+
+    def apply_to(self, parameters: FrameParameters, rows: Sequence[int]) -> FrameParameters:
+        """The corrected parameters of some rows."""
+        chosen = list(rows)
+        free = self._free[chosen][:, None]
+        pose = parameters.pose.clone()
+        joints = list(_REFINED_JOINTS)
+        pose[:, joints] = pose[:, joints] + self.pose[chosen] * free[..., None]
+        expression = parameters.expression + self.expression[chosen] * free
+        return FrameParameters(
+            pose, expression.clamp(0, 1), parameters.transl + self.transl[chosen] * free
+        )
+
+    def penalty(self, rows: Sequence[int]) -> Tensor:
+        """How far some rows strayed, weighted by how sure the track is of each kind."""
+        chosen = list(rows)
+        return (
+            self.pose[chosen].square().mean() * 20
+            + self.expression[chosen].square().mean()
+            + self.transl[chosen].square().mean() * 200
+        )
+
+
+class Trainer:
+    """Adam on an avatar and a training set."""
+
+    def __init__(self, avatar: Avatar, data: TrainingSet, settings: TrainingSettings) -> None:
+        self.avatar = avatar
+        self.data = data
+        self.settings = settings
+        self.done = 0
+        self.refinement = Refinement(data.motion)
+        self._start_betas = avatar.betas.clone()
+        self._start_offset = avatar.texture.offset.detach().clone()
+        self._laplacian = laplacian(avatar.faces, len(avatar.vertices))
+        texture, rates = avatar.texture, settings.rates
+        groups: list[tuple[list[nn.Parameter], float]] = [
+            ([texture.features], rates.features),
+            ([texture.opacity], rates.opacity),
+            ([texture.scale], rates.scale),
+            ([texture.rotation], rates.rotation),
+            ([texture.offset], rates.offset),
+            ([avatar.displacement], rates.displacement),
+            (list(avatar.renderer.parameters()), rates.renderer),
+        ]
+        if settings.refine:
+            groups += [
+                ([self.refinement.identity], rates.identity),
+                ([self.refinement.pose], rates.pose),
+                ([self.refinement.expression], rates.expression),
+                ([self.refinement.transl], rates.transl),
+            ]
+        self._rates = [rate for _, rate in groups]
+        self.optimiser = torch.optim.Adam(
+            [{"params": parameters, "lr": rate} for parameters, rate in groups],
+            betas=(0.9, 0.99),
+            eps=1e-15,
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.done >= self.settings.steps
+
+    def row_of(self, step: int) -> int:
+        """The row that a step trains on: every epoch sees all in an order of its own."""
+        rows = self.data.trained
+        epoch, place = divmod(step, len(rows))
+        order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(rows))
+        return rows[int(order[place])]
+
+    def step(self, row: int | None = None) -> dict[str, float]:
+        """One step, by default on the row that its number gives.
+
+        Returns:
+            The loss.
+        """
+        settings, data = self.settings, self.data
+        row = self.row_of(self.done) if row is None else row
+        share = self.done / max(settings.steps, 1)
+        size = data.size // 2 if share < settings.coarse else data.size
+        decay = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * decay
+        self.optimiser.zero_grad(set_to_none=True)
+        output = self.render_row(row, size)
+        loss = self._loss(output, *data.target(row, size), row)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self.done += 1
+        return {"loss": float(loss.detach())}
+
+    def parameters_of(self, row: int) -> FrameParameters:
+        """A row's parameters with their refinement; held-out rows take their neighbours' mean."""
+        data = self.data
+        plain = FrameParameters(
+            data.pose[row : row + 1], data.expression[row : row + 1], data.transl[row : row + 1]
+        )
+        if not self.settings.refine:
+            return plain
+        if not data.held_out[row]:
+            return self.refinement.apply_to(plain, [row])
+        around = [other for other in (row - 1, row + 1) if other in data.trained] or data.trained
+        refined = [self.refinement.apply_to(plain, [other]) for other in around]
+        return FrameParameters(
+            torch.stack([each.pose for each in refined]).mean(0),
+            torch.stack([each.expression for each in refined]).mean(0),
+            torch.stack([each.transl for each in refined]).mean(0),
+        )
+
+    def render_row(self, row: int, size: int | None = None, normals: bool = False) -> AvatarOutput:
+        """The avatar as a row shows it."""
+        size = size or self.data.size
+        if self.settings.refine:
+            self.avatar.betas = self._start_betas + self.refinement.identity
+        intrinsics = self.data.intrinsics(row, size)
+        return self.avatar.render(self.parameters_of(row), intrinsics, size, normals=normals)
+
+    def _loss(self, output: AvatarOutput, colour: Tensor, alpha: Tensor, row: int) -> Tensor:
+        weights, texture = self.settings.weights, self.avatar.texture
+        drawn = output.premultiplied
+        loss = weights.image * (drawn - colour).abs().mean()
+        loss = loss + weights.structure * (1 - ssim(drawn, colour)).mean()
+        loss = loss + weights.gradients * gradient_pyramid(drawn, colour)
+        loss = loss + weights.stable * (output.preview - colour).abs().mean()
+        loss = loss + weights.matte * (output.alpha - alpha).abs().mean()
+        smooth = torch.sparse.mm(self._laplacian, self.avatar.displacement)
+        loss = loss + weights.laplacian * smooth.square().sum(-1).mean()
+        loss = loss + weights.displacement * self.avatar.displacement.square().sum(-1).mean()
+        moved = texture.offset - self._start_offset
+        loss = loss + weights.offset * moved.square().sum(-1).mean()
+        loss = loss + weights.scale * scale_excess(torch.exp(texture.scale))
+        if self.settings.refine:
+            loss = loss + weights.refinement * self.refinement.penalty([row])
+        return loss
+
+    @torch.no_grad()
+    def evaluate(self, rows: Sequence[int]) -> dict[str, float]:
+        """PSNR (dB) and SSIM inside the matte, and the mean alpha error, over some rows."""
+        values: dict[str, list[float]] = {"psnr": [], "ssim": [], "alpha_error": []}
+        for row in rows:
+            output = self.render_row(row)
+            colour, alpha = self.data.target(row, self.data.size)
+            drawn = output.premultiplied.clamp(0, 1)
+            values["psnr"].append(psnr(drawn, colour, alpha))
+            similar = (ssim(drawn, colour) * alpha).sum() / (3 * alpha.sum()).clamp_min(1e-6)
+            values["ssim"].append(float(similar))
+            values["alpha_error"].append(float((output.alpha - alpha).abs().mean()))
+        return {name: float(np.mean(each)) for name, each in values.items()}
+
+    @torch.no_grad()
+    def refined_motion(self) -> Motion:
+        """The motion with its refinement, for a new version of the track."""
+        motion = self.data.motion
+        rows = range(len(motion))
+        refined = [self.parameters_of(row) for row in rows]
+
+        def joined(name: str) -> np.ndarray:
+            return torch.cat([getattr(each, name) for each in refined]).numpy()
+
+        betas = (self._start_betas + self.refinement.identity).numpy()
+        return replace(
+            motion,
+            betas=betas,
+            pose=joined("pose"),
+            expression=joined("expression"),
+            transl=joined("transl"),
+        )
+
+    def checkpoint(self, path: Path) -> None:
+        """Writes all that the next step depends on, in one step."""
+        tensors = {f"avatar.{k}": v for k, v in self.avatar.state_dict().items()}
+        tensors |= {f"refinement.{k}": v for k, v in self.refinement.state_dict().items()}
+        for index, state in self.optimiser.state_dict()["state"].items():
+            tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
+        tensors["done"] = torch.tensor(self.done)
+        with atomic_path(path) as temporary:
+            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(temporary))
+
+    def resume(self, path: Path) -> None:
+        """Takes up a checkpoint.
+
+        Raises:
+            AvatarError: if it is damaged or of another training.
+        """
+        try:
+            tensors = load_file(str(path))
+            self.done = int(tensors.pop("done"))
+            parts: dict[str, dict[str, Tensor]] = {"avatar": {}, "refinement": {}, "adam": {}}
+            for name, value in tensors.items():
+                part, _, rest = name.partition(".")
+                parts[part][rest] = value
+            self.avatar.load_state_dict(parts["avatar"])
+            self.refinement.load_state_dict(parts["refinement"])
+            state: dict[int, dict[str, Tensor]] = {}
+            for name, value in parts["adam"].items():
+                index, _, entry = name.partition(".")
+                state.setdefault(int(index), {})[entry] = value
+            whole = self.optimiser.state_dict() | {"state": state}
+            self.optimiser.load_state_dict(whole)
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise AvatarError(
+                f"the checkpoint cannot be resumed ({error})", path, "start the job again"
+            ) from error
