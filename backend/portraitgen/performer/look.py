@@ -184,7 +184,9 @@ def _sides(body: BodyModel, rest: np.ndarray, faces: np.ndarray) -> list[np.ndar
     return [body.parts["eyes"].new_tensor(middle > 0), body.parts["eyes"].new_tensor(middle <= 0)]
 
 
-def _sample(picture: np.ndarray, x: np.ndarray, y: np.ndarray, mode: str = "constant") -> np.ndarray:
+def _sample(
+    picture: np.ndarray, x: np.ndarray, y: np.ndarray, mode: str = "constant"
+) -> np.ndarray:
     """Bilinear samples (N,) of (H, W) at pixel positions."""
     return map_coordinates(picture, [y, x], order=1, mode=mode)
 

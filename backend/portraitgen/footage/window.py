@@ -1,0 +1,268 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The portrait window: where it lies, cutting it from the plate and pasting it back."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from ..body.camera import Box
+from ..errors import FootageError
+
+HEAD_SHARE = 2.6
+"""Side of the window over the side of the head's box: head and shoulders with margin."""
+
+_HEAD_HEIGHT = 0.42
+"""Where the head's centre lies in the window, from the top."""
+
+
+def fixed_window(heads: Mapping[int, Box | None], width: int, height: int) -> Box:
+    """One window for the whole shot that holds the head wherever it goes.
+
+    Args:
+        heads: frame -> square around the head from chin to crown, None where there is no head.
+        width, height: of the plate.
+
+    Raises:
+        FootageError: if no frame has a head.
+    """
+    known = _known(heads)
+    centre = np.median(known[:, :2], axis=0)
+    side = np.median(known[:, 2])
+    # Wide enough that the head keeps half its size of margin where it strays farthest.
+    reach = np.abs(known[:, :2] - centre).max(axis=0) + known[:, 2].max()
+    side = max(HEAD_SHARE * side, 2 * reach[0], reach[1] / _HEAD_HEIGHT)
+    return _settled(centre[0], centre[1], side, known[:, 2].max(), width, height)
+
+
+def following_windows(
+    heads: Mapping[int, Box | None],
+    width: int,
+    height: int,
+    fps: float,
+    smoothing: float = 0.5,
+) -> dict[int, Box]:
+    """A window for every frame that follows the head smoothly and without lag.
+
+    Position is smoothed by a Gaussian over past and future alike, the size over four times as
+    long, so that the scale breathes as little as possible; gaps are bridged.
+
+    Args:
+        heads: as for `fixed_window`, consecutive frames.
+        fps: frames a second.
+        smoothing: standard deviation of the smoothing, seconds.
+
+    Returns:
+        frame -> window, in whole plate pixels.
+    """
+    known = _known(heads)
+    frames = sorted(heads)
+    has = np.array([heads[frame] is not None for frame in frames])
+    positions = np.arange(len(frames))
+    track = np.stack([np.interp(positions, positions[has], known[:, i]) for i in range(3)], axis=1)
+    smooth = [
+        gaussian_filter1d(track[:, i], smoothing * fps * factor, mode="nearest")
+        for i, factor in ((0, 1), (1, 1), (2, 4))
+    ]
+    largest = float(np.max(smooth[2]))
+    return {
+        frame: _settled(x, y, HEAD_SHARE * side, largest, width, height)
+        for frame, x, y, side in zip(frames, *smooth, strict=True)
+    }
+
+
+def _known(heads: Mapping[int, Box | None]) -> np.ndarray:
+    """Centre x, centre y and side of the heads that are there, (N, 3), by frame."""
+    known = [
+        (box.x + box.side / 2, box.y + box.side / 2, box.side)
+        for _, box in sorted(heads.items())
+        if box is not None
+    ]
+    if not known:
+        raise FootageError(
+            "no head was found to put a window round", remedy="give frames that show the performer"
+        )
+    return np.array(known, dtype=np.float64)
+
+
+def _settled(x: float, y: float, side: float, head: float, width: int, height: int) -> Box:
+    """A window in whole pixels, inside the plate as long as that leaves the head its margin."""
+    side = min(side, max(min(width, height), 1.6 * head))
+    side = max(16, round(side))
+
+    def place(start: float, extent: int) -> int:
+        if side <= extent:
+            start = min(max(start, 0), extent - side)
+        else:
+            start = (extent - side) / 2
+        return round(start)
+
+    return Box(place(x - side / 2, width), place(y - _HEAD_HEIGHT * side, height), side)
+
+
+def cut(
+    image: np.ndarray, box: Box, size: int, *, border: str = "replicate"
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Cuts a window from the plate and resamples it, averaging over areas when it shrinks.
+
+    Args:
+        image: (H, W) or (H, W, C), uint8 or float32.
+        box: the window; may leave the plate.
+        size: side of the result in pixels.
+        border: `replicate` or `reflect` the plate beyond its edges.
+
+    Returns:
+        The window (size, size[, C]) in the image's type, and the mask (size, size) bool of what
+        lies on the plate, None if all does.
+    """
+    height, width = image.shape[:2]
+    padding = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}[border]
+    window = _resample(image, box, size, padding)
+    centres = (np.arange(size) + 0.5) * box.side / size
+    inside_x = (box.x + centres >= 0) & (box.x + centres < width)
+    inside_y = (box.y + centres >= 0) & (box.y + centres < height)
+    if inside_x.all() and inside_y.all():
+        return window, None
+    return window, inside_y[:, None] & inside_x[None, :]
+
+
+def _resample(image: np.ndarray, box: Box, size: int, padding: int) -> np.ndarray:
+    height, width = image.shape[:2]
+    x, y, side = box
+    if all(float(value).is_integer() for value in box) and side >= size:
+        left, top, right, bottom = int(x), int(y), int(x + side), int(y + side)
+        inside = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+        around = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
+        if any(around) and inside.size:
+            inside = cv2.copyMakeBorder(inside, *around, padding)
+        if inside.shape[:2] == (side, side):
+            if side == size:
+                return inside.copy()
+            return cv2.resize(inside, (size, size), interpolation=cv2.INTER_AREA)
+    # Fractional or enlarging: sample so densely that averaging whole cells is exact enough.
+    dense = max(1, int(np.ceil(side / size)))
+    step = side / (size * dense)
+    # cv2 puts pixel centres at whole numbers, we at +0.5.
+    matrix = np.array(
+        [[step, 0, x + step / 2 - 0.5], [0, step, y + step / 2 - 0.5]], dtype=np.float64
+    )
+    how = cv2.INTER_CUBIC if step < 1 else cv2.INTER_LINEAR
+    sampled = cv2.warpAffine(
+        image,
+        matrix,
+        (size * dense, size * dense),
+        flags=how | cv2.WARP_INVERSE_MAP,
+        borderMode=padding,
+    )
+    if dense > 1:
+        sampled = cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
+    if sampled.dtype == np.float32 and how == cv2.INTER_CUBIC:
+        # Cubic interpolation overshoots at edges.
+        np.clip(sampled, float(image.min()), float(image.max()), out=sampled)
+    return sampled
+
+
+def place(window: np.ndarray, box: Box, width: int, height: int) -> tuple[np.ndarray, slice, slice]:
+    """Resamples a window back to plate resolution.
+
+    Args:
+        window: (S, S) or (S, S, C) float32.
+        box: where it was cut.
+        width, height: of the plate.
+
+    Returns:
+        The part that lies on the plate, and its rows and columns there; empty where none does.
+    """
+    left, top = max(int(np.floor(box.x)), 0), max(int(np.floor(box.y)), 0)
+    right = min(int(np.ceil(box.x + box.side)), width)
+    bottom = min(int(np.ceil(box.y + box.side)), height)
+    rows, columns = slice(top, max(bottom, top)), slice(left, max(right, left))
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    if 0 in shape:
+        return np.zeros((*shape, *window.shape[2:]), window.dtype), rows, columns
+    scale = window.shape[0] / box.side
+    if scale > 1:
+        size = max(1, round(box.side))
+        window = cv2.resize(window, (size, size), interpolation=cv2.INTER_AREA)
+        scale = size / box.side
+    offset = scale / 2 - 0.5
+    matrix = np.array(
+        [
+            [scale, 0, (left - box.x) * scale + offset],
+            [0, scale, (top - box.y) * scale + offset],
+        ],
+        dtype=np.float64,
+    )
+    placed = cv2.warpAffine(
+        window,
+        matrix,
+        (shape[1], shape[0]),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.clip(placed, 0, 1), rows, columns
+
+
+def paste(
+    plate_image: np.ndarray,
+    box: Box,
+    edited: np.ndarray,
+    alpha: np.ndarray,
+    *,
+    reference: np.ndarray | None = None,
+    detail: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lays an edited window over its plate with the matte's soft edge.
+
+    With a `reference`, the plate's own high frequencies (what the window's resolution lost) are
+    carried over to the edit, so that a low-resolution edit of a sharp plate stays sharp; where
+    the edit flattened the window's own fine structure, they are weakened with it.
+
+    Args:
+        plate_image: (H, W, 3) float32 display-referred.
+        box: where the window was cut.
+        edited: (S, S, 3) float32.
+        alpha: (S, S) float32 in 0..1, or None-free plate-resolution (H, W).
+        reference: (S, S, 3) float32, the unedited window.
+        detail: how much of the plate's detail to keep, 0..1.
+
+    Returns:
+        The new plate (H, W, 3), bit-identical to the old where nothing was laid over, and the
+        mask (H, W) bool of where something was.
+    """
+    height, width = plate_image.shape[:2]
+    edited = edited.astype(np.float32, copy=False)
+    colours, rows, columns = place(edited, box, width, height)
+    if alpha.shape == (height, width) and alpha.shape != edited.shape[:2]:
+        cover = alpha[rows, columns].astype(np.float32, copy=False)
+    else:
+        cover, _, _ = place(alpha.astype(np.float32, copy=False), box, width, height)
+    result = plate_image.copy()
+    touched = np.zeros((height, width), bool)
+    region = plate_image[rows, columns]
+    if reference is not None and detail > 0:
+        lost = region - place(reference.astype(np.float32, copy=False), box, width, height)[0]
+        kept = place(_structure_kept(reference, edited), box, width, height)[0]
+        colours = np.clip(colours + (detail * kept)[..., None] * lost, 0, 1)
+    # Less than half an 8-bit step would change nothing but the plate's bits.
+    over = cover > 0.5 / 255
+    blended = region + cover[..., None] * (colours - region)
+    result[rows, columns][over] = blended[over]
+    touched[rows, columns] = over
+    return result, touched
+
+
+def _structure_kept(reference: np.ndarray, edited: np.ndarray) -> np.ndarray:
+    """How much of the reference's fine structure the edit still has, (S, S) in 0..1."""
+    weights = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+    def fine(image: np.ndarray) -> np.ndarray:
+        grey = image @ weights
+        return grey - cv2.GaussianBlur(grey, (0, 0), 1.5)
+
+    before, after = fine(reference), fine(edited)
+    shared = cv2.GaussianBlur(before * after, (0, 0), 6)
+    energy = cv2.GaussianBlur(before * before, (0, 0), 6)
+    return np.clip((shared + 1e-6) / (energy + 1e-6), 0, 1).astype(np.float32)

@@ -1,0 +1,201 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reconstruct job: the performer as an avatar, and the track refined with it."""
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..avatar.avatar import Avatar
+from ..avatar.projection import project_colours
+from ..avatar.training import Trainer, TrainingSet, TrainingSettings
+from ..body.geometry import rasterize_mesh
+from ..body.model import BodyModel
+from ..body.uv import gaussian_texels
+from ..footage.matte import foreground_colours
+from ..frames import parse_frames
+from ..settings import option
+from ..shot import Job, Shot, now, write_json
+from .avatars import frame_parameters, training_set
+from .jobs import running
+from .pictures import save_png
+from .reporter import Reporter, Stage
+from .shots import Track, body_of
+from .windows import Windows, load_windows
+
+_AVATAR_SCHEMA = 1
+_CHECKPOINT_STEPS = 100
+_PREVIEW_STEPS = 25
+_LOOKS = 24
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """What to rebuild and how long to train."""
+
+    frames: str = option("", "Frames to learn from as 1001-1250, all tracked ones by default")
+    size: int = option(256, "Side of the portrait window", unit="px", minimum=64, maximum=1024)
+    gaussians: int = option(16384, "How many Gaussians", minimum=1000, maximum=200000)
+    steps: int = option(1200, "How many training steps", minimum=1)
+    hold_out: int = option(
+        8, "Every which frame is kept out of training to measure on; 0 keeps none", minimum=0
+    )
+    refine: bool = option(True, "Refine the track together with the avatar")
+    seed: int = option(0, "Seed of the order of the frames", minimum=0)
+
+
+def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> dict[str, Any]:
+    """Rebuilds the performer.
+
+    Returns:
+        avatar and track (the versions), psnr, ssim and alpha_error on held-out frames.
+
+    Raises:
+        ShotError: if the shot is not tracked.
+    """
+    track = Track(shot)
+    frames = parse_frames(options.frames, track.frames)
+    settings = asdict(options) | {"track": track.version}
+    with running(shot, "reconstruct", settings, "avatar") as job:
+        body = body_of(shot)
+        size = options.size // 8 * 8
+        states = {row["frame"]: row["state"] for row in track.facts["quality"]}
+        usable = [frame for frame in frames if states.get(frame) == "tracked"]
+        windows = load_windows(shot, track, usable, size, reporter)
+        data = training_set(
+            track.motion, windows, _colours(windows, reporter), _held_out(options, len(usable))
+        )
+        trainer = _trainer(body, track, windows, data, options)
+        _train(trainer, job, reporter)
+        rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]
+        metrics = trainer.evaluate(rows)
+        version = track.version
+        if options.refine:
+            version = _publish_refined(shot, track, trainer, job)
+        folder = job.work / "avatar"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        trainer.avatar.save(folder / "avatar.safetensors")
+        facts = {
+            "schema": _AVATAR_SCHEMA,
+            "created": now(),
+            "track": version,
+            "body_model": {"name": body.name, "sha256": body.sha256},
+            "size": size,
+            "gaussians": trainer.avatar.gaussian_count,
+            "options": asdict(options),
+        }
+        write_json(folder / "avatar.json", facts)
+        metrics |= {"held_out_frames": len(np.flatnonzero(data.held_out)), "steps": trainer.done}
+        write_json(folder / "metrics.json", metrics)
+        result = {"avatar": shot.publish("avatar", folder), "track": version} | metrics
+        job.finish(result=result)
+    return result
+
+
+def _colours(windows: Windows, reporter: Reporter) -> np.ndarray:
+    """The performer's own colours in every window."""
+    stage = Stage(reporter, "foreground", len(windows.frames))
+    colours = np.empty_like(windows.images)
+    for row, (image, matte) in enumerate(zip(windows.images, windows.mattes, strict=True)):
+        colours[row] = foreground_colours(image, matte)
+        stage.step(row + 1)
+    return colours
+
+
+def _held_out(options: ReconstructOptions, count: int) -> np.ndarray:
+    rows = np.arange(count)
+    if not options.hold_out or count < 2 * options.hold_out:
+        return np.zeros(count, bool)
+    return rows % options.hold_out == options.hold_out // 2
+
+
+def _trainer(
+    body: BodyModel,
+    track: Track,
+    windows: Windows,
+    data: TrainingSet,
+    options: ReconstructOptions,
+) -> Trainer:
+    torch.manual_seed(options.seed)
+    seen = _seen_faces(body, track, windows)
+    texels = gaussian_texels(body, options.gaussians, seen)
+    avatar = Avatar(body, torch.from_numpy(track.motion.betas), texels)
+    spread = np.unique(np.linspace(0, len(data.trained) - 1, _LOOKS).astype(int))
+    project_colours(avatar, data, [data.trained[row] for row in spread])
+    settings = TrainingSettings(steps=options.steps, refine=options.refine, seed=options.seed)
+    return Trainer(avatar, data, settings)
+
+
+def _seen_faces(body: BodyModel, track: Track, windows: Windows) -> np.ndarray:
+    """1 for faces that the windows show, with their neighbours; less for what stays hidden."""
+    chosen = np.unique(np.linspace(0, len(windows.frames) - 1, _LOOKS).astype(int))
+    faces = body.faces.numpy()
+    shown = np.zeros(len(faces), bool)
+    for row in chosen:
+        parameters = frame_parameters(track.motion, [windows.frames[row]])
+        output = body.forward(
+            torch.from_numpy(track.motion.betas)[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+        )
+        face_id, _, _ = rasterize_mesh(output.vertices[0].numpy(), faces, windows.cameras[row])
+        shown[face_id[face_id >= 0]] = True
+    for _ in range(2):
+        touched = np.zeros(body.vertex_count, bool)
+        touched[faces[shown]] = True
+        shown |= touched[faces].any(1)
+    inside = np.zeros(len(faces), bool)
+    for part in ("mouth", "teeth", "tongue", "eyes", "lips"):
+        if part in body.parts:
+            inside |= body.parts[part].numpy()
+    return (shown | inside).astype(np.float64)
+
+
+def _train(trainer: Trainer, job: Job, reporter: Reporter) -> None:
+    """Steps to the end, from the last checkpoint if there is one."""
+    checkpoint = job.work / "checkpoint.safetensors"
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+    stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)
+    shown = trainer.data.trained[len(trainer.data.trained) // 2]
+    while not trainer.finished:
+        metrics = trainer.step()
+        if trainer.done % _CHECKPOINT_STEPS == 0:
+            trainer.checkpoint(checkpoint)
+        if trainer.done % _PREVIEW_STEPS == 0:
+            reporter.preview(_preview(trainer, shown, job.folder / "preview.png"))
+        stage.step(trainer.done, **metrics)
+
+
+@torch.no_grad()
+def _preview(trainer: Trainer, row: int, path: Path) -> Path:
+    """Plate and avatar side by side."""
+    colour, _ = trainer.data.target(row, trainer.data.size)
+    drawn = trainer.render_row(row).premultiplied
+    both = torch.cat([colour, drawn], dim=3)[0].permute(1, 2, 0)
+    return save_png(path, both.clamp(0, 1).numpy())
+
+
+def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> int:
+    """The refined motion as a new track version; frames that were not trained keep theirs."""
+    refined = trainer.refined_motion()
+    motion = track.motion
+    rows = [motion.index(int(frame)) for frame in refined.frames]
+    pose, expression, transl = (
+        getattr(motion, name).copy() for name in ("pose", "expression", "transl")
+    )
+    pose[rows], expression[rows], transl[rows] = refined.pose, refined.expression, refined.transl
+    merged = replace(motion, betas=refined.betas, pose=pose, expression=expression, transl=transl)
+    folder = job.work / "track"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    merged.save(folder / "params.safetensors")
+    facts = track.facts | {"created": now(), "source": "refine", "parent": track.version}
+    write_json(folder / "track.json", facts)
+    return shot.publish("track", folder)

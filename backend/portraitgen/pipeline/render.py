@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..avatar.avatar import Avatar
+from ..footage.colour import from_display
+from ..footage.encode import MovieWriter, write_exr, write_plate
+from ..footage.plate import Plate
+from ..footage.window import cut, paste, place
+from ..frames import parse_frames
+from ..settings import option
+from ..shot import Shot, read_json
+from .avatars import frame_parameters, load_avatar
+from .jobs import running
+from .pictures import save_png
+from .reporter import Reporter, Stage
+from .shots import Track, body_of, plate_of
+from .windows import load_matte
+
+RECONSTRUCTION = "reconstruction"
+"""The name under which the unedited avatar is rendered."""
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """What to render and where it goes."""
+
+    take: str = option("", "The take to render, empty for the unedited reconstruction")
+    frames: str = option("", "Frames to render as 1001-1250, all by default")
+    plate: bool = option(False, "Also write full plates with the edited window laid over them")
+    movie: bool = option(True, "Also write a movie of the frames before and after")
+    detail: float = option(
+        0.8, "How much of the plate's fine detail the edit keeps", minimum=0, maximum=1
+    )
+
+
+def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, Any]:
+    """Renders a take. Frames that a resumed job has finished are not rendered again.
+
+    Returns:
+        take, frames (how many), folder, and movie if one was written.
+
+    Raises:
+        ShotError: if the take was never edited, or nothing was reconstructed.
+    """
+    take = options.take or RECONSTRUCTION
+    edit = shot.edit_folder(take) if options.take else None
+    facts = read_json(edit / "edit.json") if edit else {}
+    base = shot.version_folder("avatar", facts.get("avatar"))
+    track = Track(shot, read_json(base / "avatar.json")["track"])
+    frames = parse_frames(options.frames, track.frames)
+    folder = shot.path / "takes" / take / "frames" if options.take else base / "frames"
+    folder.mkdir(parents=True, exist_ok=True)
+    with running(shot, "render", asdict(options), f"frames:{take}", frames) as job:
+        body = body_of(shot)
+        plain = load_avatar(base, body)
+        edited = load_avatar(edit, body) if edit else plain
+        size = int(read_json(base / "avatar.json")["size"])
+        plate = plate_of(shot)
+        renderer = FrameRenderer(track, plain, edited, size, options.detail)
+        done_file = job.work / "done.txt"
+        done = set(done_file.read_text().split()) if done_file.exists() else set()
+        stage = Stage(reporter, "render", len(frames))
+        for count, (frame, image) in enumerate(plate.frames(frames), 1):
+            path = folder / f"{take}.{frame:04d}.exr"
+            if str(frame) not in done:
+                rendered = renderer.render(frame, image)
+                _write(path, rendered, plate, frame, options.plate)
+                with done_file.open("a") as record:
+                    record.write(f"{frame}\n")
+            reporter.frame(take, frame, path)
+            stage.step(count)
+        result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
+        if options.movie:
+            result["movie"] = str(_movie(shot, folder, take, track, frames, size, plate, reporter))
+        plate.close()
+        job.finish(result=result)
+    return result
+
+
+@dataclass(frozen=True)
+class RenderedFrame:
+    """What is written for a frame; arrays of the window's size unless said otherwise.
+
+    Attributes:
+        beauty: float32 (S, S, 3), the edit, display-referred, not multiplied by alpha.
+        alpha: float32 (S, S).
+        depth: float32 (S, S), metres, 0 outside.
+        normals: float32 (S, S, 3), camera space.
+        reconstruction: float32 (S, S, 3), the unedited avatar.
+        over: float32 (H, W, 3), the full plate with the edit laid over it.
+        touched: bool (H, W), the plate's pixels that changed.
+    """
+
+    beauty: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+    normals: np.ndarray
+    reconstruction: np.ndarray
+    over: np.ndarray
+    touched: np.ndarray
+
+
+class FrameRenderer:
+    """Renders frames of one take of one track."""
+
+    def __init__(
+        self, track: Track, plain: Avatar, edited: Avatar, size: int, detail: float
+    ) -> None:
+        self._track = track
+        self._plain = plain
+        self._edited = edited
+        self._size = size
+        self._detail = detail
+
+    @torch.no_grad()
+    def render(self, frame: int, image: np.ndarray) -> RenderedFrame:
+        """One frame over its plate `image`, float32 (H, W, 3)."""
+        track, size = self._track, self._size
+        box = track.box(frame)
+        camera = track.camera.window(box, size)
+        parameters = frame_parameters(track.motion, [frame])
+        intrinsics = torch.from_numpy(camera.matrix())[None]
+        plain = self._plain.render(parameters, intrinsics, size)
+        edited = plain
+        if self._edited is not self._plain:
+            edited = self._edited.render(parameters, intrinsics, size)
+        matte = load_matte(track, frame).astype(np.float32) / 255
+        alpha = load_matte(track, frame, size).astype(np.float32) / 255
+        beauty = edited.rgb[0].permute(1, 2, 0).numpy()
+        reconstruction = plain.rgb[0].permute(1, 2, 0).numpy()
+        cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
+        full = np.zeros(image.shape[:2], np.float32)
+        full[rows, columns] = cover
+        over, touched = paste(
+            image, box, beauty, full, reference=reconstruction, detail=self._detail
+        )
+        return RenderedFrame(
+            beauty,
+            alpha,
+            edited.depth[0, 0].numpy(),
+            edited.normals[0].permute(1, 2, 0).numpy(),
+            reconstruction,
+            over,
+            touched,
+        )
+
+
+def _write(path: Path, frame: RenderedFrame, plate: Plate, number: int, full_plate: bool) -> None:
+    space = plate.space
+    alpha = frame.alpha[..., None]
+    layers = {
+        "Combined": np.concatenate([from_display(frame.beauty, space) * alpha, alpha], axis=2),
+        "Depth": frame.depth[..., None],
+        "Normal": frame.normals,
+        "Alpha": alpha,
+        "Reconstruction": from_display(frame.reconstruction, space),
+    }
+    write_exr(path, layers, fps=plate.fps, frame=number, colour_space=plate.colour_space)
+    save_png(path.with_suffix(".png"), frame.beauty * alpha + 0.5 * (1 - alpha))
+    if full_plate:
+        native = plate.read_native(number)
+        replaced = native.replaced(from_display(frame.over, space), frame.touched)
+        folder = path.parent.parent / "plates"
+        write_plate(folder / path.stem, replaced, plate)
+
+
+def _movie(
+    shot: Shot,
+    folder: Path,
+    take: str,
+    track: Track,
+    frames: range,
+    size: int,
+    plate: Plate,
+    reporter: Reporter,
+) -> Path:
+    """Plate and edit side by side."""
+    import cv2
+
+    path = folder.parent / f"{take}.mp4"
+    stage = Stage(reporter, "movie", len(frames))
+    with MovieWriter(path, plate.fps) as movie:
+        for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
+            before, _ = cut(image, track.box(frame), size)
+            png = cv2.imread(str(folder / f"{take}.{frame:04d}.png"))
+            alpha = load_matte(track, frame, size)[..., None] / 255.0
+            after = png[..., ::-1] * 1.0 - 127.5 * (1 - alpha) + before * (1 - alpha)
+            movie.add(np.hstack([before, np.clip(after, 0, 255).astype(np.uint8)]))
+            stage.step(count)
+    return path

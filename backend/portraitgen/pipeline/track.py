@@ -1,0 +1,194 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The track job: landmarks, the solve, portrait windows and mattes, as a new track version."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..body.camera import Box
+from ..errors import TrackingError
+from ..footage.matte import MatteMaker
+from ..footage.plate import Plate
+from ..footage.window import cut, fixed_window, following_windows
+from ..frames import parse_frames
+from ..settings import option
+from ..shot import Job, Shot, atomic_path, now, write_json
+from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector
+from ..tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
+from .jobs import running
+from .reporter import Reporter, Stage
+from .shots import Track, body_of, plate_of
+
+_MATTE_SIZE = 512
+_TRACK_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TrackOptions(TrackSettings):
+    """What to track and how."""
+
+    frames: str = option("", "Frames to track as 1001-1250, all by default")
+    window: str = option(
+        "fixed",
+        "Whether the portrait window stays or follows the head",
+        choices=("fixed", "follow"),
+    )
+    matte: str = option("fast", "How carefully the matte is made", choices=("fast", "fine"))
+
+
+def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
+    """Tracks the performer. Frames that an artist fixed in the latest version stay fixed.
+
+    Returns:
+        track (the version), and the summary of its quality.
+
+    Raises:
+        TrackingError: if no face is found or the footage cuts.
+    """
+    plate = plate_of(shot)
+    frames = parse_frames(options.frames, plate.numbers)
+    with running(shot, "track", asdict(options), "track", frames) as job:
+        for note in plate.notes:
+            reporter.note(note)
+        seen = _landmarks(plate, frames, job, reporter)
+        body = body_of(shot)
+        steps = Stage(reporter, "solve", 3)
+        counted = iter(range(3))
+        solution = solve_track(
+            body,
+            seen,
+            (plate.width, plate.height),
+            options,
+            lambda name: steps.step(next(counted)),
+        )
+        steps.step(3)
+        motion = solution.motion
+        if shot.versions("track"):
+            motion = with_fixed(motion, Track(shot).motion)
+        boxes = _boxes(solution, plate, options)
+        staged = job.work / "track"
+        staged.mkdir(exist_ok=True)
+        _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
+        motion.save(staged / "params.safetensors")
+        version = (shot.versions("track") or [0])[-1] + 1
+        facts = {
+            "schema": _TRACK_SCHEMA,
+            "created": now(),
+            "source": "solve",
+            "parent": version - 1 or None,
+            "body_model": {"name": body.name, "sha256": body.sha256},
+            "camera": solution.camera.to_json(),
+            "window": {
+                "mode": options.window,
+                "boxes": {str(frame): list(box) for frame, box in boxes.items()},
+            },
+            "mattes": version,
+            "summary": solution.summary(),
+            "quality": solution.quality,
+        }
+        write_json(staged / "track.json", facts)
+        published = shot.publish("track", staged)
+        result = {"track": published} | solution.summary()
+        for gap in _lost(solution):
+            reporter.note(gap)
+        job.finish(result=result)
+    plate.close()
+    return result
+
+
+def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> ChunkLandmarks:
+    """All landmarks; chunks that an interrupted run has finished are read back."""
+    detector: LandmarkDetector | None = None
+    chunks: list[ChunkLandmarks] = []
+    stage = Stage(reporter, "landmarks", len(frames))
+    last: np.ndarray | None = None
+    for start in range(0, len(frames), CHUNK):
+        part = frames[start : start + CHUNK]
+        path = job.work / f"landmarks.{part[0]}.safetensors"
+        if path.exists():
+            chunk = ChunkLandmarks.load(path)
+        else:
+            detector = detector or LandmarkDetector()
+            images = []
+            for frame, image in plate.frames_uint8(part):
+                images.append(image)
+                stage.step(frame - frames[0])
+            chunk = detector.chunk(list(part), images, last)
+            chunk.save(path)
+        chunks.append(chunk)
+        found = chunk.box[~np.isnan(chunk.box[:, 0])]
+        last = found[-1] if len(found) else last
+        stage.step(min(start + CHUNK, len(frames)))
+    if detector:
+        detector.close()
+    return ChunkLandmarks.join(chunks)
+
+
+def _boxes(solution: TrackSolution, plate: Plate, options: TrackOptions) -> dict[int, Box]:
+    heads = {frame: Box(*head) if head else None for frame, head in solution.heads.items()}
+    if options.window == "fixed":
+        return {min(heads): fixed_window(heads, plate.width, plate.height)}
+    return following_windows(heads, plate.width, plate.height, float(plate.fps))
+
+
+def _mattes(
+    plate: Plate,
+    frames: range,
+    boxes: dict[int, Box],
+    folder: Path,
+    options: TrackOptions,
+    job: Job,
+    reporter: Reporter,
+) -> None:
+    """One PNG a frame; each leans on the one before as it lies on disk."""
+    folder.mkdir(exist_ok=True)
+    fixed = boxes[min(boxes)]
+    missing = [frame for frame in frames if not _matte(folder, frame).exists()]
+    stage = Stage(reporter, "mattes", len(frames), done=len(frames) - len(missing))
+    if not missing:
+        return
+    maker = MatteMaker("fine" if options.matte == "fine" else "fast")
+    first = max(missing[0] - 1, frames[0])
+    before: tuple[np.ndarray, np.ndarray] | None = None
+    for frame, image in plate.frames_uint8(range(first, frames[-1] + 1)):
+        box = boxes.get(frame, fixed)
+        size = min(_MATTE_SIZE, max(64, round(box.side)))
+        window, inside = cut(image, box, size)
+        path = _matte(folder, frame)
+        if path.exists():
+            matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if matte is None:
+                raise TrackingError("a matte cannot be read", path, "delete it and run again")
+        else:
+            previous = before if before and before[1].shape == (size, size) else None
+            matte = maker.frame(window, previous)
+            if inside is not None:
+                matte[~inside] = 0
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
+        before = (window, matte)
+        stage.step(frame - frames[0] + 1)
+    maker.close()
+
+
+def _matte(folder: Path, frame: int) -> Path:
+    return folder / f"matte.{frame:04d}.png"
+
+
+def _lost(solution: TrackSolution) -> list[str]:
+    """One sentence about frames where the performer is lost."""
+    lost = [row["frame"] for row in solution.quality if row["state"] == "lost"]
+    if not lost:
+        return []
+    runs: list[list[int]] = []
+    for frame in lost:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    named = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return [f"No face in frames {named}; the performer is held still there."]
