@@ -10,9 +10,10 @@ highlights up to `HIGHLIGHT` distinct inside 0..1 and can be undone.
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import PyOpenColorIO as ocio
+import PyOpenColorIO as OCIO
 
 from ..errors import FootageError
 
@@ -191,7 +192,7 @@ def to_display(encoded: np.ndarray, space: ColourSpace) -> np.ndarray:
 
 
 def from_display(display: np.ndarray, space: ColourSpace) -> np.ndarray:
-    """The inverse of `to_display`, exact to float rounding for what lay in gamut and 0..HIGHLIGHT."""
+    """The inverse of `to_display`, to float rounding for what lay in gamut and 0..HIGHLIGHT."""
     if space.kind == "display":
         return display
     return _apply(_scene_linear(display), SPACES["Linear Rec.709"].source, space.source)
@@ -214,15 +215,15 @@ def from_linear(linear: np.ndarray, space: ColourSpace) -> np.ndarray:
 
 
 @functools.cache
-def _config() -> "ocio.Config":
-    return ocio.Config.CreateFromBuiltinConfig(_CONFIG)
+def _config() -> "OCIO.Config":
+    return OCIO.Config.CreateFromBuiltinConfig(_CONFIG)
 
 
 @functools.cache
-def _processor(source: str, target: str) -> "ocio.CPUProcessor":
+def _processor(source: str, target: str) -> "OCIO.CPUProcessor":
     # Default optimisation replaces curves by fast approximations; a round trip must not drift.
     return (
-        _config().getProcessor(source, target).getOptimizedCPUProcessor(ocio.OPTIMIZATION_LOSSLESS)
+        _config().getProcessor(source, target).getOptimizedCPUProcessor(OCIO.OPTIMIZATION_LOSSLESS)
     )
 
 
@@ -238,7 +239,7 @@ def _scene_linear(display: np.ndarray) -> np.ndarray:
     return _srgb_decode(_shoulder_inverse(np.clip(display, 0, 1)))
 
 
-def _srgb_encode(linear: np.ndarray) -> np.ndarray:
+def _srgb_encode(linear: Any) -> np.ndarray:
     curve = np.float32(1.055) * np.power(linear, np.float32(1 / 2.4)) - np.float32(0.055)
     return np.where(linear <= 0.0031308, np.float32(12.92) * linear, curve)
 

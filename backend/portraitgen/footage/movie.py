@@ -20,7 +20,7 @@ from ..errors import FootageError
 from .native import NativeFrame
 
 MOVIE_SUFFIXES = frozenset(
-    ".mp4 .mov .m4v .mkv .webm .avi .mxf .mpg .mpeg .m2ts .mts .ts .wmv .flv .ogv .3gp .gif .y4m".split()
+    ".mp4 .mov .m4v .mkv .webm .avi .mxf .mpg .mpeg .m2ts .mts .ts .wmv .flv .ogv .3gp".split()
 )
 MATRICES = {
     "bt709": Colorspace.ITU709,
@@ -150,7 +150,8 @@ def probe(path: Path) -> MovieFacts:
 
 
 def _time_stamps(path: Path, container: Any, stream: Any) -> tuple[list[int], list[int]]:
-    times, keys = [], []
+    times: list[int] = []
+    keys: list[int] = []
     missing = False
     with _readable(path, "the movie is damaged"):
         for packet in container.demux(stream):
@@ -174,7 +175,8 @@ def _time_stamps(path: Path, container: Any, stream: Any) -> tuple[list[int], li
 
 def _decoded_time_stamps(path: Path) -> tuple[list[int], list[int]]:
     container, stream = _open(path)
-    times, keys = [], []
+    times: list[int] = []
+    keys: list[int] = []
     with container, _readable(path, "the movie is damaged"):
         for frame in container.decode(stream):
             if frame.pts is None or (times and frame.pts <= times[-1]):
@@ -278,7 +280,7 @@ class MovieReader:
                 dst_color_range=ColorRange.JPEG,
                 interpolation=_EXACT,
             )
-            pixels = converted.to_ndarray()
+            pixels: np.ndarray = converted.to_ndarray()
         if self._facts.quarter_turns:
             pixels = np.ascontiguousarray(np.rot90(pixels, self._facts.quarter_turns))
         return NativeFrame(pixels, ("R", "G", "B"), (0, 1, 2), self._facts.bit_depth, {})

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A frame exactly as the plate stores it, so that what is not edited can be given back untouched."""
+"""A frame exactly as the plate stores it, so that unedited pixels can be given back untouched."""
 
 from dataclasses import dataclass
 

@@ -362,9 +362,9 @@ def open_plate(
     Args:
         path: a movie; a folder, pattern (`name.####.exr`, `%04d`, `*`) or one file of a sequence;
             or a single image.
-        first: number of the first frame; by default a sequence keeps its own, the others begin at 1.
+        first: number of the first frame; by default sequences keep theirs, others begin at 1.
         colour_space: name known to `colour.resolve`; by default what the file says.
-        matrix: YCbCr matrix of a movie that says none or a wrong one (`bt709`, `bt601`, `bt2020`...).
+        matrix: YCbCr matrix of a movie that says none or a wrong one (`bt709`, `bt601`...).
         range: `limited` or `full`, likewise.
         fps: constant rate to read a movie at, or the rate of a sequence.
 
@@ -438,9 +438,8 @@ def _image_space(name: str | None, images: _ImageSource, path: Path) -> colour.C
 
 def _check_choice(what: str, name: str | None, choices: Iterable[str]) -> None:
     if name is not None and name not in choices:
-        raise FootageError(
-            f"there is no {what} '{name}'", remedy=f"use one of: {', '.join(choices)}"
-        )
+        known = ", ".join(choices)
+        raise FootageError(f"there is no {what} '{name}'", remedy=f"use one of: {known}")
 
 
 def _digest(files: list[Path], more: bytes) -> str:

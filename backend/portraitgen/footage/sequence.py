@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as OIIO
 
 from ..errors import FootageError
 from .native import NativeFrame
@@ -102,7 +102,7 @@ def _in_folder(folder: Path) -> tuple[str, dict[int, Path]]:
         raise FootageError(
             f"the folder holds several sequences ({names})",
             folder,
-            "give one file of the one meant",
+            "give one file of it",
         )
     ((name, found),) = groups.items()
     return name, _without_gaps(folder / name, found)
@@ -155,15 +155,15 @@ def _without_gaps(place: Path, found: Iterable[tuple[int, Path]]) -> dict[int, P
     return files
 
 
-def _open(path: Path) -> "oiio.ImageInput":
+def _open(path: Path) -> "OIIO.ImageInput":
     # Alpha as it is in the file: nothing multiplied, nothing divided.
-    wish = oiio.ImageSpec()
+    wish = OIIO.ImageSpec()
     wish.attribute("oiio:UnassociatedAlpha", 1)
     if path.is_file() and path.stat().st_size == 0:
         raise FootageError("the file is empty", path, "copy or render it again")
-    image = oiio.ImageInput.open(str(path), wish)
+    image = OIIO.ImageInput.open(str(path), wish)
     if image is None:
-        reason = oiio.geterror().strip().splitlines()
+        reason = OIIO.geterror().strip().splitlines()
         because = f" ({reason[-1]})" if reason else ""
         raise FootageError(f"the image cannot be read{because}", path, "copy or render it again")
     return image
@@ -188,7 +188,7 @@ def read_facts(path: Path) -> ImageFacts:
         fps = Fraction(int(rate[0]), int(rate[1]))
     elif isinstance(rate, float) and 0 < rate < 1000:
         fps = Fraction(rate).limit_denominator(1001)
-    floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
+    floating = spec.format.basetype in (OIIO.HALF, OIIO.FLOAT, OIIO.DOUBLE)
     chromaticities = spec.getattribute("chromaticities")
     return ImageFacts(
         width=size[0],
@@ -215,9 +215,9 @@ def read_image(path: Path) -> NativeFrame:
     """
     image = _open(path)
     spec = image.spec()
-    kinds = {oiio.UINT8: oiio.UINT8, oiio.UINT16: oiio.UINT16, oiio.HALF: oiio.HALF}
+    kinds = {OIIO.UINT8: OIIO.UINT8, OIIO.UINT16: OIIO.UINT16, OIIO.HALF: OIIO.HALF}
     mixed = len({str(form) for form in spec.channelformats}) > 1
-    kind = oiio.FLOAT if mixed else kinds.get(spec.format.basetype, oiio.FLOAT)
+    kind = OIIO.FLOAT if mixed else kinds.get(spec.format.basetype, OIIO.FLOAT)
     pixels = image.read_image(0, 0, 0, spec.nchannels, kind)
     reason = image.geterror().strip()
     image.close()
@@ -264,7 +264,7 @@ def _colours(channels: tuple[str, ...], path: Path) -> tuple[int, int, int]:
     )
 
 
-def _display_window(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
+def _display_window(pixels: np.ndarray, spec: "OIIO.ImageSpec") -> np.ndarray:
     """The pixels inside the display window; black where the data window does not reach."""
     left, top = spec.x - spec.full_x, spec.y - spec.full_y
     if (left, top, spec.width, spec.height) == (0, 0, spec.full_width, spec.full_height):
