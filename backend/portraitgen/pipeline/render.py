@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar
+from ..body.camera import Box
 from ..footage.colour import from_display
 from ..footage.encode import MovieWriter, write_exr, write_plate
 from ..footage.plate import Plate
@@ -26,6 +27,8 @@ from .windows import load_matte
 
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
+
+_FEATHER = 0.16
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,15 @@ class FrameRenderer:
         camera = track.camera.window(box, size)
         parameters = frame_parameters(track.motion, [frame])
         intrinsics = torch.from_numpy(camera.matrix())[None]
-        plain = self._plain.render(parameters, intrinsics, size)
+        plain = self._plain.render(parameters, intrinsics, size, normals=True)
         edited = plain
         if self._edited is not self._plain:
-            edited = self._edited.render(parameters, intrinsics, size)
+            edited = self._edited.render(parameters, intrinsics, size, normals=True)
+        assert edited.normals is not None
         matte = load_matte(track, frame).astype(np.float32) / 255
+        matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
         alpha = load_matte(track, frame, size).astype(np.float32) / 255
+        alpha *= _feather(box, size, image.shape[1], image.shape[0])
         beauty = edited.rgb[0].permute(1, 2, 0).numpy()
         reconstruction = plain.rgb[0].permute(1, 2, 0).numpy()
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
@@ -153,6 +159,22 @@ class FrameRenderer:
         )
 
 
+def _feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
+    """1 in the middle of a window, falling to 0 at its borders that lie on the plate, (S, S).
+
+    The performer goes on beyond the window; without this the edit would end in a line.
+    """
+    ramp = np.clip((np.arange(size) + 0.5) / (_FEATHER * size), 0, 1)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    whole = np.ones(size)
+    left = ramp if box.x > 0 else whole
+    top = ramp if box.y > 0 else whole
+    right = ramp[::-1] if box.x + box.side < width else whole
+    bottom = ramp[::-1] if box.y + box.side < height else whole
+    feather: np.ndarray = np.outer(top * bottom, left * right).astype(np.float32)
+    return feather
+
+
 def _write(path: Path, frame: RenderedFrame, plate: Plate, number: int, full_plate: bool) -> None:
     space = plate.space
     alpha = frame.alpha[..., None]
@@ -168,8 +190,7 @@ def _write(path: Path, frame: RenderedFrame, plate: Plate, number: int, full_pla
     if full_plate:
         native = plate.read_native(number)
         replaced = native.replaced(from_display(frame.over, space), frame.touched)
-        folder = path.parent.parent / "plates"
-        write_plate(folder / path.stem, replaced, plate)
+        write_plate(path.parent.parent / "plates" / path.stem, replaced, plate)
 
 
 def _movie(
@@ -191,8 +212,10 @@ def _movie(
         for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
             before, _ = cut(image, track.box(frame), size)
             png = cv2.imread(str(folder / f"{take}.{frame:04d}.png"))
-            alpha = load_matte(track, frame, size)[..., None] / 255.0
-            after = png[..., ::-1] * 1.0 - 127.5 * (1 - alpha) + before * (1 - alpha)
+            box = track.box(frame)
+            alpha = load_matte(track, frame, size) / 255.0
+            alpha = (alpha * _feather(box, size, plate.width, plate.height))[..., None]
+            after = png[..., ::-1] + (before - 127.5) * (1 - alpha)
             movie.add(np.hstack([before, np.clip(after, 0, 255).astype(np.uint8)]))
             stage.step(count)
     return path

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a 2D editor is: one image in, one image out, the structure kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..errors import EditError
+
+
+@dataclass(frozen=True)
+class EditorInfo:
+    """What people and programs want to know before they choose an editor.
+
+    Attributes:
+        id: its name on the command line and in take.json.
+        label: its name in Blender.
+        description: one sentence.
+        needs: what must be there before it runs: weights, programs; empty if nothing.
+        licence: of the weights, or of the editor itself.
+        commercial: whether results may be used commercially.
+        memory_gb: of the accelerator, 0 if none is needed.
+        starts_from_render: it refines the avatar's own rendering round after round, as the
+            diffusion editors do; otherwise it edits the plate, once a frame.
+    """
+
+    id: str
+    label: str
+    description: str
+    needs: tuple[str, ...] = ()
+    licence: str = "GPL-3.0-or-later"
+    commercial: bool = True
+    memory_gb: float = 0.0
+    starts_from_render: bool = False
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """One frame to edit; images are float32 (H, W, 3) in 0..1, display-referred.
+
+    Attributes:
+        frame: its number.
+        rendered: the avatar as it is now.
+        source: the performer's own colours in the plate.
+        matte: (H, W), the performer's coverage.
+        normals: (H, W, 3), unit, camera space (x right, y down, z forward), 0 where unknown.
+        strength: 0 leaves the image as it is, 1 is the editor's full effect.
+        seed: of whatever is drawn at random.
+        mask: (H, W), where the edit may act; None for everywhere.
+    """
+
+    frame: int
+    rendered: np.ndarray
+    source: np.ndarray
+    matte: np.ndarray
+    normals: np.ndarray
+    strength: float = 1.0
+    seed: int = 0
+    mask: np.ndarray | None = field(default=None)
+
+
+class Editor:
+    """Base class: subclasses give `info`, `Options` and `_edit`.
+
+    Args:
+        options: an instance of the class's `Options`.
+    """
+
+    info: ClassVar[EditorInfo]
+    Options: ClassVar[type]
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
+
+    def prepare(self, samples: Sequence[EditRequest]) -> None:
+        """Looks at some frames of the shot before the first edit, so that all are edited alike."""
+
+    def edit(self, request: EditRequest) -> np.ndarray:
+        """The edited image, float32 (H, W, 3).
+
+        Strength 0 and everything outside the mask give back the very bits of the image edited.
+
+        Raises:
+            EditError: if the editor gives back something that is no such image.
+        """
+        base = request.rendered if self.info.starts_from_render else request.source
+        if request.strength == 0:
+            return base
+        edited = np.asarray(self._edit(request), np.float32)
+        if edited.shape != base.shape or not np.isfinite(edited).all():
+            raise EditError(
+                f"the editor gave back an unusable image of shape {edited.shape}",
+                f"{self.info.id}, frame {request.frame}",
+                "report this to the editor's author",
+            )
+        edited = np.clip(edited, 0, 1)
+        if request.mask is None:
+            return edited
+        mask = request.mask[..., None]
+        return np.where(mask > 0, base + mask * (edited - base), base).astype(np.float32)
+
+    def _edit(self, request: EditRequest) -> np.ndarray:
+        raise NotImplementedError

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The editors there are: ours, and those that a studio's packages add.
+
+A package adds one through the entry point group `portraitgen.editors`, naming a subclass of
+`Editor`. One that cannot be loaded is left out and told of; it stops nothing else.
+"""
+
+import importlib
+import importlib.metadata
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ..errors import EditError
+from ..settings import describe, parse
+from .editor import Editor
+
+_GROUP = "portraitgen.editors"
+_OURS = {
+    "grade": "grade:Grade",
+    "relight": "relight:Relight",
+    "toon": "toon:Toon",
+    "pixel": "pixel:Pixel",
+}
+_log = logging.getLogger(__name__)
+
+
+def editor_classes() -> dict[str, type[Editor]]:
+    """All editors by id, ours first."""
+    found: dict[str, type[Editor]] = {}
+    for name, place in _OURS.items():
+        module, _, attribute = place.partition(":")
+        loaded = importlib.import_module(f".editors.{module}", __package__)
+        found[name] = getattr(loaded, attribute)
+    for entry in importlib.metadata.entry_points(group=_GROUP):
+        try:
+            editor = entry.load()
+            if not (isinstance(editor, type) and issubclass(editor, Editor)):
+                raise TypeError(f"{entry.value} is no Editor")
+            found.setdefault(editor.info.id, editor)
+        except Exception as error:  # noqa: BLE001 - a plug-in may fail in any way.
+            _log.warning("The editor '%s' cannot be loaded: %s", entry.name, error)
+    return found
+
+
+def create_editor(name: str, options: Mapping[str, Any]) -> Editor:
+    """An editor with its options.
+
+    Raises:
+        EditError: if there is no such editor.
+        OptionError: if an option is unknown or out of range.
+    """
+    classes = editor_classes()
+    if name not in classes:
+        raise EditError("there is no such editor", name, f"use one of: {', '.join(classes)}")
+    chosen = classes[name]
+    return chosen(parse(chosen.Options, options))
+
+
+def describe_editors() -> list[dict[str, Any]]:
+    """Every editor with its options, as JSON-ready data."""
+    return [
+        asdict(editor.info)
+        | {"needs": list(editor.info.needs), "options": describe(editor.Options)}
+        for editor in editor_classes().values()
+    ]

@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When which key frame is edited: the paper's rounds, or all at once before one fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..body.motion import Motion
+
+_POSE_JOINTS = (12, 15)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The edits of a take.
+
+    Attributes:
+        key_rows: the rows of the training set that are edited and trained on.
+        edits: step -> the row edited before that step.
+    """
+
+    key_rows: list[int]
+    edits: dict[int, int]
+
+
+def iterative(rows: int, every: int, interval: int, steps: int, rounds: int) -> Schedule:
+    """The iterative dataset update (PortraitGen 3.3, after Instruct-NeRF2NeRF).
+
+    Args:
+        rows: how many frames there are.
+        every: each which frame is a key frame.
+        interval: an edit before every which step.
+        steps: of training.
+        rounds: how often each key frame is edited at most; 1 for editors that start from the
+            plate, whose result would not change.
+    """
+    keys = list(range(0, rows, every))
+    count = min(len(keys) * rounds, 1 + (steps - 1) // interval)
+    return Schedule(keys, {edit * interval: keys[edit % len(keys)] for edit in range(count)})
+
+
+def one_pass(motion: Motion, keys: int) -> Schedule:
+    """All key frames edited before the first step, chosen for their variety.
+
+    Args:
+        motion: of the training set's rows.
+        keys: how many.
+    """
+    rows = pivots(motion, keys)
+    return Schedule(rows, {-1 - index: row for index, row in enumerate(reversed(rows))})
+
+
+def pivots(motion: Motion, count: int) -> list[int]:
+    """Rows that differ most in head pose and expression (farthest-point sampling), ascending.
+
+    A blink or a turn of the head of one radian counts like a whole unit of expression.
+    """
+    rows = len(motion)
+    pose = motion.pose[:, list(_POSE_JOINTS)].reshape(rows, -1)
+    space = np.concatenate([pose * 2, motion.expression], axis=1)
+    chosen = [int(np.linalg.norm(space - np.median(space, axis=0), axis=1).argmin())]
+    distance = np.linalg.norm(space - space[chosen[0]], axis=1)
+    while len(chosen) < min(count, rows):
+        farthest = int(distance.argmax())
+        chosen.append(farthest)
+        distance = np.minimum(distance, np.linalg.norm(space - space[farthest], axis=1))
+    return sorted(set(chosen))

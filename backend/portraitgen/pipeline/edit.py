@@ -1,0 +1,264 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edit job: key frames through an editor, the avatar trained to agree with them all."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..avatar.training import LossWeights, Rates, Trainer, TrainingSet, TrainingSettings
+from ..editing.editor import Editor, EditRequest
+from ..editing.registry import create_editor
+from ..editing.schedule import Schedule, iterative, one_pass
+from ..errors import EditError, OptionError
+from ..footage.matte import foreground_colours
+from ..frames import parse_frames
+from ..settings import option
+from ..shot import Job, Shot, atomic_path, now, read_json, write_json
+from .avatars import load_avatar, training_set
+from .jobs import running
+from .pictures import save_png
+from .reporter import Reporter, Stage
+from .shots import Track, body_of
+from .windows import Windows, load_windows
+
+_CHECKPOINT_STEPS = 50
+_PREVIEW_STEPS = 25
+_SAMPLES = 8
+_EDIT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """What a take becomes."""
+
+    take: str = option("", "The take's name; the editor's by default")
+    editor: str = option("relight", "The editor, as `portraitgen editors` lists them")
+    editor_options: str = option("{}", "The editor's options as a JSON object")
+    frames: str = option("", "Frames to edit as 1001-1250, all tracked ones by default")
+    strength: float = option(1.0, "How strong the edit is", minimum=0, maximum=1)
+    schedule: str = option(
+        "one-pass",
+        "All key frames at once, or the paper's rounds of edits during training",
+        choices=("one-pass", "iterative"),
+    )
+    keys: int = option(16, "Key frames of the one-pass schedule", minimum=1, maximum=200)
+    key_every: int = option(
+        12, "Every which frame is a key frame of the iterative schedule", minimum=1
+    )
+    interval: int = option(
+        4, "Steps between two edits of the iterative schedule", unit="steps", minimum=1
+    )
+    steps: int = option(400, "How many training steps", minimum=1)
+    seed: int = option(0, "Seed of the edit", minimum=0)
+
+
+def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]:
+    """Edits a take; an earlier edit of the same take is kept beside it.
+
+    Returns:
+        take, edit (its number), key_frames, and seconds is left to the caller.
+
+    Raises:
+        EditError: if the editor cannot be used; ShotError: if nothing was reconstructed.
+    """
+    editor = create_editor(options.editor, editor_values(options.editor_options))
+    name = options.take or options.editor
+    base = shot.version_folder("avatar")
+    base_facts = read_json(base / "avatar.json")
+    track = Track(shot, base_facts["track"])
+    frames = parse_frames(options.frames, track.frames)
+    settings = asdict(options) | {"avatar": int(base.name)}
+    with running(shot, "edit", settings, f"take:{name}") as job:
+        shot.new_take(name, {"editor": options.editor})
+        body = body_of(shot)
+        states = {row["frame"]: row["state"] for row in track.facts["quality"]}
+        usable = [frame for frame in frames if states.get(frame) == "tracked"]
+        if not usable:
+            raise EditError("no frame of the range is tracked", options.frames, "choose others")
+        windows = load_windows(shot, track, usable, int(base_facts["size"]), reporter)
+        colours = np.stack(
+            [
+                foreground_colours(image, matte)
+                for image, matte in zip(windows.images, windows.mattes, strict=True)
+            ]
+        )
+        plan = _plan(editor, options, track, windows)
+        held = np.ones(len(usable), bool)
+        held[plan.key_rows] = False
+        data = training_set(track.motion, windows, colours.copy(), held)
+        trainer = Trainer(load_avatar(base, body), data, _training(options))
+        update = DatasetUpdate(editor, trainer, windows, colours, plan, options, job.work)
+        _run(update, job, reporter)
+        folder = job.work / "edit"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        trainer.avatar.save(folder / "avatar.safetensors")
+        shutil.copytree(update.folder, folder / "dataset")
+        key_frames = [usable[row] for row in plan.key_rows]
+        facts = {
+            "schema": _EDIT_SCHEMA,
+            "created": now(),
+            "avatar": int(base.name),
+            "editor": options.editor,
+            "options": asdict(editor.options),
+            "strength": options.strength,
+            "key_frames": key_frames,
+            "edits": len(plan.edits),
+        }
+        write_json(folder / "edit.json", facts)
+        published = shot.publish_edit(name, folder, facts)
+        result = {"take": name, "edit": published, "key_frames": len(key_frames)}
+        job.finish(result=result)
+    return result
+
+
+def editor_values(text: str) -> Mapping[str, Any]:
+    """The editor's options from their JSON text.
+
+    Raises:
+        OptionError: if it is no JSON object.
+    """
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise OptionError(f"not JSON ({error})", "editor_options", "give an object") from None
+    if not isinstance(values, dict):
+        raise OptionError("not a JSON object", "editor_options", "give names and values")
+    return values
+
+
+def _plan(editor: Editor, options: EditOptions, track: Track, windows: Windows) -> Schedule:
+    motion = track.motion.rows(np.array([track.motion.index(f) for f in windows.frames]))
+    if options.schedule == "one-pass" and not editor.info.starts_from_render:
+        return one_pass(motion, options.keys)
+    rounds = options.steps if editor.info.starts_from_render else 1
+    return iterative(
+        len(windows.frames), options.key_every, options.interval, options.steps, rounds
+    )
+
+
+def _training(options: EditOptions) -> TrainingSettings:
+    """Colours are learned anew; geometry and motion stay what the plate taught."""
+    rates = Rates(opacity=2e-3, scale=1e-3, rotation=5e-4, offset=2e-5, displacement=0.0)
+    return TrainingSettings(
+        steps=options.steps,
+        coarse=0.3,
+        refine=False,
+        seed=options.seed,
+        weights=LossWeights(stable=0.8),
+        rates=rates,
+    )
+
+
+class DatasetUpdate:
+    """The edited key frames of a take, on disk and in the training set.
+
+    Every edit is kept as `dataset/FRAME.STEP.png`, so that a resumed training sees at every step
+    the images it would have seen.
+    """
+
+    def __init__(
+        self,
+        editor: Editor,
+        trainer: Trainer,
+        windows: Windows,
+        colours: np.ndarray,
+        plan: Schedule,
+        options: EditOptions,
+        work: Path,
+    ) -> None:
+        self.trainer = trainer
+        self.plan = plan
+        self.folder = work / "dataset"
+        self.folder.mkdir(exist_ok=True)
+        self._editor = editor
+        self._windows = windows
+        self._colours = colours
+        self._options = options
+        rows = np.unique(np.linspace(0, len(windows.frames) - 1, _SAMPLES).astype(int))
+        editor.prepare([self.request(int(row)) for row in rows])
+
+    @torch.no_grad()
+    def request(self, row: int) -> EditRequest:
+        """What the editor is shown of a row."""
+        output = self.trainer.render_row(row, normals=True)
+        assert output.normals is not None
+        return EditRequest(
+            frame=self._windows.frames[row],
+            rendered=output.rgb[0].permute(1, 2, 0).numpy(),
+            source=self._colours[row].astype(np.float32) / 255,
+            matte=self._windows.mattes[row].astype(np.float32) / 255,
+            normals=output.normals[0].permute(1, 2, 0).numpy(),
+            strength=self._options.strength,
+            seed=self._options.seed,
+        )
+
+    def take_up(self, step: int) -> None:
+        """Puts back the edits made before a step."""
+        for edited, row in sorted(self.plan.edits.items()):
+            if edited < step and self._path(row, edited).exists():
+                self._replace(row, self._path(row, edited))
+
+    def before(self, step: int) -> None:
+        """Makes the edit that belongs before a step, or reads it back."""
+        row = self.plan.edits.get(step)
+        if row is None:
+            return
+        path = self._path(row, step)
+        if not path.exists():
+            edited = self._editor.edit(self.request(row))
+            codes = (edited * 255 + 0.5).astype(np.uint8)
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", codes[..., ::-1])[1].tobytes())
+        self._replace(row, path)
+
+    def _replace(self, row: int, path: Path) -> None:
+        encoded = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if encoded is None:
+            raise EditError("an edited key frame cannot be read", path, "delete it and run again")
+        self.trainer.data.replace(row, encoded[..., ::-1].astype(np.float32) / 255)
+
+    def _path(self, row: int, step: int) -> Path:
+        return self.folder / f"{self._windows.frames[row]:04d}.{max(step, 0):05d}.png"
+
+
+def _run(update: DatasetUpdate, job: Job, reporter: Reporter) -> None:
+    """Edits and steps to the end, from the last checkpoint if there is one."""
+    trainer = update.trainer
+    checkpoint = job.work / "checkpoint.safetensors"
+    first = sorted(step for step in update.plan.edits if step < 0)
+    if first:
+        stage = Stage(reporter, "edit", len(first))
+        for count, step in enumerate(first, 1):
+            update.before(step)
+            stage.step(count)
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+        update.take_up(trainer.done)
+    stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)
+    shown = update.plan.key_rows[len(update.plan.key_rows) // 2]
+    while not trainer.finished:
+        update.before(trainer.done)
+        metrics = trainer.step()
+        if trainer.done % _CHECKPOINT_STEPS == 0:
+            trainer.checkpoint(checkpoint)
+        if trainer.done % _PREVIEW_STEPS == 0:
+            reporter.preview(_preview(trainer.data, trainer, shown, job.folder / "preview.png"))
+        stage.step(trainer.done, **metrics)
+
+
+@torch.no_grad()
+def _preview(data: TrainingSet, trainer: Trainer, row: int, path: Path) -> Path:
+    """Edited key frame and avatar side by side."""
+    colour, _ = data.target(row, data.size)
+    drawn = trainer.render_row(row).premultiplied
+    both = torch.cat([colour, drawn], dim=3)[0].permute(1, 2, 0)
+    return save_png(path, both.clamp(0, 1).numpy())
