@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import PyOpenColorIO as OCIO
+import PyOpenColorIO as ocio  # noqa: N813
 
 from ..errors import FootageError
 
@@ -215,15 +215,15 @@ def from_linear(linear: np.ndarray, space: ColourSpace) -> np.ndarray:
 
 
 @functools.cache
-def _config() -> "OCIO.Config":
-    return OCIO.Config.CreateFromBuiltinConfig(_CONFIG)
+def _config() -> "ocio.Config":
+    return ocio.Config.CreateFromBuiltinConfig(_CONFIG)
 
 
 @functools.cache
-def _processor(source: str, target: str) -> "OCIO.CPUProcessor":
+def _processor(source: str, target: str) -> "ocio.CPUProcessor":
     # Default optimisation replaces curves by fast approximations; a round trip must not drift.
     return (
-        _config().getProcessor(source, target).getOptimizedCPUProcessor(OCIO.OPTIMIZATION_LOSSLESS)
+        _config().getProcessor(source, target).getOptimizedCPUProcessor(ocio.OPTIMIZATION_LOSSLESS)
     )
 
 

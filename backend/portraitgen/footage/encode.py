@@ -3,6 +3,7 @@
 """Writes frames: multilayer EXR, full plates in the plate's own format, movies; all in one step."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -10,16 +11,21 @@ from typing import Any
 
 import av
 import numpy as np
-import OpenImageIO as oiio
+import OpenImageIO as oiio  # noqa: N813
+from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
 from ..shot import atomic_path
 from .colour import chromaticities, resolve
+from .movie import EXACT
 from .native import NativeFrame
+from .plate import Plate
 
 LAYER = "ViewLayer"
 _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Alpha": "A"}
 _FULL_PRECISION = ("Depth",)
+_FRAME = "portraitgen:frame"
+_SPACE = "portraitgen:colour_space"
 
 
 def write_exr(
@@ -33,11 +39,15 @@ def write_exr(
 ) -> None:
     """Writes a multilayer EXR whose passes Blender and Nuke show by name.
 
+    Channels are named `ViewLayer.<pass>.<channel>`: Combined RGBA, Depth Z, Normal XYZ, Alpha A,
+    RGB for any other pass.
+
     Args:
-        passes: pass name -> float32 (H, W, C); Combined is RGBA multiplied by alpha. Depth is
-            kept in full precision, the rest in half.
+        passes: pass name -> float32 (H, W, C), colours scene-linear (`colour.to_linear`);
+            Combined is multiplied by alpha. Depth is kept in full precision, the rest in half.
         fps, frame: written into the file.
-        colour_space: of the colours, as `colour.resolve` knows it.
+        colour_space: the plate's, as `colour.resolve` knows it; the file's primaries are those
+            of its linear space.
         attributes: more text to write.
 
     Raises:
@@ -45,60 +55,113 @@ def write_exr(
     """
     names, formats, planes = [], [], []
     for name, values in passes.items():
-        letters = _CHANNELS.get(name, "RGB")
-        for index, letter in enumerate(letters):
+        for index, letter in enumerate(_CHANNELS.get(name, "RGB")):
             names.append(f"{LAYER}.{name}.{letter}")
-            formats.append(oiio.FLOAT if name in _FULL_PRECISION else oiio.HALF)
+            formats.append("float" if name in _FULL_PRECISION else "half")
             planes.append(values[..., index])
     pixels = np.ascontiguousarray(np.stack(planes, axis=-1), np.float32)
-    height, width = pixels.shape[:2]
-    spec = oiio.ImageSpec(width, height, len(names), oiio.HALF)
-    spec.channelnames = tuple(names)
-    spec.channelformats = tuple(oiio.TypeDesc(each) for each in formats)
+    # What half cannot hold would become infinite and poison every blur over it.
+    halves = [index for index, kind in enumerate(formats) if kind == "half"]
+    pixels[..., halves] = np.clip(pixels[..., halves], -65504, 65504)
+    space = resolve(colour_space)
+    spec = _spec(pixels, names, formats)
     spec.attribute("compression", "zip")
     spec.attribute("FramesPerSecond", oiio.TypeDesc("rational"), (fps.numerator, fps.denominator))
-    spec.attribute("portraitgen:frame", frame)
-    spec.attribute("portraitgen:colourspace", colour_space)
-    spec.attribute(
-        "chromaticities", oiio.TypeDesc("float[8]"), chromaticities(resolve(colour_space))
-    )
+    spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), chromaticities(space))
+    spec.attribute(_FRAME, frame)
+    spec.attribute(_SPACE, space.linear)
     for name, text in (attributes or {}).items():
         spec.attribute(name, text)
     _write(path, spec, pixels)
 
 
-def write_plate(folder: Path, name: str, frame: NativeFrame, suffix: str) -> Path:
-    """Writes a full frame in the plate's own codes and bit depth.
+def read_exr(path: Path) -> dict[str, np.ndarray]:
+    """Reads the passes that `write_exr` wrote.
+
+    Returns:
+        pass name -> float32 (H, W, C).
+
+    Raises:
+        FootageError: missing, damaged or not such a file.
+    """
+    image = oiio.ImageInput.open(str(path))
+    pixels = image.read_image(0, 0, 0, image.spec().nchannels, oiio.FLOAT) if image else None
+    if pixels is None:
+        raise FootageError("the frame is missing or damaged", path, "render it again")
+    names = image.spec().channelnames
+    image.close()
+    passes = {}
+    for name in dict.fromkeys(full.split(".")[1] for full in names if full.startswith(LAYER)):
+        # A file's channels lie in alphabetical order.
+        wanted = [f"{LAYER}.{name}.{letter}" for letter in _CHANNELS.get(name, "RGB")]
+        if not set(wanted) <= set(names):
+            raise FootageError(f"the pass {name} is incomplete", path, "render it again")
+        passes[name] = pixels[..., [names.index(channel) for channel in wanted]]
+    if not passes:
+        raise FootageError("the file holds no rendered passes", path, "render it again")
+    return passes
+
+
+def write_plate(stem: Path, frame: NativeFrame, plate: Plate) -> Path:
+    """Writes a full frame in the plate's own format, codes and bit depth.
 
     Args:
-        folder, name: where; the suffix is added.
-        frame: the pixels.
-        suffix: ".exr", ".dpx", ".tif" or ".png", as the plate's; movies go to ".png" or ".tif".
+        stem: the path without its suffix.
+        frame: the pixels, from `plate.read_native` and `NativeFrame.replaced`.
+        plate: where it comes from; frames of movies and JPEG images become PNG, 16-bit where
+            the plate has more than 8.
+
+    Returns:
+        The path written.
+
+    Raises:
+        FootageError: if the file cannot be written.
     """
-    path = folder / f"{name}{suffix}"
-    height, width, count = frame.pixels.shape
-    kinds = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
-    spec = oiio.ImageSpec(width, height, count, oiio.TypeDesc(kinds[frame.pixels.dtype.name]))
-    spec.channelnames = frame.channels
-    if frame.bit_depth not in (8, 16, 32):
+    path = stem.with_name(stem.name + plate.suffix)
+    spec = _spec(frame.pixels, frame.channels, frame.formats)
+    for name, (kind, value) in frame.attributes.items():
+        spec.attribute(name, oiio.TypeDesc(kind), value)
+    spec.attribute("oiio:UnassociatedAlpha", 1)
+    if plate.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", frame.bit_depth)
-    if suffix == ".exr":
-        spec.attribute("compression", "zip")
+    else:
+        spec.erase_attribute("oiio:BitsPerSample")
     _write(path, spec, np.ascontiguousarray(frame.pixels))
     return path
+
+
+def _spec(
+    pixels: np.ndarray,
+    channels: "list[str] | tuple[str, ...]",
+    formats: "list[str] | tuple[str, ...]",
+) -> "oiio.ImageSpec":
+    height, width, count = pixels.shape
+    widest = "float" if len(set(formats)) > 1 and "float" in formats else formats[0]
+    spec = oiio.ImageSpec(width, height, count, oiio.TypeDesc(widest))
+    spec.channelnames = tuple(channels)
+    if len(set(formats)) > 1:
+        spec.channelformats = tuple(oiio.TypeDesc(each) for each in formats)
+    for index, name in enumerate(channels):
+        if name == "A":
+            spec.alpha_channel = index
+    return spec
 
 
 def _write(path: Path, spec: "oiio.ImageSpec", pixels: np.ndarray) -> None:
     with atomic_path(path) as temporary:
         output = oiio.ImageOutput.create(str(temporary))
-        if not output or not output.open(str(temporary), spec) or not output.write_image(pixels):
-            reason = output.geterror() if output else oiio.geterror()
-            raise FootageError(f"the frame cannot be written ({reason})", path, "check the disk")
-        output.close()
+        done = output and output.open(str(temporary), spec) and output.write_image(pixels)
+        if not done or not output.close():
+            reason = (output.geterror() if output else oiio.geterror()).strip()
+            raise FootageError(
+                f"the frame cannot be written ({reason})", path, "check the disk and the folder"
+            )
 
 
 class MovieWriter:
     """An H.264 movie, tagged Rec.709, that appears when it is complete.
+
+    Use as a context manager; an error in the block leaves no file and an old one as it was.
 
     Args:
         path: of the .mp4.
@@ -106,17 +169,25 @@ class MovieWriter:
     """
 
     def __init__(self, path: Path, fps: Fraction) -> None:
-        self._context = atomic_path(path)
-        self._temporary = self._context.__enter__()
-        self._container: Any = av.open(str(self._temporary), "w", format="mp4")
+        self._path = path
         self._fps = fps
+        self._stack = ExitStack()
+        self._container: Any = None
         self._stream: Any = None
 
     def __enter__(self) -> "MovieWriter":
+        temporary = self._stack.enter_context(atomic_path(self._path))
+        self._container = self._stack.enter_context(
+            av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"})
+        )
         return self
 
     def add(self, image: np.ndarray) -> None:
-        """Appends uint8 (H, W, 3); odd sides lose their last row or column."""
+        """Appends uint8 (H, W, 3) RGB; odd sides lose their last row or column.
+
+        Raises:
+            FootageError: if the size differs from the first frame's.
+        """
         image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
         if self._stream is None:
             self._stream = self._container.add_stream("libx264", rate=self._fps)
@@ -125,11 +196,18 @@ class MovieWriter:
             self._stream.options = {"crf": "16", "preset": "fast"}
             context = self._stream.codec_context
             context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1
-            context.color_range = 1
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-        for packet in self._stream.encode(frame):
-            self._container.mux(packet)
+            context.color_range = ColorRange.MPEG
+        if image.shape[:2] != (self._stream.height, self._stream.width):
+            raise FootageError("the frames of a movie must have one size", self._path)
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
+            format="yuv420p",
+            src_colorspace=Colorspace.ITU709,
+            dst_colorspace=Colorspace.ITU709,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+        )
+        self._container.mux(self._stream.encode(frame))
 
     def __exit__(
         self,
@@ -138,7 +216,5 @@ class MovieWriter:
         trace: TracebackType | None,
     ) -> None:
         if kind is None and self._stream is not None:
-            for packet in self._stream.encode():
-                self._container.mux(packet)
-        self._container.close()
-        self._context.__exit__(kind, error, trace)
+            self._container.mux(self._stream.encode())
+        self._stack.__exit__(kind, error, trace)

@@ -42,7 +42,7 @@ _STANDARD_RATES = [
 ]  # fmt: skip
 _REPAIR = "copy or export the file again"
 # The default conversion truncates and loses more than a code on average; this one rounds.
-_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 @dataclass(frozen=True)
@@ -278,12 +278,20 @@ class MovieReader:
                 dst_colorspace=self._matrix,
                 src_color_range=self._range,
                 dst_color_range=ColorRange.JPEG,
-                interpolation=_EXACT,
+                interpolation=EXACT,
             )
             pixels: np.ndarray = converted.to_ndarray()
+        if pixels.dtype == np.uint16 and self._matrix is not None:
+            # swscale puts white at 255/256 of full (limited range) or leaves the low bits empty.
+            short = 8 if self._range == ColorRange.MPEG else self._facts.bit_depth
+            wide = pixels.astype(np.uint32)
+            pixels = np.minimum(wide + (wide >> short), 65535).astype(np.uint16)
         if self._facts.quarter_turns:
             pixels = np.ascontiguousarray(np.rot90(pixels, self._facts.quarter_turns))
-        return NativeFrame(pixels, ("R", "G", "B"), (0, 1, 2), self._facts.bit_depth, {})
+        code = pixels.dtype.name
+        return NativeFrame(
+            pixels, ("R", "G", "B"), (0, 1, 2), 8 * pixels.itemsize, (code, code, code), {}
+        )
 
     def close(self) -> None:
         """Closes the file; reading again opens it again."""

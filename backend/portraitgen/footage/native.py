@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A frame exactly as the plate stores it, so that unedited pixels can be given back untouched."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +17,18 @@ class NativeFrame:
             colour space. Integer codes below 16 bits are spread over the type's full range.
         channels: the C channel names.
         rgb: the positions of red, green and blue among them.
-        bit_depth: significant bits a channel (8, 10, 12, 16, 32).
-        attributes: what the file says beside its pixels (time code, camera, chromaticities...),
-            as name -> value of plain types.
+        bit_depth: significant bits of a code (8, 10, 12, 16, 32).
+        formats: the C channels' types in the file ("uint8", "half", "float"...).
+        attributes: what the file says beside its pixels (time code, camera, chromaticities...):
+            name -> (OpenImageIO's type name, value).
     """
 
     pixels: np.ndarray
     channels: tuple[str, ...]
     rgb: tuple[int, int, int]
     bit_depth: int
-    attributes: dict[str, object]
+    formats: tuple[str, ...]
+    attributes: dict[str, tuple[str, object]]
 
     def encoded(self) -> np.ndarray:
         """Red, green and blue as float32 (H, W, 3): codes over the full code, floats as stored."""
@@ -56,4 +59,4 @@ class NativeFrame:
             values = np.clip(values, -65504, 65504)
         for position, channel in enumerate(self.rgb):
             pixels[where, channel] = values[:, position].astype(pixels.dtype)
-        return NativeFrame(pixels, self.channels, self.rgb, self.bit_depth, self.attributes)
+        return dataclasses.replace(self, pixels=pixels)

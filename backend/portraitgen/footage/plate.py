@@ -46,6 +46,7 @@ class Plate:
         pixel_aspect: width over height of a pixel.
         matrix, range: how a movie's YCbCr codes are decoded ("rgb", "full" for images).
         notes: what was assumed, one sentence each, for the user.
+        suffix: of lossless files in the plate's own format and depth; PNG for movies and JPEG.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Plate:
         self.pixel_aspect = source.pixel_aspect
         self.matrix, self.range = source.matrix, source.range
         self.notes = source.notes
+        self.suffix = source.suffix
         self.space = colour_space
         self._source = source
         self._asked = asked
@@ -241,6 +243,7 @@ class _Source(Protocol):
     matrix: str
     range: str
     notes: list[str]
+    suffix: str
 
     def reader(self) -> FrameReader:
         """A new reader."""
@@ -250,6 +253,8 @@ class _Source(Protocol):
 
 
 class _MovieSource:
+    suffix = ".png"
+
     def __init__(self, path: Path, matrix: str | None, range: str | None, fps: Fraction | None):
         from . import movie
 
@@ -298,7 +303,7 @@ class _ImageSource:
     matrix = "rgb"
     range = "full"
 
-    def __init__(self, place: Path, name: str, files: dict[int, Path]) -> None:
+    def __init__(self, place: Path, files: dict[int, Path]) -> None:
         from . import sequence
 
         self._sequence = sequence
@@ -314,8 +319,9 @@ class _ImageSource:
                     place,
                     "give a sequence of one size",
                 )
-        self.name = name
         self.notes: list[str] = []
+        written = self.files[0].suffix.lower()
+        self.suffix = written if written in (".exr", ".dpx", ".tif", ".tiff") else ".png"
         self.count = len(self.files)
         self.width, self.height = facts.width, facts.height
         self.bit_depth = facts.bit_depth
@@ -406,8 +412,8 @@ def open_plate(
         return Plate(
             path, "movie", movie, first=start, fps=movie.fps, colour_space=space, asked=asked
         )
-    name, files = find_sequence(path)
-    images = _ImageSource(path, name, files)
+    files = find_sequence(path)
+    images = _ImageSource(path, files)
     kind = "sequence" if len(files) > 1 or images.number != 1 else "still"
     return Plate(
         path,

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as OIIO
+import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
 from .native import NativeFrame
@@ -18,6 +18,12 @@ IMAGE_SUFFIXES = frozenset(".exr .dpx .tif .tiff .png .jpg .jpeg".split())
 _NUMBERED = re.compile(r"^(?P<head>.*?)(?P<number>\d+)(?P<tail>\D*)$")
 _PLACEHOLDER = re.compile(r"#+|%0?\d*d|\*")
 _KINDS = "EXR, DPX, TIFF, PNG and JPEG"
+
+
+# Facts about how the codes lie in the file, which a writer settles anew.
+_REWRITTEN = frozenset(
+    ("Orientation", "oiio:subimages", "oiio:UnassociatedAlpha", "thumbnail_image")
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class ImageFacts:
     photograph: bool
 
 
-def find_sequence(path: Path) -> tuple[str, dict[int, Path]]:
+def find_sequence(path: Path) -> dict[int, Path]:
     """The image files a path means.
 
     Args:
@@ -55,8 +61,7 @@ def find_sequence(path: Path) -> tuple[str, dict[int, Path]]:
             `name.*.exr`), one file of a sequence, or a single image.
 
     Returns:
-        The sequence's name (for messages) and frame number -> file, ascending; a single image
-        has the one entry 1.
+        Frame number -> file, ascending; a single image has the one entry 1.
 
     Raises:
         FootageError: nothing there, several sequences, or gaps in the numbers.
@@ -82,10 +87,10 @@ def find_sequence(path: Path) -> tuple[str, dict[int, Path]]:
     ]
     if not found:
         raise FootageError("no image matches the pattern", path, "check the name and its number")
-    return path.name, _without_gaps(path, found)
+    return _without_gaps(path, found)
 
 
-def _in_folder(folder: Path) -> tuple[str, dict[int, Path]]:
+def _in_folder(folder: Path) -> dict[int, Path]:
     images = [
         file
         for file in sorted(folder.iterdir())
@@ -105,10 +110,10 @@ def _in_folder(folder: Path) -> tuple[str, dict[int, Path]]:
             "give one file of it",
         )
     ((name, found),) = groups.items()
-    return name, _without_gaps(folder / name, found)
+    return _without_gaps(folder / name, found)
 
 
-def _around_file(file: Path) -> tuple[str, dict[int, Path]]:
+def _around_file(file: Path) -> dict[int, Path]:
     name, number = _numbered(file)
     if "#" in name and not (
         file.suffix.lower() in (".jpg", ".jpeg") and read_facts(file).photograph
@@ -121,8 +126,8 @@ def _around_file(file: Path) -> tuple[str, dict[int, Path]]:
                     found.append((other_number, other))
         neighbours = {number - 1, number + 1} & {other for other, _ in found}
         if neighbours:
-            return name, _without_gaps(file.with_name(name), found)
-    return file.name, {1: file}
+            return _without_gaps(file.with_name(name), found)
+    return {1: file}
 
 
 def _numbered(file: Path) -> tuple[str, int]:
@@ -155,15 +160,15 @@ def _without_gaps(place: Path, found: Iterable[tuple[int, Path]]) -> dict[int, P
     return files
 
 
-def _open(path: Path) -> "OIIO.ImageInput":
+def _open(path: Path) -> "oiio.ImageInput":
     # Alpha as it is in the file: nothing multiplied, nothing divided.
-    wish = OIIO.ImageSpec()
+    wish = oiio.ImageSpec()
     wish.attribute("oiio:UnassociatedAlpha", 1)
     if path.is_file() and path.stat().st_size == 0:
         raise FootageError("the file is empty", path, "copy or render it again")
-    image = OIIO.ImageInput.open(str(path), wish)
+    image = oiio.ImageInput.open(str(path), wish)
     if image is None:
-        reason = OIIO.geterror().strip().splitlines()
+        reason = oiio.geterror().strip().splitlines()
         because = f" ({reason[-1]})" if reason else ""
         raise FootageError(f"the image cannot be read{because}", path, "copy or render it again")
     return image
@@ -188,7 +193,7 @@ def read_facts(path: Path) -> ImageFacts:
         fps = Fraction(int(rate[0]), int(rate[1]))
     elif isinstance(rate, float) and 0 < rate < 1000:
         fps = Fraction(rate).limit_denominator(1001)
-    floating = spec.format.basetype in (OIIO.HALF, OIIO.FLOAT, OIIO.DOUBLE)
+    floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
     chromaticities = spec.getattribute("chromaticities")
     return ImageFacts(
         width=size[0],
@@ -215,9 +220,9 @@ def read_image(path: Path) -> NativeFrame:
     """
     image = _open(path)
     spec = image.spec()
-    kinds = {OIIO.UINT8: OIIO.UINT8, OIIO.UINT16: OIIO.UINT16, OIIO.HALF: OIIO.HALF}
+    kinds = {oiio.UINT8: oiio.UINT8, oiio.UINT16: oiio.UINT16, oiio.HALF: oiio.HALF}
     mixed = len({str(form) for form in spec.channelformats}) > 1
-    kind = OIIO.FLOAT if mixed else kinds.get(spec.format.basetype, OIIO.FLOAT)
+    kind = oiio.FLOAT if mixed else kinds.get(spec.format.basetype, oiio.FLOAT)
     pixels = image.read_image(0, 0, 0, spec.nchannels, kind)
     reason = image.geterror().strip()
     image.close()
@@ -237,12 +242,20 @@ def read_image(path: Path) -> NativeFrame:
     pixels = _upright(pixels, spec.get_int_attribute("Orientation", 1))
     depth = spec.get_int_attribute("oiio:BitsPerSample", 8 * pixels.itemsize)
     attributes = {
-        attribute.name: attribute.value
+        attribute.name: (str(attribute.type), attribute.value)
         for attribute in spec.extra_attribs
-        if attribute.name != "Orientation" and not attribute.name.startswith("exif:")
+        if attribute.name not in _REWRITTEN
     }
+    formats = [str(each) for each in spec.channelformats] or [str(spec.format)] * spec.nchannels
+    if len(formats) < len(channels):
+        formats = formats[:1] * 3 + formats[1:]
     return NativeFrame(
-        np.ascontiguousarray(pixels), channels, _colours(channels, path), depth, attributes
+        np.ascontiguousarray(pixels),
+        channels,
+        _colours(channels, path),
+        depth,
+        tuple(formats),
+        attributes,
     )
 
 
@@ -264,7 +277,7 @@ def _colours(channels: tuple[str, ...], path: Path) -> tuple[int, int, int]:
     )
 
 
-def _display_window(pixels: np.ndarray, spec: "OIIO.ImageSpec") -> np.ndarray:
+def _display_window(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
     """The pixels inside the display window; black where the data window does not reach."""
     left, top = spec.x - spec.full_x, spec.y - spec.full_y
     if (left, top, spec.width, spec.height) == (0, 0, spec.full_width, spec.full_height):
