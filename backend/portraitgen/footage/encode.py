@@ -87,7 +87,8 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     image = oiio.ImageInput.open(str(path))
     pixels = image.read_image(0, 0, 0, image.spec().nchannels, oiio.FLOAT) if image else None
     if pixels is None:
-        raise FootageError("the frame is missing or damaged", path, "render it again")
+        reason = (image.geterror() if image else oiio.geterror()).strip()
+        raise FootageError(f"the frame is missing or damaged ({reason})", path, "render it again")
     names = image.spec().channelnames
     image.close()
     passes = {}
@@ -120,7 +121,7 @@ def write_plate(stem: Path, frame: NativeFrame, plate: Plate) -> Path:
     path = stem.with_name(stem.name + plate.suffix)
     spec = _spec(frame.pixels, frame.channels, frame.formats)
     for name, (kind, value) in frame.attributes.items():
-        spec.attribute(name, oiio.TypeDesc(kind), value)
+        spec.attribute(name, kind, value)
     spec.attribute("oiio:UnassociatedAlpha", 1)
     if plate.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", frame.bit_depth)

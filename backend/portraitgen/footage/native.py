@@ -4,6 +4,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class NativeFrame:
         bit_depth: significant bits of a code (8, 10, 12, 16, 32).
         formats: the C channels' types in the file ("uint8", "half", "float"...).
         attributes: what the file says beside its pixels (time code, camera, chromaticities...):
-            name -> (OpenImageIO's type name, value).
+            name -> (OpenImageIO's TypeDesc, value).
     """
 
     pixels: np.ndarray
@@ -28,7 +29,7 @@ class NativeFrame:
     rgb: tuple[int, int, int]
     bit_depth: int
     formats: tuple[str, ...]
-    attributes: dict[str, tuple[str, object]]
+    attributes: dict[str, tuple[Any, Any]]
 
     def encoded(self) -> np.ndarray:
         """Red, green and blue as float32 (H, W, 3): codes over the full code, floats as stored."""

@@ -242,7 +242,7 @@ def read_image(path: Path) -> NativeFrame:
     pixels = _upright(pixels, spec.get_int_attribute("Orientation", 1))
     depth = spec.get_int_attribute("oiio:BitsPerSample", 8 * pixels.itemsize)
     attributes = {
-        attribute.name: (str(attribute.type), attribute.value)
+        attribute.name: (attribute.type, attribute.value)
         for attribute in spec.extra_attribs
         if attribute.name not in _REWRITTEN
     }
