@@ -34,7 +34,7 @@ class MatteMaker:
 
         self._quality = quality
         self._segmenter: Any = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def frame(
         self, image: np.ndarray, previous: tuple[np.ndarray, np.ndarray] | None = None
@@ -81,7 +81,7 @@ class MatteMaker:
     ) -> np.ndarray:
         """Blended with the matte before, carried by optical flow, where the colours agree."""
         grey, grey_before = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (image, before))
-        flow = np.asarray(self._flow.calc(grey, grey_before, np.zeros((0, 0, 2), np.float32)))
+        flow = self._flow.calc(grey, grey_before, None)
         rows, columns = np.mgrid[: alpha.shape[0], : alpha.shape[1]].astype(np.float32)
         x, y = columns + flow[..., 0], rows + flow[..., 1]
         carried = cv2.remap(matte, x, y, cv2.INTER_LINEAR).astype(np.float32) / 255
