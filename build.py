@@ -93,6 +93,8 @@ def extension(python: Path) -> Path:
 
 def demo(arguments: list[str]) -> None:
     """Runs the main job and leaves its folder."""
+    if not any(word.split("=")[0] == "--footage" for word in arguments):
+        arguments = ["--footage", str(ROOT / "tests" / "data" / "performer.mp4"), *arguments]
     run([backend(), "-m", "portraitgen.demo", *arguments])
 
 

@@ -12,7 +12,6 @@ Requests (Blender to worker):
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
     preview.frame {shot, frame, editor, options, strength, seed} -> {path}
-    track.solve_pins {shot, frame, pins, ...}  -> {pose, expression, transl}
     check                              -> {rows: [{name, state, message, remedy}]}
     shutdown                           -> {}
 
@@ -21,6 +20,7 @@ Notifications (worker to Blender):
     job.progress {job, stage, step, steps, eta_s, metrics}
     job.frame {job, take, frame, path}
     job.preview {job, path}
+    job.note {job, text}
     job.done {job, result}
     job.failed {job, code, message, hint}
     job.cancelled {job}
@@ -136,12 +136,12 @@ def decode(line: bytes) -> Message:
         if not isinstance(method, str) or not isinstance(params, dict):
             raise ProtocolError(INVALID_REQUEST, "method must be text, params an object", id)
         return Notification(method, params) if id is None else Request(id, method, params)
-    if isinstance(error := body.get("error"), dict):
-        code, data = error.get("code"), error.get("data")
+    if isinstance(fault := body.get("error"), dict):
+        code, data = fault.get("code"), fault.get("data")
         return Failure(
             id,
             code if isinstance(code, int) else FAILED,
-            str(error.get("message", "")),
+            str(fault.get("message", "")),
             data if isinstance(data, dict) else {},
         )
     if "result" in body and id is not None:

@@ -90,7 +90,6 @@ class Worker:
             "job.start": self._job_start,
             "job.cancel": self._job_cancel,
             "preview.frame": self._preview_frame,
-            "track.solve_pins": self._solve_pins,
             "shutdown": self._shutdown,
         }
 
@@ -231,11 +230,6 @@ class Worker:
         from .pipeline.preview import preview_frame
 
         return preview_frame(params)
-
-    def _solve_pins(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.pins import solve_pins
-
-        return solve_pins(params)
 
     def _shutdown(self, params: dict[str, Any]) -> dict[str, Any]:
         self._ended.set()

@@ -255,7 +255,8 @@ def make_teeth(source: Source, mean: np.ndarray, directions: np.ndarray) -> Teet
     # MakeHuman's rows are wide enough to pierce the corners of a closed mouth.
     centre = vertices.mean(0)
     vertices = centre + (vertices - centre) * TEETH_SCALE
-    moved = [_apply(_affine(mean[cavity], directions[cavity, :, k]), vertices) for k in range(SHAPES)]
+    fields = [_affine(mean[cavity], directions[cavity, :, k]) for k in range(SHAPES)]
+    moved = [_apply(field, vertices) for field in fields]
     lower = np.arange(len(ids)) >= len(upper_ids)
     # The upper row sits in the skull; the lower one follows the chin's bone.
     chin = source.weights[:, JAW] > 0.95

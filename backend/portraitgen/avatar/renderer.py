@@ -31,8 +31,11 @@ class NeuralRenderer(nn.Module):
             width = count
         self.out = nn.Conv2d(width, 4 * 3, 1)
         nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
-        self.to(memory_format=torch.channels_last)
+        if self.out.bias is not None:
+            nn.init.zeros_(self.out.bias)
+        for parameter in self.parameters():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
     def forward(self, features: Tensor, alpha: Tensor) -> Tensor:
         """Colours, multiplied by alpha.

@@ -232,7 +232,7 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         output = self.render_row(row, size)
         loss = self._loss(output, *data.target(row, size), row)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimiser.step()
         self.done += 1
         return {"loss": float(loss.detach())}

@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ _CHANNELS = 32
 _ROUNDS = 15
 
 
-def measure_raster() -> dict[str, float]:
+def measure(footage: Path | None, out: Path) -> dict[str, float]:
     """Times the numba backend on a bust-shaped scene and compares it with the dense reference.
 
     Returns:

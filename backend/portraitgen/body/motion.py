@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A performer's motion: the body parameters of every frame, as tracked or as an artist left them."""
+"""A performer's motion: the body parameters of every frame, as tracked or left by an artist."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

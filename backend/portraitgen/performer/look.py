@@ -77,9 +77,8 @@ class Materials:
         brows = sum(self._brow(points[list(each)]) for each in _BROWS)
         self._brows = np.clip(brows, 0, 1)
         self._mottle = _noise(_MAP_SIZE, 4, seed=3) * 0.035 + _noise(_MAP_SIZE, 30, seed=4) * 0.04
-        self._eyes = [
-            rest[_vertices(faces, body.parts["eyes"] & side)] for side in _sides(body, rest, faces)
-        ]
+        eyes = body.parts["eyes"].numpy()
+        self._eyes = [rest[_vertices(faces, eyes & side)] for side in _sides(rest, faces)]
 
     def skin(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Albedo (N, 3) and gloss (N,) of skin and clothes at rest points (N, 3)."""
@@ -146,7 +145,7 @@ class Materials:
         x, y = self._to_map(points)
         drawn = np.zeros((_MAP_SIZE, _MAP_SIZE), np.float32)
         outline = np.stack([x, y], axis=1).round().astype(np.int32)
-        cv2.fillPoly(drawn, [outline], 1.0)
+        cv2.fillPoly(drawn, [outline], (1.0,))
         return cv2.GaussianBlur(drawn, (0, 0), blur)
 
     def _brow(self, points: np.ndarray) -> np.ndarray:
@@ -179,9 +178,10 @@ def _vertices(faces: np.ndarray, chosen: object) -> np.ndarray:
     return np.unique(faces[np.asarray(chosen)])
 
 
-def _sides(body: BodyModel, rest: np.ndarray, faces: np.ndarray) -> list[np.ndarray]:
+def _sides(rest: np.ndarray, faces: np.ndarray) -> list[np.ndarray]:
+    """The faces on the left and on the right of the body."""
     middle = rest[faces].mean(1)[:, 0]
-    return [body.parts["eyes"].new_tensor(middle > 0), body.parts["eyes"].new_tensor(middle <= 0)]
+    return [middle > 0, middle <= 0]
 
 
 def _sample(

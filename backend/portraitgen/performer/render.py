@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..body.camera import Camera
+from ..body.camera import Box, Camera
 from ..body.geometry import rasterize_mesh, vertex_normals
 from ..body.model import BodyModel
 from ..body.motion import Motion
@@ -88,7 +88,7 @@ class Performer:
         self._scalp = np.flatnonzero(parts["scalp"])
 
     def render(self, frame: int, camera: Camera) -> Rendering:
-        """Renders one frame of the motion through a camera."""
+        """Renders one frame of the motion through a camera with a square picture."""
         row = self._motion.index(frame)
         output = self._body.forward(
             torch.from_numpy(self._motion.betas)[None],
@@ -97,11 +97,7 @@ class Performer:
             torch.from_numpy(self._motion.transl[row : row + 1]),
         )
         vertices = output.vertices[0].numpy()
-        fine = Camera(
-            *(value * _SUPERSAMPLING for value in (camera.fx, camera.fy, camera.cx, camera.cy)),
-            camera.width * _SUPERSAMPLING,
-            camera.height * _SUPERSAMPLING,
-        )
+        fine = camera.window(Box(0, 0, camera.width), camera.width * _SUPERSAMPLING)
         normals = vertex_normals(torch.from_numpy(vertices), self._body.faces).numpy()
         colour, alpha, depth, shown = self._surface(vertices, normals, fine)
         colour, alpha = self._hair(vertices, normals, fine, colour, alpha, depth)

@@ -54,7 +54,7 @@ def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) ->
     Raises:
         PortraitError: if it cannot be done; Cancelled: if the reporter was asked to stop.
     """
-    options = parse(options_of(kind), values)
+    options: Any = parse(options_of(kind), values)
     module, _, function = _JOBS[kind]
     job = getattr(importlib.import_module(f".{module}", __package__), function)
     result: dict[str, Any] = job(Shot.open(shot), options, reporter)

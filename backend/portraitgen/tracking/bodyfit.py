@@ -80,7 +80,7 @@ def hang_body(
         if frames > 1:
             prior = prior + 60 * torso.diff(dim=0).square().sum()
             prior = prior + 40 * arms.diff(dim=0).square().sum()
-        (fit + prior).backward()  # type: ignore[no-untyped-call]
+        (fit + prior).backward()
         optimiser.step()
     with torch.no_grad():
         turn = base @ rodrigues(torso)

@@ -37,8 +37,8 @@ class Toon(Editor):
         options = self.options
         image = np.ascontiguousarray(request.source, np.float32)
         for _ in range(_PASSES):
-            image = cv2.bilateralFilter(image, 7, 0.09, 3.5)
-        lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+            image = np.asarray(cv2.bilateralFilter(image, 7, 0.09, 3.5), np.float32)
+        lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
         lightness = lab[..., 0] / 100 * options.tones
         step = np.floor(lightness)
         sharpness = 2 + 14 * (1 - options.smoothness)

@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole job on one clip: track, reconstruct, edit, render; a contact sheet and a table.
+
+python -m portraitgen.demo --footage plate.mp4 --frames 100-147 --size 256 --out demo
+"""
+
+import argparse
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from .cli import TerminalReporter
+from .errors import PortraitError
+from .footage.window import cut
+from .pipeline.avatars import frame_parameters, load_avatar
+from .pipeline.pictures import mesh_overlay, on_grey, save_png, sheet
+from .pipeline.shots import Track, body_of, create_shot, info, plate_of
+from .pipeline.stages import run
+from .pipeline.windows import load_matte
+from .shot import Shot, read_json, write_json
+
+TAKE = "moonlight"
+_LOOK = {"key": "left", "ratio": 7, "temperature": -0.35, "fill_temperature": 0.15}
+_ROWS = 3
+_HEIGHT = 256
+
+
+def run_demo(
+    footage: Path, out: Path, frames: str, size: int, steps: int, editor: str
+) -> dict[str, Any]:
+    """Runs the main job into `out`/shot and writes the sheet and the table beside it.
+
+    Stages that an earlier run of the demo finished are not run again.
+
+    Returns:
+        What was measured, and seconds by stage.
+    """
+    reporter = TerminalReporter(events=False)
+    seconds: dict[str, float] = {}
+    started = time.monotonic()
+    shot = create_shot(out / "shot", footage, {})
+    # Edit and render read the plate's window size from the avatar.
+    look = _LOOK if editor == "relight" else {}
+    jobs: list[tuple[str, dict[str, Any]]] = [
+        ("track", {"frames": frames}),
+        ("reconstruct", {"size": size, "steps": steps}),
+        ("edit", {"take": TAKE, "editor": editor, "editor_options": _json(look)}),
+        ("render", {"take": TAKE, "plate": True}),
+    ]
+    for kind, options in jobs:
+        begun = time.monotonic()
+        run(kind, shot.path, options, reporter)
+        seconds[kind] = time.monotonic() - begun
+    seconds["all"] = time.monotonic() - started
+    facts = info(Shot.open(shot.path))
+    measured = {
+        "frames": facts["track"]["frames"],
+        "tracked frames": facts["track"]["tracked_frames"],
+        "landmark residual, % of eye distance": facts["track"]["landmark_residual_percent"],
+        "held-out PSNR, dB": facts["avatar"]["psnr"],
+        "held-out SSIM": facts["avatar"]["ssim"],
+        "mean alpha error": facts["avatar"]["alpha_error"],
+        "peak memory, GB": _peak_memory(),
+    }
+    picture = contact_sheet(shot)
+    save_png(out / "contact_sheet.png", picture)
+    result = {"seconds": seconds, "measured": measured}
+    write_json(out / "measured.json", result)
+    _table(out / "measured.md", result)
+    return result
+
+
+def contact_sheet(shot: Shot) -> np.ndarray:
+    """Plate, mesh, matte, reconstruction, edit and plate with the edit, of three frames."""
+    edit = shot.edit_folder(TAKE)
+    facts = read_json(edit / "edit.json")
+    base = shot.version_folder("avatar", facts["avatar"])
+    avatar_facts = read_json(base / "avatar.json")
+    track = Track(shot, avatar_facts["track"])
+    body, plate, size = body_of(shot), plate_of(shot), int(avatar_facts["size"])
+    plain = load_avatar(base, body)
+    folder = shot.path / "takes" / TAKE
+    chosen = np.linspace(0, len(track.motion) - 1, _ROWS + 2)[1:-1].astype(int)
+    rows = []
+    for frame in (int(track.motion.frames[row]) for row in chosen):
+        box = track.box(frame)
+        camera = track.camera.window(box, 2 * _HEIGHT)
+        window, _ = cut(plate.read(frame), box, 2 * _HEIGHT)
+        matte = load_matte(track, frame, 2 * _HEIGHT) / 255.0
+        parameters = frame_parameters(track.motion, [frame])
+        posed = body.forward(
+            torch.from_numpy(track.motion.betas)[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+        )
+        mesh = mesh_overlay(window, posed.vertices[0].numpy(), body.faces.numpy(), camera)
+        K = torch.from_numpy(track.camera.window(box, size).matrix())[None]
+        with torch.no_grad():
+            output = plain.render(parameters, K, size)
+        rebuilt = output.premultiplied + 0.5 * (1 - output.alpha)
+        over = _read(folder / "plates" / f"{TAKE}.{frame:04d}.png")
+        rows.append(
+            [
+                window,
+                mesh,
+                on_grey(np.ones_like(window), matte, 0.0),
+                rebuilt[0].permute(1, 2, 0).clamp(0, 1).numpy(),
+                _read(folder / "frames" / f"{TAKE}.{frame:04d}.png"),
+                cut(over, box, 2 * _HEIGHT)[0],
+            ]
+        )
+    plate.close()
+    labels = ["plate", "mesh", "matte", "reconstruction", "edit", "plate with the edit"]
+    return sheet(rows, labels, _HEIGHT)
+
+
+def _read(path: Path) -> np.ndarray:
+    codes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if codes is None:
+        raise PortraitError("the picture is missing", path, "render the take again")
+    full = 65535.0 if codes.dtype == np.uint16 else 255.0
+    return np.ascontiguousarray(codes[..., 2::-1]).astype(np.float32) / full
+
+
+def _json(values: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(values, sort_keys=True)
+
+
+def _peak_memory() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def _table(path: Path, result: dict[str, Any]) -> None:
+    lines = ["| what | figure |", "|---|---|"]
+    lines += [f"| {name} | {value:.4g} |" for name, value in result["measured"].items()]
+    lines += ["", "| stage | seconds |", "|---|---|"]
+    lines += [f"| {name} | {value:.0f} |" for name, value in result["seconds"].items()]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Runs the command line."""
+    parser = argparse.ArgumentParser(prog="portraitgen.demo", description=__doc__)
+    parser.add_argument("--footage", type=Path, required=True, help="the plate")
+    parser.add_argument("--frames", default="", help="frames as 100-147, all by default")
+    parser.add_argument("--size", type=int, default=256, help="side of the portrait window")
+    parser.add_argument("--steps", type=int, default=800, help="steps of reconstruction")
+    parser.add_argument("--editor", default="relight", help="an editor that needs no weights")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="where everything goes")
+    given = parser.parse_args()
+    try:
+        result = run_demo(
+            given.footage, given.out, given.frames, given.size, given.steps, given.editor
+        )
+    except (PortraitError, OSError) as error:
+        from .pipeline.jobs import readable
+
+        sys.exit(f"demo: {readable(error)}")
+    print((given.out / "measured.md").read_text("utf-8"))
+    print(f"Everything is in {given.out}: contact_sheet.png, shot/takes/{TAKE}/{TAKE}.mp4")
+    print(f"The whole job took {result['seconds']['all']:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

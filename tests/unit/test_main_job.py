@@ -1,0 +1,296 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The main job on the embedded clip, from the command line: track, reconstruct, edit, render."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from portraitgen.body.model import BodyModel
+from portraitgen.body.motion import Motion
+from portraitgen.footage.encode import read_exr
+from portraitgen.footage.plate import open_plate
+from portraitgen.shot import Shot, read_json, write_json
+from conftest import Command
+
+FRAMES = "1-16"
+SMALL = ["--size", "128", "--gaussians", "4000", "--steps", "150"]
+
+
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory: pytest.TempPathFactory, portraitgen: Command, clip: Path) -> Path:
+    """A shot that has gone through every stage; tests read it, and copy it before they write."""
+    folder = tmp_path_factory.mktemp("job") / "shot ü"
+    for words in (
+        ["track", folder, "--footage", clip, "--frames", FRAMES, "--first", "1"],
+        ["reconstruct", folder, *SMALL],
+        ["edit", folder, "--take", "toon", "--editor", "toon", "--steps", "60", "--keys", "4"],
+        ["render", folder, "--take", "toon", "--plate"],
+    ):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copy(shot: Path, tmp_path: Path) -> Path:
+    """A copy of the shot to work on; the clip's relative path is renewed."""
+    shutil.copytree(shot, tmp_path / "shot")
+    facts = read_json(tmp_path / "shot" / "shot.json")
+    plate = Shot.open(shot).footage_path.resolve()
+    write_json(
+        tmp_path / "shot" / "shot.json",
+        facts | {"footage": facts["footage"] | {"path": str(plate)}},
+    )
+    return tmp_path / "shot"
+
+
+def test_info_tells_machines_what_people_read(shot: Path, portraitgen: Command) -> None:
+    facts = json.loads(portraitgen("info", shot, "--json").stdout)
+    assert facts["track"]["tracked_frames"] == 16
+    assert 0 < facts["track"]["landmark_residual_percent"] < 1.5
+    assert facts["avatar"]["psnr"] > 22 and 0.7 < facts["avatar"]["ssim"] <= 1
+    assert not facts["avatar"]["track_has_changed"]
+    assert [take["name"] for take in facts["takes"]] == ["toon"]
+    assert facts["takes"][0]["rendered_frames"] == 16
+    assert facts["unfinished_jobs"] == [] and facts["holders"] == []
+    words = portraitgen("info", shot).stdout
+    assert "tracked frames: 16" in words and "name toon" in words
+
+
+def test_the_track_agrees_with_the_truth(shot: Path, clip: Path) -> None:
+    from portraitgen.bench.truth import compare
+
+    truth = Motion.load(clip.with_suffix(".safetensors")).rows(np.arange(16))
+    motion = Motion.load(shot / "track" / "0001" / "params.safetensors")
+    figures = compare(BodyModel.load(), truth, motion)
+    assert figures["head_vertices_mm"] < 3.0
+    assert figures["head_turn_degrees"] < 4.0
+    assert figures["jaw_correlation"] > 0.9 and figures["blink_correlation"] > 0.9
+
+
+def test_the_matte_agrees_with_the_truth(shot: Path, clip: Path) -> None:
+    from portraitgen.performer.acting import camera
+    from portraitgen.performer.render import Performer
+    from portraitgen.pipeline.shots import Track
+    from portraitgen.pipeline.windows import load_matte
+
+    truth = Motion.load(clip.with_suffix(".safetensors"))
+    alpha = Performer(BodyModel.load(), truth).render(8, camera(512)).alpha[..., 0]
+    track = Track(Shot.open(shot))
+    box = track.box(8)
+    from portraitgen.footage.window import cut
+
+    expected, _ = cut(alpha, box, 256)
+    assert np.abs(load_matte(track, 8, 256) / 255 - expected).mean() < 0.03
+
+
+def test_exr_passes_hold_what_their_names_say(shot: Path) -> None:
+    passes = read_exr(shot / "takes" / "toon" / "frames" / "toon.0008.exr")
+    assert {"Combined", "Depth", "Normal", "Alpha", "Reconstruction"} <= passes.keys()
+    alpha = passes["Alpha"][..., 0]
+    inside = alpha > 0.99
+    assert inside.mean() > 0.15
+    depth = passes["Depth"][..., 0][inside]
+    assert 0.3 < np.median(depth) < 3.0
+    length = np.linalg.norm(passes["Normal"][inside], axis=-1)
+    assert np.median(np.abs(length - 1)) < 0.02
+    assert np.median(passes["Normal"][inside][:, 2]) < -0.3  # Towards the camera.
+
+
+def test_pixels_outside_the_matte_keep_their_bits(shot: Path, clip: Path) -> None:
+    plate = open_plate(clip)
+    original = plate.read_uint8(8)
+    written = cv2.imread(
+        str(next((shot / "takes" / "toon" / "plates").glob("toon.0008.*"))), cv2.IMREAD_UNCHANGED
+    )[..., 2::-1]
+    changed = (written != original).any(-1)
+    assert 0.05 < changed.mean() < 0.8
+    matte = cv2.imread(str(shot / "track" / "0001" / "mattes" / "matte.0008.png"), 0)
+    assert not changed[:40].any(), "the room above the head was touched"
+    assert matte is not None
+
+
+def test_a_new_solve_keeps_the_frames_an_artist_fixed(copy: Path, portraitgen: Command) -> None:
+    folder = Shot.open(copy).version_folder("track")
+    motion = Motion.load(folder / "params.safetensors")
+    motion.expression[4, :] = 0.123
+    motion.fixed[4] = True
+    motion.save(folder / "params.safetensors")
+    done = portraitgen("track", copy, "--frames", FRAMES, "--smoothing", "2")
+    assert done.returncode == 0, done.stderr
+    again = Motion.load(Shot.open(copy).version_folder("track") / "params.safetensors")
+    assert np.array_equal(again.expression[4], motion.expression[4]) and again.fixed[4]
+    assert not np.array_equal(again.expression[5], motion.expression[5])
+
+
+def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
+    shutil.rmtree(copy / "takes" / "toon" / "frames")
+    root = Path(__file__).resolve().parents[2]
+    chunks = [
+        subprocess.Popen(
+            [sys.executable, "-m", "portraitgen.cli", "render", str(copy), "--take", "toon"]
+            + ["--frames", frames, "--no-movie"],
+            env=os.environ | {"PYTHONPATH": str(root / "backend")},
+            stdout=subprocess.DEVNULL,
+        )
+        for frames in ("1-4", "5-8")
+    ]
+    assert [chunk.wait(timeout=120) for chunk in chunks] == [0, 0]
+    assert len(list((copy / "takes" / "toon" / "frames").glob("*.exr"))) == 8
+
+
+def test_who_holds_the_shot_is_told_and_nothing_changes(copy: Path, portraitgen: Command) -> None:
+    with Shot.open(copy).hold("avatar", "reconstruct"):
+        done = portraitgen("reconstruct", copy, *SMALL)
+    assert done.returncode == 1
+    assert f"process {os.getpid()}" in done.stderr and "Traceback" not in done.stderr
+    assert Shot.open(copy).versions("avatar") == [1]
+
+
+def test_events_are_json_lines(copy: Path, portraitgen: Command) -> None:
+    done = portraitgen("render", copy, "--take", "toon", "--frames", "1-2", "--events")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "done" and events[-1]["result"]["frames"] == 2
+    assert [event["frame"] for event in events if event["event"] == "frame"] == [1, 2]
+
+
+def test_the_render_is_deterministic(copy: Path, shot: Path, portraitgen: Command) -> None:
+    portraitgen("render", copy, "--take", "toon", "--frames", "3", "--no-movie")
+    first, second = (
+        read_exr(folder / "takes" / "toon" / "frames" / "toon.0003.exr") for folder in (shot, copy)
+    )
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def bad_movie(tmp_path: Path, kind: str, clip: Path) -> Path:
+    path = tmp_path / f"{kind}.mp4"
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "truncated":
+        path.write_bytes(clip.read_bytes()[:3000])
+    elif kind == "no_face":
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width = stream.height = 128
+            stream.pix_fmt = "yuv420p"
+            for index in range(6):
+                picture = np.full((128, 128, 3), 40 * index, np.uint8)
+                for packet in stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+    elif kind == "audio_only":
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("aac", rate=44100)
+            samples = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
+            samples.sample_rate = 44100
+            for packet in [*stream.encode(samples), *stream.encode()]:
+                container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "truncated", "audio_only", "no_face"])
+def test_a_plate_that_cannot_be_tracked_is_one_sentence(
+    kind: str, tmp_path: Path, clip: Path, portraitgen: Command
+) -> None:
+    plate = bad_movie(tmp_path, kind, clip)
+    done = portraitgen("track", tmp_path / "shot", "--footage", plate)
+    assert done.returncode == 1
+    sentence = [line for line in done.stderr.splitlines() if line.startswith("portraitgen: ")]
+    assert len(sentence) == 1 and sentence[0].endswith("."), done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "shot" / "track").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["track", "{shot}", "--frames", "40-90"], "stay within 1-48"),
+        (["track", "{shot}", "--frames", "soon"], "is no frame range"),
+        (["track", "{shot}", "--window", "round"], "use one of: fixed, follow"),
+        (["reconstruct", "{shot}", "--size", "4"], "out of range"),
+        (["edit", "{shot}", "--editor", "magic"], "there is no such editor; use one of: grade"),
+        (["edit", "{shot}", "--set", "key=behind"], "'behind' is not a choice"),
+        (["edit", "{shot}", "--set", "keys"], "write it as name=value"),
+        (["edit", "{shot}", "--set", "wobble=1"], "there is no such option"),
+        (["edit", "{shot}", "--take", "../up"], "cannot name a take"),
+        (["edit", "{shot}", "--editor", "grade", "--set", "reference=/no.png"], "cannot be read"),
+        (["render", "{shot}", "--take", "gold"], "there is no take 'gold'; the takes are: toon"),
+        (["render", "{shot}", "--take", "toon", "--frames", "17-20"], "stay within 1-16"),
+        (["info", "{empty}"], "is not a shot"),
+        (["render", "{empty}"], "is not a shot"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(
+    words: list[str], sentence: str, shot: Path, tmp_path: Path, portraitgen: Command
+) -> None:
+    before = sorted(path.name for path in shot.rglob("*") if "jobs" not in path.parts)
+    done = portraitgen(*(word.format(shot=shot, empty=tmp_path) for word in words))
+    assert done.returncode == 1
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+    assert sorted(p.name for p in shot.rglob("*") if "jobs" not in p.parts) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("shot.json", b"{", "cannot be read"),
+        ("avatar/0001/avatar.safetensors", b"\x08\0\0\0\0\0\0\0garbage!", "cannot be read"),
+        ("track/0002/params.safetensors", b"", "cannot be read"),
+        ("track/0002/track.json", b"[]", "holds no JSON object"),
+        ("takes/toon/edits/0001/avatar.safetensors", b"x", "cannot be read"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence(
+    file: str, content: bytes, sentence: str, copy: Path, portraitgen: Command
+) -> None:
+    (copy / file).write_bytes(content)
+    done = portraitgen("render", copy, "--take", "toon", "--frames", "1-2")
+    assert done.returncode == 1
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_shot_is_one_sentence(copy: Path, portraitgen: Command) -> None:
+    (copy / "jobs").chmod(stat.S_IRUSR | stat.S_IXUSR)
+    done = portraitgen("render", copy, "--take", "toon")
+    (copy / "jobs").chmod(0o755)
+    assert done.returncode == 1 and "not allowed" in done.stderr
+
+
+def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+
+    from portraitgen.errors import PortraitError
+    from portraitgen.pipeline import render
+    from portraitgen.pipeline.reporter import Reporter
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "x.exr")
+
+    monkeypatch.setattr(render, "write_exr", full)
+    with pytest.raises(PortraitError, match="the disk is full; free some space"):
+        render.render(Shot.open(copy), render.RenderOptions(take="toon", frames="1"), Reporter())
+    assert torch.get_num_threads() >= 1
+
+
+def test_an_edit_of_the_same_take_keeps_the_earlier_one(copy: Path, portraitgen: Command) -> None:
+    words = ["edit", copy, "--take", "toon", "--editor", "pixel", "--steps", "10", "--keys", "2"]
+    done = portraitgen(*words)
+    assert done.returncode == 0, done.stderr
+    take = read_json(copy / "takes" / "toon" / "take.json")
+    assert take["edit"] == 2 and take["editor"] == "pixel"
+    assert (copy / "takes" / "toon" / "edits" / "0001" / "avatar.safetensors").exists()

@@ -1,0 +1,13 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs killed in the middle and resumed end with the same bits as unbroken ones."""
+
+from pathlib import Path
+
+from portraitgen.bench.resume import measure
+
+
+def test_every_job_survives_a_kill(tmp_path: Path) -> None:
+    figures = measure(None, tmp_path, kills=1)
+    assert figures.keys() == {"track", "reconstruct", "edit", "render"}
+    assert all(figure.endswith("the same") for figure in figures.values()), figures
