@@ -166,7 +166,20 @@ def test_a_soft_edge_blends_in_proportion() -> None:
     image = np.full((HEIGHT, WIDTH, 3), 0.2, np.float32)
     alpha = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
     result, _ = paste(image, Box(100, 100, 64), np.ones((64, 64, 3), np.float32), alpha)
-    assert np.abs(result[132, 100:164, 0] - (0.2 + 0.8 * alpha[0])).max() < 0.005
+    middle = slice(8, 56)
+    assert np.abs(result[132, 100:164, 0] - (0.2 + 0.8 * alpha[0]))[middle].max() < 0.005
+
+
+def test_the_edit_fades_where_the_window_ends_inside_the_plate_and_only_there() -> None:
+    image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    ones = np.ones((64, 64), np.float32)
+    # The window's left and lower edges lie on the plate's own.
+    result, _ = paste(image, Box(0, 352, 128), np.ones((64, 64, 3), np.float32), ones)
+    across, down = result[400, :128, 0], result[352:, 60, 0]
+    assert across[0] == 1 and down[-1] == 1
+    assert across[-1] < 0.05 and down[0] < 0.05
+    assert (np.diff(across) <= 1e-6).all() and (np.diff(down) >= -1e-6).all()
+    assert (across[:110] == 1).all()
 
 
 def test_an_unedited_window_with_the_plate_s_detail_gives_the_plate_back() -> None:

@@ -14,6 +14,12 @@ from ..errors import FootageError
 HEAD_SHARE = 2.6
 """Side of the window over the side of the head's box: head and shoulders with margin."""
 
+_LEAST = 1.35
+"""Side of the window over the head's where the plate is too small for more."""
+
+_EDGE_FADE = 0.06
+"""Width over which the edit fades at window edges that cut through the picture, in sides."""
+
 _HEAD_HEIGHT = 0.42
 """Where the head's centre lies in the window, from the top."""
 
@@ -89,7 +95,7 @@ def _known(heads: Mapping[int, Box | None]) -> np.ndarray:
 
 def _settled(x: float, y: float, side: float, head: float, width: int, height: int) -> Box:
     """A window in whole pixels, inside the plate as long as that leaves the head its margin."""
-    side = min(side, max(min(width, height), 1.6 * head))
+    side = min(side, max(min(width, height), _LEAST * head))
     side = max(16, round(side))
 
     def place(start: float, extent: int) -> int:
@@ -216,6 +222,9 @@ def paste(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lays an edited window over its plate with the matte's soft edge.
 
+    Where the window ends inside the plate (across the chest, say) the edit fades out before the
+    window's edge, so that no straight line shows.
+
     With a `reference`, the plate's own high frequencies (what the window's resolution lost) are
     carried over to the edit, so that a low-resolution edit of a sharp plate stays sharp; where
     the edit flattened the window's own fine structure, they are weakened with it.
@@ -224,7 +233,7 @@ def paste(
         plate_image: (H, W, 3) float32 display-referred.
         box: where the window was cut.
         edited: (S, S, 3) float32.
-        alpha: (S, S) float32 in 0..1, or None-free plate-resolution (H, W).
+        alpha: (S, S) float32 in 0..1, or (H, W) at the plate's resolution.
         reference: (S, S, 3) float32, the unedited window.
         detail: how much of the plate's detail to keep, 0..1.
 
@@ -239,6 +248,7 @@ def paste(
         cover = alpha[rows, columns].astype(np.float32, copy=False)
     else:
         cover, _, _ = place(alpha.astype(np.float32, copy=False), box, width, height)
+    cover = cover * _edge_fade(box, width, height, rows, columns)
     result = plate_image.copy()
     touched = np.zeros((height, width), bool)
     region = plate_image[rows, columns]
@@ -252,6 +262,23 @@ def paste(
     result[rows, columns][over] = blended[over]
     touched[rows, columns] = over
     return result, touched
+
+
+def _edge_fade(box: Box, width: int, height: int, rows: slice, columns: slice) -> np.ndarray:
+    """1 inside, falling to 0 at those of the window's edges that lie on the plate."""
+
+    def along(start: float, span: slice, extent: int) -> np.ndarray:
+        position = (np.arange(span.start, span.stop) + 0.5 - start) / (box.side * _EDGE_FADE)
+        fade = np.ones(len(position))
+        if start > 0:
+            fade = np.minimum(fade, position)
+        if start + box.side < extent:
+            fade = np.minimum(fade, 1 / _EDGE_FADE - position)
+        fade = np.clip(fade, 0, 1)
+        return fade * fade * (3 - 2 * fade)
+
+    down, across = along(box.y, rows, height), along(box.x, columns, width)
+    return np.outer(down, across).astype(np.float32)
 
 
 def _structure_kept(reference: np.ndarray, edited: np.ndarray) -> np.ndarray:
