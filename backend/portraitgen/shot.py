@@ -239,12 +239,7 @@ class Shot:
         Raises:
             ShotError: if the name cannot be a folder's name on every system.
         """
-        if not _NAME.fullmatch(name) or name.endswith((".", " ")):
-            raise ShotError(
-                f"'{name}' cannot name a take",
-                self.path,
-                "use letters, digits, spaces, '.', '_' and '-', beginning with a letter or digit",
-            )
+        check_take_name(name)
         folder = self.path / "takes" / name
         folder.mkdir(parents=True, exist_ok=True)
         old = read_json(folder / "take.json") if (folder / "take.json").exists() else {}
@@ -361,6 +356,20 @@ class Job:
         folder = self.folder / "work"
         folder.mkdir(exist_ok=True)
         return folder
+
+
+def check_take_name(name: str) -> None:
+    """Whether a name can be a folder's name on every system.
+
+    Raises:
+        ShotError: if it cannot.
+    """
+    if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+        raise ShotError(
+            f"'{name}' cannot name a take",
+            "take",
+            "use letters, digits, spaces, '.', '_' and '-', beginning with a letter or digit",
+        )
 
 
 def _check_schema(facts: Mapping[str, Any], place: Path) -> None:

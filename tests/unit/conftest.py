@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Things several tests need: the embedded clip, a tracked shot, the command line as a process."""
+"""Things several tests need: the embedded clip, and the command line."""
 
-import os
-import subprocess
-import sys
+import io
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,18 +13,30 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "tests" / "data" / "performer.mp4"
 
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def command(*words: object) -> "subprocess.CompletedProcess[str]":
-    """Runs `portraitgen` as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "portraitgen.cli", *(str(word) for word in words)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "backend")},
-        timeout=300,
-    )
+Command = Callable[..., Done]
+
+
+def command(*words: object) -> Done:
+    """Runs `portraitgen` with its arguments in this process, which spares loading torch anew."""
+    from portraitgen.cli import main
+
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main([str(word) for word in words])
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Done(status, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="session")

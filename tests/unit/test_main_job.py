@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import Command
 
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import open_plate
 from portraitgen.shot import Shot, read_json, write_json
-from conftest import Command
 
 FRAMES = "1-16"
 SMALL = ["--size", "128", "--gaussians", "4000", "--steps", "150"]
@@ -32,7 +32,7 @@ def shot(tmp_path_factory: pytest.TempPathFactory, portraitgen: Command, clip: P
     """A shot that has gone through every stage; tests read it, and copy it before they write."""
     folder = tmp_path_factory.mktemp("job") / "shot ü"
     for words in (
-        ["track", folder, "--footage", clip, "--frames", FRAMES, "--first", "1"],
+        ["track", folder, "--footage", clip, "--frames", FRAMES, "--focal", "1280"],
         ["reconstruct", folder, *SMALL],
         ["edit", folder, "--take", "toon", "--editor", "toon", "--steps", "60", "--keys", "4"],
         ["render", folder, "--take", "toon", "--plate"],
@@ -76,7 +76,8 @@ def test_the_track_agrees_with_the_truth(shot: Path, clip: Path) -> None:
     figures = compare(BodyModel.load(), truth, motion)
     assert figures["head_vertices_mm"] < 3.0
     assert figures["head_turn_degrees"] < 4.0
-    assert figures["jaw_correlation"] > 0.9 and figures["blink_correlation"] > 0.9
+    assert figures["head_place_mm"] < 40
+    assert figures["jaw_correlation"] > 0.7 and figures["blink_correlation"] > 0.9
 
 
 def test_the_matte_agrees_with_the_truth(shot: Path, clip: Path) -> None:

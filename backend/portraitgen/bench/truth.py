@@ -87,7 +87,8 @@ def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
         columns = [names.index(unit) for unit in units]
         a = motion.expression[:, columns].mean(1)
         b = truth.expression[:, columns].mean(1)
-        figures[f"{name}_correlation"] = float(np.corrcoef(a, b)[0, 1])
+        moved = a.std() > 0 and b.std() > 0
+        figures[f"{name}_correlation"] = float(np.corrcoef(a, b)[0, 1]) if moved else 0.0
     jaw = names.index("jawOpen")
     apart = motion.expression[:, jaw] - truth.expression[:, jaw]
     figures["jaw_rmse"] = float(np.sqrt((apart**2).mean()))

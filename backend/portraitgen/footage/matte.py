@@ -136,11 +136,11 @@ def enlarged(matte: np.ndarray, image: np.ndarray) -> np.ndarray:
     size = image.shape[1::-1]
     ratio = size[0] / matte.shape[1]
     soft = cv2.resize(matte, size, interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
-    refined = _guided(image, soft, max(2, round(2 * ratio)), scale=1.0)
+    refined = (_guided(image, soft, max(2, round(3 * ratio)), _GUIDE_SCALE) - 0.1) / 0.8
     # Only where the small matte was undecided: elsewhere texture must not show through.
     edge = cv2.dilate(((matte > 2) & (matte < 253)).astype(np.uint8), np.ones((3, 3), np.uint8))
     share = cv2.resize(edge.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
-    alpha = soft + share * (refined - soft)
+    alpha = soft + share * (np.clip(refined, 0, 1) - soft)
     return (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
@@ -162,7 +162,11 @@ def _guided(image: np.ndarray, soft: np.ndarray, radius: int, scale: float) -> n
 
 def _fast(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     radius = max(2, round(_GUIDE_RADIUS * image.shape[0] / _TUNED_AT))
-    return (_guided(image, coarse, radius, _GUIDE_SCALE) - 0.15) / 0.7
+    alpha = (_guided(image, coarse, radius, _GUIDE_SCALE) - 0.15) / 0.7
+    # Colours like the other side's must not count far from the edge.
+    reach = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+    alpha = np.maximum(alpha, cv2.erode(coarse, reach))
+    return np.minimum(alpha, cv2.dilate(coarse, reach))
 
 
 def _fine(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from ..errors import EditError, OptionError
 from ..footage.matte import foreground_colours
 from ..frames import parse_frames
 from ..settings import option
-from ..shot import Job, Shot, atomic_path, now, read_json, write_json
+from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
 from .avatars import load_avatar, training_set
 from .jobs import running
 from .pictures import save_png
@@ -71,13 +71,13 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     """
     editor = create_editor(options.editor, editor_values(options.editor_options))
     name = options.take or options.editor
+    check_take_name(name)
     base = shot.version_folder("avatar")
     base_facts = read_json(base / "avatar.json")
     track = Track(shot, base_facts["track"])
     frames = parse_frames(options.frames, track.frames)
     settings = asdict(options) | {"avatar": int(base.name)}
     with running(shot, "edit", settings, f"take:{name}") as job:
-        shot.new_take(name, {"editor": options.editor})
         body = body_of(shot)
         states = {row["frame"]: row["state"] for row in track.facts["quality"]}
         usable = [frame for frame in frames if states.get(frame) == "tracked"]
