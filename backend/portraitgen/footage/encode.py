@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes frames: multilayer EXR, full plates in the plate's own format, movies; all in one step."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -208,7 +208,18 @@ class MovieWriter:
             dst_color_range=ColorRange.MPEG,
             interpolation=EXACT,
         )
-        self._container.mux(self._stream.encode(frame))
+        with self._reported():
+            self._container.mux(self._stream.encode(frame))
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """Turns the encoder's errors into one sentence."""
+        try:
+            yield
+        except av.error.FFmpegError as error:
+            raise FootageError(
+                f"the movie cannot be written ({error.strerror})", self._path, "check the disk"
+            ) from error
 
     def __exit__(
         self,
@@ -216,6 +227,10 @@ class MovieWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is None and self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._stack.__exit__(kind, error, trace)
+        with self._stack:
+            if error is not None:
+                # Raised again inside, so that nothing incomplete takes the file's place.
+                raise error
+            if self._stream is not None:
+                with self._reported():
+                    self._container.mux(self._stream.encode())
