@@ -22,9 +22,12 @@ from ..errors import AvatarError
 from ..shot import atomic_path
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
+from .perceptual import Lpips
 
 _REFINED_JOINTS = (9, 12, 15)
 _FINAL_RATE = 0.08
+# LPIPS costs more than all the rest: every fifth step, on a crop.
+_LPIPS_EVERY, _LPIPS_CROP = 5, 96
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class LossWeights:
     gradients: float = 1.0
     stable: float = 0.4
     matte: float = 0.5
+    lpips: float = 0.1
     laplacian: float = 400.0
     displacement: float = 4.0
     offset: float = 20.0
@@ -171,8 +175,15 @@ class Refinement(nn.Module):
 class Trainer:
     """Adam on an avatar and a training set."""
 
-    def __init__(self, avatar: Avatar, data: TrainingSet, settings: TrainingSettings) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        data: TrainingSet,
+        settings: TrainingSettings,
+        perceptual: Lpips | None = None,
+    ) -> None:
         self.avatar = avatar
+        self._perceptual = perceptual
         self.data = data
         self.settings = settings
         self.done = 0
@@ -271,6 +282,10 @@ class Trainer:
         loss = loss + weights.gradients * gradient_pyramid(drawn, colour)
         loss = loss + weights.stable * (output.preview - colour).abs().mean()
         loss = loss + weights.matte * (output.alpha - alpha).abs().mean()
+        if self._perceptual is not None and self.done % _LPIPS_EVERY == 0:
+            crop = self._crop(drawn.shape[-1])
+            apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()
+            loss = loss + weights.lpips * _LPIPS_EVERY * apart
         smooth = torch.sparse.mm(self._laplacian, self.avatar.displacement)
         loss = loss + weights.laplacian * smooth.square().sum(-1).mean()
         loss = loss + weights.displacement * self.avatar.displacement.square().sum(-1).mean()
@@ -280,6 +295,13 @@ class Trainer:
         if self.settings.refine:
             loss = loss + weights.refinement * self.refinement.penalty([row])
         return loss
+
+    def _crop(self, size: int) -> tuple[slice, slice]:
+        """A square that depends on the step alone."""
+        side = min(_LPIPS_CROP, size)
+        generator = np.random.default_rng([self.settings.seed, self.done, 1])
+        top, left = (int(value) for value in generator.integers(0, size - side + 1, 2))
+        return slice(top, top + side), slice(left, left + side)
 
     @torch.no_grad()
     def evaluate(self, rows: Sequence[int]) -> dict[str, float]:

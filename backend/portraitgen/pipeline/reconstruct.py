@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar
+from ..avatar.perceptual import Lpips
 from ..avatar.projection import project_colours
 from ..avatar.training import Trainer, TrainingSet, TrainingSettings
 from ..body.geometry import rasterize_mesh
@@ -45,6 +46,9 @@ class ReconstructOptions:
         8, "Every which frame is kept out of training to measure on; 0 keeps none", minimum=0
     )
     refine: bool = option(True, "Refine the track together with the avatar")
+    vgg: str = option(
+        "", "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss", path=True
+    )
     seed: int = option(0, "Seed of the order of the frames", minimum=0)
 
 
@@ -128,7 +132,8 @@ def _trainer(
     spread = np.unique(np.linspace(0, len(data.trained) - 1, _LOOKS).astype(int))
     project_colours(avatar, data, [data.trained[row] for row in spread])
     settings = TrainingSettings(steps=options.steps, refine=options.refine, seed=options.seed)
-    return Trainer(avatar, data, settings)
+    perceptual = Lpips.load(Path(options.vgg)) if options.vgg else None
+    return Trainer(avatar, data, settings, perceptual)
 
 
 def _seen_faces(body: BodyModel, track: Track, windows: Windows) -> np.ndarray:

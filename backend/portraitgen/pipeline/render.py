@@ -11,7 +11,7 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..body.camera import Box
-from ..footage.colour import from_display
+from ..footage.colour import from_display, to_linear
 from ..footage.encode import MovieWriter, write_exr, write_plate
 from ..footage.plate import Plate
 from ..footage.window import cut, paste, place
@@ -179,11 +179,11 @@ def _write(path: Path, frame: RenderedFrame, plate: Plate, number: int, full_pla
     space = plate.space
     alpha = frame.alpha[..., None]
     layers = {
-        "Combined": np.concatenate([from_display(frame.beauty, space) * alpha, alpha], axis=2),
+        "Combined": np.concatenate([to_linear(frame.beauty, space) * alpha, alpha], axis=2),
         "Depth": frame.depth[..., None],
         "Normal": frame.normals,
         "Alpha": alpha,
-        "Reconstruction": from_display(frame.reconstruction, space),
+        "Reconstruction": to_linear(frame.reconstruction, space),
     }
     write_exr(path, layers, fps=plate.fps, frame=number, colour_space=plate.colour_space)
     save_png(path.with_suffix(".png"), frame.beauty * alpha + 0.5 * (1 - alpha))
