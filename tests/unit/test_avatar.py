@@ -1,0 +1,218 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatar rides with the body, learns, resumes exactly, and refuses what is not its own."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from portraitgen.avatar.avatar import Avatar, FrameParameters
+from portraitgen.avatar.losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
+from portraitgen.avatar.projection import project_colours
+from portraitgen.avatar.renderer import NeuralRenderer
+from portraitgen.avatar.texture import FEATURES, matrix_to_quaternion, multiply_quaternions
+from portraitgen.avatar.training import Trainer, TrainingSet, TrainingSettings
+from portraitgen.body.model import BodyModel
+from portraitgen.body.uv import gaussian_texels
+from portraitgen.errors import AvatarError
+from portraitgen.performer.acting import act, camera
+from portraitgen.performer.render import Performer
+
+SIZE, FRAMES = 64, 8
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return BodyModel.load()
+
+
+@pytest.fixture(scope="module")
+def pictures(body: BodyModel) -> tuple[np.ndarray, np.ndarray]:
+    motion = act(body, range(1, FRAMES + 1), 0)
+    performer = Performer(body, motion)
+    rendered = [performer.render(int(frame), camera(SIZE)) for frame in motion.frames]
+    colours = np.stack([(each.rgb * 255).astype(np.uint8) for each in rendered])
+    mattes = np.stack([(each.alpha[..., 0] * 255).astype(np.uint8) for each in rendered])
+    return colours, mattes
+
+
+def trainer(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], steps: int = 12, **changes: bool
+) -> Trainer:
+    torch.manual_seed(0)
+    motion = act(body, range(1, FRAMES + 1), 0)
+    if changes.pop("fixed", False):
+        motion.fixed[2] = True
+    Ks = np.stack([camera(SIZE).matrix()] * FRAMES)
+    held = np.arange(FRAMES) == 4
+    data = TrainingSet(motion, pictures[0].copy(), pictures[1], Ks, held)
+    avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, 1500))
+    project_colours(avatar, data, data.trained)
+    return Trainer(avatar, data, TrainingSettings(steps=steps, **changes))
+
+
+def state(made: Trainer) -> dict[str, torch.Tensor]:
+    whole = dict(made.avatar.state_dict()) | {
+        f"refinement.{name}": value for name, value in made.refinement.state_dict().items()
+    }
+    return {name: value.clone() for name, value in whole.items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_quaternions_agree_with_scipy() -> None:
+    turns = Rotation.random(200, random_state=0)
+    matrices = torch.from_numpy(turns.as_matrix())
+    quaternions = matrix_to_quaternion(matrices)
+    expected = torch.from_numpy(turns.as_quat()[:, [3, 0, 1, 2]])
+    assert torch.allclose((quaternions * expected).sum(1).abs(), torch.ones(200).double())
+    product = multiply_quaternions(quaternions[:100], quaternions[100:])
+    whole = (turns[:100] * turns[100:]).as_quat()[:, [3, 0, 1, 2]]
+    assert torch.allclose(
+        (product * torch.from_numpy(whole)).sum(1).abs(), torch.ones(100).double()
+    )
+
+
+def test_gaussians_ride_rigidly_with_the_body(body: BodyModel) -> None:
+    avatar = Avatar(body, torch.zeros(body.n_shape), gaussian_texels(body, 800))
+    spin = torch.from_numpy(Rotation.from_rotvec([0.3, -0.8, 0.2]).as_matrix()).float()
+    vertices = body.template[avatar.vertices][None]
+    plain, turned = avatar.texture(vertices), avatar.texture(vertices @ spin.T)
+    assert torch.allclose(plain.means @ spin.T, turned.means, atol=1e-5)
+    assert torch.allclose(plain.scales, turned.scales, atol=1e-6)
+
+    def axes(quaternions: torch.Tensor) -> torch.Tensor:
+        order = quaternions[0, :, [1, 2, 3, 0]].detach().numpy()
+        return torch.from_numpy(Rotation.from_quat(order).as_matrix()).float()
+
+    assert torch.allclose(spin @ axes(plain.quats), axes(turned.quats), atol=1e-4)
+    bigger = avatar.texture(vertices * 1.5)
+    assert torch.allclose(bigger.scales, plain.scales * 1.5, rtol=1e-4)
+
+
+def test_a_fresh_renderer_gives_the_first_features_back() -> None:
+    renderer = NeuralRenderer()
+    features, alpha = torch.rand(2, FEATURES, 40, 32), torch.rand(2, 1, 40, 32)
+    assert torch.equal(renderer(features, alpha), features[:, :3])
+
+
+def test_losses_at_points_where_they_are_known() -> None:
+    image = torch.rand(1, 3, 24, 24)
+    assert torch.allclose(ssim(image, image), torch.ones_like(image), atol=1e-4)
+    assert gradient_pyramid(image, image + 0.2) < 1e-6
+    assert abs(psnr(image, image + 0.1, torch.ones(1, 1, 24, 24)) - 20) < 1e-3
+    small, large = torch.full((5, 3), 0.001), torch.full((5, 3), 0.04)
+    assert scale_excess(small) == 0 and scale_excess(large) > 0
+    faces = torch.tensor([[0, 1, 2], [1, 3, 2]])
+    assert torch.allclose(laplacian(faces, 4).to_dense().sum(1), torch.zeros(4), atol=1e-6)
+
+
+def test_training_gains_on_frames_it_never_saw(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = trainer(body, pictures, steps=40)
+    before = made.evaluate([4])
+    while not made.finished:
+        made.step()
+    after = made.evaluate([4])
+    assert after["psnr"] > before["psnr"] + 1.5
+    assert after["alpha_error"] < before["alpha_error"]
+
+
+def test_a_training_resumed_anywhere_ends_with_the_same_bits(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    whole = trainer(body, pictures)
+    while not whole.finished:
+        whole.step()
+    for stop in (1, 5, 9):
+        broken = trainer(body, pictures)
+        while broken.done < stop:
+            broken.step()
+        broken.checkpoint(tmp_path / "checkpoint.safetensors")
+        broken.step()  # Lost with the process.
+        resumed = trainer(body, pictures)
+        resumed.resume(tmp_path / "checkpoint.safetensors")
+        assert resumed.done == stop
+        while not resumed.finished:
+            resumed.step()
+        assert same(state(whole), state(resumed)), f"resumed at {stop}"
+
+
+def test_held_out_rows_are_never_trained_on(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = trainer(body, pictures, steps=60)
+    seen = [made.row_of(step) for step in range(60)]
+    assert 4 not in seen
+    assert all(seen.count(row) >= 8 for row in range(FRAMES) if row != 4)
+
+
+def test_frames_an_artist_fixed_are_not_refined(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = trainer(body, pictures, steps=15, fixed=True)
+    while not made.finished:
+        made.step()
+    refined, given = made.refined_motion(), made.data.motion
+    for name in ("pose", "expression", "transl"):
+        a, b = getattr(refined, name), getattr(given, name)
+        assert np.array_equal(a[2], b[2])
+        assert not np.array_equal(a[1], b[1])
+
+
+def test_an_avatar_read_back_draws_the_same_bits(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    made = trainer(body, pictures, steps=3, refine=False)
+    while not made.finished:
+        made.step()
+    made.avatar.save(tmp_path / "avatar.safetensors")
+    again = Avatar.load(tmp_path / "avatar.safetensors", body)
+    with torch.no_grad():
+        first = made.render_row(0, normals=True)
+        parameters = made.parameters_of(0)
+        second = again.render(parameters, made.data.intrinsics(0, SIZE), SIZE, normals=True)
+    for name in ("premultiplied", "alpha", "depth", "normals"):
+        assert torch.equal(getattr(first, name), getattr(second, name))
+
+
+@pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{}nonsense......"])
+def test_damaged_files_are_one_sentence(
+    body: BodyModel,
+    pictures: tuple[np.ndarray, np.ndarray],
+    tmp_path: Path,
+    content: bytes,
+) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(AvatarError, match="reconstruct the shot again"):
+        Avatar.load(path, body)
+    with pytest.raises(AvatarError, match="start the job again"):
+        trainer(body, pictures).resume(path)
+
+
+def test_a_checkpoint_of_another_training_is_refused(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    made = trainer(body, pictures, steps=3)
+    made.step()
+    made.checkpoint(tmp_path / "checkpoint.safetensors")
+    other = trainer(body, pictures)
+    smaller = Avatar(body, other.avatar.betas, gaussian_texels(body, 700))
+    with pytest.raises(AvatarError, match="cannot be resumed"):
+        Trainer(smaller, other.data, other.settings).resume(tmp_path / "checkpoint.safetensors")
+
+
+def test_a_size_that_cannot_be_halved_thrice_is_refused(body: BodyModel) -> None:
+    avatar = Avatar(body, torch.zeros(body.n_shape), gaussian_texels(body, 200))
+    nothing = FrameParameters(torch.zeros(1, 55, 3), torch.zeros(1, 52), torch.zeros(1, 3))
+    with pytest.raises(AvatarError, match="cannot be rendered"):
+        avatar.render(nothing, torch.eye(3)[None], 60)
+    assert dataclasses.is_dataclass(nothing)
