@@ -4,8 +4,9 @@
 
 import numpy as np
 
-_CHANGE = 0.10
-_OUTSTANDING = 4.0
+_CHANGE = 0.08
+_OUTSTANDING = 2.2
+_RECOLOUR = 0.08
 _REACH = 8
 
 
@@ -29,10 +30,13 @@ def find_cuts(frames: np.ndarray, thumbnails: np.ndarray) -> list[int]:
     for row in range(len(change)):
         around = np.r_[change[max(0, row - _REACH) : row], change[row + 1 : row + 1 + _REACH]]
         usual = float(np.median(around)) + 0.01
-        if change[row] < _CHANGE or change[row] < _OUTSTANDING * usual or recolour[row] < 0.2:
+        if change[row] < _CHANGE or change[row] < _OUTSTANDING * usual or recolour[row] < _RECOLOUR:
             continue
-        after = pictures[row + 2] if row + 2 < len(pictures) else pictures[row + 1]
-        if np.abs(after - pictures[row]).mean() < 0.5 * change[row]:
+        # Of a flash's two edges one looks like what came before it, the other like what follows.
+        after = pictures[min(row + 2, len(pictures) - 1)]
+        before = pictures[max(row - 1, 0)]
+        apart = (np.abs(after - pictures[row]).mean(), np.abs(before - pictures[row + 1]).mean())
+        if min(apart) < 0.5 * change[row]:
             continue
         cuts.append(int(frames[row + 1]))
     return cuts
