@@ -4,6 +4,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -82,6 +83,8 @@ class TerminalReporter(Reporter):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; ends the process with 0, 1 for an error, 130 when stopped."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Idle threads of torch's pool must not spin while the rasteriser's own work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         _run(arguments)
     except (Cancelled, KeyboardInterrupt):

@@ -217,7 +217,8 @@ class Worker:
             news = Notification("job.failed", {"job": reporter.job} | facts)
         except Exception as error:  # noqa: BLE001 - the worker outlives a fault in a job.
             traceback.print_exc()
-            facts = {"code": "fault", "message": _fault(error), "hint": "see the job's log"}
+            hint = "report it with what the worker printed"
+            facts = {"code": "fault", "message": _fault(error), "hint": hint}
             news = Notification("job.failed", {"job": reporter.job} | facts)
         self._channel.send(news)
 
@@ -242,6 +243,7 @@ def _fault(error: BaseException) -> str:
 
 def main() -> None:
     """Serves on stdin and stdout; everything any library prints goes to stderr."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     Worker(sys.stdin.buffer, Channel(stream)).serve()

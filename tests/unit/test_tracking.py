@@ -99,7 +99,8 @@ def synthetic(body: BodyModel, frames: int = 24) -> tuple[Motion, ChunkLandmarks
     calm = np.full((frames, 36, 64, 3), 90, np.uint8)
     pose = np.full((frames, 33, 3), np.nan, np.float32)
     others = np.zeros(frames, np.int64)
-    return motion, ChunkLandmarks(motion.frames, face, pose, box, others, calm)
+    hands = np.full((frames, 2, 21, 2), np.nan, np.float32)
+    return motion, ChunkLandmarks(motion.frames, face, pose, hands, box, others, calm)
 
 
 def test_the_performer_is_found_again(body: BodyModel) -> None:
@@ -212,7 +213,7 @@ def test_landmarks_do_not_depend_on_how_the_run_was_cut(tmp_path: Path) -> None:
     other = LandmarkDetector()
     last = ChunkLandmarks.load(tmp_path / "chunk.safetensors").box[-1]
     resumed = other.chunk(range(5, 9), images[4:], last)
-    for name in ("face", "pose", "box", "others", "thumbnail"):
+    for name in ("face", "pose", "hands", "box", "others", "thumbnail"):
         assert np.array_equal(getattr(unbroken, name), getattr(resumed, name), equal_nan=True)
     assert not np.isnan(resumed.face).any()
     one.close()

@@ -109,6 +109,55 @@ def test_a_job_that_fails_tells_why(worker: Talk, tmp_path: Path) -> None:
     assert "is not a shot" in failed[0].params["message"]
 
 
+def news_of(worker: Talk, job: str) -> Iterator[Notification]:
+    """The job's notifications as they arrive, the last one its end."""
+    assert worker.process.stdout
+    while True:
+        message = protocol.decode(worker.process.stdout.readline())
+        if isinstance(message, Notification) and message.params.get("job") == job:
+            yield message
+            if message.method in ("job.done", "job.failed", "job.cancelled"):
+                return
+
+
+def test_a_job_is_cancelled_and_taken_up_again(worker: Talk, tmp_path: Path, clip: Path) -> None:
+    shot = str(tmp_path / "shot")
+    made = worker.ask("shot.create", shot=shot, footage=str(clip), fps="25")
+    assert isinstance(made, Result) and made.value["track"] is None
+    options = {"frames": "1-12"}
+    begun = worker.ask("job.start", kind="track", shot=shot, options=options)
+    assert isinstance(begun, Result)
+    busy = worker.ask("job.start", kind="track", shot=shot, options=options)
+    assert isinstance(busy, Failure) and "another job is running" in busy.message
+    assert worker.ask("job.cancel", job=begun.value["job"]) == Result(1, {})
+    assert [news.method for news in news_of(worker, begun.value["job"])][-1] == "job.cancelled"
+
+    again = worker.ask("job.start", kind="track", shot=shot, options=options)
+    assert isinstance(again, Result)
+    told = list(news_of(worker, again.value["job"]))
+    assert told[-1].method == "job.done", told[-1]
+    assert told[-1].params["result"]["tracked_frames"] == 12
+    stages = {news.params["stage"] for news in told if news.method == "job.progress"}
+    assert {"landmarks", "solve", "mattes"} <= stages
+    known = worker.ask("shot.info", shot=shot)
+    assert isinstance(known, Result) and known.value["track"]["version"] == 1
+    assert known.value["unfinished_jobs"] == []
+
+
+def test_what_panels_draw_is_described(worker: Talk) -> None:
+    answer = worker.ask("describe")
+    assert isinstance(answer, Result)
+    assert {"track", "reconstruct", "edit", "render"} == answer.value["settings"].keys()
+    assert {"grade", "relight"} <= {editor["id"] for editor in answer.value["editors"]}
+
+
+def test_the_set_up_is_checked(worker: Talk) -> None:
+    answer = worker.ask("check")
+    assert isinstance(answer, Result)
+    states = {row["name"]: row["state"] for row in answer.value["rows"]}
+    assert states["Body model"] == "ok" and states["mediapipe"] == "ok"
+
+
 def test_the_heart_beats_while_nothing_is_asked(worker: Talk) -> None:
     assert worker.process.stdout
     while True:

@@ -13,6 +13,7 @@ from ..avatar.avatar import Avatar
 from ..body.camera import Box
 from ..footage.colour import from_display, to_linear
 from ..footage.encode import MovieWriter, write_exr, write_plate
+from ..footage.matte import enlarged
 from ..footage.plate import Plate
 from ..footage.window import cut, paste, place
 from ..frames import parse_frames
@@ -136,7 +137,7 @@ class FrameRenderer:
         if self._edited is not self._plain:
             edited = self._edited.render(parameters, intrinsics, size, normals=True)
         assert edited.normals is not None
-        matte = load_matte(track, frame).astype(np.float32) / 255
+        matte = _at_plate_size(load_matte(track, frame), image, box)
         matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
         alpha = load_matte(track, frame, size).astype(np.float32) / 255
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
@@ -157,6 +158,15 @@ class FrameRenderer:
             over,
             touched,
         )
+
+
+def _at_plate_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarray:
+    """A window's matte, float32 0..1, at the resolution of the plate if that is finer."""
+    side = round(box.side)
+    if side > matte.shape[0]:
+        window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, side)
+        matte = enlarged(matte, window)
+    return matte.astype(np.float32) / 255
 
 
 def _feather(box: Box, size: int, width: int, height: int) -> np.ndarray:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hangs the body under the tracked head: torso, shoulders and arms from body landmarks.
+"""Hangs the body under the tracked head: torso, arms and hands from body and hand landmarks.
 
 The head's place in space is known; all frames are solved at once for the torso's orientation and
 the arms that meet the landmarks seen, stay near a relaxed stance where none are, and move smoothly.
@@ -20,6 +20,14 @@ _LEFT_SHOULDER, _RIGHT_SHOULDER = 16, 17
 # SMPL-X joint -> MediaPipe's body landmark.
 _SEEN = {16: 11, 17: 12, 18: 13, 19: 14, 20: 15, 21: 16}
 _ARMS = (13, 14, 16, 17, 18, 19)
+# SMPL-X's wrist and finger joints -> MediaPipe's hand landmarks: wrist, then three joints each of
+# index, middle, pinky, ring and thumb.
+_HAND_MARKS = (0, 5, 6, 7, 9, 10, 11, 17, 18, 19, 13, 14, 15, 1, 2, 3)
+_HAND_JOINTS = (
+    (20, *range(25, 40)),
+    (21, *range(40, 55)),
+)
+_HAND_WEIGHT = 0.25
 _STEPS = 160
 _HANGING = np.radians(38)
 _VISIBLE = 0.5
@@ -31,6 +39,7 @@ def hang_body(
     head_rotation: np.ndarray,
     head_joint: np.ndarray,
     pose_landmarks: np.ndarray,
+    hand_landmarks: np.ndarray,
     camera: Camera,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pose and translation of the whole body.
@@ -40,6 +49,7 @@ def hang_body(
         head_rotation: (F, 3, 3), the head's orientation in camera space.
         head_joint: (F, 3), where the head joint lies, metres.
         pose_landmarks: (F, 33, 3), plate pixels and visibility; NaN where unseen.
+        hand_landmarks: (F, 2, 21, 2), plate pixels of left and right; NaN where unseen.
         camera: of the plate.
 
     Returns:
@@ -49,69 +59,89 @@ def hang_body(
     target_head = torch.from_numpy(head_rotation).float()
     place = torch.from_numpy(head_joint).float()
     joints = body.rest_joints(torch.from_numpy(betas).float())
-    marks = list(_SEEN.values())
-    points = torch.from_numpy(np.nan_to_num(pose_landmarks[:, marks, :2])).float()
-    visible = np.nan_to_num(pose_landmarks[:, marks, 2])
-    weight = torch.from_numpy(np.clip((visible - _VISIBLE) / (1 - _VISIBLE), 0, 1)).float()
-    # The shoulders of the model and of the landmarks differ more than the elbows and wrists do.
-    weight[:, :2] *= 0.6
+    targets = _Targets(pose_landmarks, hand_landmarks)
     scale = camera.fx / place[:, 2]
 
+    turned = torch.tensor([*_ARMS, *(_HAND_JOINTS[0] + _HAND_JOINTS[1] if targets.hands else ())])
     upright = torch.zeros(frames, 3)
     upright[:, 0] = np.pi
-    # The torso follows the head a little where nothing else tells how it is turned.
-    relaxed = torch.zeros(frames, len(_ARMS), 3)
+    relaxed = torch.zeros(frames, len(turned), 3)
     relaxed[:, _ARMS.index(_LEFT_SHOULDER), 2] = -_HANGING
     relaxed[:, _ARMS.index(_RIGHT_SHOULDER), 2] = _HANGING
     torso = torch.zeros(frames, 3, requires_grad=True)
-    arms = relaxed.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([torso, arms], lr=0.03)
+    limbs = relaxed.clone().requires_grad_(True)
+    optimiser = torch.optim.Adam([torso, limbs], lr=0.03)
     base = rodrigues(upright)
-    stiffness = torch.ones(len(_ARMS), 1)
+    stiffness = torch.ones(len(turned), 1)
     stiffness[:2] = 6.0  # Collars move little.
+    stiffness[len(_ARMS) :] = 0.3
     for _ in range(_STEPS):
         optimiser.zero_grad()
         turn = base @ rodrigues(torso)
-        pixels = _arm_pixels(body, joints, turn, target_head, place, arms, camera)
-        error = (pixels - points) / scale[:, None, None]
-        fit = (weight * torch.sqrt((error**2).sum(-1) + 1e-4)).sum() / 0.02
+        places = _places(body, joints, turn, target_head, place, turned, limbs)
+        fit = targets.misfit(places, camera, scale)
+        # The torso stays upright and faces the camera where nothing else tells how it is turned.
         prior = 1.5 * (torso * torch.tensor([2.0, 1.0, 2.0])).square().sum()
-        prior = prior + (stiffness * (arms - relaxed)).square().sum()
+        prior = prior + (stiffness * (limbs - relaxed)).square().sum()
         if frames > 1:
             prior = prior + 60 * torso.diff(dim=0).square().sum()
-            prior = prior + 40 * arms.diff(dim=0).square().sum()
+            prior = prior + 40 * (stiffness * limbs.diff(dim=0)).square().sum()
         (fit + prior).backward()
         optimiser.step()
     with torch.no_grad():
         turn = base @ rodrigues(torso)
-        pose = _assemble(turn, target_head, arms)
-        full = rodrigues(pose)
-        transl = place - _chain(body, joints, full, frames)[:, HEAD]
+        pose = _assemble(turn, target_head, turned, limbs)
+        transl = place - _chain(body, joints, rodrigues(pose))[:, HEAD]
     return pose.numpy(), transl.numpy()
 
 
-def _arm_pixels(
+class _Targets:
+    """Where joints were seen, and how much each counts."""
+
+    def __init__(self, pose_landmarks: np.ndarray, hand_landmarks: np.ndarray) -> None:
+        marks = list(_SEEN.values())
+        visible = np.nan_to_num(pose_landmarks[:, marks, 2])
+        weight = np.clip((visible - _VISIBLE) / (1 - _VISIBLE), 0, 1)
+        # The shoulders of the model and of the landmarks differ more than elbows and wrists do.
+        weight[:, :2] *= 0.6
+        joints, points, weights = list(_SEEN), [pose_landmarks[:, marks, :2]], [weight]
+        self.hands = not np.isnan(hand_landmarks).all()
+        if self.hands:
+            for side, hand in enumerate(_HAND_JOINTS):
+                seen = hand_landmarks[:, side][:, list(_HAND_MARKS)]
+                joints += hand
+                points.append(seen)
+                weights.append(_HAND_WEIGHT * ~np.isnan(seen[..., 0]))
+        self._joints = joints
+        self._points = torch.from_numpy(np.nan_to_num(np.concatenate(points, axis=1))).float()
+        self._weights = torch.from_numpy(np.concatenate(weights, axis=1)).float()
+
+    def misfit(self, places: Tensor, camera: Camera, scale: Tensor) -> Tensor:
+        """Weighted distances on the picture in units of 2 cm at the head's depth, summed."""
+        seen = places[:, self._joints]
+        depth = seen[..., 2].clamp_min(0.1)
+        x = camera.fx * seen[..., 0] / depth + camera.cx
+        y = camera.fy * seen[..., 1] / depth + camera.cy
+        error = (torch.stack([x, y], dim=-1) - self._points) / scale[:, None, None]
+        return (self._weights * torch.sqrt((error**2).sum(-1) + 1e-4)).sum() / 0.02
+
+
+def _places(
     body: BodyModel,
     joints: Tensor,
     turn: Tensor,
     head: Tensor,
     place: Tensor,
-    arms: Tensor,
-    camera: Camera,
+    turned: Tensor,
+    limbs: Tensor,
 ) -> Tensor:
-    """Where the shoulders, elbows and wrists appear, (F, 6, 2)."""
+    """Where the joints lie in camera space when the head joint lies at its place."""
     rotations = torch.eye(3).expand(len(turn), 55, 3, 3).clone()
     rotations[:, 0] = turn
-    rotations[:, list(_ARMS)] = rodrigues(arms)
-    neck = _split(turn, head)[0]
-    rotations[:, NECK] = neck
-    places = _chain(body, joints, rotations, len(turn))
-    places = places - places[:, HEAD : HEAD + 1] + place[:, None]
-    seen = places[:, list(_SEEN)]
-    depth = seen[..., 2].clamp_min(0.1)
-    x = camera.fx * seen[..., 0] / depth + camera.cx
-    y = camera.fy * seen[..., 1] / depth + camera.cy
-    return torch.stack([x, y], dim=-1)
+    rotations[:, turned] = rodrigues(limbs)
+    rotations[:, NECK] = _split(turn, head)[0]
+    places = _chain(body, joints, rotations)
+    return places - places[:, HEAD : HEAD + 1] + place[:, None]
 
 
 def _split(turn: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,21 +153,21 @@ def _split(turn: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
     return neck, rest
 
 
-def _assemble(turn: Tensor, head: Tensor, arms: Tensor) -> Tensor:
+def _assemble(turn: Tensor, head: Tensor, turned: Tensor, limbs: Tensor) -> Tensor:
     pose = torch.zeros(len(turn), 55, 3)
     pose[:, 0] = torch.from_numpy(Rotation.from_matrix(turn.double().numpy()).as_rotvec()).float()
     neck, rest = _split(turn, head)
     for joint, matrix in ((NECK, neck), (HEAD, rest)):
         vectors = Rotation.from_matrix(matrix.double().numpy()).as_rotvec()
         pose[:, joint] = torch.from_numpy(vectors).float()
-    pose[:, list(_ARMS)] = arms
+    pose[:, turned] = limbs
     return pose
 
 
-def _chain(body: BodyModel, joints: Tensor, rotations: Tensor, frames: int) -> Tensor:
+def _chain(body: BodyModel, joints: Tensor, rotations: Tensor) -> Tensor:
     """Joint places (F, 55, 3) with the pelvis where it rests."""
-    turned, places = [rotations[:, 0]], [joints[0].expand(frames, 3)]
-    for joint in range(1, 22):
+    turned, places = [rotations[:, 0]], [joints[0].expand(len(rotations), 3)]
+    for joint in range(1, len(body.parents)):
         parent = body.parents[joint]
         bone = joints[joint] - joints[parent]
         turned.append(turned[parent] @ rotations[:, joint])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Face and body landmarks from MediaPipe's bundled models, in chunks that do not depend on the run.
+"""Face, body and hand landmarks from MediaPipe, in chunks that do not depend on the run.
 
 The full-range face detector finds everyone; the performer's face then goes to the mesh model in a
 crop of constant place and scale, which finds faces far too small for the mesh model alone. Both
@@ -25,10 +25,15 @@ CHUNK = 32
 """Frames a chunk."""
 FACE_POINTS = 478
 POSE_POINTS = 33
+HAND_POINTS = 21
 
 _DETECTOR_SIDE = 640
 _FACE_PIXELS = 230
 _BODY_SIDE = 384
+_HANDS_SIDE = 640
+_WRISTS = (15, 16)
+_WRIST_SEEN = 0.5
+_WRIST_REACH = 0.6
 _MISSING = np.float32(np.nan)
 
 
@@ -40,6 +45,7 @@ class ChunkLandmarks:
         frames: int64 (N,), frame numbers.
         face: float32 (N, 478, 2), plate pixels; NaN where no face was found.
         pose: float32 (N, 33, 3), plate pixels and visibility; NaN where no body was found.
+        hands: float32 (N, 2, 21, 2), plate pixels of the left and the right hand; NaN where unseen.
         box: float32 (N, 4), the performer's face as left, top, width, height in plate pixels,
             NaN where the detector saw none.
         others: int64 (N,), how many other faces were seen.
@@ -49,6 +55,7 @@ class ChunkLandmarks:
     frames: np.ndarray
     face: np.ndarray
     pose: np.ndarray
+    hands: np.ndarray
     box: np.ndarray
     others: np.ndarray
     thumbnail: np.ndarray
@@ -91,10 +98,13 @@ class LandmarkDetector:
         self._pose: Any = solutions.pose.Pose(
             static_image_mode=False, model_complexity=1, smooth_landmarks=False
         )
+        self._hands: Any = solutions.hands.Hands(
+            static_image_mode=False, max_num_hands=2, model_complexity=1
+        )
 
     def close(self) -> None:
         """Frees the models."""
-        for model in (self._faces, self._mesh, self._pose):
+        for model in (self._faces, self._mesh, self._pose, self._hands):
             model.close()
 
     def chunk(
@@ -124,14 +134,17 @@ class LandmarkDetector:
             last = found[chosen]
         face = np.full((count, FACE_POINTS, 2), _MISSING, np.float32)
         pose = np.full((count, POSE_POINTS, 3), _MISSING, np.float32)
+        hands = np.full((count, 2, HAND_POINTS, 2), _MISSING, np.float32)
         seen = ~np.isnan(boxes[:, 0])
         if seen.any():
             self._mesh_in(images, boxes, seen, face)
             self._pose_in(images, boxes, seen, pose)
+            self._hands_in(images, boxes, seen, pose, hands)
         thumbnail = np.stack(
             [cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA) for image in images]
         )
-        return ChunkLandmarks(np.asarray(frames, np.int64), face, pose, boxes, others, thumbnail)
+        numbers = np.asarray(frames, np.int64)
+        return ChunkLandmarks(numbers, face, pose, hands, boxes, others, thumbnail)
 
     def _find_faces(self, image: np.ndarray) -> np.ndarray:
         """Faces as (N, 4) left, top, width, height in pixels."""
@@ -185,6 +198,35 @@ class LandmarkDetector:
                 points = np.array([(m.x, m.y, m.visibility) for m in marks], np.float32)
                 points[:, :2] = points[:, :2] * cut.shape[1::-1] / scale + crop[:2]
                 pose[row] = points
+
+    def _hands_in(
+        self,
+        images: Sequence[np.ndarray],
+        boxes: np.ndarray,
+        seen: np.ndarray,
+        pose: np.ndarray,
+        hands: np.ndarray,
+    ) -> None:
+        """Hands where a wrist is seen in the picture; the nearer wrist tells left from right."""
+        height, width = images[0].shape[:2]
+        wrists = pose[:, _WRISTS]
+        inside = (wrists[..., :2] > 0).all(-1) & (wrists[..., :2] < (width, height)).all(-1)
+        visible = inside & (np.nan_to_num(wrists[..., 2]) > _WRIST_SEEN)
+        if not visible.any():
+            return
+        crop = _crop_round(boxes[seen], 2.2, 1.3, 5.0)
+        scale = min(1.0, _HANDS_SIDE / max(crop[2:]))
+        self._hands.reset()
+        for row in np.flatnonzero(visible.any(1)):
+            cut = _cut(images[row], crop, scale)
+            result = self._hands.process(cut)
+            for found in result.multi_hand_landmarks or ():
+                points = np.array([(mark.x, mark.y) for mark in found.landmark], np.float32)
+                points = points * cut.shape[1::-1] / scale + crop[:2]
+                away = np.linalg.norm(wrists[row, :, :2] - points[0], axis=1)
+                side = int(np.nanargmin(away))
+                if visible[row, side] and away[side] < _WRIST_REACH * boxes[seen, 2].max():
+                    hands[row, side] = points
 
 
 def _choose(found: np.ndarray, last: np.ndarray | None, width: int, height: int) -> int | None:

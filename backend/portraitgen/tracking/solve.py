@@ -193,7 +193,7 @@ def _to_motion(
     joints = body.rest_joints(torch.from_numpy(betas).float()).numpy().astype(np.float64)
     offset = joints[HEAD] - model.origin
     place = heads.translation + heads.rotation @ offset
-    pose, transl = hang_body(body, betas, heads.rotation, place, seen.pose, camera)
+    pose, transl = hang_body(body, betas, heads.rotation, place, seen.pose, seen.hands, camera)
     gaze = _gaze(seen, joints, camera, heads, model, known, body)
     pose[:, _LEFT_EYE], pose[:, _RIGHT_EYE] = gaze, gaze
     expression = heads.expression
