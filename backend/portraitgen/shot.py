@@ -205,6 +205,14 @@ class Shot:
                 continue
             return version
 
+    def published_by(self, kind: str, job: "Job") -> int | None:
+        """The version of "track" or "avatar" that a job published before it was killed."""
+        for version in reversed(self.versions(kind)):
+            facts = read_json(self.path / kind / f"{version:04d}" / f"{kind}.json")
+            if facts.get("job") == job.id:
+                return version
+        return None
+
     # Takes
 
     def takes(self) -> list[str]:
@@ -259,11 +267,22 @@ class Shot:
         return folder / "edits" / f"{int(edit):04d}"
 
     def publish_edit(self, take: str, folder: Path, facts: Mapping[str, Any]) -> int:
-        """Moves a finished edit into the take and makes it the current one."""
+        """Moves a finished edit into the take and makes it the current one.
+
+        Args:
+            facts: of the edit, `job` among them: a job resumed after it published does not again.
+        """
         target = self.path / "takes" / take / "edits"
         target.mkdir(parents=True, exist_ok=True)
-        edit = max((int(entry.name) for entry in target.iterdir()), default=0) + 1
-        os.rename(folder, target / f"{edit:04d}")
+        edits = sorted(int(entry.name) for entry in target.iterdir())
+        if (
+            edits
+            and read_json(target / f"{edits[-1]:04d}" / "edit.json").get("job") == facts["job"]
+        ):
+            edit = edits[-1]  # Published before the job was killed.
+        else:
+            edit = edits[-1] + 1 if edits else 1
+            os.rename(folder, target / f"{edit:04d}")
         self.new_take(take, dict(facts) | {"edit": edit})
         return edit
 

@@ -41,7 +41,11 @@ def pictures(body: BodyModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trainer(
-    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], steps: int = 12, **changes: bool
+    body: BodyModel,
+    pictures: tuple[np.ndarray, np.ndarray],
+    steps: int = 12,
+    texels: int = 1500,
+    **changes: bool,
 ) -> Trainer:
     torch.manual_seed(0)
     motion = act(body, range(1, FRAMES + 1), 0)
@@ -50,7 +54,7 @@ def trainer(
     Ks = np.stack([camera(SIZE).matrix()] * FRAMES)
     held = np.arange(FRAMES) == 4
     data = TrainingSet(motion, pictures[0].copy(), pictures[1], Ks, held)
-    avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, 1500))
+    avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, texels))
     project_colours(avatar, data, data.trained)
     return Trainer(avatar, data, TrainingSettings(steps=steps, **changes))
 
@@ -143,6 +147,21 @@ def test_a_training_resumed_anywhere_ends_with_the_same_bits(
         while not resumed.finished:
             resumed.step()
         assert same(state(whole), state(resumed)), f"resumed at {stop}"
+
+
+def test_many_gaussians_on_many_threads_train_to_the_same_bits(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(4)
+    try:
+        runs = [trainer(body, pictures, steps=4, texels=16000) for _ in range(3)]
+        for run in runs:
+            while not run.finished:
+                run.step()
+    finally:
+        torch.set_num_threads(threads)
+    assert all(same(state(runs[0]), state(run)) for run in runs[1:])
 
 
 def test_held_out_rows_are_never_trained_on(

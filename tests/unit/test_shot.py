@@ -109,10 +109,10 @@ def test_an_edit_run_again_keeps_the_earlier_one(shot: Shot) -> None:
         shot.new_take("look", {"editor": "grade"})
         folder = shot.path / "staging"
         folder.mkdir()
-        write_json(folder / "edit.json", {"colour": colour})
-        shot.publish_edit("look", folder, {"colour": colour})
-    assert read_json(shot.edit_folder("look") / "edit.json") == {"colour": "blue"}
-    assert read_json(shot.edit_folder("look").parent / "0001" / "edit.json") == {"colour": "red"}
+        write_json(folder / "edit.json", {"colour": colour, "job": colour})
+        shot.publish_edit("look", folder, {"colour": colour, "job": colour})
+    assert read_json(shot.edit_folder("look") / "edit.json")["colour"] == "blue"
+    assert read_json(shot.edit_folder("look").parent / "0001" / "edit.json")["colour"] == "red"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "con?", "x" * 65, "end.", "_x"])
@@ -217,3 +217,20 @@ def test_of_processes_that_claim_at_once_one_wins(shot: Shot) -> None:
     for claim in claims:
         claim.join()
     assert outcome == ["held", "told", "told", "told"]
+
+
+def test_a_job_killed_after_it_published_does_not_publish_again(shot: Shot) -> None:
+    job = shot.start_job("track", {})
+    folder = job.work / "track"
+    folder.mkdir()
+    write_json(folder / "track.json", {"job": job.id})
+    assert shot.published_by("track", job) is None
+    shot.publish("track", folder)
+    again = shot.start_job("track", {})
+    assert shot.published_by("track", again) == 1
+    shot.new_take("look", {})
+    for _ in range(2):
+        edit = job.work / "edit"
+        edit.mkdir(exist_ok=True)
+        write_json(edit / "edit.json", {"job": job.id})
+        assert shot.publish_edit("look", edit, {"job": job.id}) == 1

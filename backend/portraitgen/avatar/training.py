@@ -7,7 +7,8 @@ training killed at any step and resumed from its checkpoint ends with the same b
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -172,6 +173,17 @@ class Refinement(nn.Module):
         )
 
 
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Sums in a fixed order: by default torch adds up gathered gradients as threads come by."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
 class Trainer:
     """Adam on an avatar and a training set."""
 
@@ -241,9 +253,10 @@ class Trainer:
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * decay
         self.optimiser.zero_grad(set_to_none=True)
-        output = self.render_row(row, size)
-        loss = self._loss(output, *data.target(row, size), row)
-        loss.backward()
+        with _deterministic():
+            output = self.render_row(row, size)
+            loss = self._loss(output, *data.target(row, size), row)
+            loss.backward()
         self.optimiser.step()
         self.done += 1
         return {"loss": float(loss.detach())}

@@ -117,9 +117,18 @@ def foreground_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     Returns:
         uint8 (S, S, 3).
     """
+    import numba
     from pymatting import estimate_foreground_ml
 
-    colours = estimate_foreground_ml(image.astype(np.float64) / 255, alpha.astype(np.float64) / 255)
+    threads = numba.get_num_threads()
+    # On several threads its sweeps race, and a resumed job would train on other colours.
+    numba.set_num_threads(1)
+    try:
+        colours = estimate_foreground_ml(
+            image.astype(np.float64) / 255, alpha.astype(np.float64) / 255
+        )
+    finally:
+        numba.set_num_threads(threads)
     return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 

@@ -106,6 +106,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         facts = {
             "schema": _EDIT_SCHEMA,
             "created": now(),
+            "job": job.id,
             "avatar": int(base.name),
             "editor": options.editor,
             "options": asdict(editor.options),

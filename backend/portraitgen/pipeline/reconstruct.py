@@ -61,7 +61,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     Raises:
         ShotError: if the shot is not tracked.
     """
-    track = Track(shot)
+    track = _base_track(shot)
     frames = parse_frames(options.frames, track.frames)
     settings = asdict(options) | {"track": track.version}
     with running(shot, "reconstruct", settings, "avatar") as job:
@@ -80,6 +80,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         version = track.version
         if options.refine:
             version = _publish_refined(shot, track, trainer, job)
+        published = shot.published_by("avatar", job)
         folder = job.work / "avatar"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -87,6 +88,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         facts = {
             "schema": _AVATAR_SCHEMA,
             "created": now(),
+            "job": job.id,
             "track": version,
             "body_model": {"name": body.name, "sha256": body.sha256},
             "size": size,
@@ -96,9 +98,20 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         write_json(folder / "avatar.json", facts)
         metrics |= {"held_out_frames": len(np.flatnonzero(data.held_out)), "steps": trainer.done}
         write_json(folder / "metrics.json", metrics)
-        result = {"avatar": shot.publish("avatar", folder), "track": version} | metrics
+        if published is None:
+            published = shot.publish("avatar", folder)
+        result = {"avatar": published, "track": version} | metrics
         job.finish(result=result)
     return result
+
+
+def _base_track(shot: Shot) -> Track:
+    """The latest track, or what it was refined from by a job that was then interrupted."""
+    track = Track(shot)
+    unfinished = [job.id for job in shot.jobs() if job.facts["state"] != "done"]
+    if track.facts["source"] == "refine" and track.facts.get("job") in unfinished:
+        return Track(shot, track.facts["parent"])
+    return track
 
 
 def _colours(windows: Windows, reporter: Reporter) -> np.ndarray:
@@ -189,6 +202,8 @@ def _preview(trainer: Trainer, row: int, path: Path) -> Path:
 
 def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> int:
     """The refined motion as a new track version; frames that were not trained keep theirs."""
+    if (published := shot.published_by("track", job)) is not None:
+        return published
     refined = trainer.refined_motion()
     motion = track.motion
     rows = [motion.index(int(frame)) for frame in refined.frames]
@@ -202,5 +217,5 @@ def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> in
     folder.mkdir()
     merged.save(folder / "params.safetensors")
     facts = track.facts | {"created": now(), "source": "refine", "parent": track.version}
-    write_json(folder / "track.json", facts)
+    write_json(folder / "track.json", facts | {"job": job.id})
     return shot.publish("track", folder)
