@@ -40,18 +40,16 @@ def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, s
             begun = time.monotonic()
             _start(stage, whole, options).wait()
             seconds = time.monotonic() - begun
-            killed = 0
-            for _ in range(kills):
+            killed, status = 0, None
+            while status is None:
                 process = _start(stage, broken, options)
+                limit = generator.uniform(0.15, 0.95) * seconds if killed < kills else None
                 try:
-                    process.wait(timeout=generator.uniform(0.15, 0.95) * seconds)
+                    status = process.wait(timeout=limit)
                 except subprocess.TimeoutExpired:
                     process.kill()
-                    killed += 1
                     process.wait()
-                    continue
-                break
-            status = _start(stage, broken, options).wait()
+                    killed += 1
             same = status == 0 and _digest(whole, stage) == _digest(broken, stage)
             figures[stage] = f"killed {killed} times, {'the same' if same else 'DIFFERENT'}"
     return figures
@@ -79,4 +77,6 @@ def _digest(shot: Path, stage: str) -> dict[str, str]:
             if path.suffix == ".exr":
                 content = b"".join(values.tobytes() for values in read_exr(path).values())
             found[path.relative_to(shot).as_posix()] = hashlib.sha256(content).hexdigest()
-    return found or {"nothing": stage}
+    if not found:
+        raise FileNotFoundError(f"{stage} made nothing in {shot}")
+    return found
