@@ -22,7 +22,7 @@ from portraitgen.errors import AvatarError
 from portraitgen.performer.acting import act, camera
 from portraitgen.performer.render import Performer
 
-SIZE, FRAMES = 64, 8
+SIZE, FRAMES, HELD_OUT = 64, 8, 4
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,9 @@ def trainer(
     torch.manual_seed(0)
     motion = act(body, range(1, FRAMES + 1), 0)
     if changes.pop("fixed", False):
-        motion.fixed[2] = True
+        motion.fixed[[2, HELD_OUT]] = True
     Ks = np.stack([camera(SIZE).matrix()] * FRAMES)
-    held = np.arange(FRAMES) == 4
+    held = np.arange(FRAMES) == HELD_OUT
     data = TrainingSet(motion, pictures[0].copy(), pictures[1], Ks, held)
     avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, texels))
     project_colours(avatar, data, data.trained)
@@ -183,6 +183,7 @@ def test_frames_an_artist_fixed_are_not_refined(
     for name in ("pose", "expression", "transl"):
         a, b = getattr(refined, name), getattr(given, name)
         assert np.array_equal(a[2], b[2])
+        assert np.array_equal(a[HELD_OUT], b[HELD_OUT])
         assert not np.array_equal(a[1], b[1])
 
 

@@ -262,12 +262,16 @@ class Trainer:
         return {"loss": float(loss.detach())}
 
     def parameters_of(self, row: int) -> FrameParameters:
-        """A row's parameters with their refinement; held-out rows take their neighbours' mean."""
+        """A row's parameters with their refinement.
+
+        A held-out row's picture is never used, here neither: it takes the mean refinement of its
+        trained neighbours, or none if the artist fixed it.
+        """
         data = self.data
         plain = FrameParameters(
             data.pose[row : row + 1], data.expression[row : row + 1], data.transl[row : row + 1]
         )
-        if not self.settings.refine:
+        if not self.settings.refine or data.motion.fixed[row]:
             return plain
         if not data.held_out[row]:
             return self.refinement.apply_to(plain, [row])
