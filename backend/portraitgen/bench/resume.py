@@ -43,7 +43,7 @@ def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, s
             killed, status = 0, None
             while status is None:
                 process = _start(stage, broken, options)
-                limit = generator.uniform(0.15, 0.95) * seconds if killed < kills else None
+                limit = generator.uniform(0.1, 0.45) * seconds if killed < kills else None
                 try:
                     status = process.wait(timeout=limit)
                 except subprocess.TimeoutExpired:
