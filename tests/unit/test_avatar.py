@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.spatial.transform import Rotation
 
 from portraitgen.avatar.avatar import Avatar, FrameParameters
@@ -218,6 +219,27 @@ def test_damaged_files_are_one_sentence(
         trainer(body, pictures).resume(path)
 
 
+@pytest.mark.parametrize(
+    ("tensor", "value"),
+    [
+        ("texels.face", torch.full((200,), -1_000_000)),
+        ("texels.face", torch.full((200,), 0.5)),
+        ("texels.face", torch.full((200,), 9_999_999)),
+        ("state.betas", torch.zeros(10)),
+        ("state.betas", torch.full((100,), torch.nan)),
+        ("state.texture.scale", torch.zeros(7, 3)),
+    ],
+)
+def test_an_avatar_with_altered_tensors_is_one_sentence(
+    body: BodyModel, tmp_path: Path, tensor: str, value: torch.Tensor
+) -> None:
+    path = tmp_path / "avatar.safetensors"
+    Avatar(body, torch.zeros(body.n_shape), gaussian_texels(body, 200)).save(path)
+    save_file(load_file(str(path)) | {tensor: value}, str(path))
+    with pytest.raises(AvatarError, match="reconstruct the shot again"):
+        Avatar.load(path, body)
+
+
 def test_a_checkpoint_of_another_training_is_refused(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
@@ -228,6 +250,14 @@ def test_a_checkpoint_of_another_training_is_refused(
     smaller = Avatar(body, other.avatar.betas, gaussian_texels(body, 700))
     with pytest.raises(AvatarError, match="cannot be resumed"):
         Trainer(smaller, other.data, other.settings).resume(tmp_path / "checkpoint.safetensors")
+
+
+def test_a_training_set_without_a_frame_to_learn_from_is_refused(body: BodyModel) -> None:
+    motion = act(body, range(1, 3), 0)
+    blank = np.zeros((2, SIZE, SIZE), np.uint8)
+    Ks = np.stack([camera(SIZE).matrix()] * 2)
+    with pytest.raises(AvatarError, match="no frame is left to learn from"):
+        TrainingSet(motion, np.stack([blank] * 3, axis=-1), blank, Ks, np.ones(2, bool))
 
 
 def test_a_size_that_cannot_be_halved_thrice_is_refused(body: BodyModel) -> None:

@@ -243,3 +243,15 @@ def test_the_papers_schedule_edits_in_turn_while_training() -> None:
     assert [plan.edits[step] for step in range(0, 40, 4)] == [0, 12, 24, 36, 0, 12, 24, 36, 0, 12]
     once = iterative(rows=48, every=12, interval=4, steps=40, rounds=1)
     assert sorted(once.edits.values()) == [0, 12, 24, 36]
+
+
+def test_a_patch_of_stray_normals_leaves_no_patch_of_shade() -> None:
+    from portraitgen.editing.editors.relight import fill_normals
+
+    request = sphere()
+    stray = request.normals.copy()
+    stray[50:56, 40:48] = (0.9, 0.3, 0.3)
+    clean = fill_normals(request.normals, request.matte, sigma=1.5)
+    mended = fill_normals(stray, request.matte, sigma=1.5)
+    inside = request.matte > 0
+    assert (clean * mended).sum(-1)[inside].min() > 0.97

@@ -159,6 +159,17 @@ def test_who_holds_the_shot_is_told_and_nothing_changes(copy: Path, portraitgen:
     assert Shot.open(copy).versions("avatar") == [1]
 
 
+def test_frames_that_are_not_tracked_teach_nothing(copy: Path, portraitgen: Command) -> None:
+    path = Shot.open(copy).version_folder("track") / "track.json"
+    facts = read_json(path)
+    for row in facts["quality"][:3]:
+        row["state"] = "lost"
+    write_json(path, facts)
+    for command in (["reconstruct", copy, *SMALL], ["edit", copy, "--take", "new"]):
+        done = portraitgen(*command, "--frames", "1-3")
+        assert done.returncode == 1 and "no frame of the range is tracked" in done.stderr
+
+
 def test_events_are_json_lines(copy: Path, portraitgen: Command) -> None:
     done = portraitgen("render", copy, "--take", "toon", "--frames", "1-2", "--events")
     events = [json.loads(line) for line in done.stdout.splitlines()]

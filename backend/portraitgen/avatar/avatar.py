@@ -173,10 +173,13 @@ class Avatar(nn.Module):
             groups.setdefault(group, {})[rest] = value
         try:
             texels = Texels(**groups["texels"])
-            if int(texels.face.max()) >= len(body.faces):
+            betas = groups["state"]["betas"]
+            if int(texels.face.max()) >= len(body.faces) or len(betas) != body.n_shape:
                 raise AvatarError("the avatar was made on another body", path, remedy)
-            avatar = cls(body, groups["state"]["betas"], texels)
+            if not all(torch.isfinite(value).all() for value in groups["state"].values()):
+                raise AvatarError("the avatar holds values that are not finite", path, remedy)
+            avatar = cls(body, betas, texels)
             avatar.load_state_dict(groups["state"])
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (IndexError, KeyError, TypeError, RuntimeError) as error:
             raise AvatarError("the avatar does not fit this version", path, remedy) from error
         return avatar

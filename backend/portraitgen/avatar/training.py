@@ -93,6 +93,9 @@ class TrainingSet:
         mattes: uint8 (N, S, S).
         Ks: float32 (N, 3, 3), at size S.
         held_out: bool (N,), rows never trained on.
+
+    Raises:
+        AvatarError: if no row is left to train on.
     """
 
     def __init__(
@@ -103,6 +106,12 @@ class TrainingSet:
         Ks: np.ndarray,
         held_out: np.ndarray,
     ) -> None:
+        if held_out.all():
+            raise AvatarError(
+                "no frame is left to learn from",
+                f"{len(held_out)} tracked, all held out",
+                "give more tracked frames, or hold out fewer",
+            )
         self.motion = motion
         self.size = colours.shape[1]
         self.colours = torch.from_numpy(np.ascontiguousarray(colours))

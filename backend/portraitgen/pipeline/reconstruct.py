@@ -17,6 +17,7 @@ from ..avatar.training import Trainer, TrainingSet, TrainingSettings
 from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel
 from ..body.uv import gaussian_texels
+from ..errors import AvatarError
 from ..footage.matte import foreground_colours
 from ..frames import parse_frames
 from ..settings import option
@@ -69,6 +70,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         size = options.size // 8 * 8
         states = {row["frame"]: row["state"] for row in track.facts["quality"]}
         usable = [frame for frame in frames if states.get(frame) == "tracked"]
+        if not usable:
+            raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
         windows = load_windows(shot, track, usable, size, reporter)
         data = training_set(
             track.motion, windows, _colours(windows, reporter), _held_out(options, len(usable))
