@@ -29,7 +29,8 @@ from .windows import load_matte
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
 
-_FEATHER = 0.16
+# The chest goes on below the window; hair that comes near the other borders is kept.
+_FEATHER, _FEATHER_BELOW = 0.04, 0.16
 
 
 @dataclass(frozen=True)
@@ -174,13 +175,14 @@ def _feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
 
     The performer goes on beyond the window; without this the edit would end in a line.
     """
-    ramp = np.clip((np.arange(size) + 0.5) / (_FEATHER * size), 0, 1)
-    ramp = ramp * ramp * (3 - 2 * ramp)
-    whole = np.ones(size)
-    left = ramp if box.x > 0 else whole
-    top = ramp if box.y > 0 else whole
-    right = ramp[::-1] if box.x + box.side < width else whole
-    bottom = ramp[::-1] if box.y + box.side < height else whole
+
+    def ramp(share: float, needed: bool) -> np.ndarray:
+        rise = np.clip((np.arange(size) + 0.5) / (share * size), 0, 1)
+        return rise * rise * (3 - 2 * rise) if needed else np.ones(size)
+
+    left, top = ramp(_FEATHER, box.x > 0), ramp(_FEATHER, box.y > 0)
+    right = ramp(_FEATHER, box.x + box.side < width)[::-1]
+    bottom = ramp(_FEATHER_BELOW, box.y + box.side < height)[::-1]
     feather: np.ndarray = np.outer(top * bottom, left * right).astype(np.float32)
     return feather
 

@@ -28,7 +28,7 @@ _HAND_JOINTS = (
     (21, *range(40, 55)),
 )
 _HAND_WEIGHT = 0.25
-_STEPS = 160
+_STEPS = 100
 _HANGING = np.radians(38)
 _VISIBLE = 0.5
 
@@ -70,7 +70,7 @@ def hang_body(
     relaxed[:, _ARMS.index(_RIGHT_SHOULDER), 2] = _HANGING
     torso = torch.zeros(frames, 3, requires_grad=True)
     limbs = relaxed.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([torso, limbs], lr=0.03)
+    optimiser = torch.optim.Adam([torso, limbs], lr=0.045)
     base = rodrigues(upright)
     stiffness = torch.ones(len(turned), 1)
     stiffness[:2] = 6.0  # Collars move little.
