@@ -6,7 +6,6 @@
 python3 build.py demo        the whole job on the embedded clip, or on --footage
 python3 build.py test        style, types and every test this machine can run
 python3 build.py wheel       the backend as a wheel, into dist/
-python3 build.py extension   the Blender extension as a zip, into dist/
 """
 
 import argparse

@@ -80,6 +80,7 @@ class Worker:
         self._channel = channel
         self._reporter: JobReporter | None = None
         self._thread: threading.Thread | None = None
+        self._busy = False
         self._ended = threading.Event()
         self._methods: dict[str, Callable[[dict[str, Any]], Any]] = {
             "hello": self._hello,
@@ -187,7 +188,7 @@ class Worker:
         return info(Shot.open(Path(params["shot"])))
 
     def _job_start(self, params: dict[str, Any]) -> dict[str, Any]:
-        if self._thread and self._thread.is_alive():
+        if self._busy:
             raise PortraitError("another job is running", remedy="wait until it ends or cancel it")
         kind, shot, options = params["kind"], Path(params["shot"]), params.get("options", {})
         if not isinstance(options, dict):
@@ -196,6 +197,7 @@ class Worker:
         from .settings import parse
 
         parse(options_of(kind), options)
+        self._busy = True
         self._reporter = JobReporter(self._channel, uuid.uuid4().hex)
         self._thread = threading.Thread(
             target=self._run, args=(kind, shot, options, self._reporter), name=kind
@@ -220,6 +222,8 @@ class Worker:
             hint = "report it with what the worker printed"
             facts = {"code": "fault", "message": _fault(error), "hint": hint}
             news = Notification("job.failed", {"job": reporter.job} | facts)
+        # Whoever hears of the end may start the next job at once.
+        self._busy = False
         self._channel.send(news)
 
     def _job_cancel(self, params: dict[str, Any]) -> dict[str, Any]:
