@@ -53,7 +53,7 @@ class TerminalReporter(Reporter):
         sys.stderr.write("" if self._open_line else "\n")
         sys.stderr.flush()
 
-    def frame(self, take: str, frame: int, path: Path) -> None:
+    def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
         """Tells a machine where a frame lies."""
         if self._events:
             self._emit("frame", take=take, frame=frame, path=str(path))

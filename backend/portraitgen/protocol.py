@@ -9,6 +9,8 @@ Requests (Blender to worker):
     describe                           -> {editors, settings: {track, reconstruct, edit, render}}
     shot.create {shot, footage, ...}   -> the same facts as shot.info
     shot.info {shot}                   -> what `portraitgen info --json` prints
+    rig.export {shot, version}         -> {path, version, frames}
+    track.publish {shot, base, path}   -> {version, changed}
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
     preview.frame {shot, frame, editor, options, strength, seed} -> {path}
@@ -18,7 +20,7 @@ Requests (Blender to worker):
 Notifications (worker to Blender):
     heartbeat {}                       every `HEARTBEAT` seconds while the worker lives
     job.progress {job, stage, step, steps, eta_s, metrics}
-    job.frame {job, take, frame, path}
+    job.frame {job, take, frame, path, plate}   plate: the full plate's file, or null
     job.preview {job, path}
     job.note {job, text}
     job.done {job, result}

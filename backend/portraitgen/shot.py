@@ -254,6 +254,23 @@ class Shot:
         write_json(folder / "take.json", {"schema": SCHEMA, "created": now()} | old | dict(facts))
         return folder
 
+    def discard_take(self, name: str) -> Path:
+        """Moves a take out of the way, into the shot's `trash`, from where it can be moved back.
+
+        Returns:
+            Where it lies now.
+
+        Raises:
+            ShotError: if there is no such take; ShotLocked: if a process works on it.
+        """
+        folder = self.take_folder(name)
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        target = self.path / "trash" / f"{name}-{stamp}-{uuid.uuid4().hex[:6]}"
+        target.parent.mkdir(exist_ok=True)
+        with self.hold(f"take:{name}", "delete"), self.hold(f"frames:{name}", "delete"):
+            os.rename(folder, target)
+        return target
+
     def edit_folder(self, take: str) -> Path:
         """The folder of a take's current edit.
 

@@ -59,9 +59,10 @@ class JobReporter(Reporter):
         finite = {name: value for name, value in metrics.items() if value - value == 0}
         self._send("progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=finite)
 
-    def frame(self, take: str, frame: int, path: Path) -> None:
+    def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
         """Sends job.frame."""
-        self._send("frame", take=take, frame=frame, path=str(path))
+        full = str(plate) if plate else None
+        self._send("frame", take=take, frame=frame, path=str(path), plate=full)
 
     def preview(self, path: Path) -> None:
         """Sends job.preview."""
@@ -88,6 +89,8 @@ class Worker:
             "check": self._check,
             "shot.create": self._shot_create,
             "shot.info": self._shot_info,
+            "rig.export": self._rig_export,
+            "track.publish": self._track_publish,
             "job.start": self._job_start,
             "job.cancel": self._job_cancel,
             "preview.frame": self._preview_frame,
@@ -186,6 +189,19 @@ class Worker:
         from .shot import Shot
 
         return info(Shot.open(Path(params["shot"])))
+
+    def _rig_export(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.rigs import export_rig
+        from .shot import Shot
+
+        return export_rig(Shot.open(Path(params["shot"])), params.get("version"))
+
+    def _track_publish(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.rigs import publish_motion
+        from .shot import Shot
+
+        shot = Shot.open(Path(params["shot"]))
+        return publish_motion(shot, params["base"], Path(params["path"]), "artist")
 
     def _job_start(self, params: dict[str, Any]) -> dict[str, Any]:
         if self._busy:

@@ -75,12 +75,15 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         stage = Stage(reporter, "render", len(frames))
         for count, (frame, image) in enumerate(plate.frames(frames), 1):
             path = folder / f"{take}.{frame:04d}.exr"
+            full = (
+                folder.parent / "plates" / f"{path.stem}{plate.suffix}" if options.plate else None
+            )
             if str(frame) not in done:
                 rendered = renderer.render(frame, image)
-                _write(path, rendered, plate, frame, options.plate)
+                _write(path, rendered, plate, frame, full)
                 with done_file.open("a") as record:
                     record.write(f"{frame}\n")
-            reporter.frame(take, frame, path)
+            reporter.frame(take, frame, path, full)
             stage.step(count)
         result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
         if options.movie:
@@ -187,7 +190,9 @@ def _feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
     return feather
 
 
-def _write(path: Path, frame: RenderedFrame, plate: Plate, number: int, full_plate: bool) -> None:
+def _write(
+    path: Path, frame: RenderedFrame, plate: Plate, number: int, full_plate: Path | None
+) -> None:
     space = plate.space
     alpha = frame.alpha[..., None]
     layers = {
@@ -202,7 +207,7 @@ def _write(path: Path, frame: RenderedFrame, plate: Plate, number: int, full_pla
     if full_plate:
         native = plate.read_native(number)
         replaced = native.replaced(from_display(frame.over, space), frame.touched)
-        write_plate(path.parent.parent / "plates" / path.stem, replaced, plate)
+        write_plate(full_plate.with_suffix(""), replaced, plate)
 
 
 def _movie(

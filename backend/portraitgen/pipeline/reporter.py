@@ -23,8 +23,8 @@ class Reporter:
     ) -> None:
         """A stage has done `step` of `steps`; `eta_s` is the time left in the stage."""
 
-    def frame(self, take: str, frame: int, path: Path) -> None:
-        """A frame of a take is finished on disk."""
+    def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
+        """A frame of a take is on disk; `plate` is its full plate, if one was asked for."""
 
     def preview(self, path: Path) -> None:
         """A picture of the work so far."""
