@@ -1,0 +1,27 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PortraitGen for Blender: edit the performer of a portrait shot as one 3D avatar."""
+
+
+def register() -> None:
+    """Adds PortraitGen to Blender."""
+    from . import operators, ui
+    from .portraitgen_addon import bridge, preferences, properties
+
+    preferences.register()
+    properties.register()
+    operators.register()
+    ui.register()
+    bridge.register()
+
+
+def unregister() -> None:
+    """Takes it out again and ends the backend."""
+    from . import operators, ui
+    from .portraitgen_addon import bridge, preferences, properties
+
+    bridge.unregister()
+    ui.unregister()
+    operators.unregister()
+    properties.unregister()
+    preferences.unregister()

@@ -1,0 +1,101 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plate's camera in Blender, with the plate behind the performer."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from mathutils import Matrix
+
+SENSOR_WIDTH = 36.0
+# OpenCV's camera axes (y down, z forward) in Blender's (y up, z backward), and back.
+FLIP = Matrix.Diagonal((1, -1, -1, 1))
+# Standing at eye height, looking along +Y; where it stands is the artist's business.
+_STAND = Matrix(((1, 0, 0, 0), (0, 0, -1, 0), (0, 1, 0, 1.6), (0, 0, 0, 1)))
+
+
+def make(name: str) -> Any:
+    """A camera object, linked nowhere yet."""
+    camera = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    camera.matrix_world = _STAND
+    return camera
+
+
+def set_intrinsics(camera: Any, facts: dict[str, float]) -> None:
+    """Gives a camera the backend's intrinsics.
+
+    Args:
+        camera: the object.
+        facts: fx, fy, cx, cy in pixels of an image of width x height whose pixel centres lie at
+            +0.5.
+    """
+    data, width, height = camera.data, facts["width"], facts["height"]
+    data.type = "PERSP"
+    data.sensor_fit = "HORIZONTAL"
+    data.sensor_width = SENSOR_WIDTH
+    data.lens = facts["fx"] * SENSOR_WIDTH / width
+    data.shift_x = (width / 2 - facts["cx"]) / width
+    data.shift_y = (facts["cy"] - height / 2) * (facts["fx"] / facts["fy"]) / width
+    data.clip_start, data.clip_end = 0.01, 1000
+
+
+def focal_px(camera: Any, width: int) -> float:
+    """The horizontal focal length of a camera in pixels of an image of that width."""
+    return float(camera.data.lens * width / camera.data.sensor_width)
+
+
+def fit_scene(scene: Any, facts: dict[str, float], fps: tuple[int, int]) -> None:
+    """Sets a scene's frame to the plate's: size, pixel aspect and rate."""
+    render = scene.render
+    render.resolution_x, render.resolution_y = int(facts["width"]), int(facts["height"])
+    render.resolution_percentage = 100
+    aspect = facts["fx"] / facts["fy"]
+    wide = (1.0, aspect) if aspect >= 1 else (1.0 / aspect, 1.0)
+    render.pixel_aspect_x, render.pixel_aspect_y = wide
+    # Blender keeps a whole rate and a divisor: 24000/1001 is 24 and 1.001.
+    whole = round(fps[0] / fps[1])
+    render.fps, render.fps_base = whole, whole * fps[1] / fps[0]
+
+
+def shows_plate_exactly(scene: Any, facts: dict[str, float]) -> bool:
+    """Whether a scene's frame has the shape of the plate, so that overlay and plate agree."""
+    render = scene.render
+    have = (render.resolution_x * render.pixel_aspect_x) / (
+        render.resolution_y * render.pixel_aspect_y
+    )
+    want = facts["width"] / facts["height"] * facts["fy"] / facts["fx"]
+    return bool(abs(have / want - 1) < 1e-3)
+
+
+def show_plate(camera: Any, plate: Path, facts: dict[str, Any], offset: int) -> None:
+    """Puts the plate behind the performer, on the right frames.
+
+    Args:
+        camera: the object.
+        plate: the movie, or one image of the sequence.
+        facts: kind, first, last and colour_space of the footage; blender_space as Blender calls
+            it.
+        offset: scene frame minus footage frame.
+    """
+    data = camera.data
+    data.show_background_images = True
+    data.background_images.clear()
+    background = data.background_images.new()
+    image = bpy.data.images.load(str(plate), check_existing=False)
+    image.name = plate.name
+    if facts["kind"] == "sequence":
+        image.source = "SEQUENCE"
+    if facts.get("blender_space"):
+        image.colorspace_settings.name = facts["blender_space"]
+    background.image = image
+    user = background.image_user
+    user.frame_start = facts["first"] + offset
+    # Shown is file number (scene frame - frame_start + 1 + frame_offset).
+    user.frame_offset = facts["first"] - 1
+    user.frame_duration = facts["last"] - facts["first"] + 1
+    user.use_cyclic = False
+    user.use_auto_refresh = True
+    background.alpha = 1.0
+    background.display_depth = "BACK"
+    background.frame_method = "FIT"

@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Options as the backend describes them, made into Blender properties.
+
+The description comes from the worker and is kept between sessions, so that a file opens with its
+settings before the worker has been started.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from portraitgen.errors import PortraitError
+from portraitgen.shot import read_json, write_json
+
+# What the panels ask for in their own way.
+_ASKED_ELSEWHERE = {
+    "edit": {"take", "editor", "editor_options", "frames", "strength", "seed"},
+    "render": {"take", "plate", "movie"},
+}
+_LIMIT = 2**31 - 1
+
+_classes: list[type] = []
+_slots: list[tuple[type, str]] = []
+_description: dict[str, Any] = {}
+
+
+def editors() -> list[dict[str, Any]]:
+    """The editors the backend has told of."""
+    found: list[dict[str, Any]] = _description.get("editors", [])
+    return found
+
+
+def editor(name: str) -> dict[str, Any] | None:
+    """What is known of an editor, None if the backend has not told of it."""
+    return next((each for each in editors() if each["id"] == name), None)
+
+
+def job_options(kind: str) -> list[dict[str, Any]]:
+    """The options of a job that its panel draws."""
+    hidden = _ASKED_ELSEWHERE.get(kind, set())
+    options = _description.get("settings", {}).get(kind, [])
+    return [each for each in options if each["name"] not in hidden]
+
+
+def slot_of_job(kind: str) -> str:
+    """The name of the property that holds a job's options."""
+    return f"settings_{kind}"
+
+
+def slot_of_editor(name: str) -> str:
+    """The name of the property that holds an editor's options."""
+    return "options_" + re.sub(r"\W", "_", name)
+
+
+def values(group: Any, options: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a group of properties holds, as the backend takes it."""
+    result = {}
+    for option in options:
+        if option["default"] is None and not getattr(group, _switch(option)):
+            continue  # Left to the backend.
+        value = getattr(group, option["name"])
+        if option["unit"] == "degrees":
+            value = math.degrees(value)
+        elif option["path"] and value:
+            value = bpy.path.abspath(value)
+        result[option["name"]] = value
+    return result
+
+
+def restore(group: Any, options: list[dict[str, Any]], given: dict[str, Any]) -> None:
+    """Sets a group of properties to values that the backend was given."""
+    for option in options:
+        name = option["name"]
+        value = given.get(name)
+        if option["default"] is None:
+            setattr(group, _switch(option), value is not None)
+        if value is None:
+            continue
+        setattr(group, name, math.radians(value) if option["unit"] == "degrees" else value)
+
+
+def draw(layout: Any, group: Any, options: list[dict[str, Any]]) -> None:
+    """Draws a group of properties, one below the other."""
+    for option in options:
+        if option["default"] is None:
+            title = option["name"].replace("_", " ").title()
+            row = layout.row(align=True, heading=title)
+            row.prop(group, _switch(option), text="")
+            value = row.row(align=True)
+            value.active = getattr(group, _switch(option))
+            value.prop(group, option["name"], text="")
+        else:
+            layout.prop(group, option["name"])
+
+
+def _switch(option: dict[str, Any]) -> str:
+    """The property that says whether an option without a default is given."""
+    return f"use_{option['name']}"
+
+
+def register(description: dict[str, Any], shot: type, take: type) -> None:
+    """Makes the properties: a job's on the shot, an edit's and the editors' on the take."""
+    unregister()
+    _description.update(description)
+    for kind in description.get("settings", {}):
+        owner = take if kind == "edit" else shot
+        _add(owner, slot_of_job(kind), f"job_{kind}", job_options(kind))
+    for each in description.get("editors", []):
+        slot = slot_of_editor(each["id"])
+        _add(take, slot, slot, each["options"])
+
+
+def unregister() -> None:
+    """Takes the properties away; what a file stores of them stays stored."""
+    for owner, slot in reversed(_slots):
+        delattr(owner, slot)
+    for made in reversed(_classes):
+        bpy.utils.unregister_class(made)
+    _slots.clear()
+    _classes.clear()
+    _description.clear()
+
+
+def _add(owner: type, slot: str, name: str, options: list[dict[str, Any]]) -> None:
+    annotations = {option["name"]: _property(option) for option in options}
+    annotations |= {
+        _switch(option): BoolProperty(name="Use", description=option["help"])
+        for option in options
+        if option["default"] is None
+    }
+    made = type(f"PORTRAITGEN_PG_{name}"[:60], (bpy.types.PropertyGroup,), {})
+    made.__annotations__ = annotations
+    bpy.utils.register_class(made)
+    _classes.append(made)
+    setattr(owner, slot, PointerProperty(type=made))
+    _slots.append((owner, slot))
+
+
+def _property(option: dict[str, Any]) -> Any:
+    title = option["name"].replace("_", " ").title()
+    facts: dict[str, Any] = {"name": title, "description": option["help"]}
+    default, unit = option["default"], option["unit"]
+    if option["type"] == "bool":
+        return BoolProperty(default=bool(default), **facts)
+    if option["type"] == "str":
+        if option["choices"]:
+            items = [
+                (each, each.replace("-", " ").title(), option["help"]) for each in option["choices"]
+            ]
+            return EnumProperty(items=items, default=default, **facts)
+        if option["path"]:
+            facts |= {"subtype": "FILE_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}
+        return StringProperty(default=default or "", **facts)
+    low = option["minimum"] if option["minimum"] is not None else -_LIMIT
+    high = option["maximum"] if option["maximum"] is not None else _LIMIT
+    if default is None:
+        default = min(max(0, low), high)
+    if option["type"] == "int":
+        subtype = "PIXEL" if unit == "px" else "NONE"
+        return IntProperty(
+            default=int(default), min=int(low), max=int(high), subtype=subtype, **facts
+        )
+    if unit == "degrees":
+        low, high, default = (math.radians(each) for each in (low, high, default))
+        return FloatProperty(default=default, min=low, max=high, subtype="ANGLE", **facts)
+    subtype = "PIXEL" if unit == "px" else "FACTOR" if (low, high) == (0, 1) else "NONE"
+    return FloatProperty(default=default, min=low, max=high, subtype=subtype, **facts)
+
+
+def _file() -> Path:
+    package = __package__.rpartition(".")[0]
+    return Path(bpy.utils.extension_path_user(package, create=True)) / "description.json"
+
+
+def remember(description: dict[str, Any]) -> None:
+    """Keeps a description for the next session."""
+    write_json(_file(), description)
+
+
+def remembered() -> dict[str, Any]:
+    """The description of the last session, empty if there is none."""
+    try:
+        return read_json(_file())
+    except (PortraitError, ValueError):
+        return {}

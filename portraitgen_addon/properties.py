@@ -1,0 +1,152 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a .blend file remembers of its shots: names, ids, settings. The folder is the truth."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import (
+    CollectionProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from . import described
+
+
+class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
+    """One edit of a shot: its editor and the settings made so far; `name` is what people read."""
+
+    folder_name: StringProperty(options={"HIDDEN"})
+
+    editor: StringProperty(
+        name="Editor", description="What changes the pictures", default="relight"
+    )
+    strength: FloatProperty(
+        name="Strength",
+        description="How strong the edit is",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    seed: IntProperty(
+        name="Seed", description="The same seed gives the same edit again", default=0, min=0
+    )
+    preview: StringProperty(options={"HIDDEN"})
+
+
+class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
+    """One shot: the folder where it lies and how it sits in the scene."""
+
+    shot_id: StringProperty(options={"HIDDEN"})
+    folder: StringProperty(
+        name="Folder",
+        description="Where everything known of the shot lies",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    strip: StringProperty(name="Strip", description="The plate's strip")
+    scene: StringProperty(name="Scene", description="The scene of the plate's strip")
+    channel: IntProperty(default=1, options={"HIDDEN"})
+    offset: IntProperty(options={"HIDDEN"})
+    first: IntProperty(name="First Frame", description="The first footage frame of the shot")
+    last: IntProperty(name="Last Frame", description="The last footage frame of the shot")
+    colour_space: StringProperty(
+        name="Colour Space", description="The colour space the plate is read in"
+    )
+    camera: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
+    armature: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
+    mesh: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
+    track_version: IntProperty(options={"HIDDEN"})
+    takes: CollectionProperty(type=PORTRAITGEN_PG_take)
+    active_take: IntProperty(name="Take", description="The take the panels show")
+
+    @property
+    def path(self) -> Path:
+        """The folder, absolute."""
+        return Path(bpy.path.abspath(self.folder))
+
+    @property
+    def take(self) -> Any | None:
+        """The active take, None if there is none."""
+        if 0 <= self.active_take < len(self.takes):
+            return self.takes[self.active_take]
+        return None
+
+    @property
+    def frames(self) -> str:
+        """The shot's range as the backend takes it."""
+        return f"{self.first}-{self.last}"
+
+    @property
+    def has_rig(self) -> bool:
+        """Whether all three objects of the rig are there."""
+        return None not in (self.camera, self.armature, self.mesh)
+
+
+class PORTRAITGEN_PG_scene(bpy.types.PropertyGroup):
+    """The shots of a scene."""
+
+    shots: CollectionProperty(type=PORTRAITGEN_PG_shot)
+    active: IntProperty(name="Shot", description="The shot the panels show")
+
+
+CLASSES = (PORTRAITGEN_PG_take, PORTRAITGEN_PG_shot, PORTRAITGEN_PG_scene)
+
+
+def register() -> None:
+    """Adds the shots to scenes, with the options the backend told of last time."""
+    for each in CLASSES:
+        bpy.utils.register_class(each)
+    bpy.types.Scene.portraitgen = PointerProperty(type=PORTRAITGEN_PG_scene)
+    described.register(described.remembered(), PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take)
+
+
+def unregister() -> None:
+    """Takes them away; what a file stores of them stays stored."""
+    described.unregister()
+    del bpy.types.Scene.portraitgen
+    for each in reversed(CLASSES):
+        bpy.utils.unregister_class(each)
+
+
+def accept_description(description: dict[str, Any]) -> None:
+    """Takes the backend's description over, if it says something new."""
+    if description != described.remembered() or not described.editors():
+        described.remember(description)
+        described.register(description, PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take)
+
+
+def home_scene(shot: Any) -> Any | None:
+    """The scene whose sequencer shows a shot's plate, None if it was deleted."""
+    return bpy.data.scenes.get(shot.scene)
+
+
+def active_shot(context: Any) -> Any:
+    """The active shot of the scene at hand, or of the one its rig belongs to; None without one."""
+    from .compat import sequencer_scene
+
+    for scene in (sequencer_scene(context), context.scene):
+        state = getattr(scene, "portraitgen", None)
+        if state and 0 <= state.active < len(state.shots):
+            return state.shots[state.active]
+    for scene in bpy.data.scenes:
+        state = scene.portraitgen
+        if 0 <= state.active < len(state.shots):
+            shot = state.shots[state.active]
+            if shot.camera and context.scene in shot.camera.users_scene:
+                return shot
+    return None
+
+
+def find_shot(shot_id: str) -> Any | None:
+    """The shot of an id in any scene, None if the file has lost it."""
+    for scene in bpy.data.scenes:
+        for shot in scene.portraitgen.shots:
+            if shot.shot_id == shot_id:
+                return shot
+    return None

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edited frames as image strips that grow while they arrive. Existing strips are never touched."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from portraitgen.errors import PortraitError
+
+from . import compat
+
+# What a strip carries, so that it is found again whatever it is called by then.
+SHOT, TAKE, SETTINGS = "portraitgen_shot", "portraitgen_take", "portraitgen_settings"
+
+
+def take_strips(scene: Any, shot_id: str, take: str) -> list[Any]:
+    """The strips of a take; more than one where its rendered ranges leave gaps."""
+    return [
+        strip
+        for strip in compat.strips(scene)
+        if strip.get(SHOT) == shot_id and strip.get(TAKE) == take
+    ]
+
+
+def grow(
+    scene: Any,
+    shot_id: str,
+    take: str,
+    name: str,
+    path: Path,
+    frame: int,
+    *,
+    above: int,
+    colour_space: str,
+    settings: str,
+) -> Any:
+    """Shows one more finished frame, in a strip of the take or in a new one above the plate.
+
+    A frame that a strip holds already is read again; one that continues a strip lengthens it.
+
+    Args:
+        name: of a new strip.
+        path: the frame's file.
+        frame: the scene frame it belongs to.
+        above: the channel of the plate's strip.
+        colour_space: as Blender names it, empty for its own guess.
+        settings: the take's, as JSON, for the strip to carry.
+
+    Returns:
+        The strip.
+
+    Raises:
+        PortraitError: if there is no channel for a new strip.
+    """
+    places = [
+        (strip, frame - compat.content_start(strip)) for strip in take_strips(scene, shot_id, take)
+    ]
+    for strip, at in places:
+        if 0 <= at < len(strip.elements):
+            strip[SETTINGS] = settings
+            _point_at(strip, path)
+            strip.elements[at].filename = path.name
+            return strip
+    for strip, at in places:
+        if at == len(strip.elements):
+            # One whose end the artist has trimmed keeps its end.
+            begin, end = compat.strip_range(strip)
+            strip.elements.append(path.name)
+            compat.set_length(strip, (end + 1 if end == frame else end) - begin)
+            return strip
+    channel = _free_channel(scene, above + 1, frame)
+    strip = compat.strips(scene, create=True).new_image(
+        name=name, filepath=str(path), channel=channel, frame_start=frame
+    )
+    strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
+    if colour_space:
+        strip.colorspace_settings.name = colour_space
+    _point_at(strip, path)
+    return strip
+
+
+def _point_at(strip: Any, path: Path) -> None:
+    if os.path.normpath(bpy.path.abspath(strip.directory)) != str(path.parent):
+        strip.directory = directory_of(path.parent)
+
+
+def directory_of(folder: Path) -> str:
+    """A folder as strips name it: relative to the file once that is saved, so that both move."""
+    text = str(folder) + os.sep
+    if not bpy.data.filepath:
+        return text
+    try:
+        return bpy.path.relpath(text)
+    except ValueError:
+        return text  # On another drive of a Windows machine.
+
+
+def _free_channel(scene: Any, lowest: int, frame: int) -> int:
+    """The lowest channel, from `lowest` on, with nothing from `frame` on."""
+    taken = {
+        strip.channel for strip in compat.strips(scene) if compat.strip_range(strip)[1] > frame
+    }
+    for channel in range(lowest, 129):
+        if channel not in taken:
+            return channel
+    raise PortraitError(
+        "every channel above the plate is taken", scene.name, "free a channel and render again"
+    )

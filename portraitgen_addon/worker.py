@@ -1,0 +1,206 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend's process as Blender sees it: requests out, answers and news in. Needs no bpy.
+
+Two threads read the process's output into a queue; `Worker.drain` empties it on the caller's
+thread, so that a timer, or a loop in a test, decides when Blender's data may change.
+"""
+
+import atexit
+import os
+import queue
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from portraitgen import protocol
+from portraitgen.errors import PortraitError
+from portraitgen.protocol import Failure, Notification, ProtocolError, Request, Result
+
+# Python's first import of torch from a cold disk is the slowest thing the worker does.
+ANSWER_LIMIT = 60.0
+# A job may hold the interpreter for a while; a beat this late means that nothing moves any more.
+SILENCE_LIMIT = 30.0
+STDERR_LINES = 20
+
+Answered = Callable[[Any], None]
+Refused = Callable[[PortraitError], None]
+
+
+class WorkerError(PortraitError):
+    """The process could not be started, has died, hangs or does not answer."""
+
+    code = "worker"
+
+
+class Worker:
+    """One backend process.
+
+    Args:
+        command: the program and its arguments.
+        on_news: called with each notification but the heartbeat, from `drain`.
+        on_lost: called once, from `drain`, when the process has died or hangs.
+
+    Raises:
+        WorkerError: if the process cannot be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        on_news: Callable[[Notification], None],
+        on_lost: Refused,
+    ) -> None:
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                # Blender's own Python must not leak into another interpreter.
+                env={key: value for key, value in os.environ.items() if key != "PYTHONHOME"},
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            raise WorkerError(
+                f"the backend cannot be started ({error.strerror})",
+                command[0],
+                "create the environment again in the preferences",
+            ) from None
+        self._on_news, self._on_lost = on_news, on_lost
+        self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._waiting: dict[int | str, tuple[str, float, Answered, Refused]] = {}
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._next_id = 0
+        self._heard = time.monotonic()
+        self.alive = True
+        self._stderr_thread = threading.Thread(target=self._read_stderr, daemon=True)
+        self._stderr_thread.start()
+        for target in (self._read, self._write):
+            threading.Thread(target=target, daemon=True).start()
+        atexit.register(self.end)
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
+    def ask(
+        self,
+        method: str,
+        params: dict[str, Any],
+        answered: Answered,
+        refused: Refused,
+        limit_s: float = ANSWER_LIMIT,
+    ) -> None:
+        """Sends a request; `drain` calls one of the two when it is answered or late.
+
+        Raises:
+            WorkerError: if the process has ended.
+        """
+        if not self.alive:
+            raise WorkerError("the backend has ended", remedy="start it again")
+        self._next_id += 1
+        self._waiting[self._next_id] = method, time.monotonic() + limit_s, answered, refused
+        # Written by a thread: a hung worker's full pipe must not hold Blender's window.
+        self._outgoing.put(protocol.encode(Request(self._next_id, method, params)))
+
+    def drain(self, budget_s: float = 0.005) -> None:
+        """Handles what has arrived, for about `budget_s` seconds, and watches the time limits."""
+        until = time.monotonic() + budget_s
+        while self.alive and time.monotonic() < until:
+            try:
+                line = self._incoming.get_nowait()
+            except queue.Empty:
+                break
+            if line is None:
+                # What it printed last says why; its other pipe may be a moment behind.
+                self._stderr_thread.join(0.2)
+                status = self._process.poll()
+                self._lose("ended unexpectedly" + (f" ({status})" if status is not None else ""))
+                return
+            self._handle(line)
+        if self.alive:
+            self._watch()
+
+    def end(self, wait_s: float = 2.0) -> None:
+        """Ends the process: closes its stdin, which ends the worker, and kills it if that fails."""
+        atexit.unregister(self.end)
+        self.alive = False
+        self._waiting.clear()
+        self._outgoing.put(None)
+        try:
+            self._process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _handle(self, line: bytes) -> None:
+        try:
+            message = protocol.decode(line)
+        except ProtocolError:
+            self._stderr.append(line[:200].decode(errors="replace").strip())
+            return
+        # Only a message shows that the worker lives: rubbish can come from a library's loop.
+        self._heard = time.monotonic()
+        if isinstance(message, Notification):
+            if message.method != "heartbeat":
+                self._on_news(message)
+        elif isinstance(message, Result | Failure) and message.id in self._waiting:
+            _, _, answered, refused = self._waiting.pop(message.id)
+            if isinstance(message, Result):
+                answered(message.value)
+            else:
+                # The worker's message is the whole sentence, remedy included.
+                error = WorkerError(message.message.rstrip("."))
+                error.code = str(message.data.get("code", WorkerError.code))
+                refused(error)
+
+    def _watch(self) -> None:
+        now = time.monotonic()
+        if now - self._heard > SILENCE_LIMIT:
+            self._lose(f"has said nothing for {SILENCE_LIMIT:.0f} seconds")
+            return
+        for id in [id for id, entry in self._waiting.items() if now > entry[1]]:
+            method, _, _, refused = self._waiting.pop(id)
+            refused(self._error(f"the backend has not answered '{method}' in time"))
+
+    def _lose(self, what: str) -> None:
+        error = self._error(f"the backend {what}")
+        waiting = list(self._waiting.values())
+        self.end(wait_s=0)
+        for _, _, _, refused in waiting:
+            refused(error)
+        self._on_lost(error)
+
+    def _error(self, message: str) -> WorkerError:
+        said = f"; it last printed: {' | '.join(list(self._stderr)[-3:])}" if self._stderr else ""
+        return WorkerError(message + said, remedy="start it again and resume the job")
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as stream:
+            while line := stream.readline(protocol.MAX_LINE + 1):
+                self._incoming.put(line)
+        self._incoming.put(None)
+
+    def _read_stderr(self) -> None:
+        assert self._process.stderr
+        with self._process.stderr as stream:
+            while line := stream.readline(4096):
+                self._stderr.append(line.decode(errors="replace").rstrip())
+
+    def _write(self) -> None:
+        stream = self._process.stdin
+        assert stream
+        try:
+            while (line := self._outgoing.get()) is not None:
+                stream.write(line)
+                stream.flush()
+            stream.close()
+        except OSError:
+            return  # The process has gone; the reader tells.
