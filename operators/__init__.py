@@ -1,0 +1,24 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the artist can do, one file a step of the work."""
+
+import bpy
+
+from . import edit, environment, footage, reconstruct, render, rig, track
+
+_MODULES = (footage, track, rig, reconstruct, edit, render, environment)
+
+
+def register() -> None:
+    """Adds the operators."""
+    for module in _MODULES:
+        for each in module.CLASSES:
+            bpy.utils.register_class(each)
+
+
+def unregister() -> None:
+    """Takes them out."""
+    environment.stop()
+    for module in reversed(_MODULES):
+        for each in reversed(module.CLASSES):
+            bpy.utils.unregister_class(each)

@@ -1,0 +1,273 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes: edits of a shot, side by side, none overwriting another."""
+
+import json
+import re
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from portraitgen.shot import Shot
+
+from ..portraitgen_addon import bridge, described, properties, shot
+from . import base
+
+
+def edit_settings(take: Any) -> dict[str, Any]:
+    """A take's settings as the edit job takes them."""
+    options: dict[str, Any] = {
+        "take": take.folder_name,
+        "editor": take.editor,
+        "strength": take.strength,
+        "seed": take.seed,
+    }
+    settings = getattr(take, described.slot_of_job("edit"), None)
+    if settings is not None:
+        options |= described.values(settings, described.job_options("edit"))
+    options["editor_options"] = json.dumps(editor_options(take))
+    return options
+
+
+def editor_options(take: Any) -> dict[str, Any]:
+    """What the take's editor is told."""
+    known = described.editor(take.editor)
+    settings = getattr(take, described.slot_of_editor(take.editor), None)
+    return described.values(settings, known["options"]) if known and settings else {}
+
+
+def settings_from(take: Any, facts: dict[str, Any]) -> None:
+    """Sets a take to what its folder says it was made with."""
+    if not facts.get("editor"):
+        return
+    take.editor = facts["editor"]
+    take.strength = facts.get("strength") or 1.0
+    known = described.editor(take.editor)
+    settings = getattr(take, described.slot_of_editor(take.editor), None)
+    if known and settings:
+        described.restore(settings, known["options"], facts.get("options") or {})
+
+
+def add_take(found: Any, title: str) -> Any:
+    """A new take with a folder name of its own."""
+    stem = re.sub(r"[^\w-]+", "-", title).strip("-_").lower()[:40] or "take"
+    taken = {take.folder_name for take in found.takes} | set(shot.view(found.path).takes)
+    name, number = stem, 1
+    while name in taken:
+        number += 1
+        name = f"{stem}-{number}"
+    take = found.takes.add()
+    take.name = title if number == 1 else f"{title} {number}"
+    take.folder_name = name
+    found.active_take = len(found.takes) - 1
+    return take
+
+
+class PORTRAITGEN_OT_take_add(bpy.types.Operator):
+    """Add a take: one edit of the shot with settings of its own"""
+
+    bl_idname = "portraitgen.take_add"
+    bl_label = "Add Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    editor: StringProperty(name="Editor", default="relight", options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a shot."""
+        return base.allowed(cls, base.no_shot(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Adds it to the end of the list."""
+        known = described.editor(self.editor)
+        take = add_take(properties.active_shot(context), known["label"] if known else self.editor)
+        take.editor = self.editor
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_take_duplicate(bpy.types.Operator):
+    """Add a take with the same settings, to try a variation"""
+
+    bl_idname = "portraitgen.take_duplicate"
+    bl_label = "Duplicate Take"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take."""
+        return base.allowed(cls, base.no_shot(context), base.no_take(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Copies the settings; what was edited stays with the first."""
+        found = properties.active_shot(context)
+        at = found.active_take
+        title = found.takes[at].name
+        copied = add_take(found, title)
+        # Adding may have moved the takes in memory.
+        source = found.takes[at]
+        copied.editor, copied.strength, copied.seed = source.editor, source.strength, source.seed
+        slots = [(described.slot_of_job("edit"), described.job_options("edit"))]
+        slots += [(described.slot_of_editor(e["id"]), e["options"]) for e in described.editors()]
+        for slot, options in slots:
+            if hasattr(source, slot):
+                given = described.values(getattr(source, slot), options)
+                described.restore(getattr(copied, slot), options, given)
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_take_delete(bpy.types.Operator):
+    """Take the take off the list and move its frames into the shot's trash folder"""
+
+    bl_idname = "portraitgen.take_delete"
+    bl_label = "Delete Take"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take that no job works on."""
+        return base.allowed(cls, base.no_shot(context), base.no_take(context), base.busy(context))
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks first."""
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: Any) -> set[str]:
+        """Deletes it."""
+        return base.attempt(self, lambda: self._delete(context))
+
+    def _delete(self, context: Any) -> None:
+        found = properties.active_shot(context)
+        opened = Shot.open(found.path)
+        if found.take.folder_name in opened.takes():
+            moved = opened.discard_take(found.take.folder_name)
+            self.report({"INFO"}, f"The take's frames lie in {moved}")
+        found.takes.remove(found.active_take)
+        found.active_take = max(0, found.active_take - 1)
+        shot.forget_views()
+        bridge.undo_step("Delete Take")
+
+
+class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
+    """Edit the take with this editor"""
+
+    bl_idname = "portraitgen.take_editor"
+    bl_label = "Choose Editor"
+    bl_options = {"REGISTER", "UNDO"}
+
+    editor: StringProperty(options={"HIDDEN"})
+
+    @classmethod
+    def description(cls, context: Any, properties_: Any) -> str:
+        """The editor's own words."""
+        known = described.editor(properties_.editor)
+        if known is None:
+            return "Edit the take with this editor"
+        terms = "" if known["commercial"] else f"; {known['licence']}, not for commercial work"
+        return f"{known['description']}{terms}"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take."""
+        return base.allowed(cls, base.no_shot(context), base.no_take(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Sets it."""
+        properties.active_shot(context).take.editor = self.editor
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_edit(bpy.types.Operator):
+    """Edit the whole shot with the take's settings"""
+
+    bl_idname = "portraitgen.edit"
+    bl_label = "Edit Shot"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an avatar, a take and a free backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_avatar(context),
+            base.no_take(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job."""
+        take = properties.active_shot(context).take
+        options = edit_settings(take)
+        return base.attempt(self, lambda: base.run_job(context, "edit", options, take.folder_name))
+
+
+class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
+    """Edit this frame alone, to see in seconds what the take's settings do"""
+
+    bl_idname = "portraitgen.try_frame"
+    bl_label = "Try on This Frame"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an avatar, a take and the backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_avatar(context),
+            base.no_take(context),
+            base.no_backend(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the frame; it appears in the panel and as an image of the file."""
+        found = properties.active_shot(context)
+        take = found.take
+        frame = min(max(context.scene.frame_current - found.offset, found.first), found.last)
+        params = {
+            "shot": str(found.path),
+            "frame": frame,
+            "editor": take.editor,
+            "options": editor_options(take),
+            "strength": take.strength,
+            "seed": take.seed,
+        }
+        shot_id, name = found.shot_id, take.folder_name
+        return base.attempt(
+            self,
+            lambda: bridge.ask(
+                f"Trying frame {frame}",
+                "preview.frame",
+                params,
+                lambda answer: _show_preview(shot_id, name, answer),
+            ),
+        )
+
+
+def _show_preview(shot_id: str, name: str, answer: dict[str, Any]) -> None:
+    found = properties.find_shot(shot_id)
+    take = next((each for each in found.takes if each.folder_name == name), None) if found else None
+    if found is None or take is None:
+        return
+    title = f"{found.name} {take.folder_name} preview"
+    image = bpy.data.images.get(title)
+    if image is None:
+        image = bpy.data.images.load(answer["path"])
+        image.name = title
+    image.filepath = answer["path"]
+    image.reload()
+    if image.preview:
+        image.preview_ensure().reload()
+    take.preview = image.name
+
+
+CLASSES = (
+    PORTRAITGEN_OT_take_add,
+    PORTRAITGEN_OT_take_duplicate,
+    PORTRAITGEN_OT_take_delete,
+    PORTRAITGEN_OT_take_editor,
+    PORTRAITGEN_OT_edit,
+    PORTRAITGEN_OT_try_frame,
+)

@@ -1,0 +1,217 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shots from strips and folders."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from portraitgen.errors import PortraitError
+from portraitgen.shot import Shot
+
+from ..portraitgen_addon import bridge, compat, preferences, properties, sequencer, shot
+from . import base
+
+
+def _active_strip(context: Any) -> Any:
+    """The sequencer's active strip, None without one."""
+    scene = compat.sequencer_scene(context)
+    editor = scene.sequence_editor if scene else None
+    return editor.active_strip if editor else None
+
+
+class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
+    """Make a shot of the active movie or image strip: its trimmed range, rate and colour space"""
+
+    bl_idname = "portraitgen.new_shot"
+    bl_label = "New Shot from Strip"
+    bl_options = {"REGISTER"}
+
+    folder: StringProperty(
+        name="Shot Folder",
+        description="Where everything known of the shot is kept",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a strip that can be a plate, and the backend."""
+        strip = _active_strip(context)
+        reason = "" if strip else "Select a movie or image strip in the sequencer"
+        if strip and strip.type not in ("MOVIE", "IMAGE"):
+            reason = "The active strip is no movie or image strip"
+        return base.allowed(cls, reason, base.no_backend(context))
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Proposes a folder beside the file, or beside the plate while there is none."""
+        strip = _active_strip(context)
+        name = re.sub(r"[^\w-]+", "_", Path(strip.name).stem).strip("_") or "shot"
+        if bpy.data.filepath:
+            self.folder = f"//portraitgen/{name}"
+        else:
+            source = strip.filepath if strip.type == "MOVIE" else strip.directory
+            self.folder = str(Path(bpy.path.abspath(source)).parent / "portraitgen" / name)
+        return context.window_manager.invoke_props_dialog(self, width=500)
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks the backend to read the plate; the shot appears when it has."""
+        return base.attempt(self, lambda: self._make(context))
+
+    def _make(self, context: Any) -> None:
+        scene, strip = compat.sequencer_scene(context), _active_strip(context)
+        if not self.folder:
+            raise PortraitError("no folder is given", "Shot Folder", "choose one")
+        footage = shot.footage_of(strip, scene)
+        params: dict[str, Any] = {
+            "shot": bpy.path.abspath(self.folder),
+            "footage": str(footage.path),
+            "colour_space": footage.colour_space,
+        }
+        if footage.kind == "sequence":
+            params["fps"] = f"{footage.fps[0]}/{footage.fps[1]}"
+        if model := preferences.get().body_model:
+            params["body_model"] = bpy.path.abspath(model)
+        names = scene.name, strip.name, self.folder
+        bridge.ask(
+            "Reading the plate", "shot.create", params, lambda facts: _add(*names, footage, facts)
+        )
+
+
+def _add(
+    scene_name: str, strip: str, folder: str, footage: shot.StripFootage, facts: dict[str, Any]
+) -> None:
+    scene = bpy.data.scenes.get(scene_name)
+    if scene is None:
+        return  # Deleted meanwhile; the folder can be opened.
+    found = properties.find_shot(facts["id"])
+    if found is None:
+        found = scene.portraitgen.shots.add()
+        found.name = Path(facts["path"]).name
+    found.shot_id, found.scene, found.strip = facts["id"], scene.name, strip
+    found.folder = folder
+    found.first, found.last, found.offset = footage.first, footage.last, footage.offset
+    found.channel, found.colour_space = footage.channel, footage.colour_space
+    scene.portraitgen.active = list(scene.portraitgen.shots).index(found)
+    _adopt_takes(found)
+    shot.forget_views()
+    bridge.undo_step("New Shot")
+
+
+def _adopt_takes(found: Any) -> None:
+    """Lists the takes that the folder holds."""
+    from .edit import settings_from
+
+    known = {take.folder_name for take in found.takes}
+    for name, facts in shot.view(found.path).takes.items():
+        if name not in known:
+            take = found.takes.add()
+            take.name = take.folder_name = name
+            settings_from(take, facts)
+
+
+class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
+    """Open a shot folder that another file or the terminal has made"""
+
+    bl_idname = "portraitgen.open_shot"
+    bl_label = "Open Shot"
+    bl_options = {"REGISTER", "UNDO"}
+
+    directory: StringProperty(subtype="DIR_PATH")
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the folder."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Adds the shot; its plate starts where it starts in the active strip, or on its frames."""
+        return base.attempt(self, lambda: self._open(context))
+
+    def _open(self, context: Any) -> None:
+        opened = Shot.open(Path(bpy.path.abspath(self.directory)))
+        scene = compat.sequencer_scene(context)
+        if properties.find_shot(opened.facts["id"]):
+            raise PortraitError("the file has this shot already", opened.path, "select it")
+        facts = opened.facts["footage"]
+        found = scene.portraitgen.shots.add()
+        found.name = opened.path.name
+        found.shot_id, found.scene = opened.facts["id"], scene.name
+        found.folder = sequencer.directory_of(opened.path)
+        found.first, found.last = facts["first"], facts["last"]
+        strip = _strip_of(scene, opened.footage_path)
+        if strip is not None:
+            footage = shot.footage_of(strip, scene)
+            found.strip, found.channel = strip.name, strip.channel
+            found.offset, found.colour_space = footage.offset, footage.colour_space
+            found.first, found.last = footage.first, footage.last
+        scene.portraitgen.active = len(scene.portraitgen.shots) - 1
+        _adopt_takes(found)
+
+
+def _strip_of(scene: Any, plate: Path) -> Any | None:
+    """The strip that shows a plate, None if the scene has none."""
+    wanted = plate.resolve()
+    for strip in compat.strips(scene):
+        if strip.type == "MOVIE" and Path(bpy.path.abspath(strip.filepath)).resolve() == wanted:
+            return strip
+        if strip.type == "IMAGE":
+            folder = Path(bpy.path.abspath(strip.directory)).resolve()
+            if folder in (wanted, wanted.parent):
+                return strip
+    return None
+
+
+class PORTRAITGEN_OT_remove_shot(bpy.types.Operator):
+    """Take the shot off the list; its folder, rig and strips stay"""
+
+    bl_idname = "portraitgen.remove_shot"
+    bl_label = "Remove Shot from List"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a shot."""
+        found = properties.active_shot(context)
+        return base.allowed(cls, "" if found else "There is no shot to remove")
+
+    def execute(self, context: Any) -> set[str]:
+        """Removes it."""
+        found = properties.active_shot(context)
+        state = found.id_data.portraitgen
+        state.shots.remove(list(state.shots).index(found))
+        state.active = max(0, min(state.active, len(state.shots) - 1))
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_match_scene(bpy.types.Operator):
+    """Give the scene the plate's resolution, so that body and plate agree"""
+
+    bl_idname = "portraitgen.match_scene"
+    bl_label = "Match Scene to Plate"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a shot with a rig."""
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Sets the resolution of the scene that holds the rig."""
+        found = properties.active_shot(context)
+        footage = shot.view(found.path).footage
+        render = found.camera.users_scene[0].render
+        render.resolution_x, render.resolution_y = footage["width"], footage["height"]
+        render.resolution_percentage = 100
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAITGEN_OT_new_shot,
+    PORTRAITGEN_OT_open_shot,
+    PORTRAITGEN_OT_remove_shot,
+    PORTRAITGEN_OT_match_scene,
+)

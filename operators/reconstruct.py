@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rebuilding the performer as an avatar."""
+
+from typing import Any
+
+import bpy
+
+from ..portraitgen_addon import described, properties
+from . import base
+
+
+class PORTRAITGEN_OT_reconstruct(bpy.types.Operator):
+    """Rebuild the performer as 3D Gaussians on the tracked body"""
+
+    bl_idname = "portraitgen.reconstruct"
+    bl_label = "Reconstruct"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a track and a free backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_track(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job."""
+        found = properties.active_shot(context)
+        settings = getattr(found, described.slot_of_job("reconstruct"), None)
+        options = (
+            described.values(settings, described.job_options("reconstruct")) if settings else {}
+        )
+        return base.attempt(self, lambda: base.run_job(context, "reconstruct", options))
+
+
+CLASSES = (PORTRAITGEN_OT_reconstruct,)

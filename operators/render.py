@@ -1,0 +1,145 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edited frames into the sequencer and the compositor."""
+
+import json
+from typing import Any
+
+import bpy
+
+from portraitgen.errors import PortraitError
+from portraitgen.shot import Shot, read_json
+
+from ..portraitgen_addon import compat, compositor, described, properties, sequencer
+from . import base
+from .edit import settings_from
+
+
+class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
+    """Render the take into an image strip above the plate, which grows while frames arrive"""
+
+    bl_idname = "portraitgen.render_to_strip"
+    bl_label = "Render to Strip"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an edited take, its scene and a free backend."""
+        found = properties.active_shot(context)
+        home = properties.home_scene(found) if found else None
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_avatar(context),
+            base.not_edited(context),
+            "" if home else "The scene of the shot's plate is gone",
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job; its scene is fixed now, its channel when the strip is made."""
+        found = properties.active_shot(context)
+        name = found.take.folder_name
+        options: dict[str, Any] = {"take": name, "frames": "", "plate": True, "movie": False}
+        settings = getattr(found, described.slot_of_job("render"), None)
+        if settings is not None:
+            options |= described.values(settings, described.job_options("render"))
+        return base.attempt(self, lambda: base.run_job(context, "render", options, name))
+
+
+class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
+    """Make a node group of the take's EXR frames: beauty over plate, passes as outputs"""
+
+    bl_idname = "portraitgen.to_compositor"
+    bl_label = "To Compositor"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs rendered frames."""
+        found = properties.active_shot(context)
+        take = found.take if found else None
+        folder = found.path / "takes" / take.folder_name / "frames" if take else None
+        rendered = folder is not None and any(folder.glob("*.exr"))
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_take(context),
+            "" if rendered else "Render the take first",
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Builds or renews the group in the scene of the shot's plate."""
+        return base.attempt(self, lambda: self._build(context))
+
+    def _build(self, context: Any) -> None:
+        found = properties.active_shot(context)
+        scene = properties.home_scene(found) or context.scene
+        frames = _frames(found, found.take.folder_name)
+        plate = None
+        if found.camera and found.camera.data.background_images:
+            plate = found.camera.data.background_images[0].image
+        title = f"{found.name} {found.take.folder_name}"
+        compositor.to_compositor(scene, title, frames, plate)
+        self.report({"INFO"}, f"The group '{title}' is in the compositor of '{scene.name}'")
+
+
+def _frames(found: Any, take: str) -> compositor.Frames:
+    opened = Shot.open(found.path)
+    folder = opened.take_folder(take) / "frames"
+    edit = read_json(opened.edit_folder(take) / "edit.json")
+    avatar = read_json(opened.version_folder("avatar", edit.get("avatar")) / "avatar.json")
+    track = read_json(opened.version_folder("track", avatar["track"]) / "track.json")
+    paths = sorted(folder.glob(f"{take}.*.exr"))
+    numbers = [int(path.name.split(".")[-2]) for path in paths]
+    if not paths:
+        raise PortraitError("the take has no frames", folder, "render it first")
+    boxes = {int(frame): tuple(box) for frame, box in track["window"]["boxes"].items()}
+    camera = track["camera"]
+    return compositor.Frames(
+        path=paths[0],
+        first=numbers[0],
+        last=numbers[-1],
+        offset=found.offset,
+        size=int(avatar["size"]),
+        boxes=boxes,
+        width=int(camera["width"]),
+        height=int(camera["height"]),
+    )
+
+
+class PORTRAITGEN_OT_restore_settings(bpy.types.Operator):
+    """Set the take back to the settings with which the active strip was made"""
+
+    bl_idname = "portraitgen.restore_settings"
+    bl_label = "Restore Settings from Strip"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a strip of ours."""
+        scene = compat.sequencer_scene(context)
+        strip = scene.sequence_editor.active_strip if scene.sequence_editor else None
+        ours = strip is not None and strip.get(sequencer.SETTINGS)
+        return base.allowed(cls, "" if ours else "Select a strip that PortraitGen has made")
+
+    def execute(self, context: Any) -> set[str]:
+        """Finds the strip's shot and take, and sets them."""
+        strip = compat.sequencer_scene(context).sequence_editor.active_strip
+        found = properties.find_shot(strip[sequencer.SHOT])
+        name = strip[sequencer.TAKE]
+        takes = {take.folder_name: take for take in found.takes} if found else {}
+        if found is None or name not in takes:
+            self.report({"ERROR"}, f"The file has no take '{name}' any more; open its shot again.")
+            return {"CANCELLED"}
+        settings_from(takes[name], json.loads(strip[sequencer.SETTINGS]))
+        found.active_take = list(takes).index(name)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAITGEN_OT_render_to_strip,
+    PORTRAITGEN_OT_to_compositor,
+    PORTRAITGEN_OT_restore_settings,
+)

@@ -1,0 +1,242 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Correcting the rig by hand, and sending it back to the shot."""
+
+from typing import Any
+
+import bpy
+from bpy.props import IntProperty
+
+from portraitgen.errors import PortraitError
+
+from ..portraitgen_addon import bridge, compat, preferences, properties, rig, shot
+from . import base
+
+
+def _parts(found: Any) -> rig.Rig:
+    return rig.Rig(found.camera, found.armature, found.mesh)
+
+
+class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
+    """Look through the plate's camera, with the body over the plate and its bones ready to pose"""
+
+    bl_idname = "portraitgen.view_rig"
+    bl_label = "Pose over Plate"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig and a 3D viewport."""
+        screen = context.window.screen if context.window else None
+        areas = [area for area in screen.areas if area.type == "VIEW_3D"] if screen else []
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            "" if areas else "The window shows no 3D viewport",
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Turns the largest viewport of the window to the rig."""
+        found = properties.active_shot(context)
+        scene = found.armature.users_scene[0]
+        context.window.scene = scene
+        scene.camera = found.camera
+        areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
+        area = max(areas, key=lambda each: each.width * each.height)
+        settings = preferences.get()
+        found.mesh.color = settings.overlay_colour
+        _look(area.spaces.active, settings.wire_opacity)
+        region = next(each for each in area.regions if each.type == "WINDOW")
+        layer = scene.view_layers[0]
+        with context.temp_override(window=context.window, area=area, region=region):
+            if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
+                bpy.ops.object.mode_set(mode="OBJECT")
+            for each in layer.objects:
+                each.select_set(each == found.armature)
+            layer.objects.active = found.armature
+            bpy.ops.object.mode_set(mode="POSE")
+            bpy.ops.view3d.view_center_camera()
+        return {"FINISHED"}
+
+
+def _look(space: Any, wires: float) -> None:
+    """Solid shading in which a transparent body reads well over a plate."""
+    space.region_3d.view_perspective = "CAMERA"
+    shading, overlay = space.shading, space.overlay
+    shading.type, shading.color_type, shading.light = "SOLID", "OBJECT", "STUDIO"
+    shading.wireframe_color_type = "OBJECT"
+    shading.show_backface_culling = True
+    shading.show_xray = shading.show_cavity = shading.show_object_outline = False
+    overlay.wireframe_opacity, overlay.wireframe_threshold = wires, 1.0
+    overlay.show_floor = overlay.show_axis_x = overlay.show_axis_y = False
+    overlay.show_relationship_lines = overlay.show_extras = overlay.show_cursor = False
+
+
+class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
+    """Write what the rig evaluates to as a new track version, constraints and layers included"""
+
+    bl_idname = "portraitgen.send_to_shot"
+    bl_label = "Send to Shot"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig and a free backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Reads the rig and sends it; the rig then shows the new version."""
+        return base.attempt(self, lambda: self._send(context))
+
+    def _send(self, context: Any) -> None:
+        found = properties.active_shot(context)
+        bundle = rig.Bundle.load(found.path / "rigs" / f"{found.track_version:04d}.safetensors")
+        reading = rig.read(_parts(found), bundle, found.offset)
+        if reading.slid:
+            text = f"Bones slid off their joints by up to {reading.slid * 1000:.1f} mm"
+            self.report({"WARNING"}, f"{text}, which the body cannot follow")
+        path = found.path / "rigs" / "sent.safetensors"
+        reading.save(path)
+        params = {"shot": str(found.path), "base": found.track_version, "path": str(path)}
+        shot_id = found.shot_id
+        bridge.ask(
+            "Sending the rig", "track.publish", params, lambda answer: _sent(shot_id, answer)
+        )
+
+
+def _sent(shot_id: str, answer: dict[str, Any]) -> None:
+    found = properties.find_shot(shot_id)
+    if found is None:
+        return
+    if answer["version"] is None:
+        raise PortraitError("the rig is as it was tracked, there is nothing to send", found.name)
+    # The new version holds the corrections; above it they would count twice.
+    kept = rig.start_corrections(_parts(found), found.name)
+    if kept is not None:
+        kept.name = f"{found.name} corrections sent as {answer['version']:04d}"
+    shot.forget_views()
+    bridge.fetch_rig(shot_id, answer["version"])
+
+
+class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
+    """Go back to the tracked motion; the corrections stay in the file as an action of their own"""
+
+    bl_idname = "portraitgen.discard_corrections"
+    bl_label = "Revert"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs corrections."""
+        found = properties.active_shot(context)
+        keyed = found and found.has_rig and rig.has_corrections(found.armature)
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            "" if keyed else "There are no corrections above the tracked motion",
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts an empty layer."""
+        found = properties.active_shot(context)
+        kept = rig.start_corrections(_parts(found), found.name)
+        if kept is not None:
+            kept.name = f"{found.name} corrections reverted"
+            self.report({"INFO"}, f"The corrections are kept as the action '{kept.name}'")
+        return {"FINISHED"}
+
+
+def _selected(found: Any) -> list[Any]:
+    """The selected bones of a rig, whose selection moved to the pose bone in 5.0."""
+    return [
+        bone
+        for bone in found.armature.pose.bones
+        if getattr(bone, "select", None) or (not hasattr(bone, "select") and bone.bone.select)
+    ]
+
+
+def _no_selection(context: Any) -> str:
+    found = properties.active_shot(context)
+    if not found or not found.has_rig:
+        return base.no_rig(context)
+    return "" if _selected(found) else "Select bones of the rig first"
+
+
+class PORTRAITGEN_OT_reset_to_track(bpy.types.Operator):
+    """Key the selected bones back to the tracked motion on this frame"""
+
+    bl_idname = "portraitgen.reset_to_track"
+    bl_label = "Reset to Track"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs selected bones."""
+        return base.allowed(cls, base.no_shot(context), _no_selection(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Keys the layer's identity."""
+        found = properties.active_shot(context)
+        _key_identity(found, [context.scene.frame_current])
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_blend_corrections(bpy.types.Operator):
+    """Confine the selected bones' corrections: key the tracked motion before and after"""
+
+    bl_idname = "portraitgen.blend_corrections"
+    bl_label = "Blend In / Out"
+    bl_options = {"REGISTER", "UNDO"}
+
+    reach: IntProperty(
+        name="Reach",
+        description="How many frames before and after this one the correction lasts",
+        default=8,
+        min=1,
+        subtype="TIME",
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs selected bones."""
+        return base.allowed(cls, base.no_shot(context), _no_selection(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Keys the layer's identity `reach` frames before and after."""
+        found = properties.active_shot(context)
+        current = context.scene.frame_current
+        _key_identity(found, [current - self.reach, current + self.reach])
+        return {"FINISHED"}
+
+
+def _key_identity(found: Any, frames: list[int]) -> None:
+    """Keys "nothing changed" in the artist's layer, on channels the artist has keyed there."""
+    data = found.armature.animation_data
+    starts = tuple(f'pose.bones["{bone.name}"]' for bone in _selected(found))
+    for curve in compat.curves(data.action, data.action_slot):
+        if not curve.data_path.startswith(starts):
+            continue
+        turned = curve.data_path.endswith("rotation_quaternion") and curve.array_index == 0
+        for frame in frames:
+            curve.keyframe_points.insert(frame, 1.0 if turned else 0.0)
+        curve.update()
+    found.armature.update_tag()
+    scene = found.armature.users_scene[0]
+    scene.frame_set(scene.frame_current)
+
+
+CLASSES = (
+    PORTRAITGEN_OT_view_rig,
+    PORTRAITGEN_OT_send_to_shot,
+    PORTRAITGEN_OT_discard_corrections,
+    PORTRAITGEN_OT_reset_to_track,
+    PORTRAITGEN_OT_blend_corrections,
+)

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tracking a shot, and looking at what came of it."""
+
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, IntProperty
+
+from ..portraitgen_addon import bridge, camera, described, properties, shot
+from ..portraitgen_addon.session import session
+from . import base
+
+
+class PORTRAITGEN_OT_track(bpy.types.Operator):
+    """Track the performer over the shot's range; the rig appears when it is done"""
+
+    bl_idname = "portraitgen.track"
+    bl_label = "Track"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a shot and a free backend."""
+        return base.allowed(
+            cls, base.no_shot(context), base.no_backend(context), base.busy(context)
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job."""
+        found = properties.active_shot(context)
+        options = {"frames": found.frames}
+        settings = getattr(found, described.slot_of_job("track"), None)
+        if settings is not None:
+            options |= described.values(settings, described.job_options("track"))
+            options["frames"] = options["frames"] or found.frames
+        return base.attempt(self, lambda: base.run_job(context, "track", options))
+
+
+class PORTRAITGEN_OT_show_version(bpy.types.Operator):
+    """Let the rig show this version of the track; corrections stay above it"""
+
+    bl_idname = "portraitgen.show_version"
+    bl_label = "Show Track Version"
+    bl_options = {"REGISTER"}
+
+    version: IntProperty(name="Version", description="The track version to show", default=0, min=0)
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a track."""
+        return base.allowed(
+            cls, base.no_shot(context), base.no_track(context), base.no_backend(context)
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the version, the latest for 0."""
+        found = properties.active_shot(context)
+        return base.attempt(self, lambda: bridge.fetch_rig(found.shot_id, self.version or None))
+
+
+class PORTRAITGEN_OT_next_weak_frame(bpy.types.Operator):
+    """Jump to the next frame where the track wants a look"""
+
+    bl_idname = "portraitgen.next_weak_frame"
+    bl_label = "Next Weak Frame"
+    bl_options = {"REGISTER"}
+
+    backwards: BoolProperty(name="Backwards", description="Jump to the one before")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig."""
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Jumps, around the ends too."""
+        found = properties.active_shot(context)
+        scene = found.armature.users_scene[0]
+        frames = sorted(
+            marker.frame for marker in scene.timeline_markers if marker.name.startswith(bridge.MARK)
+        )
+        if not frames:
+            self.report({"INFO"}, "The track has no weak frames")
+            return {"CANCELLED"}
+        current = scene.frame_current
+        if self.backwards:
+            target = max((each for each in frames if each < current), default=frames[-1])
+        else:
+            target = min((each for each in frames if each > current), default=frames[0])
+        scene.frame_set(target)
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_take_focal(bpy.types.Operator):
+    """Track with the focal length of the scene's camera instead of estimating one"""
+
+    bl_idname = "portraitgen.take_focal"
+    bl_label = "Focal Length from Scene Camera"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a camera that is not the rig's own, and the backend's description."""
+        found = properties.active_shot(context)
+        source = context.scene.camera
+        reason = "" if source else "The scene has no camera"
+        if found and source is not None and source == found.camera:
+            reason = "The scene's camera is the track's own"
+        if found and not hasattr(found, described.slot_of_job("track")):
+            reason = "Start the backend once, for example with Check Setup"
+        return base.allowed(cls, base.no_shot(context), reason)
+
+    def execute(self, context: Any) -> set[str]:
+        """Writes it into the track's settings."""
+        found = properties.active_shot(context)
+        settings = getattr(found, described.slot_of_job("track"))
+        settings.use_focal = True
+        width = shot.view(found.path).footage["width"]
+        settings.focal = camera.focal_px(context.scene.camera, width)
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_cancel(bpy.types.Operator):
+    """Stop the running job; it can be resumed. Pressed again, it ends the backend at once"""
+
+    bl_idname = "portraitgen.cancel"
+    bl_label = "Cancel"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a running job."""
+        return base.allowed(cls, "" if session.busy else "No job is running")
+
+    def execute(self, context: Any) -> set[str]:
+        """Cancels."""
+        session.cancel()
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_resume(bpy.types.Operator):
+    """Go on with the job that was cancelled, failed or cut off, from where it stood"""
+
+    bl_idname = "portraitgen.resume"
+    bl_label = "Resume"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an unfinished job in the shot's folder."""
+        found = properties.active_shot(context)
+        unfinished = found and shot.view(found.path).unfinished
+        reason = "" if unfinished else "The shot has no unfinished job"
+        return base.allowed(
+            cls, base.no_shot(context), reason, base.no_backend(context), base.busy(context)
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the latest unfinished job again with its own options."""
+        found = properties.active_shot(context)
+        facts = shot.view(found.path).unfinished[0]
+        options = {key: value for key, value in facts["options"].items() if value is not None}
+        take = str(options.get("take", ""))
+        return base.attempt(self, lambda: base.run_job(context, facts["kind"], options, take))
+
+
+CLASSES = (
+    PORTRAITGEN_OT_track,
+    PORTRAITGEN_OT_show_version,
+    PORTRAITGEN_OT_next_weak_frame,
+    PORTRAITGEN_OT_take_focal,
+    PORTRAITGEN_OT_cancel,
+    PORTRAITGEN_OT_resume,
+)

@@ -1,0 +1,88 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lists of shots and takes, and the menus that go with them."""
+
+from typing import Any
+
+import bpy
+
+from ..portraitgen_addon import described, properties, shot
+
+
+class PORTRAITGEN_UL_shots(bpy.types.UIList):
+    """Shots of a scene."""
+
+    def draw_item(
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: int,
+        active_data: Any,
+        active_property: str,
+    ) -> None:
+        """A name, and how far the shot has come."""
+        known = shot.view(item.path)
+        row = layout.row()
+        row.alert = bool(known.error)
+        row.prop(item, "name", text="", emboss=False, icon="ERROR" if known.error else "SEQUENCE")
+        steps = (("CON_TRACKTO", known.tracks), ("OUTLINER_OB_POINTCLOUD", known.avatars))
+        for symbol, versions in steps:
+            if versions:
+                row.label(text="", icon=symbol)
+
+
+class PORTRAITGEN_UL_takes(bpy.types.UIList):
+    """Takes of a shot."""
+
+    def draw_item(
+        self,
+        context: Any,
+        layout: Any,
+        data: Any,
+        item: Any,
+        icon: int,
+        active_data: Any,
+        active_property: str,
+    ) -> None:
+        """A name, its editor, and whether it is edited."""
+        facts = shot.view(data.path).takes.get(item.folder_name, {})
+        known = described.editor(item.editor)
+        row = layout.row()
+        edited = bool(facts.get("edit"))
+        row.prop(item, "name", text="", emboss=False, icon="CHECKMARK" if edited else "DOT")
+        row.label(text=known["label"] if known else item.editor)
+
+
+class PORTRAITGEN_MT_editor(bpy.types.Menu):
+    """Editors by name."""
+
+    bl_label = "Editor"
+
+    def draw(self, context: Any) -> None:
+        """One entry an editor; what may not be used commercially says so."""
+        for each in described.editors():
+            text = each["label"] if each["commercial"] else f"{each['label']} (non-commercial)"
+            self.layout.operator("portraitgen.take_editor", text=text).editor = each["id"]
+
+
+class PORTRAITGEN_MT_versions(bpy.types.Menu):
+    """Track versions, the latest first."""
+
+    bl_label = "Track Version"
+
+    def draw(self, context: Any) -> None:
+        """One entry a version."""
+        found = properties.active_shot(context)
+        for version in reversed(shot.view(found.path).tracks if found else []):
+            entry = self.layout.operator("portraitgen.show_version", text=f"Version {version}")
+            entry.version = version
+
+
+CLASSES = (
+    PORTRAITGEN_UL_shots,
+    PORTRAITGEN_UL_takes,
+    PORTRAITGEN_MT_editor,
+    PORTRAITGEN_MT_versions,
+)

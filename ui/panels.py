@@ -1,0 +1,301 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panels, in the order of the work, in the sequencer's and the 3D viewport's sidebar alike."""
+
+from typing import Any
+
+import bpy
+
+from ..portraitgen_addon import camera, compat, described, properties, rig, shot
+from ..portraitgen_addon.session import session
+from . import thumbnails
+from .progress import draw_job, draw_message, sparkline
+
+
+class _Panel:
+    bl_region_type = "UI"
+    bl_category = "PortraitGen"
+
+    def draw(self, context: Any) -> None:
+        """Draws the panel for the active shot."""
+        layout = self.layout  # type: ignore[attr-defined]
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        self.content(layout, context, properties.active_shot(context))
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """What the panel holds; `found` is the active shot or None."""
+        raise NotImplementedError
+
+
+class _NeedsShot(_Panel):
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Shown once there is a shot that can be read."""
+        found = properties.active_shot(context)
+        return found is not None and not shot.view(found.path).error
+
+
+class _Shot(_Panel):
+    bl_label = "Shot"
+    bl_order = 0
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """The list of shots and what the plate is."""
+        draw_message(layout)
+        home = found.id_data if found else compat.sequencer_scene(context)
+        row = layout.row()
+        state = home.portraitgen
+        row.template_list("PORTRAITGEN_UL_shots", "", state, "shots", state, "active", rows=2)
+        column = row.column(align=True)
+        column.operator("portraitgen.new_shot", text="", icon="ADD")
+        column.operator("portraitgen.remove_shot", text="", icon="REMOVE")
+        column.operator("portraitgen.open_shot", text="", icon="FILE_FOLDER")
+        if found is None:
+            layout.operator("portraitgen.new_shot", icon="SEQ_STRIP_META")
+            return
+        known = shot.view(found.path)
+        row = layout.row()
+        row.alert = bool(known.error)
+        row.prop(found, "folder")
+        if known.error:
+            layout.label(text="No shot lies in this folder", icon="ERROR")
+            return
+        facts = known.footage
+        column = layout.column(align=True)
+        text = f"{facts['width']} x {facts['height']}, {_rate(facts['fps'])} frames/s"
+        column.label(text=text, icon="FILE_MOVIE")
+        if found.colour_space:
+            column.label(text=found.colour_space, icon="COLOR")
+        row = layout.row(align=True)
+        row.prop(found, "first", text="Frames")
+        row.prop(found, "last", text="")
+
+
+class _Camera(_NeedsShot):
+    bl_label = "Camera"
+    bl_order = 1
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """The lens: estimated, or given."""
+        if found.camera:
+            layout.prop(found.camera.data, "lens", text="Tracked Focal Length")
+            scene = found.camera.users_scene[0]
+            facts = shot.view(found.path).footage | {"fx": 1, "fy": 1}
+            if not camera.shows_plate_exactly(scene, facts):
+                row = layout.row()
+                row.alert = True
+                render = scene.render
+                size = f"{render.resolution_x} x {render.resolution_y}"
+                row.label(text=f"'{scene.name}' is {size}, the plate is not", icon="ERROR")
+                layout.operator("portraitgen.match_scene")
+        settings = getattr(found, described.slot_of_job("track"), None)
+        if settings is not None:
+            options = [each for each in described.job_options("track") if each["name"] == "focal"]
+            described.draw(layout, settings, options)
+        layout.operator("portraitgen.take_focal", text="Take from Scene Camera")
+
+
+class _Track(_NeedsShot):
+    bl_label = "Track"
+    bl_order = 2
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """Its settings, how good it is, where to look."""
+        known = shot.view(found.path)
+        settings = getattr(found, described.slot_of_job("track"), None)
+        if settings is not None:
+            shown = [
+                each
+                for each in described.job_options("track")
+                if each["name"] not in ("focal", "frames")
+            ]
+            described.draw(layout, settings, shown)
+        _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
+        if not known.tracks:
+            return
+        summary = known.track.get("summary", {})
+        column = layout.column(align=True)
+        residual = summary.get("landmark_residual_percent")
+        if residual is not None:
+            column.label(text=f"Residual {residual:.2f} % of the eye distance", icon="CON_TRACKTO")
+        lost = summary.get("lost_frames", 0)
+        row = column.row()
+        row.alert = bool(lost)
+        tracked, frames = summary.get("tracked_frames", 0), summary.get("frames", 0)
+        row.label(text=f"{tracked} of {frames} frames tracked, {lost} without a face")
+        row = layout.row(align=True)
+        step = row.operator("portraitgen.next_weak_frame", text="", icon="PREV_KEYFRAME")
+        step.backwards = True
+        row.operator("portraitgen.next_weak_frame", text="Next Weak Frame", icon="NEXT_KEYFRAME")
+
+
+class _Rig(_NeedsShot):
+    bl_label = "Rig"
+    bl_order = 3
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """Posing over the plate, and the way back into the shot."""
+        layout.operator("portraitgen.view_rig", icon="POSE_HLT")
+        if not found.has_rig:
+            if shot.view(found.path).tracks:
+                layout.operator("portraitgen.show_version", text="Build Rig").version = 0
+            return
+        layout.menu("PORTRAITGEN_MT_versions", text=f"Track Version {found.track_version}")
+        row = layout.row(align=True)
+        row.operator("portraitgen.reset_to_track", icon="LOOP_BACK")
+        row.operator("portraitgen.blend_corrections")
+        if rig.has_corrections(found.armature):
+            layout.label(text="Corrections above the tracked motion", icon="NLA")
+        row = layout.row(align=True)
+        row.operator("portraitgen.send_to_shot", icon="EXPORT")
+        row.operator("portraitgen.discard_corrections")
+
+
+class _Avatar(_NeedsShot):
+    bl_label = "Avatar"
+    bl_order = 4
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """Its settings, its progress, how good it is."""
+        known = shot.view(found.path)
+        settings = getattr(found, described.slot_of_job("reconstruct"), None)
+        if settings is not None:
+            described.draw(layout, settings, described.job_options("reconstruct"))
+        title = "Reconstruct Again" if known.avatars else "Reconstruct"
+        _run(layout, "portraitgen.reconstruct", title, "reconstruct")
+        job = session.job
+        if job and job.kind == "reconstruct" and job.shot_id == found.shot_id:
+            if job.preview and (icon := thumbnails.icon(job.preview)):
+                layout.template_icon(icon_value=icon, scale=9)
+            if job.curve:
+                values = [value for _, value in job.curve]
+                layout.label(text=f"{sparkline(values)}  {values[-1]:.1f} dB")
+        if known.avatars:
+            psnr = known.metrics.get("psnr")
+            if psnr is not None:
+                layout.label(
+                    text=f"{psnr:.1f} dB on frames kept out", icon="OUTLINER_OB_POINTCLOUD"
+                )
+            if known.avatar.get("track") not in known.tracks[-1:]:
+                row = layout.row()
+                row.alert = True
+                row.label(text="The track has changed since", icon="ERROR")
+
+
+class _Edit(_NeedsShot):
+    bl_label = "Edit"
+    bl_order = 5
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """Takes, and the settings of the active one."""
+        row = layout.row()
+        row.template_list("PORTRAITGEN_UL_takes", "", found, "takes", found, "active_take", rows=3)
+        column = row.column(align=True)
+        column.operator("portraitgen.take_add", text="", icon="ADD")
+        column.operator("portraitgen.take_delete", text="", icon="REMOVE")
+        column.operator("portraitgen.take_duplicate", text="", icon="DUPLICATE")
+        take = found.take
+        if take is None:
+            layout.operator("portraitgen.take_add")
+            return
+        known = described.editor(take.editor)
+        split = layout.split(factor=0.4)
+        split.alignment = "RIGHT"
+        split.label(text="Editor")
+        split.menu("PORTRAITGEN_MT_editor", text=known["label"] if known else take.editor)
+        if known is None:
+            layout.label(text="The backend has not told of this editor yet", icon="INFO")
+        else:
+            self._editor(layout, take, known)
+        layout.prop(take, "strength")
+        layout.prop(take, "seed")
+        settings = getattr(take, described.slot_of_job("edit"), None)
+        if settings is not None:
+            header, body = layout.panel("portraitgen_schedule", default_closed=True)
+            header.label(text="Schedule")
+            if body:
+                described.draw(body, settings, described.job_options("edit"))
+        layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
+        self._preview(layout, take)
+        _run(layout, "portraitgen.edit", "Edit Shot", "edit")
+
+    def _editor(self, layout: Any, take: Any, known: dict[str, Any]) -> None:
+        if not known["commercial"]:
+            layout.label(text=f"{known['licence']}: not for commercial work", icon="ERROR")
+        for need in known["needs"]:
+            layout.label(text=f"Needs {need}", icon="INFO")
+        if known["memory_gb"]:
+            layout.label(text=f"About {known['memory_gb']:g} GB of GPU memory", icon="MEMORY")
+        settings = getattr(take, described.slot_of_editor(take.editor), None)
+        if settings is not None:
+            described.draw(layout, settings, known["options"])
+
+    def _preview(self, layout: Any, take: Any) -> None:
+        image = bpy.data.images.get(take.preview) if take.preview else None
+        if image is not None and (icon := thumbnails.icon(bpy.path.abspath(image.filepath))):
+            layout.template_icon(icon_value=icon, scale=9)
+
+
+class _Output(_NeedsShot):
+    bl_label = "Output"
+    bl_order = 6
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """Where edited frames go."""
+        settings = getattr(found, described.slot_of_job("render"), None)
+        if settings is not None:
+            described.draw(layout, settings, described.job_options("render"))
+        _run(layout, "portraitgen.render_to_strip", "Render to Strip", "render")
+        layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
+        layout.operator("portraitgen.restore_settings", icon="LOOP_BACK")
+
+
+class _Jobs(_Panel):
+    bl_label = "Jobs"
+    bl_order = 7
+
+    def content(self, layout: Any, context: Any, found: Any) -> None:
+        """The running job, what can be resumed, and the backend."""
+        if session.job is not None:
+            draw_job(layout, session.job)
+        unfinished = shot.view(found.path).unfinished if found else []
+        if unfinished and not session.busy:
+            facts = unfinished[0]
+            state = "cut off" if facts["state"] == "running" else facts["state"]
+            layout.label(text=f"{facts['kind'].title()}: {state}", icon="RECOVER_LAST")
+            layout.operator("portraitgen.resume", icon="PLAY")
+        row = layout.row(align=True)
+        states = {"off": "not running", "starting": "starting", "failed": "failed"}
+        text = states.get(session.state) or session.hello.get("device", "")
+        row.label(text=f"Backend: {text}")
+        row.operator("portraitgen.free_memory", text="", icon="MEMORY")
+
+
+def _run(layout: Any, operator: str, text: str, kind: str) -> None:
+    """The button that starts a job, or the job itself while it runs."""
+    if session.busy and session.job and session.job.kind == kind:
+        draw_job(layout, session.job)
+        return
+    row = layout.row()
+    row.scale_y = 1.3
+    row.operator(operator, text=text)
+
+
+def _rate(fps: object) -> str:
+    numerator, _, denominator = str(fps).partition("/")
+    return f"{int(numerator) / int(denominator or 1):.3f}".rstrip("0").rstrip(".")
+
+
+_CONTENTS = (_Shot, _Camera, _Track, _Rig, _Avatar, _Edit, _Output, _Jobs)
+_SPACES = {"SEQ": "SEQUENCE_EDITOR", "V3D": "VIEW_3D"}
+CLASSES = tuple(
+    type(
+        f"PORTRAITGEN_PT_{content.bl_label.lower()}_{short.lower()}",
+        (content, bpy.types.Panel),
+        {"bl_space_type": space, "__doc__": content.__doc__},
+    )
+    for short, space in _SPACES.items()
+    for content in _CONTENTS
+)

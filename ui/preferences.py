@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The extension's preferences: set-up first, then what is checked, then looks."""
+
+from typing import Any
+
+from ..operators.environment import Setup
+from ..portraitgen_addon import preferences
+from ..portraitgen_addon.session import session
+from .progress import draw_message, draw_text
+
+_SYMBOLS = {"ok": "CHECKMARK", "limited": "INFO", "missing": "ERROR"}
+_LOG_LINES = 8
+
+
+def draw(layout: Any, settings: Any) -> None:
+    """Draws the preferences."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    row = layout.row()
+    row.use_property_split = False
+    row.prop(settings, "source", expand=True)
+    if settings.source == "EXISTING":
+        row = layout.row()
+        row.alert = preferences.interpreter() is None
+        row.prop(settings, "interpreter")
+    else:
+        layout.prop(settings, "environment_folder")
+        _creation(layout)
+    draw_message(layout)
+    layout.operator("portraitgen.check_setup", icon="CHECKMARK")
+    for each in Setup.rows:
+        line = layout.row()
+        line.alert = each["state"] == "missing"
+        line.label(text=each["name"], icon=_SYMBOLS[each["state"]])
+        line.label(text=each["message"])
+        if each["state"] == "missing" and each["remedy"].startswith("create the environment"):
+            line.operator("portraitgen.create_environment", text="Create Environment")
+        elif each["remedy"]:
+            layout.label(text=each["remedy"].capitalize(), icon="BLANK1")
+    if session.pid:
+        layout.operator("portraitgen.free_memory", icon="MEMORY")
+    layout.separator()
+    layout.prop(settings, "body_model")
+    layout.prop(settings, "models_folder")
+    layout.separator()
+    layout.prop(settings, "overlay_colour")
+    layout.prop(settings, "wire_opacity")
+
+
+def _creation(layout: Any) -> None:
+    creation = Setup.creation
+    if creation is not None and creation.state == "running":
+        row = layout.row(align=True)
+        row.progress(factor=creation.share, type="BAR", text=creation.step)
+        row.operator("portraitgen.cancel_environment", text="", icon="CANCEL")
+    else:
+        made = preferences.interpreter() is not None
+        text = "Create Environment Again" if made else "Create Environment"
+        layout.operator("portraitgen.create_environment", text=text, icon="IMPORT")
+    if creation is None:
+        return
+    if creation.state == "failed":
+        column = layout.column(align=True)
+        column.alert = True
+        draw_text(column, creation.message)
+    if creation.state != "done":
+        box = layout.box().column(align=True)
+        for line in list(creation.log)[-_LOG_LINES:]:
+            box.label(text=line)
+        box.label(text=f"Log: {creation.log_file}")
