@@ -5,20 +5,27 @@
 
 python3 build.py demo        the whole job on the embedded clip, or on --footage
 python3 build.py test        style, types and every test this machine can run
+python3 build.py extension   the Blender extension as a zip, into dist/
 python3 build.py wheel       the backend as a wheel, into dist/
 """
 
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 DIST = ROOT / "dist"
+EXTENSION = ("__init__.py", "LICENSE", "portraitgen_addon", "operators", "ui")
+# The oldest Blender supported and the one in between; the current one is tried in its window.
+BLENDERS = {"4.5": "4.5.15", "5.0": "5.0.1"}
 
 
 def run(command: list[str | Path], **environment: str) -> None:
@@ -61,9 +68,40 @@ def wheel(python: Path) -> Path:
     DIST.mkdir(exist_ok=True)
     for old in DIST.glob("portraitgen-*.whl"):
         old.unlink()
-    run([python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", DIST, "backend"])
+    run(
+        [
+            python,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--wheel-dir",
+            DIST,
+            ROOT / "backend",
+        ]
+    )
     shutil.rmtree(ROOT / "backend" / "build", ignore_errors=True)
     return next(DIST.glob("portraitgen-*.whl"))
+
+
+def extension(python: Path) -> Path:
+    """Builds the Blender extension, the backend's wheel inside, into dist/."""
+    built = wheel(python)
+    manifest = (ROOT / "blender_manifest.toml").read_text()
+    version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
+    assert version, "blender_manifest.toml names no version"
+    manifest = re.sub(r"^wheels = .*$", f'wheels = ["./wheels/{built.name}"]', manifest, flags=re.M)
+    target = DIST / f"portraitgen-{version[1]}.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("blender_manifest.toml", manifest)
+        archive.write(built, f"wheels/{built.name}")
+        for name in EXTENSION:
+            entry = ROOT / name
+            for file in sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]:
+                archive.write(file, file.relative_to(ROOT).as_posix())
+    print(f"Built {target.relative_to(ROOT)}")
+    return target
 
 
 def demo(arguments: list[str]) -> None:
@@ -73,15 +111,44 @@ def demo(arguments: list[str]) -> None:
     run([backend(), "-m", "portraitgen.demo", *arguments])
 
 
+def check_extension_types(python: Path) -> None:
+    """Checks the extension as the package that Blender makes of this folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "blender_extension"
+        package.mkdir()
+        for name in ("portraitgen_addon", "operators", "ui"):
+            shutil.copytree(ROOT / name, package / name)
+        parts = [f"blender_extension.{name}" for name in ("portraitgen_addon", "operators", "ui")]
+        packages = [word for part in parts for word in ("-p", part)]
+        run(
+            [python, "-m", "mypy", "--config-file", "pyproject.toml", *packages],
+            MYPYPATH=os.pathsep.join([folder, str(ROOT / "backend")]),
+        )
+
+
 def test() -> None:
     """Checks style and types, then runs the tests; what this machine lacks is skipped aloud."""
     python = backend()
     run([python, "-m", "ruff", "check", "."])
     run([python, "-m", "ruff", "format", "--check", "."])
     run([python, "-m", "mypy"])
+    check_extension_types(python)
     # A reference for the body model's test, never shipped; it declares needs the test has not.
     run([python, "-m", "pip", "install", "--quiet", "--no-deps", "smplx==0.1.28"])
     run([python, "-m", "pytest", "tests/unit", "-n", "2", "-rs"], OMP_NUM_THREADS="1")
+    zipped = extension(python)
+    for series, version in BLENDERS.items():
+        blender = environment(f".venv-bpy-{series}", [f"bpy=={version}", "pytest"])
+        run(
+            [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"],
+            PORTRAITGEN_EXTENSION=str(zipped),
+            PORTRAITGEN_PYTHON=str(python),
+        )
+    run(
+        [python, "-m", "pytest", "tests/window", "-c", "tests/window/pytest.ini", "-rs"],
+        PORTRAITGEN_EXTENSION=str(zipped),
+        PORTRAITGEN_PYTHON=str(python),
+    )
 
 
 def main() -> None:
@@ -89,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("demo", "test", "wheel"))
+    parser.add_argument("command", choices=("demo", "test", "extension", "wheel"))
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command != "demo":
         parser.error(f"{arguments.command} takes no options, but got {' '.join(rest)}")
@@ -98,6 +165,8 @@ def main() -> None:
             demo(rest)
         case "test":
             test()
+        case "extension":
+            extension(backend())
         case "wheel":
             wheel(backend())
 

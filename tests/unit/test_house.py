@@ -96,7 +96,42 @@ def test_the_backend_never_imports_bpy() -> None:
     assert not [path for path in SOURCES if third_party(path) & {"bpy", "mathutils", "bmesh"}]
 
 
+EXTENSION = sorted(
+    path
+    for name in ("portraitgen_addon", "operators", "ui")
+    for path in (ROOT / name).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", EXTENSION, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_extension_needs_blender_and_numpy_only(path: Path) -> None:
+    known = {"bpy", "bmesh", "mathutils", "numpy", "portraitgen"}
+    assert third_party(path) <= known
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("portraitgen."):
+            assert node.level or (node.module or "").split(".")[1] in STDLIB_ONLY
+
+
+@pytest.mark.parametrize("path", EXTENSION, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_extensions_arrows_run_one_way(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    below = {"portraitgen_addon": set(), "operators": {"portraitgen_addon"}}
+    allowed = below.get(room, {"portraitgen_addon", "operators"})
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            # The preferences' one draw function is asked for where Blender calls it.
+            drawn = path.name == "preferences.py" and node.module == "ui"
+            assert drawn or (node.module or "").split(".")[0] in allowed
+
+
+def test_versions_are_told_apart_in_one_place() -> None:
+    for path in EXTENSION:
+        if path.name != "compat.py":
+            assert "bpy.app.version" not in path.read_text("utf-8"), path
+
+
 def test_every_source_names_its_licence() -> None:
-    files = [path for folder in ("backend", "tests") for path in (ROOT / folder).rglob("*.py")]
-    for path in [*files, ROOT / "build.py"]:
+    folders = ("backend", "tests", "portraitgen_addon", "operators", "ui")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    for path in [*files, ROOT / "build.py", ROOT / "__init__.py"]:
         assert "SPDX-License-Identifier: GPL-3.0-or-later" in path.read_text("utf-8")[:300], path
