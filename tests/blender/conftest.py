@@ -1,0 +1,86 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Installs the built zip through Blender's own operators, once, and empties the file each test."""
+
+import importlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+# Blender reads it when it is imported; the user's own configuration stays untouched.
+_USER = tempfile.TemporaryDirectory(prefix="portraitgen-blender-")
+os.environ["BLENDER_USER_RESOURCES"] = _USER.name
+
+import bpy  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+ZIP = Path(os.environ["PORTRAITGEN_EXTENSION"])
+PYTHON = Path(os.environ["PORTRAITGEN_PYTHON"])
+CLIP = ROOT / "tests" / "data" / "performer.mp4"
+PACKAGE = "bl_ext.user_default.portraitgen"
+
+
+def module(name: str) -> ModuleType:
+    """A module of the installed extension."""
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed() -> Iterator[None]:
+    """The extension, installed from its zip and enabled, with the test's interpreter."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(
+        filepath=str(ZIP), repo="user_default", enable_on_install=True
+    )
+    yield
+    module("portraitgen_addon.session").session.end()
+
+
+@pytest.fixture(autouse=True)
+def empty(installed: None) -> Iterator[None]:
+    """An empty file; the worker and its warm imports stay from test to test."""
+    settings = module("portraitgen_addon.preferences").get()
+    settings.source = "EXISTING"
+    settings.interpreter = str(PYTHON)
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
+    yield
+    session = module("portraitgen_addon.session").session
+    if session.busy:
+        session.end()
+    session.message = ""
+
+
+@pytest.fixture
+def session() -> Any:
+    return module("portraitgen_addon.session").session
+
+
+@pytest.fixture
+def until(session: Any) -> Callable[..., None]:
+    """Drains the session, as the timer does in a window, until something holds."""
+
+    def wait(met: Callable[[], object], limit_s: float = 120) -> None:
+        end = time.monotonic() + limit_s
+        while not met():
+            assert time.monotonic() < end, f"not within {limit_s} s: {session.message}"
+            session.tick()
+            time.sleep(0.01)
+
+    return wait
+
+
+def plate_strip(scene: Any, start: int = 1001, path: Path = CLIP) -> Any:
+    """The embedded clip as a strip of a scene at the clip's own rate."""
+    scene.render.fps, scene.render.fps_base = 25, 1.0
+    scene.sequence_editor_create()
+    strip = scene.sequence_editor.strips.new_movie(
+        name="performer", filepath=str(path), channel=2, frame_start=start
+    )
+    scene.sequence_editor.active_strip = strip
+    return strip

@@ -1,0 +1,229 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's whole path, from the strip to the edited strip, with the real backend."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from conftest import module, plate_strip
+
+START = 1001
+
+
+def active() -> Any:
+    state = bpy.context.scene.portraitgen
+    return state.shots[state.active]
+
+
+def world_to_pixels(camera: Any, scene: Any, points: np.ndarray) -> np.ndarray:
+    """World points (N, 3) to pixels (N, 2), by the matrices Blender renders with."""
+    render = scene.render
+    width, height = render.resolution_x, render.resolution_y
+    projection = np.array(
+        camera.calc_matrix_camera(
+            bpy.context.evaluated_depsgraph_get(),
+            x=width,
+            y=height,
+            scale_x=render.pixel_aspect_x,
+            scale_y=render.pixel_aspect_y,
+        )
+    )
+    view = np.linalg.inv(np.array(camera.matrix_world))
+    seen = np.c_[points, np.ones(len(points))] @ (projection @ view).T
+    plane = seen[:, :2] / seen[:, 3:]
+    return np.stack([(plane[:, 0] + 1) / 2 * width, (1 - plane[:, 1]) / 2 * height], axis=1)
+
+
+def vertices_of(mesh: Any) -> np.ndarray:
+    shown = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    data = shown.to_mesh()
+    points = np.empty(len(data.vertices) * 3, np.float32)
+    data.vertices.foreach_get("co", points)
+    shown.to_mesh_clear()
+    world = np.array(shown.matrix_world)
+    return points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
+
+
+@pytest.fixture(scope="module")
+def shot_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Named as artists name things."""
+    return tmp_path_factory.mktemp("Größe & co") / "shot one"
+
+
+def test_from_strip_to_strip(
+    shot_folder: Path, session: Any, until: Callable[..., None], tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    scene.render.resolution_x = scene.render.resolution_y = 512
+    strip = plate_strip(scene, START)
+    strip.frame_final_start, strip.frame_final_end = START + 4, START + 20
+    assert bpy.ops.portraitgen.new_shot(folder=str(shot_folder)) == {"FINISHED"}
+    until(lambda: len(scene.portraitgen.shots))
+    shot = active()
+    assert (shot.first, shot.last, shot.offset) == (5, 20, START - 1)
+
+    assert bpy.ops.portraitgen.track() == {"FINISHED"}
+    assert not bpy.ops.portraitgen.track.poll()
+    until(lambda: not session.busy)
+    assert session.job.state == "done", session.job.message
+    until(lambda: shot.has_rig)
+    _check_rig(scene, shot)
+    _check_round_trip(shot)
+
+    # A correction, sent: a new version, and the rig shows it without the layer.
+    bone = shot.armature.pose.bones["head"]
+    scene.frame_set(START + 9)
+    bone.rotation_quaternion = (0.995, 0.0, 0.0998, 0.0)
+    bone.keyframe_insert("rotation_quaternion")
+    posed = vertices_of(shot.mesh)
+    bpy.ops.portraitgen.send_to_shot()
+    until(lambda: shot.track_version == 2)
+    scene.frame_set(START + 8)
+    scene.frame_set(START + 9)
+    assert np.abs(vertices_of(shot.mesh) - posed).max() < 1e-4
+    assert not module("portraitgen_addon.rig").has_corrections(shot.armature)
+
+    settings = shot.settings_reconstruct
+    settings.steps, settings.gaussians, settings.size = 30, 3000, 96
+    bpy.ops.portraitgen.reconstruct()
+    until(lambda: not session.busy, 300)
+    assert session.job.state == "done", session.job.message
+
+    bpy.ops.portraitgen.take_add(editor="grade")
+    take = shot.take
+    take.options_grade.exposure = 1.0
+    take.settings_edit.steps = 10
+    bpy.ops.portraitgen.try_frame()
+    until(lambda: take.preview)
+    assert bpy.data.images[take.preview].size[0] > 0
+    bpy.ops.portraitgen.edit()
+    until(lambda: not session.busy, 300)
+    assert session.job.state == "done", session.job.message
+
+    before = {each.name: (each.channel, each.frame_final_start) for each in strips(scene)}
+    bpy.ops.portraitgen.render_to_strip()
+    lengths = set()
+    made = None
+    while session.busy or session._pending:
+        session.tick()
+        made = next((each for each in strips(scene) if each.type == "IMAGE"), None)
+        if made is not None:
+            lengths.add(len(made.elements))
+        time.sleep(0.005)
+    assert session.job.state == "done", session.job.message
+    assert made is not None and len(lengths) > 3, "the strip did not grow while frames arrived"
+    assert (made.frame_final_start, made.frame_final_end) == (START + 4, START + 20)
+    assert made.channel > strip.channel
+    assert made.colorspace_settings.name == strip.colorspace_settings.name
+    after = {each.name: (each.channel, each.frame_final_start) for each in strips(scene)}
+    assert before.items() <= after.items()
+    _check_edit_shows(scene, strip, made, tmp_path)
+
+    # Rendering again refreshes the same strip.
+    bpy.ops.portraitgen.render_to_strip()
+    until(lambda: not session.busy and not session._pending)
+    assert len([each for each in strips(scene) if each.type == "IMAGE"]) == 1
+    assert len(made.elements) == 16
+
+    assert bpy.ops.portraitgen.to_compositor() == {"FINISHED"}
+    _check_compositor(scene, tmp_path)
+    _check_survives_a_move(scene, shot_folder, tmp_path)
+
+
+def strips(scene: Any) -> Any:
+    return module("portraitgen_addon.compat").strips(scene)
+
+
+def _check_rig(scene: Any, shot: Any) -> None:
+    """The rig's vertices, through Blender's camera, lie where the backend projects them."""
+    assert shot.armature.users_scene[0] == scene
+    assert len(shot.mesh.data.shape_keys.key_blocks) == 53
+    assert set(shot.armature.data.collections.keys()) == {"Body", "Head", "Face", "Hands"}
+    assert all(bone.custom_shape for bone in shot.armature.pose.bones)
+    pixels = module("portraitgen_addon.rig").Bundle.load(shot.path / "rigs" / "0001.safetensors")
+    facts = pixels.camera
+    place = np.linalg.inv(np.array(shot.armature.matrix_world))
+    for frame in (5, 12, 20):
+        scene.frame_set(frame + shot.offset)
+        world = vertices_of(shot.mesh)
+        local = world @ place[:3, :3].T + place[:3, 3]
+        wanted = np.stack(
+            [
+                facts["fx"] * local[:, 0] / local[:, 2] + facts["cx"],
+                facts["fy"] * local[:, 1] / local[:, 2] + facts["cy"],
+            ],
+            axis=1,
+        )
+        front = local[:, 2] > 0.2
+        error = np.abs(world_to_pixels(shot.camera, scene, world) - wanted)[front].max()
+        assert error < 0.1, error
+
+
+def _check_round_trip(shot: Any) -> None:
+    """What is read back from the untouched rig is the track."""
+    rig = module("portraitgen_addon.rig")
+    bundle = rig.Bundle.load(shot.path / "rigs" / "0001.safetensors")
+    parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
+    reading = rig.read(parts, bundle, shot.offset)
+    assert reading.frames.tolist() == list(range(5, 21)) and reading.slid == 0
+    assert np.abs(reading.transl - bundle.arrays["transl"]).max() < 1e-5
+    assert np.abs(reading.expression - bundle.arrays["expression"]).max() < 1e-5
+
+
+def _check_edit_shows(scene: Any, plate: Any, made: Any, folder: Path) -> None:
+    """The sequencer's picture changes on the performer and nowhere else, and is brighter there."""
+    scene.render.image_settings.file_format = "PNG"
+    scene.view_settings.view_transform = "Standard"
+    scene.frame_set(START + 10)
+    pictures = []
+    for name, hidden in (("with", False), ("without", True)):
+        made.mute = hidden
+        scene.render.filepath = str(folder / name)
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(str(folder / f"{name}.png"))
+        pixels = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(pixels)
+        pictures.append(pixels.reshape(512, 512, 4)[::-1, :, :3])
+    made.mute = False
+    change = pictures[0] - pictures[1]
+    assert np.abs(change[:40, :40]).max() < 0.01
+    face = change[150:250, 200:300]
+    assert face.mean() > 0.02
+
+
+def _check_compositor(scene: Any, folder: Path) -> None:
+    compat = module("portraitgen_addon.compat")
+    tree = compat.compositor_tree(scene)
+    groups = [node for node in tree.nodes if node.type == "GROUP"]
+    assert len(groups) == 1
+    assert {each.name for each in groups[0].outputs} == {
+        "Image",
+        "Alpha",
+        "Depth",
+        "Normal",
+        "Reconstruction",
+    }
+    linked = {link.to_node.type for link in groups[0].node_tree.links}
+    assert {"TRANSFORM", "ALPHAOVER", "GROUP_OUTPUT"} <= linked
+
+
+def _check_survives_a_move(scene: Any, shot_folder: Path, folder: Path) -> None:
+    """A saved project is moved as a whole: plate, shot and edited strip are found again."""
+    saved = shot_folder.parent / "edit.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(saved), relative_remap=True)
+    moved = folder / "moved"
+    saved.parent.rename(moved)
+    bpy.ops.wm.open_mainfile(filepath=str(moved / "edit.blend"))
+    scene = bpy.context.scene
+    shot = active()
+    assert shot.path == moved / "shot one"
+    made = next(each for each in strips(scene) if each.type == "IMAGE")
+    file = Path(bpy.path.abspath(made.directory)) / made.elements[3].filename
+    assert file.exists() and moved in file.parents
+    assert shot.has_rig and shot.take.options_grade.exposure == 1.0
+    moved.rename(shot_folder.parent)

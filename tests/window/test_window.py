@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's path in a real, windowed Blender, where there is one.
+
+PORTRAITGEN_BLENDER names a launcher that opens Blender on a virtual screen; beside it lie `grab`,
+which takes the screen's picture, and `in`, which runs xdotool on that screen. The pictures are
+kept in PORTRAITGEN_PICTURES, to be looked at.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCHER = os.environ.get("PORTRAITGEN_BLENDER", "")
+
+
+@pytest.mark.skipif(not LAUNCHER, reason="no windowed Blender: PORTRAITGEN_BLENDER is not set")
+def test_the_path_in_a_window(tmp_path: Path) -> None:
+    tools = Path(LAUNCHER).parent
+    command = [LAUNCHER, "--factory-startup", "--python", ROOT / "tests" / "window" / "tour.py"]
+    clip = tmp_path / "performer.mp4"
+    shutil.copy(ROOT / "tests" / "data" / "performer.mp4", clip)
+    zipped, python = os.environ["PORTRAITGEN_EXTENSION"], os.environ["PORTRAITGEN_PYTHON"]
+    environment = os.environ | {"BLENDER_USER_RESOURCES": str(tmp_path / "user")}
+    with open(tmp_path / "console.txt", "wb") as console:
+        blender = subprocess.Popen(
+            [*command, "--", tmp_path, clip, zipped, python],
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+        try:
+            _serve(blender, tools, tmp_path)
+        finally:
+            blender.kill()
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    pictures = os.environ.get("PORTRAITGEN_PICTURES")
+    if pictures:
+        shutil.copytree(tmp_path, pictures, dirs_exist_ok=True, ignore=_all_but_pictures)
+    assert "error" not in seen, seen["error"]
+    assert seen["strip"][0] > 2 and seen["strip"][1] == 48
+    assert seen["version after undo"] == 1 and seen["version after redo"] == 2
+    ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
+    assert not ours, "\n".join(ours)
+    late = sorted(value for key, value in seen.items() if key.startswith("late"))
+    print(f"frame to strip: median {late[len(late) // 2]:.3f} s, longest {late[-1]:.3f} s")
+    print(f"longest tick: {seen['longest tick ms']:.1f} ms")
+
+
+def _ours(line: str) -> bool:
+    return "portraitgen" in line.lower() and any(
+        word in line for word in ("Warning", "Error", "Traceback", "rror:")
+    )
+
+
+def _all_but_pictures(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".png")]
+
+
+def _serve(blender: "subprocess.Popen[bytes]", tools: Path, folder: Path) -> None:
+    """Does to the window what the tour asks for, until Blender has ended."""
+    end = time.monotonic() + 900
+    number = 1
+    while blender.poll() is None:
+        assert time.monotonic() < end, "Blender did not come to an end"
+        want = folder / f"want_{number:03d}"
+        if not want.exists():
+            time.sleep(0.05)
+            continue
+        word, *rest = want.read_text().split()
+        if word == "grab":
+            subprocess.run([tools / "grab", folder / rest[0]], check=True)
+        else:
+            subprocess.run(
+                [tools / "in", "xdotool", "mousemove", *rest, "sleep", "0.1", "click", "1"],
+                check=True,
+            )
+        (folder / f"got_{number:03d}").touch()
+        number += 1

@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs inside a windowed Blender: the artist's path on the embedded clip, with pictures.
+
+Started by test_window.py as `blender --python tour.py -- FOLDER CLIP ZIP PYTHON`. Asks the test
+outside for clicks and pictures through files in FOLDER, and writes what it saw to seen.json.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+FOLDER, CLIP, ZIP, PYTHON = sys.argv[sys.argv.index("--") + 1 :]
+PACKAGE = "bl_ext.user_default.portraitgen"
+START = 1001
+seen: dict[str, Any] = {"ticks": [], "version": bpy.app.version_string}
+_asked = 0
+
+
+def module(name: str) -> Any:
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def outside(command: str) -> Iterator[float]:
+    """Has the test do something to the window, and waits until it is done."""
+    global _asked
+    _asked += 1
+    want = Path(FOLDER) / f"want_{_asked:03d}"
+    want.with_suffix(".part").write_text(command)
+    want.with_suffix(".part").rename(want)
+    while not (Path(FOLDER) / f"got_{_asked:03d}").exists():
+        yield 0.1
+
+
+def picture(name: str) -> Iterator[float]:
+    yield 0.8
+    yield from outside(f"grab {name}.png")
+
+
+def window() -> Any:
+    return bpy.context.window_manager.windows[0]
+
+
+def largest(kind: str) -> Any:
+    areas = [area for area in window().screen.areas if area.type == kind]
+    return max(areas, key=lambda area: area.width * area.height)
+
+
+def region(area: Any, kind: str = "WINDOW") -> Any:
+    return next(each for each in area.regions if each.type == kind)
+
+
+def within(area: Any) -> Any:
+    return bpy.context.temp_override(window=window(), area=area, region=region(area))
+
+
+def wait(met: Any, limit_s: float = 300) -> Iterator[float]:
+    end = time.monotonic() + limit_s
+    while not met():
+        if time.monotonic() > end:
+            raise TimeoutError(module("portraitgen_addon.session").session.message)
+        yield 0.05
+
+
+def open_tab(area: Any) -> Iterator[float]:
+    """Clicks down the sidebar's tabs until ours is open, as an artist would look for it."""
+    area.spaces.active.show_region_ui = True
+    yield 0.5
+    bar = region(area, "UI")
+    for y in range(bar.y + bar.height - 30, bar.y, -25):
+        x = bar.x + bar.width - 10
+        yield from outside(f"click {x} {window().height - y}")
+        yield 0.3
+        if bar.active_panel_category == "PortraitGen":
+            return
+    raise AssertionError("no click opened the PortraitGen tab")
+
+
+def call(area: Any, name: str, **options: Any) -> None:
+    with within(area):
+        assert getattr(bpy.ops.portraitgen, name)(**options) == {"FINISHED"}, name
+
+
+def finished(kind: str) -> Iterator[float]:
+    session = module("portraitgen_addon.session").session
+    yield from wait(lambda: not session.busy and not session._pending and not session.doing)
+    assert session.job.kind == kind and session.job.state == "done", session.job.message
+
+
+def tour() -> Iterator[float]:
+    bpy.context.preferences.view.show_splash = False
+    bpy.ops.extensions.package_install_files(
+        filepath=ZIP, repo="user_default", enable_on_install=True
+    )
+    settings = module("portraitgen_addon.preferences").get()
+    settings.source, settings.interpreter = "EXISTING", PYTHON
+    startup = Path(bpy.utils.system_resource("SCRIPTS")) / "startup"
+    template = startup / "bl_app_templates_system" / "Video_Editing" / "startup.blend"
+    bpy.ops.workspace.append_activate(idname="Video Editing", filepath=str(template))
+    yield 1.0
+    sequencer_scene = module("portraitgen_addon.compat").sequencer_scene
+    scene = sequencer_scene(bpy.context)
+    if bpy.context.workspace.sequencer_scene is None:
+        bpy.context.workspace.sequencer_scene = scene
+    scene.render.fps = 25
+    scene.render.resolution_x = scene.render.resolution_y = 512
+    scene.view_settings.view_transform = "Standard"
+    area = largest("SEQUENCE_EDITOR")
+    with within(area):
+        bpy.ops.screen.screen_full_area(use_hide_panels=False)
+    yield 1.0
+    area = largest("SEQUENCE_EDITOR")
+    area.spaces.active.view_type = "SEQUENCER_PREVIEW"
+    scene.sequence_editor_create()
+    strip = scene.sequence_editor.strips.new_movie(
+        name="performer", filepath=CLIP, channel=2, frame_start=START
+    )
+    scene.sequence_editor.active_strip = strip
+    scene.frame_start, scene.frame_end = START, START + 47
+    scene.frame_set(START + 12)
+    with within(area):
+        bpy.ops.sequencer.view_all()
+    yield from open_tab(area)
+    bpy.ops.wm.save_as_mainfile(filepath=str(Path(FOLDER) / "edit.blend"))
+    yield from picture("1_sequencer")
+
+    call(area, "new_shot", folder=str(Path(FOLDER) / "performer shot"))
+    yield from wait(lambda: len(scene.portraitgen.shots))
+    shot = scene.portraitgen.shots[0]
+    call(area, "track")
+    session = module("portraitgen_addon.session").session
+    yield from wait(lambda: session.job.step > 5)
+    yield from picture("2_tracking")
+    yield from finished("track")
+    yield from wait(lambda: shot.has_rig)
+    yield from picture("3_tracked")
+
+    with within(area):
+        bpy.ops.screen.back_to_previous()
+    yield 0.5
+    window().workspace = bpy.data.workspaces["Layout"]
+    yield 1.0
+    view = largest("VIEW_3D")
+    window().scene = scene
+    scene.frame_set(START + 12)
+    yield from open_tab(view)
+    call(view, "view_rig")
+    yield 1.5
+    yield from picture("4_rig")
+    face = shot.armature.pose.bones["face"]
+    face["jawOpen"] = face["jawOpen"] + 0.3
+    face.keyframe_insert('["jawOpen"]')
+    bpy.ops.ed.undo_push(message="Open the jaw")
+    call(view, "send_to_shot")
+    yield from wait(lambda: shot.track_version == 2)
+    # Undo goes back before the new version came, and the shot survives it. It makes every
+    # reference to a scene stale.
+    scene_name = scene.name
+    with within(view):
+        bpy.ops.ed.undo()
+    yield 0.5
+    scene = bpy.data.scenes[scene_name]
+    shot = scene.portraitgen.shots[0]
+    seen["version after undo"] = shot.track_version
+    with within(view):
+        bpy.ops.ed.redo()
+    yield 0.5
+    scene = bpy.data.scenes[scene_name]
+    shot = scene.portraitgen.shots[0]
+    seen["version after redo"] = shot.track_version
+
+    shot.settings_reconstruct.steps = 250
+    call(view, "reconstruct")
+    yield from wait(lambda: session.job.preview or not session.busy)
+    yield from picture("5_reconstructing")
+    yield from finished("reconstruct")
+    yield from wait(lambda: not session.doing)
+    call(view, "take_add", editor="relight")
+    shot = scene.portraitgen.shots[0]
+    shot.take.options_relight.key = "left"
+    shot.take.options_relight.ratio = 8
+    shot.take.settings_edit.steps = 120
+    call(view, "try_frame")
+    yield from wait(lambda: scene.portraitgen.shots[0].take.preview)
+    yield from picture("6_trying")
+    call(view, "edit")
+    yield from finished("edit")
+
+    window().workspace = bpy.data.workspaces["Video Editing"]
+    yield 1.0
+    area = largest("SEQUENCE_EDITOR")
+    with within(area):
+        bpy.ops.screen.screen_full_area(use_hide_panels=False)
+    yield 1.0
+    area = largest("SEQUENCE_EDITOR")
+    area.spaces.active.view_type = "SEQUENCER_PREVIEW"
+    yield from open_tab(area)
+    scene.frame_set(START + 3)
+    session.longest_tick = 0.0
+    call(area, "render_to_strip")
+    told: dict[int, float] = {}
+    while session.busy or session._pending:
+        for frame, path in session.job.frames.items():
+            told.setdefault(frame, os.stat(path).st_mtime)
+        strips = module("portraitgen_addon.sequencer").take_strips(
+            scene, shot.shot_id, shot.take.folder_name
+        )
+        shown = sum(len(each.elements) for each in strips)
+        for index, frame in enumerate(sorted(told)):
+            if index < shown and f"late {frame}" not in seen:
+                seen[f"late {frame}"] = time.time() - told[frame]
+        if shown == 20 and "7" not in seen:
+            seen["7"] = True
+            yield from outside("grab 7_rendering.png")
+        yield 0.02
+    assert session.job.state == "done", session.job.message
+    seen["longest tick ms"] = session.longest_tick * 1e3
+    strips = module("portraitgen_addon.sequencer").take_strips(
+        scene, shot.shot_id, shot.take.folder_name
+    )
+    seen["strip"] = [strips[0].channel, len(strips[0].elements), strips[0].directory]
+    scene.frame_set(START + 12)
+    yield 1.0
+    yield from picture("8_edited")
+    call(area, "to_compositor")
+    bpy.ops.wm.save_mainfile()
+
+
+_steps = tour()
+
+
+def _step() -> float | None:
+    try:
+        return next(_steps)
+    except StopIteration:
+        seen["done"] = True
+    except BaseException:  # noqa: BLE001 - the test outside reads it.
+        seen["error"] = traceback.format_exc()
+    (Path(FOLDER) / "seen.json").write_text(json.dumps(seen, indent=1))
+    bpy.ops.wm.quit_blender()
+    return None
+
+
+bpy.app.timers.register(_step, first_interval=2.0, persistent=True)
