@@ -113,6 +113,10 @@ def _run(arguments: list[str]) -> None:
             from .editing.registry import describe_editors
 
             _show_editors(describe_editors(), given["json"])
+        case "models":
+            from .models.command import run_models
+
+            run_models(given)
         case "check":
             from .pipeline.check import check_setup
 
@@ -129,6 +133,8 @@ def _run(arguments: list[str]) -> None:
 
 def _parser(command: str) -> argparse.ArgumentParser:
     """The parser; only the job that runs pays for loading its options."""
+    from .models.command import add_models_parser
+
     parser = argparse.ArgumentParser(
         prog="portraitgen", description="Track, rebuild, edit and re-render a portrait shot."
     )
@@ -162,6 +168,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for name, text in (("editors", "list the editors"), ("check", "check this machine's set-up")):
         listing = commands.add_parser(name, help=text)
         listing.add_argument("--json", action="store_true", help="as JSON")
+    add_models_parser(commands)
     bench = commands.add_parser("bench", help="measure the figures of docs/figures.md")
     bench.add_argument("what", nargs="*", help="what to measure, everything by default")
     bench.add_argument("--footage", type=Path, help="a folder of clips to measure on")

@@ -73,6 +73,12 @@ class EditError(PortraitError):
     code = "edit"
 
 
+class ModelError(PortraitError):
+    """Weights are missing, damaged, unsafe, or may not be used as asked."""
+
+    code = "model"
+
+
 class OptionError(PortraitError):
     """An option is unknown or its value is out of range."""
 

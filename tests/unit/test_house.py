@@ -25,7 +25,8 @@ ROOMS = {
     "footage": BASE | {"body"},
     "tracking": BASE | {"body"},
     "avatar": BASE | {"raster", "body"},
-    "editing": BASE | {"avatar", "raster", "body"},
+    "models": BASE,
+    "editing": BASE | {"avatar", "raster", "body", "models"},
 }
 ROOMS["pipeline"] = BASE | set(ROOMS)
 EVERYTHING = BASE | set(ROOMS) | {"bench", "cli", "worker", "demo", "performer"}

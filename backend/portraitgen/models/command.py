@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portraitgen models list | check | fetch NAME`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError
+from .fetch import fetch
+from .manifest import known_model, models
+from .store import models_folder, state_of
+
+
+def add_models_parser(commands: Any) -> None:
+    """Adds the command to the command line's subcommands."""
+    parser = commands.add_parser("models", help="list, check or fetch the weights of editors")
+    parser.add_argument("action", choices=("list", "check", "fetch"))
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are here, by default")
+    parser.add_argument("--models", type=Path, help="the models folder")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def run_models(given: dict[str, Any]) -> None:
+    """Runs the command.
+
+    Raises:
+        ModelError: if a model is unknown, damaged or cannot be fetched.
+    """
+    if given["models"]:
+        os.environ["PORTRAITGEN_MODELS"] = str(given["models"])
+    names, action = given["names"], given["action"]
+    chosen = [known_model(name) for name in names] if names else list(models().values())
+    if action == "fetch":
+        if not names:
+            raise ModelError("no model is named", "models fetch", "name what to fetch")
+        for model in chosen:
+            use = "commercial use allowed" if model.commercial else "no commercial use"
+            _tell(f"{model.label}: licence {model.licence} ({use}), see {model.licence_url}\n")
+            folder = fetch(model, _progress)
+            _tell(f"{model.name} is ready in {folder}\n")
+    rows = [state_of(model, digests=action != "list") for model in chosen]
+    if action == "check" and not names:
+        rows = [row for row in rows if row["state"] != "missing"]
+    if given["json"]:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        _show(rows)
+    bad = [row["name"] for row in rows if row["state"] in ("damaged", "incomplete")]
+    absent = [row["name"] for row in rows if row["state"] == "missing"] if names else []
+    if action == "check" and bad + absent:
+        raise ModelError("not every model is whole", ", ".join(bad + absent), "fetch it again")
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    print(f"models folder: {models_folder()}")
+    for row in rows:
+        use = "commercial use allowed" if row["commercial"] else "NO COMMERCIAL USE"
+        size = f"about {row['approximate_gb']} GB"
+        if row["bytes"]:
+            size = f"{row['bytes'] / 1e9:.1f} GB"
+        users = ", ".join(row["editors"]) or "the perceptual loss"
+        print(f"{row['state']:>10}  {row['name']}: {row['label']}, {size}; {row['message']}")
+        print(f"{'':>10}  licence {row['licence']} ({use}); used by {users}")
+
+
+def _progress(name: str, done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else f"{done / 1e9:.2f} GB"
+        _tell(f"\r\x1b[K{name}: {share}")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
