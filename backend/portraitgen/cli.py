@@ -160,6 +160,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
                 metavar="NAME=VALUE",
                 help="an option of the editor; may be repeated",
             )
+            job.add_argument("--models", type=Path, help="the folder where weights lie")
         if kind == command:
             _add_options(job, kind)
     info = commands.add_parser("info", help="tell all about a shot")
@@ -206,6 +207,8 @@ def _run_job(kind: str, given: dict[str, Any]) -> None:
         facts = {name: given.pop(name) for name in names}
         if footage := given.pop("footage"):
             create_shot(shot, footage, {k: v for k, v in facts.items() if v is not None})
+    if kind == "edit" and (folder := given.pop("models")):
+        os.environ["PORTRAITGEN_MODELS"] = str(folder)
     if kind == "edit" and (pairs := given.pop("set")):
         options = {}
         for pair in pairs:

@@ -13,7 +13,7 @@ Requests (Blender to worker):
     track.publish {shot, base, path}   -> {version, changed}
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
-    preview.frame {shot, frame, editor, options, strength, seed} -> {path}
+    preview.frame {shot, frame, editor, options, strength, seed, commercial} -> {path}
     check                              -> {rows: [{name, state, message, remedy}]}
     shutdown                           -> {}
 

@@ -22,7 +22,7 @@ from portraitgen.editing.schedule import iterative, one_pass, pivots
 from portraitgen.errors import EditError, OptionError
 from portraitgen.settings import option
 
-EDITORS = sorted(editor_classes())
+EDITORS = sorted(name for name, editor in editor_classes().items() if not editor.info.needs)
 
 
 def sphere(size: int = 96, light: tuple[float, float, float] = (0.5, -0.5, -0.7)) -> EditRequest:

@@ -19,7 +19,7 @@ class EditorInfo:
         id: its name on the command line and in take.json.
         label: its name in Blender.
         description: one sentence.
-        needs: what must be there before it runs: weights, programs; empty if nothing.
+        needs: what must be there before it runs: models by name, programs; empty if nothing.
         licence: of the weights, or of the editor itself.
         commercial: whether results may be used commercially.
         memory_gb: of the accelerator, 0 if none is needed.
@@ -77,6 +77,10 @@ class Editor:
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""
+
+    def commercial(self) -> bool:
+        """Whether what it makes with these options may be used commercially."""
+        return self.info.commercial
 
     def edit(self, request: EditRequest) -> np.ndarray:
         """The edited image, float32 (H, W, 3).

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import EditError
+from ..models.store import commercial_only
 from ..settings import describe, parse
 from .editor import Editor
 
@@ -23,6 +24,7 @@ _OURS = {
     "relight": "relight:Relight",
     "toon": "toon:Toon",
     "pixel": "pixel:Pixel",
+    "instruct-pix2pix": "instruct_pix2pix:InstructPix2Pix",
 }
 _log = logging.getLogger(__name__)
 
@@ -45,18 +47,31 @@ def editor_classes() -> dict[str, type[Editor]]:
     return found
 
 
-def create_editor(name: str, options: Mapping[str, Any]) -> Editor:
+def create_editor(name: str, options: Mapping[str, Any], commercial: bool = False) -> Editor:
     """An editor with its options.
 
+    Args:
+        name: its id.
+        options: by name, as text or values.
+        commercial: refuse what may not be used commercially; PORTRAITGEN_COMMERCIAL=1 does so too.
+
     Raises:
-        EditError: if there is no such editor.
+        EditError: if there is no such editor, or its weights allow no commercial use.
+        ModelError: if its weights are missing or cannot be used.
         OptionError: if an option is unknown or out of range.
     """
     classes = editor_classes()
     if name not in classes:
         raise EditError("there is no such editor", name, f"use one of: {', '.join(classes)}")
     chosen = classes[name]
-    return chosen(parse(chosen.Options, options))
+    editor = chosen(parse(chosen.Options, options))
+    if commercial_only(commercial) and not editor.commercial():
+        raise EditError(
+            "what it makes with these weights may not be used commercially",
+            name,
+            "choose other weights, or allow it by leaving the commercial setting off",
+        )
+    return editor
 
 
 def describe_editors() -> list[dict[str, Any]]:

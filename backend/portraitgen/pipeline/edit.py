@@ -58,6 +58,9 @@ class EditOptions:
     )
     steps: int = option(400, "How many training steps", minimum=1)
     seed: int = option(0, "Seed of the edit", minimum=0)
+    commercial: bool = option(
+        False, "Refuse editors and weights whose licence allows no commercial use"
+    )
 
 
 def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]:
@@ -69,7 +72,9 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     Raises:
         EditError: if the editor cannot be used; ShotError: if nothing was reconstructed.
     """
-    editor = create_editor(options.editor, editor_values(options.editor_options))
+    editor = create_editor(
+        options.editor, editor_values(options.editor_options), options.commercial
+    )
     name = options.take or options.editor
     check_take_name(name)
     base = shot.version_folder("avatar")

@@ -23,13 +23,15 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     """Edits one frame and writes it beside the shot's jobs.
 
     Args:
-        params: shot, frame, editor, and optionally options, strength and seed.
+        params: shot, frame, editor, and optionally options, strength, seed and commercial.
 
     Returns:
         path: a PNG of the window, edited over its plate.
     """
     shot, frame = Shot.open(Path(params["shot"])), int(params["frame"])
-    editor = create_editor(params["editor"], params.get("options") or {})
+    editor = create_editor(
+        params["editor"], params.get("options") or {}, bool(params.get("commercial", False))
+    )
     base = shot.version_folder("avatar")
     facts = read_json(base / "avatar.json")
     track = Track(shot, facts["track"])

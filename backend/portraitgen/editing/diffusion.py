@@ -1,0 +1,249 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the diffusion editors share: finding and loading weights, sizes, latents, DDIM's steps.
+
+Weights are read from this machine only, from safetensors only, and by the classes of diffusers and
+transformers only. The last pipeline stays loaded for the next editor that asks for it.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import EditError, ModelError
+from ..models.store import Weights, check_pipeline, find_weights
+from .editor import Editor, EditRequest
+
+_held: dict[tuple[object, ...], Any] = {}
+_at_work = threading.RLock()
+
+
+class DiffusionEditor(Editor):
+    """Base class of editors that run a pipeline of diffusers over the avatar's rendering.
+
+    Subclasses give `pipelines`, `multiple`, `_load` and `_diffuse`; their options hold `model`,
+    `prompt`, `size` and, where the pipeline is large, `offload`.
+
+    Raises:
+        EditError: if there is no prompt.
+        ModelError: if the weights are missing, incomplete or pickled.
+    """
+
+    pipelines: ClassVar[tuple[str, ...]]
+    multiple: ClassVar[int]
+    half: ClassVar[torch.dtype] = torch.float16
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        if not options.prompt.strip():
+            raise EditError("it needs a prompt", self.info.id, 'give one as prompt="..."')
+        self.weights: list[Weights] = [self._pipeline_weights(options.model)]
+
+    def commercial(self) -> bool:
+        """Whether all its weights may be used commercially."""
+        return all(weights.commercial for weights in self.weights)
+
+    def prepare(self, samples: Sequence[EditRequest]) -> None:
+        """Loads the weights, so that what is wrong with them is told before any work is done."""
+        self.pipeline()
+
+    def pipeline(self) -> Any:
+        """The pipeline, loaded once."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        offload = bool(getattr(self.options, "offload", False))
+        key = (self.info.id, device, offload, *(weights.path for weights in self.weights))
+        with _at_work:
+            if key not in _held:
+                _held.clear()
+                _held[key] = self._placed(self._load(), device, offload)
+            return _held[key]
+
+    def dtype(self) -> torch.dtype:
+        """Of the weights in memory: half precision on an accelerator."""
+        return self.half if torch.cuda.is_available() else torch.float32
+
+    def _pipeline_weights(self, name: str) -> Weights:
+        weights = find_weights(name)
+        check_pipeline(weights.path, self.pipelines)
+        return weights
+
+    def _placed(self, pipeline: Any, device: torch.device, offload: bool) -> Any:
+        pipeline.set_progress_bar_config(disable=True)
+        if offload and device.type == "cuda":
+            pipeline.enable_model_cpu_offload()
+            return pipeline
+        return pipeline.to(device)
+
+    def _edit(self, request: EditRequest) -> np.ndarray:
+        height, width = request.source.shape[:2]
+        scale = self.options.size / max(height, width) if self.options.size else 1.0
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        names = ("rendered", "source", "matte", "normals")
+        images: dict[str, Any] = {
+            name: self._padded(resized(getattr(request, name), size)) for name in names
+        }
+        with _at_work, torch.inference_mode():
+            edited = self._diffuse(replace(request, mask=None, **images))
+        return resized(edited[: size[0], : size[1]], (height, width))
+
+    def _padded(self, image: np.ndarray) -> np.ndarray:
+        """The image with its last rows and columns repeated up to the model's multiple."""
+        below, right = (-side % self.multiple for side in image.shape[:2])
+        return np.pad(image, ((0, below), (0, right)) + ((0, 0),) * (image.ndim - 2), "edge")
+
+    def _load(self) -> Any:
+        raise NotImplementedError
+
+    def _diffuse(self, request: EditRequest) -> np.ndarray:
+        """The edited image (H, W, 3) of a request at working size, sides a multiple of ours."""
+        raise NotImplementedError
+
+
+def load_pipeline(name: str, folder: Path, dtype: torch.dtype, **parts: Any) -> Any:
+    """A pipeline of diffusers from a folder, on the CPU.
+
+    Args:
+        name: of its class.
+        folder: checked by `check_pipeline` before.
+        dtype: of its weights in memory.
+        parts: replace or leave out (None) parts of the pipeline.
+
+    Raises:
+        EditError: if diffusers is not installed or does not know the pipeline.
+        ModelError: if the weights do not fit their configuration.
+    """
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    remedy = 'pip install "portraitgen[diffusion]" in the environment'
+    try:
+        import diffusers
+        import transformers
+    except ImportError as error:
+        raise EditError(f"{error.name} is not installed", name, remedy) from error
+    kind = getattr(diffusers, name, None)
+    if kind is None:
+        raise EditError(f"diffusers {diffusers.__version__} does not know it", name, remedy)
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
+    try:
+        return kind.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, use_safetensors=True, **parts
+        )
+    except Exception as error:
+        # What a damaged folder raises depends on which library notices first.
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"the weights cannot be loaded ({reason})", folder, "fetch or copy them again"
+        ) from error
+
+
+def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image (H, W) or (H, W, C) at another size (height, width)."""
+    if image.shape[:2] == size:
+        return image
+    smaller = size[0] < image.shape[0]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=method), np.float32)
+
+
+def read_picture(path: str, editor: str) -> np.ndarray:
+    """A picture of the user's as (H, W, 3) in 0..1, its transparent parts white.
+
+    Raises:
+        EditError: if it cannot be read.
+    """
+    encoded = cv2.imread(str(Path(path).expanduser()), cv2.IMREAD_UNCHANGED)
+    if encoded is None or encoded.ndim != 3 or encoded.dtype not in (np.uint8, np.uint16):
+        raise EditError("the picture cannot be read", path, f"give {editor} an RGB PNG or JPEG")
+    image = encoded.astype(np.float32) / (255 if encoded.dtype == np.uint8 else 65535)
+    colours = np.ascontiguousarray(image[..., 2::-1])
+    if image.shape[2] == 4:
+        alpha = image[..., 3:]
+        colours = colours * alpha + (1 - alpha)
+    return colours
+
+
+def to_tensor(image: np.ndarray, like: Tensor) -> Tensor:
+    """An image (H, W, 3) in 0..1 as (1, 3, H, W) in -1..1, on the device and of the type given."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image, np.float32)).permute(2, 0, 1)[None]
+    return (tensor * 2 - 1).to(like.device, like.dtype)
+
+
+def to_image(tensor: Tensor) -> np.ndarray:
+    """A tensor (1, 3, H, W) in -1..1 as an image (H, W, 3)."""
+    return np.asarray((tensor[0].float() / 2 + 0.5).permute(1, 2, 0).cpu().numpy())
+
+
+def noise(shape: Sequence[int], seed: int, like: Tensor) -> Tensor:
+    """Gaussian noise in float32, the same on every device for a seed."""
+    generator = torch.Generator("cpu").manual_seed(seed)
+    return torch.randn(tuple(shape), generator=generator).to(like.device)
+
+
+def text_embedding(pipeline: Any, text: str) -> Tensor:
+    """CLIP's embedding (1, 77, C) of a text, cut where CLIP's 77 tokens end."""
+    tokens = pipeline.tokenizer(
+        text,
+        padding="max_length",
+        max_length=pipeline.tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    embedded: Tensor = pipeline.text_encoder(tokens.input_ids.to(pipeline.text_encoder.device))[0]
+    return embedded.to(pipeline.unet.dtype)
+
+
+def ddim_timesteps(first: int, steps: int) -> list[int]:
+    """Timesteps from `first` down, evenly, the last one `first / steps` above the clean image.
+
+    With `first` the last timestep of training they are the "trailing" ones of Lin et al. (2023).
+    """
+    return [round(float(t)) - 1 for t in np.arange(first + 1, 0, -(first + 1) / steps)[:steps]]
+
+
+def ddim(
+    latents: Tensor,
+    timesteps: Sequence[int],
+    alphas: Tensor,
+    predict: Callable[[Tensor, int], Tensor],
+) -> Tensor:
+    """Deterministic DDIM (Song et al. 2020, eq. 12 with eta 0), in float32.
+
+    Args:
+        latents: noised to the first of the timesteps.
+        timesteps: falling.
+        alphas: the cumulative products of the noise schedule (Song's alpha), one a timestep.
+        predict: gives the noise in latents at a timestep.
+    """
+    levels = [float(alphas[t]) for t in timesteps] + [1.0]
+    for t, now, then in zip(timesteps, levels[:-1], levels[1:], strict=True):
+        drawn = predict(latents, t).float()
+        clean = (latents - (1 - now) ** 0.5 * drawn) / now**0.5
+        latents = then**0.5 * clean + (1 - then) ** 0.5 * drawn
+    return latents
+
+
+def noised(clean: Tensor, t: int, alphas: Tensor, seed: int) -> Tensor:
+    """Clean latents with the noise of a timestep, in float32."""
+    level = float(alphas[t])
+    return level**0.5 * clean.float() + (1 - level) ** 0.5 * noise(clean.shape, seed, clean)
+
+
+def plane(network: Any) -> Tensor:
+    """An empty tensor on a network's device and of its type."""
+    return torch.empty(0, device=network.device, dtype=network.dtype)
+
+
+def predicts_noise(pipeline: Any) -> bool:
+    """Whether the U-Net predicts noise, as those of Stable Diffusion 1 do."""
+    return bool(pipeline.scheduler.config.prediction_type == "epsilon")

@@ -1,0 +1,245 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every diffusion editor promises, on tiny random models loaded from a local folder."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_models
+import torch
+
+pytest.importorskip("diffusers", reason="diffusers is not installed")
+
+from portraitgen.editing.diffusion import (
+    DiffusionEditor,
+    ddim_timesteps,
+    text_embedding,
+    to_image,
+    to_tensor,
+)
+from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.registry import create_editor
+from portraitgen.errors import EditError, ModelError
+
+HEIGHT, WIDTH = 50, 38  # Neither is a multiple of any model's patch.
+
+
+def request(**changes: Any) -> EditRequest:
+    """A small frame: a smooth picture, a rendering a little off it."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32) / HEIGHT
+    source = 0.5 + 0.4 * np.stack([np.sin(9 * x), np.sin(7 * y), np.cos(8 * x * y)], -1)
+    made = EditRequest(
+        frame=7,
+        rendered=(source * 0.8 + 0.1).astype(np.float32),
+        source=source.astype(np.float32),
+        matte=((x - 0.4) ** 2 + (y - 0.5) ** 2 < 0.15).astype(np.float32),
+        normals=np.zeros((HEIGHT, WIDTH, 3), np.float32),
+        strength=0.8,
+        seed=1,
+    )
+    return dataclasses.replace(made, **changes)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An editor over tiny models: its options, and where its pipeline lies."""
+
+    name: str
+    options: dict[str, Any]
+    folder: Path
+
+    def editor(self, **changes: Any) -> DiffusionEditor:
+        made = create_editor(self.name, self.options | changes)
+        assert isinstance(made, DiffusionEditor)
+        return made
+
+
+Cases = dict[str, Callable[[Path], Case]]
+
+
+def instruct_pix2pix(root: Path) -> Case:
+    kind = "StableDiffusionInstructPix2PixPipeline"
+    folder = tiny_models.stable_diffusion(root / "ip2p", kind, 8)
+    options = {"prompt": "bronze", "steps": 2, "size": 0, "model": str(folder), "guidance": 3}
+    return Case("instruct-pix2pix", options, folder)
+
+
+CASES: Cases = {"instruct-pix2pix": instruct_pix2pix}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Networks this small lose more to waiting for each other's threads than they gain."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
+    """Builds a case's models once for all tests."""
+    made: dict[str, Case] = {}
+
+    def build(name: str) -> Case:
+        if name not in made:
+            made[name] = CASES[name](tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return build
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest, built: Callable[[str], Case]) -> Case:
+    return built(request.param)
+
+
+@pytest.fixture(scope="module")
+def edited(case: Case) -> np.ndarray:
+    return case.editor().edit(request())
+
+
+class TestEveryDiffusionEditor:
+    def test_an_odd_size_comes_back_as_it_was(self, edited: np.ndarray) -> None:
+        assert edited.shape == (HEIGHT, WIDTH, 3) and edited.dtype == np.float32
+        assert edited.min() >= 0 and edited.max() <= 1
+
+    def test_the_same_seed_gives_the_same_bits(self, case: Case, edited: np.ndarray) -> None:
+        assert np.array_equal(case.editor().edit(request()), edited)
+
+    @pytest.mark.parametrize("what", ["seed", "source", "rendered"])
+    def test_it_depends_on(self, case: Case, edited: np.ndarray, what: str) -> None:
+        changed = 2 if what == "seed" else getattr(request(), what)[::-1, ::-1].copy()
+        other = case.editor().edit(request(**{what: changed}))
+        assert np.abs(other - edited).mean() > 1e-4
+
+    def test_it_depends_on_the_prompt(self, case: Case, edited: np.ndarray) -> None:
+        other = case.editor(prompt="a marble bust, seen in the snow").edit(request())
+        assert np.abs(other - edited).mean() > 1e-5
+
+    def test_strength_zero_is_the_identity(self, case: Case) -> None:
+        asked = request(strength=0.0)
+        assert case.editor().edit(asked) is asked.rendered
+
+    def test_outside_the_mask_every_bit_stays(self, case: Case) -> None:
+        mask = np.zeros((HEIGHT, WIDTH), np.float32)
+        mask[10:20, 10:20] = 1
+        asked = request(mask=mask)
+        masked = case.editor().edit(asked)
+        assert np.array_equal(masked[mask == 0], asked.rendered[mask == 0])
+        assert not np.array_equal(masked[mask > 0], asked.rendered[mask > 0])
+
+    def test_it_may_work_at_another_size(self, case: Case) -> None:
+        edited = case.editor(size=64).edit(request())
+        assert edited.shape == (HEIGHT, WIDTH, 3)
+
+    def test_without_a_prompt_it_is_refused(self, case: Case) -> None:
+        with pytest.raises(EditError, match="prompt"):
+            case.editor(prompt=" ")
+
+    def test_missing_weights_are_refused(self, case: Case, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match="neither a model nor a folder"):
+            case.editor(model=str(tmp_path / "nowhere"))
+
+    def test_pickled_weights_are_refused(self, case: Case, tmp_path: Path) -> None:
+        folder = tmp_path / "pickled"
+        shutil.copytree(case.folder, folder)
+        weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+        weights.rename(weights.with_suffix(".bin"))
+        with pytest.raises(ModelError, match="pickled"):
+            case.editor(model=str(folder))
+
+    def test_damaged_weights_are_refused_in_one_sentence(self, case: Case, tmp_path: Path) -> None:
+        folder = tmp_path / "damaged"
+        shutil.copytree(case.folder, folder)
+        (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"no tensors")
+        with pytest.raises(ModelError, match="cannot be loaded") as failure:
+            case.editor(model=str(folder)).prepare([])
+        assert "\n" not in str(failure.value)
+
+    @pytest.mark.parametrize("part", ["_class_name", "vae"])
+    def test_another_pipeline_or_code_of_its_own_is_refused(
+        self, case: Case, tmp_path: Path, part: str
+    ) -> None:
+        folder = tmp_path / "other"
+        shutil.copytree(case.folder, folder)
+        index = json.loads((folder / "model_index.json").read_text())
+        index[part] = "OtherPipeline" if part == "_class_name" else ["their_module", "Vae"]
+        (folder / "model_index.json").write_text(json.dumps(index))
+        with pytest.raises(ModelError, match="OtherPipeline|code of its own"):
+            case.editor(model=str(folder))
+
+    def test_weights_of_unknown_licence_are_no_commercial_ones(self, case: Case) -> None:
+        with pytest.raises(EditError, match="commercially"):
+            create_editor(case.name, case.options, commercial=True)
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device for half precision")
+    def test_half_precision_on_cuda_is_finite(self, case: Case) -> None:
+        editor = case.editor()
+        edited = editor.edit(request())
+        assert editor.pipeline().vae.dtype == editor.half
+        assert np.isfinite(edited).all() and edited.std() > 0
+
+
+def test_ddim_timesteps_are_the_trailing_ones() -> None:
+    from diffusers import DDIMScheduler
+
+    scheduler = DDIMScheduler(timestep_spacing="trailing")
+    for steps in (1, 4, 7, 10, 50):
+        scheduler.set_timesteps(steps)
+        assert ddim_timesteps(999, steps) == scheduler.timesteps.tolist()
+    for first in (1, 17, 642):
+        taken = ddim_timesteps(first, 10 if first > 10 else 1)
+        assert taken[0] == first and taken == sorted(set(taken), reverse=True) and taken[-1] >= 0
+
+
+def test_the_loop_equals_the_stock_pipeline(built: Callable[[str], Case]) -> None:
+    """At full strength, from the same latents, with DDIM's trailing steps."""
+    from diffusers import DDIMScheduler
+
+    case = built("instruct-pix2pix")
+    editor = case.editor(noise_low=1, noise_high=1, steps=4, negative="blue", guidance=7.5)
+    asked = request(
+        source=np.pad(request().source, ((0, 6), (0, 2), (0, 0)), "edge"),
+        rendered=np.pad(request().rendered, ((0, 6), (0, 2), (0, 0)), "edge"),
+        strength=1.0,
+    )
+    with torch.inference_mode():
+        ours = editor._diffuse(asked)
+        pipeline = editor.pipeline()
+        timesteps = editor.timesteps(asked, 1000)
+        latents = editor.start(asked, timesteps[0])
+        kept = pipeline.scheduler
+        pipeline.scheduler = DDIMScheduler.from_config(
+            kept.config, timestep_spacing="trailing", set_alpha_to_one=True
+        )
+        try:
+            stock = pipeline(
+                prompt="bronze",
+                negative_prompt="blue",
+                image=to_tensor(asked.source, latents) / 2 + 0.5,
+                num_inference_steps=4,
+                guidance_scale=7.5,
+                image_guidance_scale=2.0,
+                latents=latents,
+                output_type="pt",
+            ).images
+        finally:
+            pipeline.scheduler = kept
+    assert timesteps == [999, 749, 499, 249]
+    assert np.abs(ours.clip(0, 1) - to_image(stock * 2 - 1)).max() < 1e-5
+
+
+def test_the_words_are_embedded_as_the_stock_pipeline_does(built: Callable[[str], Case]) -> None:
+    pipeline = built("instruct-pix2pix").editor().pipeline()
+    with torch.inference_mode():
+        stock = pipeline._encode_prompt("a bronze bust", "cpu", 1, True, "blue")
+        ours = [text_embedding(pipeline, text) for text in ("a bronze bust", "blue")]
+    assert torch.equal(stock, torch.cat([*ours, ours[1]]))
