@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import tiny_models
@@ -25,6 +26,7 @@ from portraitgen.editing.diffusion import (
     to_tensor,
 )
 from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.flow import partial_sigmas, picture
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import EditError, ModelError
 
@@ -71,7 +73,23 @@ def instruct_pix2pix(root: Path) -> Case:
     return Case("instruct-pix2pix", options, folder)
 
 
-CASES: Cases = {"instruct-pix2pix": instruct_pix2pix}
+def flux2_klein(root: Path) -> Case:
+    folder = tiny_models.klein(root / "klein")
+    options = {"prompt": "bronze", "steps": 3, "size": 0, "model": str(folder)}
+    return Case("flux2-klein", options, folder)
+
+
+def qwen_image_edit(root: Path) -> Case:
+    folder = tiny_models.qwen_image_edit(root / "qwen")
+    options = {"prompt": "bronze", "steps": 2, "size": 0, "model": str(folder)}
+    return Case("qwen-image-edit", options, folder)
+
+
+CASES: Cases = {
+    "instruct-pix2pix": instruct_pix2pix,
+    "flux2-klein": flux2_klein,
+    "qwen-image-edit": qwen_image_edit,
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,6 +99,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Qwen's pipeline makes a megapixel of every picture it is given; here, less."""
+    from diffusers.pipelines.qwenimage import pipeline_qwenimage_edit_plus as stock
+
+    kept = stock.VAE_IMAGE_SIZE, stock.CONDITION_IMAGE_SIZE
+    stock.VAE_IMAGE_SIZE, stock.CONDITION_IMAGE_SIZE = 64 * 64, 64 * 64
+    yield
+    stock.VAE_IMAGE_SIZE, stock.CONDITION_IMAGE_SIZE = kept
 
 
 @pytest.fixture(scope="session")
@@ -243,3 +272,86 @@ def test_the_words_are_embedded_as_the_stock_pipeline_does(built: Callable[[str]
         stock = pipeline._encode_prompt("a bronze bust", "cpu", 1, True, "blue")
         ours = [text_embedding(pipeline, text) for text in ("a bronze bust", "blue")]
     assert torch.equal(stock, torch.cat([*ours, ours[1]]))
+
+
+FLOW = ["flux2-klein", "qwen-image-edit"]
+
+
+@pytest.mark.parametrize("name", FLOW)
+def test_the_whole_schedule_equals_the_stock_pipeline(
+    built: Callable[[str], Case], name: str
+) -> None:
+    editor = built(name).editor(steps=4)
+    padded = np.pad(request().source, ((0, 14), (0, 26), (0, 0)), "edge")
+    asked = request(source=padded, rendered=padded[::-1].copy(), strength=1.0, seed=3)
+    with torch.inference_mode():
+        ours = editor._diffuse(asked)
+        stock = editor.pipeline()(
+            image=[picture(padded)],
+            prompt="bronze",
+            height=padded.shape[0],
+            width=padded.shape[1],
+            num_inference_steps=4,
+            generator=torch.Generator("cpu").manual_seed(3),
+            output_type="np",
+            **editor._guidance(),
+        ).images[0]
+    assert np.abs(ours - stock).max() < 1e-4
+
+
+def test_half_the_schedule_equals_the_stock_inpainting_of_everything(
+    built: Callable[[str], Case],
+) -> None:
+    from diffusers import Flux2KleinInpaintPipeline
+
+    editor = built("flux2-klein").editor(steps=4)
+    padded = (np.pad(request().source, ((0, 14), (0, 26), (0, 0)), "edge") * 255).round() / 255
+    asked = request(source=padded, rendered=padded, strength=0.5, seed=3)
+    with torch.inference_mode():
+        ours = editor._diffuse(asked)
+        pipeline = editor.pipeline()
+        stock = Flux2KleinInpaintPipeline(**pipeline.components, is_distilled=True)
+        stock.set_progress_bar_config(disable=True)
+        theirs = stock(
+            prompt="bronze",
+            image=picture(padded),
+            mask_image=picture(np.ones_like(padded)).convert("L"),
+            strength=0.5,
+            num_inference_steps=4,
+            guidance_scale=1.0,
+            generator=torch.Generator("cpu").manual_seed(3),
+            output_type="np",
+        ).images[0]
+    assert np.abs(ours - theirs).max() < 1e-3
+
+
+def test_a_little_strength_changes_little() -> None:
+    from diffusers import FlowMatchEulerDiscreteScheduler
+
+    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    whole = partial_sigmas(scheduler, 4, 1.0, 1.0)
+    assert whole[0] == 1.0 and len(whole) == 4
+    assert partial_sigmas(scheduler, 4, 0.5, 1.0) == pytest.approx(whole[2:])
+    starts = [partial_sigmas(scheduler, 4, strength, 1.0)[0] for strength in (0.01, 0.2, 0.6, 0.9)]
+    assert starts == sorted(starts) and starts[0] < 0.05
+
+
+@pytest.mark.parametrize("name", FLOW)
+def test_a_garment_needs_no_words_and_changes_the_edit(
+    built: Callable[[str], Case], tmp_path: Path, name: str
+) -> None:
+    edits = []
+    for colour in (0, 255):
+        path = tmp_path / f"shirt{colour}.png"
+        cv2.imwrite(str(path), np.full((48, 32, 3), (40, 90, colour), np.uint8))
+        editor = built(name).editor(prompt="", garment=str(path))
+        assert "garment of image 2" in editor.words()
+        edits.append(editor.edit(request()))
+    assert np.abs(edits[0] - edits[1]).mean() > 1e-4
+
+
+def test_a_picture_that_is_none_is_refused(built: Callable[[str], Case], tmp_path: Path) -> None:
+    path = tmp_path / "shirt.png"
+    path.write_bytes(b"no picture")
+    with pytest.raises(EditError, match=r"shirt\.png: the picture cannot be read"):
+        built("flux2-klein").editor(garment=str(path))

@@ -135,3 +135,165 @@ def light_offset(path: Path, base: Path, channels: int) -> Path:
         str(path),
     )
     return path
+
+
+def qwen_tokenizer() -> Any:
+    from transformers import Qwen2Tokenizer
+
+    words = [*byte_alphabet(), "<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    words += ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    tokenizer = Qwen2Tokenizer(
+        vocab={word: number for number, word in enumerate(words)},
+        merges=[],
+        model_max_length=2048,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        extra_special_tokens={word.strip("<|>"): word for word in words[-6:] if "end" not in word},
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    return tokenizer
+
+
+def klein(folder: Path) -> Path:
+    """A pipeline with the parts of FLUX.2 klein."""
+    import diffusers
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    torch.manual_seed(3)
+    tokenizer = qwen_tokenizer()
+    encoder = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=28,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            max_position_embeddings=512,
+        )
+    )
+    transformer = diffusers.Flux2Transformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=48,
+        timestep_guidance_channels=256,
+        axes_dims_rope=(4, 4, 4, 4),
+        guidance_embeds=False,
+    )
+    coder = diffusers.AutoencoderKLFlux2(
+        sample_size=32,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(4, 4, 4, 4),
+        layers_per_block=1,
+        latent_channels=4,
+        norm_num_groups=2,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+    )
+    spread(transformer, coder, encoder)
+    diffusers.Flux2KleinPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(
+            use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15
+        ),
+        vae=coder,
+        text_encoder=encoder,
+        tokenizer=tokenizer,
+        transformer=transformer,
+        is_distilled=True,
+    ).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+def qwen_image_edit(folder: Path) -> Path:
+    """A pipeline's folder with the parts of Qwen-Image-Edit 2509."""
+    import json
+
+    import diffusers
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2VLImageProcessorPil,
+    )
+
+    torch.manual_seed(4)
+    tokenizer = qwen_tokenizer()
+    ids = {
+        f"{word}_token_id": tokenizer.convert_tokens_to_ids(f"<|{name}|>")
+        for word, name in (
+            ("image", "image_pad"),
+            ("video", "video_pad"),
+            ("vision_start", "vision_start"),
+            ("vision_end", "vision_end"),
+        )
+    }
+    encoder = Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(
+            text_config={
+                "vocab_size": len(tokenizer),
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "num_key_value_heads": 2,
+                "max_position_embeddings": 4096,
+                "rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]},
+            },
+            vision_config={
+                "depth": 2,
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_heads": 2,
+                "out_hidden_size": 16,
+                "fullatt_block_indexes": [1],
+            },
+            **ids,
+        )
+    )
+    transformer = diffusers.QwenImageTransformer2DModel(
+        patch_size=2,
+        in_channels=16,
+        out_channels=4,
+        num_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=16,
+        axes_dims_rope=(8, 4, 4),
+    )
+    coder = diffusers.AutoencoderKLQwenImage(
+        base_dim=8,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+    )
+    spread(transformer, coder)
+    spread(encoder, deviation=0.5)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, shift_terminal=0.02
+    )
+    index: dict[str, object] = {"_class_name": "QwenImageEditPlusPipeline"}
+    parts: dict[str, Any] = {
+        "scheduler": scheduler,
+        "vae": coder,
+        "text_encoder": encoder,
+        "tokenizer": tokenizer,
+        "transformer": transformer,
+        "processor": Qwen2VLImageProcessorPil(min_pixels=28 * 28, max_pixels=28 * 28 * 9),
+    }
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+        library = type(part).__module__.split(".")[0]
+        index[name] = [library, type(part).__name__]
+    index["processor"] = ["transformers", "Qwen2VLProcessor"]
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder

@@ -30,7 +30,8 @@ _at_work = threading.RLock()
 class DiffusionEditor(Editor):
     """Base class of editors that run a pipeline of diffusers over the avatar's rendering.
 
-    Subclasses give `pipelines`, `multiple`, `_load` and `_diffuse`; their options hold `model`,
+    Subclasses give `pipelines`, `multiple` and `smallest` (what an image's sides must be a
+    multiple of and at least, in pixels), `_load` and `_diffuse`; their options hold `model`,
     `prompt`, `size` and, where the pipeline is large, `offload`.
 
     Raises:
@@ -40,13 +41,18 @@ class DiffusionEditor(Editor):
 
     pipelines: ClassVar[tuple[str, ...]]
     multiple: ClassVar[int]
+    smallest: ClassVar[int] = 1
     half: ClassVar[torch.dtype] = torch.float16
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
-        if not options.prompt.strip():
+        if not self.words():
             raise EditError("it needs a prompt", self.info.id, 'give one as prompt="..."')
         self.weights: list[Weights] = [self._pipeline_weights(options.model)]
+
+    def words(self) -> str:
+        """What the model is told."""
+        return str(self.options.prompt).strip()
 
     def commercial(self) -> bool:
         """Whether all its weights may be used commercially."""
@@ -96,8 +102,12 @@ class DiffusionEditor(Editor):
         return resized(edited[: size[0], : size[1]], (height, width))
 
     def _padded(self, image: np.ndarray) -> np.ndarray:
-        """The image with its last rows and columns repeated up to the model's multiple."""
-        below, right = (-side % self.multiple for side in image.shape[:2])
+        """The image with its last rows and columns repeated up to what the model takes."""
+        least = [max(side, self.smallest) for side in image.shape[:2]]
+        below, right = (
+            side + -side % self.multiple - now
+            for side, now in zip(least, image.shape[:2], strict=True)
+        )
         return np.pad(image, ((0, below), (0, right)) + ((0, 0),) * (image.ndim - 2), "edge")
 
     def _load(self) -> Any:

@@ -25,6 +25,8 @@ _OURS = {
     "toon": "toon:Toon",
     "pixel": "pixel:Pixel",
     "instruct-pix2pix": "instruct_pix2pix:InstructPix2Pix",
+    "flux2-klein": "flux2_klein:Flux2Klein",
+    "qwen-image-edit": "qwen_image_edit:QwenImageEdit",
 }
 _log = logging.getLogger(__name__)
 
