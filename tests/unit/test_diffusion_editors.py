@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("diffusers", reason="diffusers is not installed")
 
@@ -51,11 +52,12 @@ def request(**changes: Any) -> EditRequest:
 
 @dataclass(frozen=True)
 class Case:
-    """An editor over tiny models: its options, and where its pipeline lies."""
+    """An editor over tiny models: its options, where its pipeline lies, which option says so."""
 
     name: str
     options: dict[str, Any]
     folder: Path
+    where: str = "model"
 
     def editor(self, **changes: Any) -> DiffusionEditor:
         made = create_editor(self.name, self.options | changes)
@@ -73,6 +75,17 @@ def instruct_pix2pix(root: Path) -> Case:
     return Case("instruct-pix2pix", options, folder)
 
 
+def ic_light(root: Path, channels: int) -> Case:
+    base = tiny_models.stable_diffusion(root / "base", "StableDiffusionPipeline", 4)
+    offset = tiny_models.light_offset(root / "light.safetensors", base, channels)
+    options = {"prompt": "sunset", "steps": 2, "size": 0, "model": str(offset), "base": str(base)}
+    if channels == 12:
+        options["background"] = str(root / "background.png")
+        ramp = np.linspace(0, 255, 40 * 30 * 3).reshape(30, 40, 3).astype(np.uint8)
+        cv2.imwrite(str(options["background"]), ramp)
+    return Case("ic-light", options, base, "base")
+
+
 def flux2_klein(root: Path) -> Case:
     folder = tiny_models.klein(root / "klein")
     options = {"prompt": "bronze", "steps": 3, "size": 0, "model": str(folder)}
@@ -87,6 +100,8 @@ def qwen_image_edit(root: Path) -> Case:
 
 CASES: Cases = {
     "instruct-pix2pix": instruct_pix2pix,
+    "ic-light-fc": lambda root: ic_light(root, 8),
+    "ic-light-fbc": lambda root: ic_light(root, 12),
     "flux2-klein": flux2_klein,
     "qwen-image-edit": qwen_image_edit,
 }
@@ -175,7 +190,7 @@ class TestEveryDiffusionEditor:
 
     def test_missing_weights_are_refused(self, case: Case, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="neither a model nor a folder"):
-            case.editor(model=str(tmp_path / "nowhere"))
+            case.editor(**{case.where: str(tmp_path / "nowhere")})
 
     def test_pickled_weights_are_refused(self, case: Case, tmp_path: Path) -> None:
         folder = tmp_path / "pickled"
@@ -183,14 +198,14 @@ class TestEveryDiffusionEditor:
         weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
         weights.rename(weights.with_suffix(".bin"))
         with pytest.raises(ModelError, match="pickled"):
-            case.editor(model=str(folder))
+            case.editor(**{case.where: str(folder)})
 
     def test_damaged_weights_are_refused_in_one_sentence(self, case: Case, tmp_path: Path) -> None:
         folder = tmp_path / "damaged"
         shutil.copytree(case.folder, folder)
         (folder / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"no tensors")
         with pytest.raises(ModelError, match="cannot be loaded") as failure:
-            case.editor(model=str(folder)).prepare([])
+            case.editor(**{case.where: str(folder)}).prepare([])
         assert "\n" not in str(failure.value)
 
     @pytest.mark.parametrize("part", ["_class_name", "vae"])
@@ -203,7 +218,7 @@ class TestEveryDiffusionEditor:
         index[part] = "OtherPipeline" if part == "_class_name" else ["their_module", "Vae"]
         (folder / "model_index.json").write_text(json.dumps(index))
         with pytest.raises(ModelError, match="OtherPipeline|code of its own"):
-            case.editor(model=str(folder))
+            case.editor(**{case.where: str(folder)})
 
     def test_weights_of_unknown_licence_are_no_commercial_ones(self, case: Case) -> None:
         with pytest.raises(EditError, match="commercially"):
@@ -355,3 +370,64 @@ def test_a_picture_that_is_none_is_refused(built: Callable[[str], Case], tmp_pat
     path.write_bytes(b"no picture")
     with pytest.raises(EditError, match=r"shirt\.png: the picture cannot be read"):
         built("flux2-klein").editor(garment=str(path))
+
+
+@pytest.mark.parametrize(("name", "channels"), [("ic-light-fc", 8), ("ic-light-fbc", 12)])
+def test_every_key_is_the_bases_plus_the_offset(
+    built: Callable[[str], Case], name: str, channels: int
+) -> None:
+    from diffusers import UNet2DConditionModel
+
+    case = built(name)
+    base = UNet2DConditionModel.from_pretrained(case.folder, subfolder="unet").state_dict()
+    offset = load_file(case.options["model"])
+    unet = case.editor().pipeline().unet
+    merged = unet.state_dict()
+    assert unet.config.in_channels == channels
+    assert merged.keys() == base.keys()
+    for key, value in merged.items():
+        if key == "conv_in.weight":
+            assert torch.equal(value[:, :4], base[key] + offset[key][:, :4].float())
+            assert torch.equal(value[:, 4:], offset[key][:, 4:].float())
+        else:
+            assert torch.equal(value, base[key] + offset[key].float()), key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda state: state.pop("conv_out.bias"), "1 keys are not .* conv_out.bias"),
+        (
+            lambda state: state.update({"conv_out.bias": torch.zeros(9)}),
+            "conv_out.bias is of shape",
+        ),
+        (lambda state: state.update({"conv_in.weight": torch.zeros(16, 4, 3, 3)}), "4 channels"),
+        (lambda state: state.pop("conv_in.weight"), "no offsets"),
+    ],
+)
+def test_offsets_that_do_not_fit_are_refused(
+    built: Callable[[str], Case], tmp_path: Path, change: Callable[[Any], None], message: str
+) -> None:
+    case = built("ic-light-fc")
+    state = load_file(case.options["model"])
+    change(state)
+    path = tmp_path / "light.safetensors"
+    save_file(state, str(path))
+    with pytest.raises(ModelError, match=message):
+        case.editor(model=str(path)).prepare([])
+
+
+def test_a_pickled_offset_is_refused(built: Callable[[str], Case], tmp_path: Path) -> None:
+    path = tmp_path / "iclight_sd15_fc.ckpt"
+    path.write_bytes(b"")
+    with pytest.raises(ModelError, match="pickled"):
+        built("ic-light-fc").editor(model=str(path))
+
+
+def test_light_from_a_side_and_from_a_background(built: Callable[[str], Case]) -> None:
+    left, right = (
+        built("ic-light-fc").editor(light=side).edit(request()) for side in ("left", "right")
+    )
+    assert np.abs(left - right).mean() > 1e-3
+    with pytest.raises(EditError, match="background"):
+        built("ic-light-fbc").editor(background="").prepare([])

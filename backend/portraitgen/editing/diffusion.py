@@ -48,7 +48,7 @@ class DiffusionEditor(Editor):
         super().__init__(options)
         if not self.words():
             raise EditError("it needs a prompt", self.info.id, 'give one as prompt="..."')
-        self.weights: list[Weights] = [self._pipeline_weights(options.model)]
+        self.weights = self.find()
 
     def words(self) -> str:
         """What the model is told."""
@@ -77,7 +77,16 @@ class DiffusionEditor(Editor):
         """Of the weights in memory: half precision on an accelerator."""
         return self.half if torch.cuda.is_available() else torch.float32
 
-    def _pipeline_weights(self, name: str) -> Weights:
+    def find(self) -> list[Weights]:
+        """The weights that the options name, the pipeline's first."""
+        return [self.found_pipeline(self.options.model)]
+
+    def found_pipeline(self, name: str) -> Weights:
+        """The folder of a whole pipeline of the editor's kind.
+
+        Raises:
+            ModelError: if it is missing, incomplete, pickled or of another kind.
+        """
         weights = find_weights(name)
         check_pipeline(weights.path, self.pipelines)
         return weights

@@ -25,6 +25,7 @@ _OURS = {
     "toon": "toon:Toon",
     "pixel": "pixel:Pixel",
     "instruct-pix2pix": "instruct_pix2pix:InstructPix2Pix",
+    "ic-light": "ic_light:ICLight",
     "flux2-klein": "flux2_klein:Flux2Klein",
     "qwen-image-edit": "qwen_image_edit:QwenImageEdit",
 }
