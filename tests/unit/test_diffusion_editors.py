@@ -29,7 +29,7 @@ from portraitgen.editing.diffusion import (
 from portraitgen.editing.editor import EditRequest
 from portraitgen.editing.flow import partial_sigmas, picture
 from portraitgen.editing.registry import create_editor
-from portraitgen.errors import EditError, ModelError
+from portraitgen.errors import Cancelled, EditError, ModelError
 
 HEIGHT, WIDTH = 50, 38  # Neither is a multiple of any model's patch.
 
@@ -220,9 +220,25 @@ class TestEveryDiffusionEditor:
         with pytest.raises(ModelError, match="OtherPipeline|code of its own"):
             case.editor(**{case.where: str(folder)})
 
-    def test_weights_of_unknown_licence_are_no_commercial_ones(self, case: Case) -> None:
+    def test_weights_of_unknown_licence_are_no_commercial_ones(
+        self, case: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with pytest.raises(EditError, match="commercially"):
             create_editor(case.name, case.options, commercial=True)
+        monkeypatch.setenv("PORTRAITGEN_COMMERCIAL", "1")
+        with pytest.raises(EditError, match="commercially"):
+            case.editor()
+
+    def test_the_user_may_stop_it_between_two_steps(self, case: Case) -> None:
+        def stop() -> None:
+            raise Cancelled
+
+        editor = case.editor()
+        editor.check = stop
+        with pytest.raises(Cancelled):
+            editor.edit(request())
+        editor.check = lambda: None
+        assert np.array_equal(editor.edit(request()), case.editor().edit(request()))
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device for half precision")
     def test_half_precision_on_cuda_is_finite(self, case: Case) -> None:

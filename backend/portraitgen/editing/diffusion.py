@@ -181,7 +181,8 @@ def read_picture(path: str, editor: str) -> np.ndarray:
     Raises:
         EditError: if it cannot be read.
     """
-    encoded = cv2.imread(str(Path(path).expanduser()), cv2.IMREAD_UNCHANGED)
+    file = Path(path).expanduser()
+    encoded = cv2.imread(str(file), cv2.IMREAD_UNCHANGED) if file.is_file() else None
     if encoded is None or encoded.ndim != 3 or encoded.dtype not in (np.uint8, np.uint16):
         raise EditError("the picture cannot be read", path, f"give {editor} an RGB PNG or JPEG")
     image = encoded.astype(np.float32) / (255 if encoded.dtype == np.uint8 else 65535)
@@ -235,6 +236,7 @@ def ddim(
     timesteps: Sequence[int],
     alphas: Tensor,
     predict: Callable[[Tensor, int], Tensor],
+    check: Callable[[], None],
 ) -> Tensor:
     """Deterministic DDIM (Song et al. 2020, eq. 12 with eta 0), in float32.
 
@@ -243,9 +245,11 @@ def ddim(
         timesteps: falling.
         alphas: the cumulative products of the noise schedule (Song's alpha), one a timestep.
         predict: gives the noise in latents at a timestep.
+        check: called before every step; raises to stop.
     """
     levels = [float(alphas[t]) for t in timesteps] + [1.0]
     for t, now, then in zip(timesteps, levels[:-1], levels[1:], strict=True):
+        check()
         drawn = predict(latents, t).float()
         clean = (latents - (1 - now) ** 0.5 * drawn) / now**0.5
         latents = then**0.5 * clean + (1 - then) ** 0.5 * drawn

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a 2D editor is: one image in, one image out, the structure kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -67,6 +67,10 @@ class Editor:
 
     Args:
         options: an instance of the class's `Options`.
+
+    Attributes:
+        check: an edit that takes long calls it between its steps; it raises `Cancelled` once the
+            user has asked to stop. Whoever runs the editor sets it.
     """
 
     info: ClassVar[EditorInfo]
@@ -74,6 +78,7 @@ class Editor:
 
     def __init__(self, options: Any) -> None:
         self.options = options
+        self.check: Callable[[], None] = lambda: None
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""

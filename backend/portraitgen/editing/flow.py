@@ -81,11 +81,19 @@ class FlowEditor(DiffusionEditor):
                 num_inference_steps=len(sigmas),
                 generator=torch.Generator("cpu").manual_seed(request.seed),
                 output_type="np",
+                callback_on_step_end=self._stepped,
                 **self._guidance(),
             ).images
         finally:
             pipeline.scheduler = schedule
         return np.asarray(images[0], np.float32)
+
+    def _stepped(
+        self, pipeline: Any, step: int, time: Any, values: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Between two steps of the pipeline, the user may stop the job."""
+        self.check()
+        return values
 
     def _plane(self, pipeline: Any) -> Tensor:
         """Where and as what images go into the VAE."""

@@ -26,6 +26,7 @@ _OURS = {
     "pixel": "pixel:Pixel",
     "instruct-pix2pix": "instruct_pix2pix:InstructPix2Pix",
     "ic-light": "ic_light:ICLight",
+    "anydoor": "anydoor:AnyDoor",
     "style-transfer": "style_transfer:StyleTransfer",
     "flux2-klein": "flux2_klein:Flux2Klein",
     "qwen-image-edit": "qwen_image_edit:QwenImageEdit",

@@ -75,6 +75,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     editor = create_editor(
         options.editor, editor_values(options.editor_options), options.commercial
     )
+    editor.check = reporter.check
     name = options.take or options.editor
     check_take_name(name)
     base = shot.version_folder("avatar")

@@ -136,7 +136,7 @@ class ICLight(DiffusionEditor):
             return negative + self.options.guidance * (words - negative)
 
         start = noised(encode(self._lit(request)), timesteps[0], alphas, request.seed)
-        latents = ddim(start, timesteps, alphas, predict)
+        latents = ddim(start, timesteps, alphas, predict, self.check)
         return to_image(vae.decode((latents / scale).to(vae.dtype)).sample)
 
     def _shown(self, pipeline: Any, request: EditRequest) -> list[np.ndarray]:

@@ -118,7 +118,7 @@ class InstructPix2Pix(DiffusionEditor):
                 + self.options.image_guidance * (image - nothing)
             )
 
-        latents = ddim(latents, timesteps, alphas, predict)
+        latents = ddim(latents, timesteps, alphas, predict, self.check)
         decoded = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample
         return to_image(decoded)
 

@@ -120,6 +120,7 @@ class StyleTransfer(Editor):
         )
 
         def evaluate() -> float:
+            self.check()
             optimiser.zero_grad()
             found = trunk(image)
             weight = covers[_CONTENT]
