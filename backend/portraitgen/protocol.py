@@ -14,6 +14,7 @@ Requests (Blender to worker):
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
     preview.frame {shot, frame, editor, options, strength, seed, commercial} -> {path}
+    models.list                        -> {folder, rows: [{name, label, licence, commercial, ...}]}
     check                              -> {rows: [{name, state, message, remedy}]}
     shutdown                           -> {}
 

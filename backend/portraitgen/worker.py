@@ -87,6 +87,7 @@ class Worker:
             "hello": self._hello,
             "describe": self._describe,
             "check": self._check,
+            "models.list": self._models_list,
             "shot.create": self._shot_create,
             "shot.info": self._shot_info,
             "rig.export": self._rig_export,
@@ -177,6 +178,13 @@ class Worker:
         from .pipeline.check import check_setup
 
         return {"rows": check_setup()}
+
+    def _models_list(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .models.manifest import models
+        from .models.store import models_folder, state_of
+
+        rows = [state_of(model, digests=False) for model in models().values()]
+        return {"folder": str(models_folder()), "rows": rows}
 
     def _shot_create(self, params: dict[str, Any]) -> dict[str, Any]:
         from .pipeline.shots import create_shot, info

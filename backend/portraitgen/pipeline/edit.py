@@ -116,6 +116,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "avatar": int(base.name),
             "editor": options.editor,
             "options": asdict(editor.options),
+            "commercial": editor.commercial(),
             "strength": options.strength,
             "key_frames": key_frames,
             "edits": len(plan.edits),
