@@ -102,7 +102,6 @@ def _frames(found: Any, take: str) -> compositor.Frames:
         first=numbers[0],
         last=numbers[-1],
         offset=found.offset,
-        size=int(avatar["size"]),
         boxes=boxes,
         width=int(camera["width"]),
         height=int(camera["height"]),

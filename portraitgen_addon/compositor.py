@@ -3,6 +3,7 @@
 """A take's multilayer EXR frames as a node group: the beauty over the plate, passes as outputs."""
 
 from dataclasses import dataclass
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,6 @@ class Frames:
         path: the first frame's file.
         first, last: footage frames.
         offset: scene frame minus footage frame.
-        size: side of the EXR images, pixels.
         boxes: the window of each frame as (x, y, side) in plate pixels; one entry if it stays.
         width, height: of the plate.
     """
@@ -35,7 +35,6 @@ class Frames:
     first: int
     last: int
     offset: int
-    size: int
     boxes: dict[int, tuple[float, float, float]]
     width: int
     height: int
@@ -108,16 +107,17 @@ def _group(name: str, frames: Frames) -> Any:
 
 
 def _placed(group: Any, socket: Any, frames: Frames, row: int) -> Any:
-    """A pass scaled and moved to where its window lies in the plate."""
-    node = group.nodes.new("CompositorNodeTransform")
+    """A pass moved to where its window lies in the plate, whose pixels it has."""
+    node = group.nodes.new("CompositorNodeTranslate")
     node.location = (-200, 200 - 190 * row)
     group.links.new(socket, node.inputs["Image"])
     for first, (x, y, side) in sorted(frames.boxes.items()):
+        left, right = max(floor(x), 0), min(ceil(x + side), frames.width)
+        top, bottom = max(floor(y), 0), min(ceil(y + side), frames.height)
         # The compositor counts from the middle of the frame, upwards.
         values = {
-            "X": x + side / 2 - frames.width / 2,
-            "Y": frames.height / 2 - y - side / 2,
-            "Scale": side / frames.size,
+            "X": (left + right - frames.width) / 2,
+            "Y": (frames.height - top - bottom) / 2,
         }
         for name, value in values.items():
             node.inputs[name].default_value = value

@@ -83,8 +83,9 @@ def grow(
 
 
 def _point_at(strip: Any, path: Path) -> None:
-    if os.path.normpath(bpy.path.abspath(strip.directory)) != str(path.parent):
-        strip.directory = directory_of(path.parent)
+    directory = directory_of(path.parent)
+    if strip.directory != directory:
+        strip.directory = directory
 
 
 def directory_of(folder: Path) -> str:
@@ -93,7 +94,8 @@ def directory_of(folder: Path) -> str:
     if not bpy.data.filepath:
         return text
     try:
-        return bpy.path.relpath(text)
+        # Which drops the separator at the end.
+        return bpy.path.relpath(text) + os.sep
     except ValueError:
         return text  # On another drive of a Windows machine.
 

@@ -124,14 +124,17 @@ def test_from_strip_to_strip(
     assert before.items() <= after.items()
     _check_edit_shows(scene, strip, made, tmp_path)
 
-    # Rendering again refreshes the same strip.
+    # Rendering again refreshes the same strip; the file has a place by now.
+    saved = shot_folder.parent / "edit.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(saved), relative_remap=True)
     bpy.ops.portraitgen.render_to_strip()
     until(lambda: not session.busy and not session._pending)
     assert len([each for each in strips(scene) if each.type == "IMAGE"]) == 1
     assert len(made.elements) == 16
+    assert made.directory.startswith("//"), made.directory
 
     assert bpy.ops.portraitgen.to_compositor() == {"FINISHED"}
-    _check_compositor(scene, tmp_path)
+    _check_compositor(scene, made, tmp_path)
     _check_survives_a_move(scene, shot_folder, tmp_path)
 
 
@@ -183,12 +186,7 @@ def _check_edit_shows(scene: Any, plate: Any, made: Any, folder: Path) -> None:
     pictures = []
     for name, hidden in (("with", False), ("without", True)):
         made.mute = hidden
-        scene.render.filepath = str(folder / name)
-        bpy.ops.render.render(write_still=True)
-        image = bpy.data.images.load(str(folder / f"{name}.png"))
-        pixels = np.empty(len(image.pixels), np.float32)
-        image.pixels.foreach_get(pixels)
-        pictures.append(pixels.reshape(512, 512, 4)[::-1, :, :3])
+        pictures.append(_render(scene, folder / name))
     made.mute = False
     change = pictures[0] - pictures[1]
     assert np.abs(change[:40, :40]).max() < 0.01
@@ -196,7 +194,8 @@ def _check_edit_shows(scene: Any, plate: Any, made: Any, folder: Path) -> None:
     assert face.mean() > 0.02
 
 
-def _check_compositor(scene: Any, folder: Path) -> None:
+def _check_compositor(scene: Any, made: Any, folder: Path) -> None:
+    """The group renders what the strip shows, from the EXR frames and the plate."""
     compat = module("portraitgen_addon.compat")
     tree = compat.compositor_tree(scene)
     groups = [node for node in tree.nodes if node.type == "GROUP"]
@@ -209,7 +208,23 @@ def _check_compositor(scene: Any, folder: Path) -> None:
         "Reconstruction",
     }
     linked = {link.to_node.type for link in groups[0].node_tree.links}
-    assert {"TRANSFORM", "ALPHAOVER", "GROUP_OUTPUT"} <= linked
+    assert {"TRANSLATE", "ALPHAOVER", "GROUP_OUTPUT"} <= linked
+    scene.frame_set(START + 10)
+    scene.render.use_sequencer = False
+    composed = _render(scene, folder / "composed")
+    scene.render.use_sequencer = True
+    shown = _render(scene, folder / "shown")
+    assert np.abs(composed - shown).mean() < 0.004
+    assert np.percentile(np.abs(composed - shown), 99) < 0.03
+
+
+def _render(scene: Any, path: Path) -> Any:
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(f"{path}.png")
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(512, 512, 4)[::-1, :, :3]
 
 
 def _check_survives_a_move(scene: Any, shot_folder: Path, folder: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from portraitgen.body.camera import Box, Camera
 from portraitgen.errors import FootageError
-from portraitgen.footage.window import cut, fixed_window, following_windows, paste, place
+from portraitgen.footage.window import cut, fixed_window, following_windows, lay, paste, place
 
 WIDTH, HEIGHT = 640, 480
 
@@ -154,18 +154,18 @@ def test_outside_the_matte_the_plate_keeps_its_bits() -> None:
     alpha = np.zeros((64, 64), np.float32)
     alpha[20:40, 20:40] = 1
     box = Box(-30, 300, 256)
-    result, touched = paste(image, box, np.zeros((64, 64, 3), np.float32), alpha)
+    result, touched = paste(image, lay(image, box, np.zeros((64, 64, 3), np.float32), alpha))
     assert np.array_equal(result[~touched], image[~touched])
     assert touched.any() and not touched[:300].any()
     assert (result[396:440, 66:110] == 0).all()
-    untouched, none = paste(image, box, np.zeros((64, 64, 3), np.float32), alpha * 0)
+    untouched, none = paste(image, lay(image, box, np.zeros((64, 64, 3), np.float32), alpha * 0))
     assert np.array_equal(untouched, image) and not none.any()
 
 
 def test_a_soft_edge_blends_in_proportion() -> None:
     image = np.full((HEIGHT, WIDTH, 3), 0.2, np.float32)
     alpha = np.tile(np.linspace(0, 1, 64, dtype=np.float32), (64, 1))
-    result, _ = paste(image, Box(100, 100, 64), np.ones((64, 64, 3), np.float32), alpha)
+    result, _ = paste(image, lay(image, Box(100, 100, 64), np.ones((64, 64, 3), np.float32), alpha))
     middle = slice(8, 56)
     assert np.abs(result[132, 100:164, 0] - (0.2 + 0.8 * alpha[0]))[middle].max() < 0.005
 
@@ -174,7 +174,7 @@ def test_the_edit_fades_where_the_window_ends_inside_the_plate_and_only_there() 
     image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
     ones = np.ones((64, 64), np.float32)
     # The window's left and lower edges lie on the plate's own.
-    result, _ = paste(image, Box(0, 352, 128), np.ones((64, 64, 3), np.float32), ones)
+    result, _ = paste(image, lay(image, Box(0, 352, 128), np.ones((64, 64, 3), np.float32), ones))
     across, down = result[400, :128, 0], result[352:, 60, 0]
     assert across[0] == 1 and down[-1] == 1
     assert across[-1] < 0.05 and down[0] < 0.05
@@ -187,8 +187,8 @@ def test_an_unedited_window_with_the_plate_s_detail_gives_the_plate_back() -> No
     box = Box(100, 60, 256)
     window, _ = cut(image, box, 64)
     ones = np.ones((64, 64), np.float32)
-    plain, _ = paste(image, box, window, ones)
-    sharp, _ = paste(image, box, window, ones, reference=window, detail=1.0)
+    plain, _ = paste(image, lay(image, box, window, ones))
+    sharp, _ = paste(image, lay(image, box, window, ones, reference=window, detail=1.0))
     assert np.abs(plain - image)[100:200, 150:300].mean() > 0.15
     assert np.abs(sharp - image)[100:200, 150:300].max() < 1e-4
 
@@ -198,5 +198,7 @@ def test_detail_is_not_carried_where_the_edit_smoothed_it_away() -> None:
     box = Box(100, 60, 256)
     window, _ = cut(image, box, 64)
     flat = np.full_like(window, 0.5)
-    result, _ = paste(image, box, flat, np.ones((64, 64), np.float32), reference=window, detail=1)
+    result, _ = paste(
+        image, lay(image, box, flat, np.ones((64, 64), np.float32), reference=window, detail=1)
+    )
     assert np.abs(result[100:300, 150:300] - 0.5).mean() < 0.01

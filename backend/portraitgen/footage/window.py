@@ -3,6 +3,7 @@
 """The portrait window: where it lies, cutting it from the plate and pasting it back."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -211,7 +212,23 @@ def place(window: np.ndarray, box: Box, width: int, height: int) -> tuple[np.nda
     return np.clip(placed, 0, 1), rows, columns
 
 
-def paste(
+@dataclass(frozen=True)
+class Laid:
+    """An edited window at its plate's resolution, where it covers the plate.
+
+    Attributes:
+        colours: float32 (h, w, 3), display-referred, not multiplied by the cover.
+        cover: float32 (h, w) in 0..1.
+        rows, columns: the part of the plate that it covers.
+    """
+
+    colours: np.ndarray
+    cover: np.ndarray
+    rows: slice
+    columns: slice
+
+
+def lay(
     plate_image: np.ndarray,
     box: Box,
     edited: np.ndarray,
@@ -219,8 +236,8 @@ def paste(
     *,
     reference: np.ndarray | None = None,
     detail: float = 0.0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lays an edited window over its plate with the matte's soft edge.
+) -> Laid:
+    """Brings an edited window to its plate's resolution.
 
     Where the window ends inside the plate (across the chest, say) the edit fades out before the
     window's edge, so that no straight line shows.
@@ -236,10 +253,6 @@ def paste(
         alpha: (S, S) float32 in 0..1, or (H, W) at the plate's resolution.
         reference: (S, S, 3) float32, the unedited window.
         detail: how much of the plate's detail to keep, 0..1.
-
-    Returns:
-        The new plate (H, W, 3), bit-identical to the old where nothing was laid over, and the
-        mask (H, W) bool of where something was.
     """
     height, width = plate_image.shape[:2]
     edited = edited.astype(np.float32, copy=False)
@@ -249,18 +262,33 @@ def paste(
     else:
         cover, _, _ = place(alpha.astype(np.float32, copy=False), box, width, height)
     cover = cover * _edge_fade(box, width, height, rows, columns)
-    result = plate_image.copy()
-    touched = np.zeros((height, width), bool)
-    region = plate_image[rows, columns]
     if reference is not None and detail > 0:
+        region = plate_image[rows, columns]
         lost = region - place(reference.astype(np.float32, copy=False), box, width, height)[0]
         kept = place(_structure_kept(reference, edited), box, width, height)[0]
         colours = np.clip(colours + (detail * kept)[..., None] * lost, 0, 1)
+    return Laid(colours, cover, rows, columns)
+
+
+def paste(plate_image: np.ndarray, laid: Laid) -> tuple[np.ndarray, np.ndarray]:
+    """Lays an edit over its plate with the matte's soft edge.
+
+    Args:
+        plate_image: (H, W, 3) float32 display-referred.
+        laid: what `lay` made for it.
+
+    Returns:
+        The new plate (H, W, 3), bit-identical to the old where nothing was laid over, and the
+        mask (H, W) bool of where something was.
+    """
+    result = plate_image.copy()
+    touched = np.zeros(plate_image.shape[:2], bool)
+    region = plate_image[laid.rows, laid.columns]
     # Less than half an 8-bit step would change nothing but the plate's bits.
-    over = cover > 0.5 / 255
-    blended = region + cover[..., None] * (colours - region)
-    result[rows, columns][over] = blended[over]
-    touched[rows, columns] = over
+    over = laid.cover > 0.5 / 255
+    blended = region + laid.cover[..., None] * (laid.colours - region)
+    result[laid.rows, laid.columns][over] = blended[over]
+    touched[laid.rows, laid.columns] = over
     return result, touched
 
 

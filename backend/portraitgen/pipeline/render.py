@@ -15,7 +15,7 @@ from ..footage.colour import from_display, to_linear
 from ..footage.encode import MovieWriter, write_exr, write_plate
 from ..footage.matte import enlarged
 from ..footage.plate import Plate
-from ..footage.window import cut, paste, place
+from ..footage.window import Laid, cut, lay, paste, place
 from ..frames import parse_frames
 from ..settings import option
 from ..shot import Shot, read_json
@@ -95,23 +95,23 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
 
 @dataclass(frozen=True)
 class RenderedFrame:
-    """What is written for a frame; arrays of the window's size unless said otherwise.
+    """What is written for a frame.
 
     Attributes:
-        beauty: float32 (S, S, 3), the edit, display-referred, not multiplied by alpha.
-        alpha: float32 (S, S).
-        depth: float32 (S, S), metres, 0 outside.
-        normals: float32 (S, S, 3), camera space.
-        reconstruction: float32 (S, S, 3), the unedited avatar.
+        laid: the edit at the plate's resolution, where the window lies on the plate, (h, w).
+        depth: float32 (h, w), metres, 0 outside.
+        normals: float32 (h, w, 3), camera space.
+        reconstruction: float32 (h, w, 3), the unedited avatar.
+        beauty: float32 (S, S, 3), the edit as the avatar shows it in its window, over grey.
         over: float32 (H, W, 3), the full plate with the edit laid over it.
         touched: bool (H, W), the plate's pixels that changed.
     """
 
-    beauty: np.ndarray
-    alpha: np.ndarray
+    laid: Laid
     depth: np.ndarray
     normals: np.ndarray
     reconstruction: np.ndarray
+    beauty: np.ndarray
     over: np.ndarray
     touched: np.ndarray
 
@@ -150,18 +150,30 @@ class FrameRenderer:
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover
-        over, touched = paste(
-            image, box, beauty, full, reference=reconstruction, detail=self._detail
-        )
+        laid = lay(image, box, beauty, full, reference=reconstruction, detail=self._detail)
+        over, touched = paste(image, laid)
+        depth = edited.depth[0, 0].numpy()
+        normals = edited.normals[0].permute(1, 2, 0).numpy()
+        on_plate = (box, image.shape[1], image.shape[0])
         return RenderedFrame(
-            beauty,
-            alpha,
-            edited.depth[0, 0].numpy(),
-            edited.normals[0].permute(1, 2, 0).numpy(),
-            reconstruction,
+            laid,
+            _depth_on_plate(depth, *on_plate),
+            place(normals * 0.5 + 0.5, *on_plate)[0] * 2 - 1,
+            place(reconstruction, *on_plate)[0],
+            beauty * alpha[..., None] + 0.5 * (1 - alpha[..., None]),
             over,
             touched,
         )
+
+
+def _depth_on_plate(depth: np.ndarray, box: Box, width: int, height: int) -> np.ndarray:
+    """Depth at the plate's resolution: the empty outside is not mixed into the surface's edge."""
+    there = (depth > 0).astype(np.float32)
+    farthest = max(float(depth.max()), 1e-6)
+    share = place(there, box, width, height)[0]
+    mixed = place(depth / farthest, box, width, height)[0]
+    values: np.ndarray = np.where(share > 0.5, mixed / np.maximum(share, 0.5) * farthest, 0)
+    return values.astype(np.float32)
 
 
 def _at_plate_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarray:
@@ -194,16 +206,25 @@ def _write(
     path: Path, frame: RenderedFrame, plate: Plate, number: int, full_plate: Path | None
 ) -> None:
     space = plate.space
-    alpha = frame.alpha[..., None]
+    alpha = frame.laid.cover[..., None]
     layers = {
-        "Combined": np.concatenate([to_linear(frame.beauty, space) * alpha, alpha], axis=2),
+        "Combined": np.concatenate([to_linear(frame.laid.colours, space) * alpha, alpha], axis=2),
         "Depth": frame.depth[..., None],
         "Normal": frame.normals,
         "Alpha": alpha,
         "Reconstruction": to_linear(frame.reconstruction, space),
     }
-    write_exr(path, layers, fps=plate.fps, frame=number, colour_space=plate.colour_space)
-    save_png(path.with_suffix(".png"), frame.beauty * alpha + 0.5 * (1 - alpha))
+    place_of = {"portraitgen:left": str(frame.laid.columns.start)}
+    place_of["portraitgen:top"] = str(frame.laid.rows.start)
+    write_exr(
+        path,
+        layers,
+        fps=plate.fps,
+        frame=number,
+        colour_space=plate.colour_space,
+        attributes=place_of,
+    )
+    save_png(path.with_suffix(".png"), frame.beauty)
     if full_plate:
         native = plate.read_native(number)
         replaced = native.replaced(from_display(frame.over, space), frame.touched)
