@@ -63,6 +63,18 @@ def backend() -> Path:
     return environment(".venv", ["-e", "backend[cpu,diffusion,dev]"])
 
 
+def bpy_environment(series: str) -> Path | None:
+    """The Python of an environment with one of the Blenders as a module, and pytest.
+
+    Returns:
+        None, said aloud, where this Python cannot hold it.
+    """
+    if sys.version_info[:2] != (3, 11):
+        print(f"Skipped: Blender {series} as a module needs Python 3.11", flush=True)
+        return None
+    return environment(f".venv-bpy-{series}", [f"bpy=={BLENDERS[series]}", "pytest"])
+
+
 def wheel(python: Path) -> Path:
     """Builds the backend's wheel into dist/."""
     DIST.mkdir(exist_ok=True)
@@ -108,7 +120,17 @@ def demo(arguments: list[str]) -> None:
     """Runs the main job and leaves its folder."""
     if not any(word.split("=")[0] == "--footage" for word in arguments):
         arguments = ["--footage", str(ROOT / "tests" / "data" / "performer.mp4"), *arguments]
-    run([backend(), "-m", "portraitgen.demo", *arguments])
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--footage", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    given, _ = parser.parse_known_args(arguments)
+    python = backend()
+    run([python, "-m", "portraitgen.demo", *arguments])
+    blender = bpy_environment("5.0")
+    if blender is None:
+        return
+    script = ROOT / "backend" / "tools" / "demo_blend.py"
+    run([blender, script, given.out, given.footage, "moonlight", extension(python), python])
 
 
 def check_extension_types(python: Path) -> None:
@@ -137,8 +159,10 @@ def test() -> None:
     run([python, "-m", "pip", "install", "--quiet", "--no-deps", "smplx==0.1.28"])
     run([python, "-m", "pytest", "tests/unit", "-n", "2", "-rs"], OMP_NUM_THREADS="1")
     zipped = extension(python)
-    for series, version in BLENDERS.items():
-        blender = environment(f".venv-bpy-{series}", [f"bpy=={version}", "pytest"])
+    for series in BLENDERS:
+        blender = bpy_environment(series)
+        if blender is None:
+            continue
         run(
             [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"],
             PORTRAITGEN_EXTENSION=str(zipped),

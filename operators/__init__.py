@@ -4,9 +4,9 @@
 
 import bpy
 
-from . import edit, environment, footage, reconstruct, render, rig, track
+from . import edit, environment, footage, models, presets, reconstruct, render, rig, track
 
-_MODULES = (footage, track, rig, reconstruct, edit, render, environment)
+_MODULES = (footage, track, rig, reconstruct, edit, presets, render, environment, models)
 
 
 def register() -> None:
@@ -19,6 +19,7 @@ def register() -> None:
 def unregister() -> None:
     """Takes them out."""
     environment.stop()
+    models.stop()
     for module in reversed(_MODULES):
         for each in reversed(module.CLASSES):
             bpy.utils.unregister_class(each)

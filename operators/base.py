@@ -5,9 +5,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import bpy
+
 from portraitgen.errors import PortraitError
 
 from ..portraitgen_addon import bridge, properties, shot
+from ..portraitgen_addon.program import Program
 from ..portraitgen_addon.session import Job, session
 
 Reason = Callable[[Any], str]
@@ -76,6 +79,13 @@ def not_edited(context: Any) -> str:
     return "" if known.get("edit") else "Run the take's edit first"
 
 
+def offline() -> str:
+    """Why nothing may be downloaded."""
+    if bpy.app.online_access:
+        return ""
+    return "Blender is offline: turn on Preferences > System > Network > Allow Online Access"
+
+
 def attempt(operator: Any, work: Callable[[], None]) -> set[str]:
     """Runs an operator's work and reports a failure in its own sentence."""
     try:
@@ -94,3 +104,13 @@ def run_job(context: Any, kind: str, options: dict[str, Any], take: str = "") ->
     """
     found = properties.active_shot(context)
     bridge.run(Job(kind, found.shot_id, found.path, found.scene, take, options))
+
+
+def watch(program: Program) -> None:
+    """Keeps the preferences drawn while a program runs beside Blender."""
+
+    def look() -> float | None:
+        bridge.redraw()
+        return 0.2 if program.state == "running" else None
+
+    bpy.app.timers.register(look, first_interval=0.2, persistent=True)

@@ -121,7 +121,7 @@ class PORTRAITGEN_OT_take_delete(bpy.types.Operator):
 
     bl_idname = "portraitgen.take_delete"
     bl_label = "Delete Take"
-    bl_options = {"REGISTER"}
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -145,7 +145,6 @@ class PORTRAITGEN_OT_take_delete(bpy.types.Operator):
         found.takes.remove(found.active_take)
         found.active_take = max(0, found.active_take - 1)
         shot.forget_views()
-        bridge.undo_step("Delete Take")
 
 
 class PORTRAITGEN_OT_take_editor(bpy.types.Operator):

@@ -39,9 +39,7 @@ class PORTRAITGEN_OT_create_environment(bpy.types.Operator):
         return base.allowed(
             cls,
             "The environment is being created" if running else "",
-            ""
-            if bpy.app.online_access
-            else "Blender is offline: turn on Preferences > System > Network > Allow Online Access",
+            base.offline(),
         )
 
     def invoke(self, context: Any, event: Any) -> set[str]:
@@ -64,15 +62,10 @@ class PORTRAITGEN_OT_create_environment(bpy.types.Operator):
     def _start(self) -> None:
         session.end()
         Setup.creation = environment.Creation(
-            preferences.environment_folder(), environment.own_wheel(), lambda: None
+            preferences.environment_folder(), environment.own_wheel()
         )
-        bpy.app.timers.register(_watch, first_interval=0.2, persistent=True)
-
-
-def _watch() -> float | None:
-    """Keeps the preferences drawn while the environment is being created."""
-    bridge.redraw()
-    return 0.2 if Setup.creation is not None and Setup.creation.state == "running" else None
+        Setup.creation.start()
+        base.watch(Setup.creation)
 
 
 class PORTRAITGEN_OT_cancel_environment(bpy.types.Operator):
@@ -148,8 +141,6 @@ def stop() -> None:
     """Stops a creation that still runs, when the extension goes."""
     if Setup.creation is not None:
         Setup.creation.cancel()
-    if bpy.app.timers.is_registered(_watch):
-        bpy.app.timers.unregister(_watch)
 
 
 CLASSES = (

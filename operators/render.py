@@ -3,6 +3,7 @@
 """Edited frames into the sequencer and the compositor."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -10,7 +11,7 @@ import bpy
 from portraitgen.errors import PortraitError
 from portraitgen.shot import Shot, read_json
 
-from ..portraitgen_addon import compat, compositor, described, properties, sequencer
+from ..portraitgen_addon import bridge, compat, compositor, described, properties, sequencer
 from . import base
 from .edit import settings_from
 
@@ -46,6 +47,45 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
         if settings is not None:
             options |= described.values(settings, described.job_options("render"))
         return base.attempt(self, lambda: base.run_job(context, "render", options, name))
+
+
+class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
+    """Show the frames of the take that are rendered already, by a terminal or another file"""
+
+    bl_idname = "portraitgen.show_frames"
+    bl_label = "Show Rendered Frames"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs rendered plates."""
+        found = properties.active_shot(context)
+        home = properties.home_scene(found) if found else None
+        rendered = found and found.take and _plates(found)
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_take(context),
+            "" if home else "The scene of the shot's plate is gone",
+            "" if rendered else "Render the take first",
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Puts them into the take's strip."""
+        return base.attempt(self, lambda: self._show(context))
+
+    def _show(self, context: Any) -> None:
+        found = properties.active_shot(context)
+        scene = properties.home_scene(found)
+        for path in _plates(found):
+            number = int(path.name.split(".")[-2])
+            bridge.show_frame(found, scene, found.take.folder_name, number, path)
+
+
+def _plates(found: Any) -> list[Path]:
+    """The full plates that a take has rendered, in order."""
+    name = found.take.folder_name
+    return sorted((found.path / "takes" / name / "plates").glob(f"{name}.*.*"))
 
 
 class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
@@ -139,6 +179,7 @@ class PORTRAITGEN_OT_restore_settings(bpy.types.Operator):
 
 CLASSES = (
     PORTRAITGEN_OT_render_to_strip,
+    PORTRAITGEN_OT_show_frames,
     PORTRAITGEN_OT_to_compositor,
     PORTRAITGEN_OT_restore_settings,
 )

@@ -106,16 +106,25 @@ def _on_frame(job: Job, frame: int) -> None:
     found, scene = properties.find_shot(job.shot_id), bpy.data.scenes.get(job.scene)
     if job.kind != "render" or found is None or scene is None:
         return  # The file has lost the shot; its frames lie in the folder.
+    show_frame(found, scene, job.take, frame, Path(job.frames[frame]))
+
+
+def show_frame(found: Any, scene: Any, take: str, frame: int, path: Path) -> None:
+    """Shows a rendered frame of a take in its strip above the shot's plate.
+
+    Raises:
+        PortraitError: if there is no channel for the strip.
+    """
     sequencer.grow(
         scene,
         found.shot_id,
-        job.take,
-        f"{found.name} {job.take or 'reconstruction'}",
-        Path(job.frames[frame]),
+        take,
+        f"{found.name} {take or 'reconstruction'}",
+        path,
         frame + found.offset,
         above=found.channel,
         colour_space=found.colour_space,
-        settings=_settings(found, job.take),
+        settings=_settings(found, take),
     )
 
 

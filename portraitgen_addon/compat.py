@@ -142,11 +142,11 @@ def compositor_tree(scene: Any) -> Any:
             tree.nodes.new("NodeGroupOutput")
             scene.compositing_node_group = tree
         return tree
-    if scene.node_tree is None:
-        scene.use_nodes = True
+    fresh = scene.node_tree is None
+    scene.use_nodes = True
+    if fresh:
         # Blender's default: the 3D view of a scene whose picture is in the sequencer.
         scene.node_tree.nodes.clear()
-    scene.use_nodes = True
     if not any(node.type == "COMPOSITE" for node in scene.node_tree.nodes):
         scene.node_tree.nodes.new("CompositorNodeComposite")
     return scene.node_tree

@@ -54,6 +54,11 @@ def job_options(kind: str) -> list[dict[str, Any]]:
     return [each for each in options if each["name"] not in hidden]
 
 
+def memory_gb(kind: str) -> float:
+    """About how much memory a job takes with its default settings, GB; 0 if unknown."""
+    return float(_description.get("memory_gb", {}).get(kind, 0))
+
+
 def slot_of_job(kind: str) -> str:
     """The name of the property that holds a job's options."""
     return f"settings_{kind}"

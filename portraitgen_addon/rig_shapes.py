@@ -16,7 +16,7 @@ _COLLECTIONS = {
     "Face": ("face", "jaw", "left_eye_smplhf", "right_eye_smplhf"),
 }
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
-_PALETTES = {"Body": "THEME04", "Head": "THEME09", "Face": "THEME03", "Hands": "THEME07"}
+_PALETTES = {"Body": "THEME07", "Head": "THEME09", "Face": "THEME03", "Hands": "THEME02"}
 
 
 def bone_frames(joints: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +87,7 @@ def dress(armature: Any) -> None:
             bone.custom_shape_translation = (0, 0.1, 0)
         else:
             bone.custom_shape = ring
-            size = 0.09 if bone.name in ("neck", "left_wrist", "right_wrist") else 0.16
+            size = 0.07 if bone.name in ("neck", "left_wrist", "right_wrist") else 0.11
         bone.custom_shape_scale_xyz = (size, size, size)
     armature.show_in_front = True
     data.show_bone_custom_shapes = True

@@ -6,6 +6,7 @@ from typing import Any
 
 import bpy
 
+from ..operators import presets
 from ..portraitgen_addon import described, properties, shot
 
 
@@ -80,9 +81,39 @@ class PORTRAITGEN_MT_versions(bpy.types.Menu):
             entry.version = version
 
 
+class PORTRAITGEN_MT_presets(bpy.types.Menu):
+    """Presets by name."""
+
+    bl_label = "Presets"
+
+    def draw(self, context: Any) -> None:
+        """One entry a preset, and saving and deleting."""
+        layout = self.layout
+        known = presets.names()
+        for name in known:
+            layout.operator("portraitgen.preset_apply", text=name, icon="PRESET").name = name
+        layout.separator()
+        layout.operator("portraitgen.preset_save", text="Save...", icon="ADD")
+        if known:
+            layout.menu("PORTRAITGEN_MT_presets_delete")
+
+
+class PORTRAITGEN_MT_presets_delete(bpy.types.Menu):
+    """Presets to delete."""
+
+    bl_label = "Delete"
+
+    def draw(self, context: Any) -> None:
+        """One entry a preset."""
+        for name in presets.names():
+            self.layout.operator("portraitgen.preset_delete", text=name).name = name
+
+
 CLASSES = (
     PORTRAITGEN_UL_shots,
     PORTRAITGEN_UL_takes,
     PORTRAITGEN_MT_editor,
     PORTRAITGEN_MT_versions,
+    PORTRAITGEN_MT_presets,
+    PORTRAITGEN_MT_presets_delete,
 )

@@ -111,7 +111,7 @@ class _Track(_NeedsShot):
                 for each in described.job_options("track")
                 if each["name"] not in ("focal", "frames")
             ]
-            described.draw(layout, settings, shown)
+            _folded(layout, settings, shown, "track")
         _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
         if not known.tracks:
             return
@@ -162,7 +162,7 @@ class _Avatar(_NeedsShot):
         known = shot.view(found.path)
         settings = getattr(found, described.slot_of_job("reconstruct"), None)
         if settings is not None:
-            described.draw(layout, settings, described.job_options("reconstruct"))
+            _folded(layout, settings, described.job_options("reconstruct"), "reconstruct")
         title = "Reconstruct Again" if known.avatars else "Reconstruct"
         _run(layout, "portraitgen.reconstruct", title, "reconstruct")
         job = session.job
@@ -200,6 +200,7 @@ class _Edit(_NeedsShot):
         if take is None:
             layout.operator("portraitgen.take_add")
             return
+        layout.menu("PORTRAITGEN_MT_presets", icon="PRESET")
         known = described.editor(take.editor)
         split = layout.split(factor=0.4)
         split.alignment = "RIGHT"
@@ -213,10 +214,7 @@ class _Edit(_NeedsShot):
         layout.prop(take, "seed")
         settings = getattr(take, described.slot_of_job("edit"), None)
         if settings is not None:
-            header, body = layout.panel("portraitgen_schedule", default_closed=True)
-            header.label(text="Schedule")
-            if body:
-                described.draw(body, settings, described.job_options("edit"))
+            _folded(layout, settings, described.job_options("edit"), "edit")
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
         self._preview(layout, take)
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")
@@ -246,8 +244,9 @@ class _Output(_NeedsShot):
         """Where edited frames go."""
         settings = getattr(found, described.slot_of_job("render"), None)
         if settings is not None:
-            described.draw(layout, settings, described.job_options("render"))
+            _folded(layout, settings, described.job_options("render"), "render")
         _run(layout, "portraitgen.render_to_strip", "Render to Strip", "render")
+        layout.operator("portraitgen.show_frames", icon="SEQUENCE")
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
         layout.operator("portraitgen.restore_settings", icon="LOOP_BACK")
 
@@ -273,6 +272,14 @@ class _Jobs(_Panel):
         row.operator("portraitgen.free_memory", text="", icon="MEMORY")
 
 
+def _folded(layout: Any, settings: Any, options: list[dict[str, Any]], kind: str) -> None:
+    """A job's options, out of the way of its button until they are asked for."""
+    header, body = layout.panel(f"portraitgen_{kind}_settings", default_closed=True)
+    header.label(text="Settings")
+    if body:
+        described.draw(body, settings, options)
+
+
 def _run(layout: Any, operator: str, text: str, kind: str) -> None:
     """The button that starts a job, or the job itself while it runs."""
     if session.busy and session.job and session.job.kind == kind:
@@ -281,6 +288,9 @@ def _run(layout: Any, operator: str, text: str, kind: str) -> None:
     row = layout.row()
     row.scale_y = 1.3
     row.operator(operator, text=text)
+    memory = described.memory_gb(kind)
+    if memory:
+        layout.label(text=f"Takes about {memory:g} GB of memory", icon="MEMORY")
 
 
 def _rate(fps: object) -> str:

@@ -5,6 +5,7 @@
 from typing import Any
 
 from ..operators.environment import Setup
+from ..operators.models import Models
 from ..portraitgen_addon import preferences
 from ..portraitgen_addon.session import session
 from .progress import draw_message, draw_text
@@ -43,9 +44,35 @@ def draw(layout: Any, settings: Any) -> None:
     layout.separator()
     layout.prop(settings, "body_model")
     layout.prop(settings, "models_folder")
+    _models(layout)
     layout.separator()
     layout.prop(settings, "overlay_colour")
     layout.prop(settings, "wire_opacity")
+
+
+def _models(layout: Any) -> None:
+    layout.operator("portraitgen.list_models", icon="FILE_REFRESH")
+    fetching = Models.fetching
+    if fetching is not None and fetching.state == "running":
+        row = layout.row(align=True)
+        row.progress(factor=fetching.share, type="BAR", text=fetching.step)
+        row.operator("portraitgen.cancel_fetch", text="", icon="CANCEL")
+    elif fetching is not None and fetching.state == "failed":
+        column = layout.column(align=True)
+        column.alert = True
+        draw_text(column, fetching.message)
+    for each in Models.rows:
+        line = layout.row()
+        whole = each["state"] in ("present", "ok", "unverified")
+        line.label(text=each["label"], icon="CHECKMARK" if whole else "DOT")
+        use = "" if each["commercial"] else ", non-commercial"
+        line.label(text=f"{each['licence']}{use}")
+        size = each["bytes"] / 1e9 if each["bytes"] else each["approximate_gb"]
+        line.label(text=f"{size:.1f} GB")
+        if whole:
+            line.label(text="Ready")
+        else:
+            line.operator("portraitgen.fetch_model", text="Fetch").name = each["name"]
 
 
 def _creation(layout: Any) -> None:

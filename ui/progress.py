@@ -81,6 +81,7 @@ def _status(header: Any, context: Any) -> None:
     job = session.job
     if job is not None and job.active:
         row = header.layout.row()
+        row.ui_units_x = 14
         row.progress(factor=job.share, type="BAR", text=f"PortraitGen {describe(job)}")
 
 

@@ -170,9 +170,13 @@ class Worker:
 
     def _describe(self, params: dict[str, Any]) -> dict[str, Any]:
         from .editing.registry import describe_editors
-        from .pipeline.stages import describe_jobs
+        from .pipeline.stages import MEMORY_GB, describe_jobs
 
-        return {"editors": describe_editors(), "settings": describe_jobs()}
+        return {
+            "editors": describe_editors(),
+            "settings": describe_jobs(),
+            "memory_gb": MEMORY_GB,
+        }
 
     def _check(self, params: dict[str, Any]) -> dict[str, Any]:
         from .pipeline.check import check_setup

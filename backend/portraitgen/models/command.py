@@ -39,7 +39,7 @@ def run_models(given: dict[str, Any]) -> None:
         for model in chosen:
             use = "commercial use allowed" if model.commercial else "no commercial use"
             _tell(f"{model.label}: licence {model.licence} ({use}), see {model.licence_url}\n")
-            folder = fetch(model, _progress)
+            folder = fetch(model, _Progress())
             _tell(f"{model.name} is ready in {folder}\n")
     rows = [state_of(model, digests=action != "list") for model in chosen]
     if action == "check" and not names:
@@ -66,10 +66,19 @@ def _show(rows: list[dict[str, Any]]) -> None:
         print(f"{'':>10}  licence {row['licence']} ({use}); used by {users}")
 
 
-def _progress(name: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else f"{done / 1e9:.2f} GB"
-        _tell(f"\r\x1b[K{name}: {share}")
+class _Progress:
+    """One line that is written over in a terminal; elsewhere a line a percent."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str, int] = ("", -1)
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            share = f"{done / 1e9:.2f} of {total / 1e9:.2f} GB" if total else f"{done / 1e9:.2f} GB"
+            _tell(f"\r\x1b[K{name}: {share}")
+        elif total and self._told != (name, percent := done * 100 // total):
+            self._told = (name, percent)
+            _tell(f"{name}: {percent} %\n")
 
 
 def _tell(text: str) -> None:

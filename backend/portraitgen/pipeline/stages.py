@@ -21,6 +21,9 @@ _JOBS = {
 }
 JOBS = tuple(_JOBS)
 
+MEMORY_GB = {"track": 1.0, "reconstruct": 0.9, "edit": 0.9, "render": 0.8}
+"""Peak memory of each job with its default settings, on the CPU; an editor's own adds to it."""
+
 
 def options_of(kind: str) -> type:
     """The settings class of a job.

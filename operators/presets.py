@@ -1,0 +1,92 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Presets: a take's settings under a name, kept for every file of this user."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import StringProperty
+
+from portraitgen.shot import read_json, write_json
+
+from ..portraitgen_addon import preferences, properties
+from . import base
+from .edit import editor_options, settings_from
+
+
+def folder() -> Path:
+    """Where presets are kept."""
+    return Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="presets", create=True))
+
+
+def names() -> list[str]:
+    """The presets there are."""
+    return sorted(path.stem for path in folder().glob("*.json"))
+
+
+class _OnTake(bpy.types.Operator):
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: StringProperty(name="Name", default="Preset")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take."""
+        return base.allowed(cls, base.no_shot(context), base.no_take(context))
+
+
+class PORTRAITGEN_OT_preset_save(_OnTake):
+    """Keep the take's editor and its settings under a name, for other takes and shots"""
+
+    bl_idname = "portraitgen.preset_save"
+    bl_label = "Save Preset"
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the name."""
+        self.name = properties.active_shot(context).take.name
+        return context.window_manager.invoke_props_dialog(self)
+
+    def execute(self, context: Any) -> set[str]:
+        """Writes it."""
+        name = re.sub(r"[^\w .-]+", "_", self.name).strip(" .")
+        if not name:
+            self.report({"ERROR"}, "A preset needs a name.")
+            return {"CANCELLED"}
+        take = properties.active_shot(context).take
+        facts = {"editor": take.editor, "strength": take.strength, "options": editor_options(take)}
+        return base.attempt(self, lambda: write_json(folder() / f"{name}.json", facts))
+
+
+class PORTRAITGEN_OT_preset_apply(_OnTake):
+    """Set the take to this preset"""
+
+    bl_idname = "portraitgen.preset_apply"
+    bl_label = "Apply Preset"
+
+    def execute(self, context: Any) -> set[str]:
+        """Reads it."""
+        take = properties.active_shot(context).take
+        return base.attempt(
+            self, lambda: settings_from(take, read_json(folder() / f"{self.name}.json"))
+        )
+
+
+class PORTRAITGEN_OT_preset_delete(_OnTake):
+    """Delete this preset"""
+
+    bl_idname = "portraitgen.preset_delete"
+    bl_label = "Delete Preset"
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks first."""
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: Any) -> set[str]:
+        """Deletes its file."""
+        (folder() / f"{self.name}.json").unlink(missing_ok=True)
+        return {"FINISHED"}
+
+
+CLASSES = (PORTRAITGEN_OT_preset_save, PORTRAITGEN_OT_preset_apply, PORTRAITGEN_OT_preset_delete)
