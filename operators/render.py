@@ -46,6 +46,7 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
         settings = getattr(found, described.slot_of_job("render"), None)
         if settings is not None:
             options |= described.values(settings, described.job_options("render"))
+        options["mix"] = found.mix_keys(found.take)
         return base.attempt(self, lambda: base.run_job(context, "render", options, name))
 
 

@@ -110,6 +110,14 @@ def curves(action: Any, slot: Any) -> Any:
     return bag.fcurves if bag else ()
 
 
+def own_curves(owner: Any) -> Any:
+    """The F-curves of the action that a data-block plays, an empty tuple if it plays none."""
+    data = owner.animation_data
+    if data is None or data.action is None or data.action_slot is None:
+        return ()
+    return curves(data.action, data.action_slot)
+
+
 def point_nla_strip(strip: Any, action: Any, slot: Any) -> None:
     """Lets an NLA strip play an action so that scene frame f shows the action's frame f."""
     strip.use_sync_length = False

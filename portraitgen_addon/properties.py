@@ -14,7 +14,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import described
+from . import compat, described
 
 
 class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
@@ -35,6 +35,15 @@ class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
     )
     seed: IntProperty(
         name="Seed", description="The same seed gives the same edit again", default=0, min=0
+    )
+    mix: FloatProperty(
+        name="Mix",
+        description="How much of the edit shows in rendered frames; key it to let it come and go",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        options={"ANIMATABLE"},
     )
     preview: StringProperty(options={"HIDDEN"})
 
@@ -76,6 +85,20 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
         if 0 <= self.active_take < len(self.takes):
             return self.takes[self.active_take]
         return None
+
+    def mix_keys(self, take: Any) -> str:
+        """The take's mix as the backend takes it: a number, or a key a footage frame."""
+        path = f"{take.path_from_id()}.mix"
+        curve = next(
+            (each for each in compat.own_curves(self.id_data) if each.data_path == path), None
+        )
+        if curve is None:
+            return f"{take.mix:.4f}"
+        shares = {
+            frame: min(max(curve.evaluate(frame + self.offset), 0.0), 1.0)
+            for frame in range(self.first, self.last + 1)
+        }
+        return ",".join(f"{frame}:{share:.4f}" for frame, share in shares.items())
 
     @property
     def frames(self) -> str:

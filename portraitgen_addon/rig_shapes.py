@@ -16,7 +16,13 @@ _COLLECTIONS = {
     "Face": ("face", "jaw", "left_eye_smplhf", "right_eye_smplhf"),
 }
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
-_PALETTES = {"Body": "THEME07", "Head": "THEME09", "Face": "THEME03", "Hands": "THEME02"}
+# They have to be seen over skin, hair and any plate.
+_COLOURS = {
+    "Body": (0.75, 0.85, 1.0),
+    "Head": (1.0, 0.75, 0.1),
+    "Face": (0.3, 1.0, 0.4),
+    "Hands": (1.0, 0.5, 0.2),
+}
 
 
 def bone_frames(joints: np.ndarray, parents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +70,7 @@ def collection_of(bone: str) -> str:
 def dress(armature: Any) -> None:
     """Sorts the bones into collections and gives them shapes that can be clicked."""
     data = armature.data
-    collections = {name: data.collections.new(name) for name in _PALETTES}
+    collections = {name: data.collections.new(name) for name in _COLOURS}
     ring, ball, square = (
         _shape("ring", _ring()),
         _shape("ball", _ball()),
@@ -73,7 +79,10 @@ def dress(armature: Any) -> None:
     for bone in armature.pose.bones:
         group = collection_of(bone.name)
         collections[group].assign(data.bones[bone.name])
-        bone.color.palette = _PALETTES[group]
+        bone.color.palette = "CUSTOM"
+        bone.color.custom.normal = _COLOURS[group]
+        bone.color.custom.select = (1.0, 1.0, 1.0)
+        bone.color.custom.active = (0.1, 0.9, 1.0)
         bone.use_custom_shape_bone_size = False
         if bone.name == "face":
             bone.custom_shape, size = square, 0.035

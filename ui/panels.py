@@ -245,6 +245,10 @@ class _Output(_NeedsShot):
         settings = getattr(found, described.slot_of_job("render"), None)
         if settings is not None:
             _folded(layout, settings, described.job_options("render"), "render")
+        if found.take is not None:
+            row = layout.row()
+            row.use_property_decorate = True
+            row.prop(found.take, "mix")
         _run(layout, "portraitgen.render_to_strip", "Render to Strip", "render")
         layout.operator("portraitgen.show_frames", icon="SEQUENCE")
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")

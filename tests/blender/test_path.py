@@ -133,6 +133,18 @@ def test_from_strip_to_strip(
     assert len(made.elements) == 16
     assert made.directory.startswith("//"), made.directory
 
+    # With a keyed mix the edit comes and goes; at none of it the plate keeps its bits.
+    take.mix = 0.0
+    take.keyframe_insert("mix", frame=START + 4)
+    take.mix = 1.0
+    take.keyframe_insert("mix", frame=START + 8)
+    keys = shot.mix_keys(take).split(",")
+    assert keys[0] == "5:0.0000" and keys[4] == "9:1.0000" and len(keys) == 16
+    bpy.ops.portraitgen.render_to_strip()
+    until(lambda: not session.busy and not session._pending)
+    assert session.job.state == "done", session.job.message
+    _check_faded(scene, strip, made, tmp_path)
+
     assert bpy.ops.portraitgen.to_compositor() == {"FINISHED"}
     _check_compositor(scene, made, tmp_path)
     _check_survives_a_move(scene, shot_folder, tmp_path)
@@ -192,6 +204,17 @@ def _check_edit_shows(scene: Any, plate: Any, made: Any, folder: Path) -> None:
     assert np.abs(change[:40, :40]).max() < 0.01
     face = change[150:250, 200:300]
     assert face.mean() > 0.02
+
+
+def _check_faded(scene: Any, plate: Any, made: Any, folder: Path) -> None:
+    """The first frame shows the plate."""
+    scene.frame_set(START + 4)
+    shown = _render(scene, folder / "faded")
+    made.mute = True
+    plain = _render(scene, folder / "plain")
+    made.mute = False
+    # Blender's decoder places colour between the movie's coarser samples in its own way.
+    assert np.abs(shown - plain).mean() < 0.002
 
 
 def _check_compositor(scene: Any, made: Any, folder: Path) -> None:

@@ -30,7 +30,7 @@ ROOMS = {
 }
 ROOMS["pipeline"] = BASE | set(ROOMS)
 EVERYTHING = BASE | set(ROOMS) | {"bench", "cli", "worker", "demo", "performer"}
-ROOMS |= dict.fromkeys(("cli", "worker", "bench", "demo", "performer"), EVERYTHING)
+ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "bench", "demo", "performer"), EVERYTHING)
 
 
 def room_of(path: Path) -> str:

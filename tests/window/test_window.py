@@ -77,8 +77,10 @@ def _serve(blender: "subprocess.Popen[bytes]", tools: Path, folder: Path) -> Non
         if word == "grab":
             subprocess.run([tools / "grab", folder / rest[0]], check=True)
         else:
+            x, y, *times = rest
+            button = ["--repeat", times[0], "5"] if word == "scroll" else ["1"]
             subprocess.run(
-                [tools / "in", "xdotool", "mousemove", *rest, "sleep", "0.1", "click", "1"],
+                [tools / "in", "xdotool", "mousemove", x, y, "sleep", "0.1", "click", *button],
                 check=True,
             )
         (folder / f"got_{number:03d}").touch()

@@ -84,6 +84,14 @@ def open_tab(area: Any) -> Iterator[float]:
     raise AssertionError("no click opened the PortraitGen tab")
 
 
+def scroll(area: Any, notches: int) -> Iterator[float]:
+    """Turns the wheel over the sidebar, so that lower panels are seen."""
+    bar = region(area, "UI")
+    x, y = bar.x + bar.width // 2, window().height - (bar.y + bar.height // 2)
+    yield from outside(f"scroll {x} {y} {notches}")
+    yield 0.3
+
+
 def call(area: Any, name: str, **options: Any) -> None:
     with within(area):
         assert getattr(bpy.ops.portraitgen, name)(**options) == {"FINISHED"}, name
@@ -190,6 +198,7 @@ def tour() -> Iterator[float]:
     shot.take.settings_edit.steps = 120
     call(view, "try_frame")
     yield from wait(lambda: scene.portraitgen.shots[0].take.preview)
+    yield from scroll(view, 12)
     yield from picture("6_trying")
     call(view, "edit")
     yield from finished("edit")
@@ -229,6 +238,7 @@ def tour() -> Iterator[float]:
     seen["strip"] = [strips[0].channel, len(strips[0].elements), strips[0].directory]
     scene.frame_set(START + 12)
     yield 1.0
+    yield from scroll(area, 12)
     yield from picture("8_edited")
     call(area, "to_compositor")
     bpy.ops.wm.save_mainfile()

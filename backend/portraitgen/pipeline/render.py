@@ -21,6 +21,7 @@ from ..settings import option
 from ..shot import Shot, read_json
 from .avatars import frame_parameters, load_avatar
 from .jobs import running
+from .mix import mix_of
 from .pictures import save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
@@ -44,6 +45,7 @@ class RenderOptions:
     detail: float = option(
         0.8, "How much of the plate's fine detail the edit keeps", minimum=0, maximum=1
     )
+    mix: str = option("1", "How much of the edit shows, 0 to 1, or by frame as 1001:0,1020:1")
 
 
 def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     base = shot.version_folder("avatar", facts.get("avatar"))
     track = Track(shot, read_json(base / "avatar.json")["track"])
     frames = parse_frames(options.frames, track.frames)
+    mix = mix_of(options.mix, frames)
     folder = shot.path / "takes" / take / "frames" if options.take else base / "frames"
     folder.mkdir(parents=True, exist_ok=True)
     with running(shot, "render", asdict(options), f"frames:{take}", frames) as job:
@@ -79,7 +82,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
                 folder.parent / "plates" / f"{path.stem}{plate.suffix}" if options.plate else None
             )
             if str(frame) not in done:
-                rendered = renderer.render(frame, image)
+                rendered = renderer.render(frame, image, mix[frame])
                 _write(path, rendered, plate, frame, full)
                 with done_file.open("a") as record:
                     record.write(f"{frame}\n")
@@ -129,8 +132,8 @@ class FrameRenderer:
         self._detail = detail
 
     @torch.no_grad()
-    def render(self, frame: int, image: np.ndarray) -> RenderedFrame:
-        """One frame over its plate `image`, float32 (H, W, 3)."""
+    def render(self, frame: int, image: np.ndarray, mix: float) -> RenderedFrame:
+        """One frame over its plate `image`, float32 (H, W, 3), of which `mix` shows."""
         track, size = self._track, self._size
         box = track.box(frame)
         camera = track.camera.window(box, size)
@@ -149,7 +152,7 @@ class FrameRenderer:
         reconstruction = plain.rgb[0].permute(1, 2, 0).numpy()
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
-        full[rows, columns] = cover
+        full[rows, columns] = cover * mix
         laid = lay(image, box, beauty, full, reference=reconstruction, detail=self._detail)
         over, touched = paste(image, laid)
         depth = edited.depth[0, 0].numpy()
