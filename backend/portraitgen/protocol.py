@@ -11,6 +11,8 @@ Requests (Blender to worker):
     shot.info {shot}                   -> what `portraitgen info --json` prints
     rig.export {shot, version}         -> {path, version, frames}
     track.publish {shot, base, path}   -> {version, changed}
+    track.solve_pins {shot, version, frame, pins: [{face, weights, target}], start?, fixed?}
+                                       -> {transl, pose, expression, error_px}
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
     preview.frame {shot, frame, editor, options, strength, seed, commercial} -> {path}

@@ -92,6 +92,7 @@ class Worker:
             "shot.info": self._shot_info,
             "rig.export": self._rig_export,
             "track.publish": self._track_publish,
+            "track.solve_pins": self._track_solve_pins,
             "job.start": self._job_start,
             "job.cancel": self._job_cancel,
             "preview.frame": self._preview_frame,
@@ -214,6 +215,11 @@ class Worker:
 
         shot = Shot.open(Path(params["shot"]))
         return publish_motion(shot, params["base"], Path(params["path"]), "artist")
+
+    def _track_solve_pins(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.pinning import solve_pins
+
+        return solve_pins(params)
 
     def _job_start(self, params: dict[str, Any]) -> dict[str, Any]:
         if self._busy:

@@ -94,6 +94,7 @@ class BodyModel:
         faces: int64 (F, 3).
         weights: float32 (V, 55), skinning weights, each row summing to 1.
         parents: each joint's parent, -1 for the pelvis.
+        joint_directions: float32 (S + E, 165), how identity and expression move the joints.
         uv, uv_faces: float32 (T, 2) texture coordinates and int64 (F, 3) indices into them.
         expression_names: one a facial unit; ARKit's names for the open body.
         blink_closed: the value of eyeBlink at which the open body's lids meet.
@@ -136,7 +137,7 @@ class BodyModel:
         self.landmarks = _landmarks(arrays)
         regressor = torch.from_numpy(arrays["J_regressor"].astype(np.float32))
         self._rest_joints = regressor @ self.template
-        self._joint_directions = torch.einsum(
+        self.joint_directions = torch.einsum(
             "jv,kvd->kjd", regressor, self.directions.view(count, -1, 3)
         ).reshape(count, -1)
         correctives = arrays.get("posedirs")
@@ -191,7 +192,7 @@ class BodyModel:
 
     def rest_joints(self, betas: Tensor) -> Tensor:
         """The joints (55, 3) of an identity (S,) at rest, metres."""
-        moved = betas @ self._joint_directions[: self.n_shape]
+        moved = betas @ self.joint_directions[: self.n_shape]
         return self._rest_joints + moved.view(-1, 3)
 
     def forward(
@@ -225,7 +226,7 @@ class BodyModel:
         rest = template + (coefficients @ directions).view(batch, count, 3)
         if vertex_offsets is not None:
             rest = rest + vertex_offsets[chosen]
-        joints = self._rest_joints + (coefficients @ self._joint_directions).view(batch, 55, 3)
+        joints = self._rest_joints + (coefficients @ self.joint_directions).view(batch, 55, 3)
         rotations = rodrigues(pose)
         if self.pose_directions is not None:
             feature = (rotations[:, 1:] - torch.eye(3, device=pose.device)).flatten(1)

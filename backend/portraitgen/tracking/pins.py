@@ -1,0 +1,350 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Poses a body so that points of its surface lie where an artist pins them in the plate.
+
+Damped Gauss-Newton with analytic derivatives over the root's place, the joints that carry the
+pins and the facial units. Every step away from where the body was costs something, so that one
+pin moves the body, two turn it, and only what no pose explains becomes an expression.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from ..body.camera import Camera
+from ..body.model import BodyModel
+from ..errors import TrackingError
+
+# How far each goes for the price of a quarter pixel: metres, radians, shares of a unit.
+_PIXELS = 0.25
+_MOVE = 0.2
+_TURNS = {
+    "spine1": 0.03,
+    "spine2": 0.03,
+    "spine3": 0.03,
+    "neck": 0.1,
+    "head": 0.12,
+    "left_collar": 0.1,
+    "right_collar": 0.1,
+    "left_shoulder": 0.3,
+    "right_shoulder": 0.3,
+    "left_elbow": 0.3,
+    "right_elbow": 0.3,
+    "left_wrist": 0.3,
+    "right_wrist": 0.3,
+}
+_UNIT = 0.2
+_JAW = 0.2
+_CARRIES = 0.15
+_ITERATIONS = 12
+_SETTLED_PX = 0.02
+_LONGEST_TURN = 0.5
+_NEAREST = 0.05
+TRANSL = "transl"
+"""The name under which the body's place is fixed."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A point of the surface and where it belongs.
+
+    Attributes:
+        face: index of the mesh's face.
+        weights: barycentric, summing to 1.
+        target: plate pixels.
+    """
+
+    face: int
+    weights: tuple[float, float, float]
+    target: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class PinSolution:
+    """A pose that honours pins.
+
+    Attributes:
+        transl: float64 (3,), metres.
+        pose: float64 (55, 3), axis-angle.
+        expression: float64 (E,).
+        error_px: float64 (P,), how far each pin still is from its target.
+    """
+
+    transl: np.ndarray
+    pose: np.ndarray
+    expression: np.ndarray
+    error_px: np.ndarray
+
+
+@dataclass
+class _State:
+    transl: np.ndarray
+    turns: np.ndarray
+    expression: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Posed:
+    """The pinned vertices: under each bone alone (P, 3, 55, 3), and blended at the pins (P, 3)."""
+
+    by_bone: np.ndarray
+    points: np.ndarray
+    globals: np.ndarray
+    places: np.ndarray
+
+
+class PinSolver:
+    """Solves pins on one performer's body in one plate.
+
+    Args:
+        body: the body model.
+        betas: (S,), identity.
+        camera: of the plate.
+    """
+
+    def __init__(self, body: BodyModel, betas: np.ndarray, camera: Camera) -> None:
+        self._body, self._camera = body, camera
+        count, units = body.n_shape, body.n_expression
+        directions = body.directions.view(len(body.directions), -1, 3).numpy()
+        shaped = body.template.numpy() + np.tensordot(betas, directions[:count], 1)
+        self._rest = shaped.astype(np.float64)
+        self._units = directions[count : count + units]
+        self._weights = body.weights.numpy()
+        self._faces = body.faces.numpy()
+        self._joints = body.rest_joints(torch.from_numpy(np.asarray(betas, np.float32))).numpy()
+        self._joints = self._joints.astype(np.float64)
+        moved = body.joint_directions.numpy()[count : count + units]
+        self._joint_units = moved.reshape(units, -1, 3).astype(np.float64)
+        self._descendants = _descendants(body.parents)
+        named = "jawOpen" in body.expression_names
+        self._low, self._high = np.full(units, 0.0 if named else -3.0), np.full(units, 3.0)
+        self._high[:] = 1.0 if named else 3.0
+        self._turns = dict(_TURNS) if named else _TURNS | {"jaw": _JAW}
+
+    def solve(
+        self,
+        pins: Sequence[Pin],
+        transl: np.ndarray,
+        pose: np.ndarray,
+        expression: np.ndarray,
+        fixed: Collection[str] = (),
+    ) -> PinSolution:
+        """The pose nearest to the one given that honours the pins.
+
+        Args:
+            pins: at least one.
+            transl: (3,), metres; pose: (55, 3), axis-angle; expression: (E,): where to begin.
+            fixed: names of joints and units, and `TRANSL`, that keep their values.
+
+        Raises:
+            TrackingError: if a pin is no point of the mesh, or the body lies behind the camera.
+        """
+        if not pins:
+            raise TrackingError("there are no pins", "solve_pins", "set at least one")
+        vertices, weights = self._pinned(pins)
+        targets = np.array([pin.target for pin in pins], np.float64)
+        state = _State(
+            np.array(transl, np.float64),
+            Rotation.from_rotvec(np.asarray(pose, np.float64)).as_matrix(),
+            np.array(expression, np.float64),
+        )
+        joints, units, spans = self._freedom(vertices, fixed)
+        gone = np.zeros(len(spans))
+        before = np.inf
+        for _ in range(_ITERATIONS):
+            posed = self._posed(vertices, weights, state)
+            jacobian, error = self._linear(posed, vertices, weights, joints, units, targets, fixed)
+            worst = float(np.abs(error).max())
+            if abs(before - worst) < _SETTLED_PX * (1 + worst):
+                break
+            before = worst
+            step = self._step(jacobian, error, gone, spans, state, units)
+            gone += step
+            self._apply(state, step, joints, units, posed, fixed)
+        posed = self._posed(vertices, weights, state)
+        error = self._project(posed.points) - targets
+        return PinSolution(
+            state.transl,
+            self._unturned(pose, state.turns, joints),
+            state.expression,
+            np.linalg.norm(error, axis=1),
+        )
+
+    def _unturned(self, pose: np.ndarray, turns: np.ndarray, joints: list[int]) -> np.ndarray:
+        """Axis-angle vectors; joints that were not solved keep theirs to the bit."""
+        result = np.array(pose, np.float64)
+        if joints:
+            result[joints] = Rotation.from_matrix(turns[joints]).as_rotvec()
+        return result
+
+    def _pinned(self, pins: Sequence[Pin]) -> tuple[np.ndarray, np.ndarray]:
+        for pin in pins:
+            if not 0 <= pin.face < len(self._faces) or not np.isfinite(pin.weights).all():
+                raise TrackingError(
+                    f"a pin lies on face {pin.face}, which the body has not",
+                    "solve_pins",
+                    "set the pin again",
+                )
+        weights = np.array([pin.weights for pin in pins], np.float64)
+        return self._faces[[pin.face for pin in pins]], weights
+
+    def _freedom(
+        self, vertices: np.ndarray, fixed: Collection[str]
+    ) -> tuple[list[int], list[int], np.ndarray]:
+        """Which joints and units may move, and how far everything goes, in order."""
+        carried = self._weights[vertices].max((0, 1)) > _CARRIES
+        joints = [
+            joint
+            for joint, name in enumerate(self._body.joint_names)
+            if name in self._turns
+            and name not in fixed
+            and (self._descendants[joint] & carried).any()
+        ]
+        # Units that do not reach a pin cannot help it.
+        reach = np.abs(self._units[:, vertices]).max((1, 2, 3))
+        units = [
+            unit
+            for unit, name in enumerate(self._body.expression_names)
+            if name not in fixed and reach[unit] > 1e-5
+        ]
+        names = self._body.joint_names
+        spans = [] if TRANSL in fixed else [_MOVE] * 3
+        spans += [self._turns[names[joint]] for joint in joints for _ in range(3)]
+        spans += [_UNIT] * len(units)
+        return joints, units, np.array(spans)
+
+    def _posed(self, vertices: np.ndarray, weights: np.ndarray, state: _State) -> _Posed:
+        joints = self._joints + np.tensordot(state.expression, self._joint_units, 1)
+        parents = self._body.parents
+        turned, places = state.turns.copy(), joints.copy()
+        for joint in range(1, len(parents)):
+            parent = parents[joint]
+            turned[joint] = turned[parent] @ state.turns[joint]
+            places[joint] = places[parent] + turned[parent] @ (joints[joint] - joints[parent])
+        rest = self._rest[vertices] + np.tensordot(state.expression, self._units[:, vertices], 1)
+        correctives = self._body.pose_directions
+        if correctives is not None:
+            feature = (state.turns[1:] - np.eye(3)).ravel()
+            rows = correctives.view(len(correctives), -1, 3)[:, vertices.ravel()].numpy()
+            rest = rest + np.tensordot(feature, rows, 1).reshape(rest.shape)
+        from_joint = rest[:, :, None] - joints
+        by_bone = np.einsum("jab,pvjb->pvja", turned, from_joint) + places + state.transl
+        skin = self._weights[vertices] * weights[..., None]
+        points = np.einsum("pvj,pvja->pa", skin, by_bone)
+        return _Posed(by_bone, points, turned, places + state.transl)
+
+    def _project(self, points: np.ndarray) -> np.ndarray:
+        if points[:, 2].min() < _NEAREST:
+            raise TrackingError(
+                "a pinned point lies behind the camera", "solve_pins", "delete the pin"
+            )
+        pixels: np.ndarray = self._camera.project(points)
+        return pixels
+
+    def _linear(
+        self,
+        posed: _Posed,
+        vertices: np.ndarray,
+        weights: np.ndarray,
+        joints: list[int],
+        units: list[int],
+        targets: np.ndarray,
+        fixed: Collection[str],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives (2P, D) and errors (2P,), pixels."""
+        count = len(vertices)
+        skin = self._weights[vertices] * weights[..., None]
+        blocks = [] if TRANSL in fixed else [np.broadcast_to(np.eye(3), (count, 3, 3))]
+        for joint in joints:
+            share = skin * self._descendants[joint]
+            arm = np.einsum("pvj,pvja->pa", share, posed.by_bone - posed.places[joint])
+            blocks.append(-_cross(arm))
+        if units:
+            blend = np.einsum("pvj,jab->pvab", skin, posed.globals)
+            moved = self._units[units][:, vertices]
+            blocks.append(np.einsum("pvab,upvb->pau", blend, moved))
+        space = np.concatenate(blocks, axis=2)
+        x, y, z = posed.points.T
+        fx, fy = self._camera.fx, self._camera.fy
+        view = np.zeros((count, 2, 3))
+        view[:, 0, 0], view[:, 0, 2] = fx / z, -fx * x / z**2
+        view[:, 1, 1], view[:, 1, 2] = fy / z, -fy * y / z**2
+        error = self._project(posed.points) - targets
+        return (view @ space).reshape(2 * count, -1), error.ravel()
+
+    def _step(
+        self,
+        jacobian: np.ndarray,
+        error: np.ndarray,
+        gone: np.ndarray,
+        spans: np.ndarray,
+        state: _State,
+        units: list[int],
+    ) -> np.ndarray:
+        """One damped step; units that would leave their bounds stop there."""
+        first = len(spans) - len(units)
+        step = np.zeros(len(spans))
+        free = np.ones(len(spans), bool)
+        for _ in range(3):
+            left = error + jacobian[:, ~free] @ step[~free]
+            part = jacobian[:, free] / _PIXELS
+            pull = 1 / spans[free] ** 2
+            normal = part.T @ part + np.diag(pull)
+            step[free] = -np.linalg.solve(normal, part.T @ left / _PIXELS + pull * gone[free])
+            values = state.expression[units] + step[first:]
+            # A unit that begins beyond its bounds, as an artist may leave it, may stay there.
+            low = np.minimum(self._low[units], state.expression[units])
+            high = np.maximum(self._high[units], state.expression[units])
+            beyond = (values < low) | (values > high)
+            if not beyond.any():
+                break
+            step[first:] = np.clip(values, low, high) - state.expression[units]
+            free[first:] &= ~beyond
+        return step
+
+    def _apply(
+        self,
+        state: _State,
+        step: np.ndarray,
+        joints: list[int],
+        units: list[int],
+        posed: _Posed,
+        fixed: Collection[str],
+    ) -> None:
+        at = 0
+        if TRANSL not in fixed:
+            state.transl = state.transl + step[:3]
+            at = 3
+        for joint in joints:
+            turn = step[at : at + 3]
+            turn = turn * min(1.0, _LONGEST_TURN / max(float(np.linalg.norm(turn)), 1e-9))
+            parent = self._body.parents[joint]
+            above = posed.globals[parent] if parent >= 0 else np.eye(3)
+            world = Rotation.from_rotvec(turn).as_matrix()
+            state.turns[joint] = above.T @ world @ above @ state.turns[joint]
+            at += 3
+        state.expression[units] += step[at:]
+
+
+def _descendants(parents: Sequence[int]) -> np.ndarray:
+    """bool (J, J): whether the second joint hangs on the first, or is it."""
+    result = np.eye(len(parents), dtype=bool)
+    for joint in range(len(parents)):
+        above = parents[joint]
+        while above >= 0:
+            result[above, joint] = True
+            above = parents[above]
+    return result
+
+
+def _cross(vectors: np.ndarray) -> np.ndarray:
+    """(P, 3) as the matrices (P, 3, 3) of their cross products."""
+    result = np.zeros((len(vectors), 3, 3))
+    x, y, z = vectors.T
+    result[:, 0, 1], result[:, 0, 2] = -z, y
+    result[:, 1, 0], result[:, 1, 2] = z, -x
+    result[:, 2, 0], result[:, 2, 1] = -y, x
+    return result

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pins: the surface goes where it is pinned, and nothing else moves for nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from portraitgen.body.camera import Camera
+from portraitgen.body.model import BodyModel
+from portraitgen.errors import TrackingError
+from portraitgen.tracking.pins import TRANSL, Pin, PinSolver
+
+CAMERA = Camera(1400, 1400, 960, 540, 1920, 1080)
+HEAD, NECK, SPINE3 = 15, 12, 9
+THIRD = (1 / 3, 1 / 3, 1 / 3)
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return BodyModel.load()
+
+
+@pytest.fixture(scope="module")
+def solver(body: BodyModel) -> PinSolver:
+    return PinSolver(body, np.zeros(body.n_shape, np.float32), CAMERA)
+
+
+@pytest.fixture
+def start(body: BodyModel) -> dict[str, np.ndarray]:
+    pose = np.zeros((55, 3))
+    pose[0] = (np.pi, 0, 0)
+    joints = body.rest_joints(torch.zeros(body.n_shape)).numpy()
+    flipped = joints[HEAD] * (1, -1, -1)
+    expression = np.zeros(body.n_expression)
+    return {"transl": np.array([0, 0, 0.9]) - flipped, "pose": pose, "expression": expression}
+
+
+def face_near(body: BodyModel, point: tuple[float, float, float]) -> int:
+    middles = body.template.numpy()[body.faces.numpy()].mean(1)
+    head = body.rest_joints(torch.zeros(body.n_shape)).numpy()[HEAD]
+    return int(np.linalg.norm(middles - head - point, axis=1).argmin())
+
+
+def seen(body: BodyModel, face: int, at: dict[str, np.ndarray]) -> np.ndarray:
+    """Where a face's middle lies in the plate, by the body model itself."""
+    posed = body.forward(
+        torch.zeros(1, body.n_shape),
+        torch.from_numpy(at["pose"]).float()[None],
+        torch.from_numpy(at["expression"]).float()[None],
+        torch.from_numpy(at["transl"]).float()[None],
+        vertices=body.faces[face],
+    )
+    return CAMERA.project(posed.vertices[0].double().numpy().mean(0)[None])[0]
+
+
+def pin(face: int, target: np.ndarray) -> Pin:
+    return Pin(face, THIRD, (float(target[0]), float(target[1])))
+
+
+def spots(body: BodyModel) -> list[int]:
+    places = [(0, 0.05, 0.12), (0.04, 0.08, 0.1), (-0.04, 0.08, 0.1), (0, -0.02, 0.1)]
+    return [face_near(body, place) for place in places]
+
+
+def test_pins_on_their_points_move_nothing(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    pins = [pin(face, seen(body, face, start)) for face in spots(body)]
+    found = solver.solve(pins, **start)
+    assert found.error_px.max() < 0.01
+    assert np.abs(found.transl - start["transl"]).max() < 1e-5
+    assert np.abs(found.pose - start["pose"]).max() < 1e-4
+
+
+def test_one_pin_moves_the_body_and_hardly_turns_it(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    face = spots(body)[0]
+    found = solver.solve([pin(face, seen(body, face, start) + (30, -12))], **start)
+    assert found.error_px.max() < 1
+    assert found.transl[0] > start["transl"][0] + 0.008
+    assert np.abs(found.pose[1:]).max() < 0.15
+    assert np.abs(found.expression).max() < 0.05
+
+
+def test_the_solution_agrees_with_the_body_model(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    rng = np.random.default_rng(4)
+    pins = [pin(face, seen(body, face, start) + rng.normal(0, 8, 2)) for face in spots(body)]
+    found = solver.solve(pins, **start)
+    after = {"transl": found.transl, "pose": found.pose, "expression": found.expression}
+    errors = [np.linalg.norm(seen(body, each.face, after) - each.target) for each in pins]
+    assert errors == pytest.approx(found.error_px, abs=0.02)
+
+
+def test_a_turned_head_is_found_again(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    turned = start | {"pose": start["pose"].copy()}
+    turned["pose"][HEAD] = (0.05, 0.3, 0.1)
+    shoulders = [face_near(body, (side * 0.16, -0.2, 0.0)) for side in (1, -1)]
+    pins = [pin(face, seen(body, face, turned)) for face in spots(body) + shoulders]
+    found = solver.solve(pins, **start)
+    assert found.error_px.max() < 1
+    spare = face_near(body, (0.05, 0.0, 0.08))
+    after = {"transl": found.transl, "pose": found.pose, "expression": found.expression}
+    off = np.linalg.norm(seen(body, spare, after) - seen(body, spare, turned))
+    moved = np.linalg.norm(seen(body, spare, start) - seen(body, spare, turned))
+    assert off < 0.25 * moved
+
+
+def test_what_is_fixed_stays(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    face = spots(body)[0]
+    target = seen(body, face, start) + (20, 0)
+    fixed = [TRANSL, "spine1", "spine2", "spine3", *body.expression_names]
+    found = solver.solve([pin(face, target)], **start, fixed=fixed)
+    assert (found.transl == start["transl"]).all()
+    assert (found.expression == start["expression"]).all()
+    assert (found.pose[SPINE3] == start["pose"][SPINE3]).all()
+    assert np.abs(found.pose[[NECK, HEAD]]).max() > 0.01
+    assert found.error_px.max() < 1
+
+
+def test_expressions_stay_within_their_bounds(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    rng = np.random.default_rng(0)
+    joints = [TRANSL, *body.joint_names]
+    pins = [pin(face, seen(body, face, start) + rng.normal(0, 40, 2)) for face in spots(body)]
+    found = solver.solve(pins, **start, fixed=joints)
+    assert (found.expression >= 0).all() and (found.expression <= 1).all()
+    assert found.expression.max() > 0.1
+    assert (found.pose == start["pose"]).all()
+
+
+def test_unusable_pins_are_refused_in_one_sentence(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    with pytest.raises(TrackingError, match="no pins"):
+        solver.solve([], **start)
+    with pytest.raises(TrackingError, match="which the body has not"):
+        solver.solve([Pin(10**7, THIRD, (0, 0))], **start)
+    with pytest.raises(TrackingError, match="behind the camera"):
+        behind = start | {"transl": start["transl"] - (0, 0, 5)}
+        solver.solve([pin(spots(body)[0], np.zeros(2))], **behind)
