@@ -4,9 +4,9 @@
 
 import bpy
 
-from . import edit, environment, footage, models, presets, reconstruct, render, rig, track
+from . import edit, environment, footage, models, pins, presets, reconstruct, render, rig, track
 
-_MODULES = (footage, track, rig, reconstruct, edit, presets, render, environment, models)
+_MODULES = (footage, track, rig, pins, reconstruct, edit, presets, render, environment, models)
 
 
 def register() -> None:

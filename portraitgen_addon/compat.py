@@ -110,6 +110,29 @@ def curves(action: Any, slot: Any) -> Any:
     return bag.fcurves if bag else ()
 
 
+def curve_value(data: Any, path: str, index: int, frame: float) -> float | None:
+    """What a channel of the action that a data-block plays holds, None without such a curve."""
+    curve = _curve(data, path, index)
+    return None if curve is None else float(curve.evaluate(frame))
+
+
+def insert_key(data: Any, path: str, index: int, frame: float, value: float) -> None:
+    """Puts a key into the action that a data-block plays, making its curve if there is none."""
+    curve = _curve(data, path, index)
+    if curve is None:
+        bag = data.action.layers[0].strips[0].channelbag(data.action_slot, ensure=True)
+        curve = bag.fcurves.new(path, index=index)
+    curve.keyframe_points.insert(frame, value)
+    curve.update()
+
+
+def _curve(data: Any, path: str, index: int) -> Any | None:
+    for curve in curves(data.action, data.action_slot):
+        if curve.data_path == path and curve.array_index == index:
+            return curve
+    return None
+
+
 def own_curves(owner: Any) -> Any:
     """The F-curves of the action that a data-block plays, an empty tuple if it plays none."""
     data = owner.animation_data

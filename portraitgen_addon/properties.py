@@ -9,6 +9,7 @@ import bpy
 from bpy.props import (
     CollectionProperty,
     FloatProperty,
+    FloatVectorProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -48,6 +49,15 @@ class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
     preview: StringProperty(options={"HIDDEN"})
 
 
+class PORTRAITGEN_PG_pin(bpy.types.PropertyGroup):
+    """A point of the body and where it belongs in one frame of the plate."""
+
+    frame: IntProperty(description="The footage frame")
+    face: IntProperty(description="The face of the body's mesh")
+    weights: FloatVectorProperty(size=3, description="Barycentric place within the face")
+    target: FloatVectorProperty(size=2, precision=2, description="Plate pixels")
+
+
 class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     """One shot: the folder where it lies and how it sits in the scene."""
 
@@ -71,6 +81,7 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     armature: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
     mesh: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
     track_version: IntProperty(options={"HIDDEN"})
+    pins: CollectionProperty(type=PORTRAITGEN_PG_pin)
     takes: CollectionProperty(type=PORTRAITGEN_PG_take)
     active_take: IntProperty(name="Take", description="The take the panels show")
 
@@ -118,7 +129,12 @@ class PORTRAITGEN_PG_scene(bpy.types.PropertyGroup):
     active: IntProperty(name="Shot", description="The shot the panels show")
 
 
-CLASSES = (PORTRAITGEN_PG_take, PORTRAITGEN_PG_shot, PORTRAITGEN_PG_scene)
+CLASSES = (
+    PORTRAITGEN_PG_take,
+    PORTRAITGEN_PG_pin,
+    PORTRAITGEN_PG_shot,
+    PORTRAITGEN_PG_scene,
+)
 
 
 def register() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import bmesh
 import bpy
 import numpy as np
-from mathutils import Matrix, Vector
+from mathutils import Matrix, Quaternion, Vector
 
 from portraitgen.errors import ShotError
 
@@ -399,6 +399,84 @@ def read(rig: Rig, bundle: Bundle, offset: int) -> Reading:
     posed = matrices.reshape(len(frames), len(names), 4, 4).swapaxes(-1, -2)[:, order]
     posed = (np.array(FLIP) @ places)[:, None] @ posed.astype(np.float64)
     return _reading(frames, posed, expression, _rest(armature, bundle), bundle, armature.name)
+
+
+def read_now(rig: Rig, bundle: Bundle, offset: int) -> Reading:
+    """Reads the rig as it stands in the active scene's frame, unkeyed changes included.
+
+    Raises:
+        ShotError: if the armature object was scaled, which a body cannot follow.
+    """
+    graph = bpy.context.evaluated_depsgraph_get()
+    shown, standing = rig.armature.evaluated_get(graph), rig.camera.evaluated_get(graph)
+    bones = shown.pose.bones
+    posed = np.array([np.array(bones[joint].matrix) for joint in bundle.joints], np.float64)
+    place = np.array(FLIP @ standing.matrix_world.inverted_safe() @ shown.matrix_world)
+    expression = np.array([[bones[FACE][unit] for unit in bundle.units]], np.float32)
+    frames = np.array([bpy.context.scene.frame_current - offset], np.int64)
+    rest = _rest(rig.armature, bundle)
+    return _reading(frames, (place @ posed)[None], expression, rest, bundle, rig.armature.name)
+
+
+def put(rig: Rig, bundle: Bundle, reading: Reading) -> None:
+    """Sets the rig to a pose of one frame without keying it."""
+    bones = rig.armature.pose.bones
+    rest = _rest(rig.armature, bundle)[:, :3, :3]
+    bones[bundle.joints[0]].location = reading.transl[0].astype(np.float64) @ rest[0]
+    for joint, turn in zip(bundle.joints, _bone_turns(reading, rest), strict=True):
+        bones[joint].rotation_quaternion = turn
+    for unit, value in zip(bundle.units, reading.expression[0].tolist(), strict=True):
+        bones[FACE][unit] = value
+    rig.armature.update_tag()
+
+
+def key(rig: Rig, bundle: Bundle, wanted: Reading, shown: Reading, frame: int) -> None:
+    """Keys a pose in the artist's layer, on the channels in which it differs from what was shown.
+
+    Args:
+        wanted: the pose, of one frame.
+        shown: what the rig showed before, of the same frame.
+        frame: the scene frame.
+    """
+    rest = _rest(rig.armature, bundle)[:, :3, :3]
+    data = rig.armature.animation_data
+
+    def change(bone: str, name: str, before: list[float], after: list[float]) -> None:
+        path = f'pose.bones["{bone}"]{name}'
+        layer = [compat.curve_value(data, path, index, frame) for index in range(len(after))]
+        for index, value in enumerate(after):
+            compat.insert_key(
+                data, path, index, frame, (layer[index] or 0.0) + value - before[index]
+            )
+
+    if np.abs(wanted.transl - shown.transl).max() > 1e-7:
+        places = [
+            (each.transl[0].astype(np.float64) @ rest[0]).tolist() for each in (shown, wanted)
+        ]
+        change(bundle.joints[0], ".location", *places)
+    turns = [_bone_turns(each, rest) for each in (shown, wanted)]
+    for joint in np.flatnonzero(np.abs(wanted.pose[0] - shown.pose[0]).max(1) > 1e-6):
+        path = f'pose.bones["{bundle.joints[joint]}"].rotation_quaternion'
+        layer = [compat.curve_value(data, path, index, frame) for index in range(4)]
+        old = Quaternion() if None in layer else Quaternion(layer).normalized()
+        turned = Quaternion(turns[0][joint]).inverted() @ Quaternion(turns[1][joint])
+        if turned.w < 0:
+            turned.negate()
+        for index, value in enumerate(old @ turned):
+            compat.insert_key(data, path, index, frame, value)
+    for unit in np.flatnonzero(np.abs(wanted.expression[0] - shown.expression[0]) > 1e-5):
+        values = [[float(each.expression[0, unit])] for each in (shown, wanted)]
+        change(FACE, f'["{bundle.units[unit]}"]', *values)
+    scene = rig.armature.users_scene[0]
+    rig.armature.update_tag()
+    scene.frame_set(scene.frame_current)
+
+
+def _bone_turns(reading: Reading, rest: np.ndarray) -> np.ndarray:
+    """The bones' own quaternions (55, 4) of a reading of one frame."""
+    turns = rotations.quaternions(reading.pose[0])
+    turns[:, 1:] = np.einsum("jba,jb->ja", rest, turns[:, 1:])
+    return turns
 
 
 def _reading(

@@ -4,7 +4,7 @@
 
 import bpy
 
-from . import lists, menus, panels, progress, thumbnails
+from . import lists, menus, panels, pin_tool, progress, thumbnails
 
 _CLASSES = (*lists.CLASSES, *panels.CLASSES)
 
@@ -16,10 +16,12 @@ def register() -> None:
         bpy.utils.register_class(each)
     menus.register()
     progress.register()
+    pin_tool.register()
 
 
 def unregister() -> None:
     """Takes them out."""
+    pin_tool.unregister()
     progress.unregister()
     menus.unregister()
     for each in reversed(_CLASSES):

@@ -144,6 +144,9 @@ class _Rig(_NeedsShot):
             return
         layout.menu("PORTRAITGEN_MT_versions", text=f"Track Version {found.track_version}")
         row = layout.row(align=True)
+        row.operator("portraitgen.use_pin_tool", icon="PINNED")
+        row.operator("portraitgen.pins_clear")
+        row = layout.row(align=True)
         row.operator("portraitgen.reset_to_track", icon="LOOP_BACK")
         row.operator("portraitgen.blend_corrections")
         if rig.has_corrections(found.armature):

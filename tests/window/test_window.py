@@ -45,6 +45,7 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
         shutil.copytree(tmp_path, pictures, dirs_exist_ok=True, ignore=_all_but_pictures)
     assert "error" not in seen, seen["error"]
     assert seen["strip"][0] > 2 and seen["strip"][1] == 48
+    assert seen["pins"] == 1 and seen["pin off by"] < 2
     assert seen["version after undo"] == 1 and seen["version after redo"] == 2
     ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
     assert not ours, "\n".join(ours)
@@ -76,6 +77,11 @@ def _serve(blender: "subprocess.Popen[bytes]", tools: Path, folder: Path) -> Non
         word, *rest = want.read_text().split()
         if word == "grab":
             subprocess.run([tools / "grab", folder / rest[0]], check=True)
+        elif word == "drag":
+            x, y, to_x, to_y = rest
+            pressed = ["mousemove", x, y, "sleep", "0.3", "mousedown", "1", "sleep", "0.3"]
+            moved = ["mousemove", to_x, to_y, "sleep", "1.0", "mouseup", "1"]
+            subprocess.run([tools / "in", "xdotool", *pressed, *moved], check=True)
         else:
             x, y, *times = rest
             button = ["--repeat", times[0], "5"] if word == "scroll" else ["1"]

@@ -103,6 +103,32 @@ def finished(kind: str) -> Iterator[float]:
     assert session.job.kind == kind and session.job.state == "done", session.job.message
 
 
+def pin(view: Any, shot: Any) -> Iterator[float]:
+    """Drags the tip of the nose by the pin tool, with the mouse."""
+    from bpy_extras.view3d_utils import location_3d_to_region_2d
+
+    call(view, "use_pin_tool")
+    yield 0.8
+    pins = module("portraitgen_addon.pins")
+    facts, canvas = pins.bundle_of(shot).camera, region(view)
+    ends = []
+    for pixel in ((268.0, 225.0), (290.0, 215.0)):
+        world = pins.world_of(shot, facts, pixel)
+        place = location_3d_to_region_2d(canvas, view.spaces.active.region_3d, world)
+        ends += [round(canvas.x + place.x), window().height - round(canvas.y + place.y)]
+    yield from outside(f"drag {' '.join(str(end) for end in ends)}")
+    yield 1.0
+    yield from picture("4_pinned")
+    seen["pins"] = len(shot.pins)
+    origin = shot.camera.matrix_world.translation
+    now = pins.plate_pixel(shot, facts, pins.surface_of(shot, shot.pins[0]) - origin)
+    target = shot.pins[0].target
+    seen["pin off by"] = max(abs(a - b) for a, b in zip(now, target, strict=True))
+    assert module("portraitgen_addon.rig").has_corrections(shot.armature)
+    with within(view):
+        bpy.ops.wm.tool_set_by_id(name="builtin.select_box")
+
+
 def tour() -> Iterator[float]:
     bpy.context.preferences.view.show_splash = False
     bpy.ops.extensions.package_install_files(
@@ -163,6 +189,7 @@ def tour() -> Iterator[float]:
     call(view, "view_rig")
     yield 1.5
     yield from picture("4_rig")
+    yield from pin(view, shot)
     face = shot.armature.pose.bones["face"]
     face["jawOpen"] = face["jawOpen"] + 0.3
     face.keyframe_insert('["jawOpen"]')
@@ -198,7 +225,7 @@ def tour() -> Iterator[float]:
     shot.take.settings_edit.steps = 120
     call(view, "try_frame")
     yield from wait(lambda: scene.portraitgen.shots[0].take.preview)
-    yield from scroll(view, 12)
+    yield from scroll(view, 26)
     yield from picture("6_trying")
     call(view, "edit")
     yield from finished("edit")

@@ -196,11 +196,16 @@ class PinSolver:
     ) -> tuple[list[int], list[int], np.ndarray]:
         """Which joints and units may move, and how far everything goes, in order."""
         carried = self._weights[vertices].max((0, 1)) > _CARRIES
+        names = self._body.joint_names
+        on_head = self._descendants[names.index("neck")]
+        # The trunk bends only for pins of its own.
+        trunk = bool((carried & ~on_head).any())
         joints = [
             joint
-            for joint, name in enumerate(self._body.joint_names)
+            for joint, name in enumerate(names)
             if name in self._turns
             and name not in fixed
+            and (trunk or on_head[joint])
             and (self._descendants[joint] & carried).any()
         ]
         # Units that do not reach a pin cannot help it.
@@ -210,7 +215,6 @@ class PinSolver:
             for unit, name in enumerate(self._body.expression_names)
             if name not in fixed and reach[unit] > 1e-5
         ]
-        names = self._body.joint_names
         spans = [] if TRANSL in fixed else [_MOVE] * 3
         spans += [self._turns[names[joint]] for joint in joints for _ in range(3)]
         spans += [_UNIT] * len(units)

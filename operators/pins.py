@@ -1,0 +1,243 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pin tool: click the body over the plate and drag it to where it belongs."""
+
+from typing import Any
+
+import bpy
+from bpy_extras import view3d_utils
+from mathutils import Vector
+
+from portraitgen.errors import PortraitError
+
+from ..portraitgen_addon import bridge, pins, properties, rig
+from ..portraitgen_addon.session import session
+from . import base
+
+TOOL = "portraitgen.pin_tool"
+_NEAR = 14
+_HINTS = "Drag the point to where it belongs   |   Right click, Esc: cancel"
+
+
+def _not_over_plate(context: Any) -> str:
+    """Why pins cannot be set here."""
+    found = properties.active_shot(context)
+    space = context.space_data
+    if space is None or space.type != "VIEW_3D" or context.region_data is None:
+        return "Pins are set in a 3D viewport"
+    if context.region_data.view_perspective != "CAMERA" or context.scene.camera != found.camera:
+        return "Press Pose over Plate first: pins are set through the plate's camera"
+    return ""
+
+
+def _nearest(context: Any, found: Any, frame: int, at: Vector) -> int | None:
+    """The pin of a frame whose target lies under the mouse, by its place in the list."""
+    facts = pins.bundle_of(found).camera
+    best, chosen = float(_NEAR), None
+    for index, pin in enumerate(found.pins):
+        if pin.frame != frame:
+            continue
+        place = view3d_utils.location_3d_to_region_2d(
+            context.region, context.region_data, pins.world_of(found, facts, pin.target)
+        )
+        if place is not None and (place - at).length < best:
+            best, chosen = (place - at).length, index
+    return chosen
+
+
+class PORTRAITGEN_OT_pin(bpy.types.Operator):
+    """Pin a point of the body and drag it: the body follows, and the pose is keyed"""
+
+    bl_idname = "portraitgen.pin"
+    bl_label = "Pin Body"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig."""
+        return base.allowed(
+            cls, base.no_shot(context), base.no_rig(context), base.no_backend(context)
+        )
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Grabs the pin under the mouse, or sets one there."""
+        reason = _not_over_plate(context)
+        if reason:
+            self.report({"WARNING"}, reason)
+            return {"CANCELLED"}
+        if base.attempt(self, lambda: self._grab(context, event)) == {"CANCELLED"}:
+            return {"CANCELLED"}
+        self._timer = context.window_manager.event_timer_add(0.015, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set(_HINTS)
+        return {"RUNNING_MODAL"}
+
+    def _grab(self, context: Any, event: Any) -> None:
+        found = properties.active_shot(context)
+        self._shot_id = found.shot_id
+        self._scene_frame = context.scene.frame_current
+        self._frame = self._scene_frame - found.offset
+        self._bundle = pins.bundle_of(found)
+        if self._frame not in self._bundle.arrays["frames"]:
+            raise PortraitError(
+                f"frame {self._frame} is not tracked", found.name, "go to a tracked frame"
+            )
+        at = Vector((event.mouse_region_x, event.mouse_region_y))
+        index = _nearest(context, found, self._frame, at)
+        self._new = index is None
+        if index is None:
+            origin, direction = self._ray(context, event)
+            face, weights = pins.hit(found.mesh, origin, direction)
+            target = pins.plate_pixel(found, self._bundle.camera, direction)
+            index = pins.add(found, self._frame, face, weights, target)
+        self._index, self._before = index, tuple(found.pins[index].target)
+        self._start = self._shown = rig.read_now(pins.parts_of(found), self._bundle, found.offset)
+        self._moved = self._asked = self._released = False
+        bridge.start()
+
+    def _ray(self, context: Any, event: Any) -> tuple[Vector, Vector]:
+        at = (event.mouse_region_x, event.mouse_region_y)
+        region, data = context.region, context.region_data
+        return (
+            view3d_utils.region_2d_to_origin_3d(region, data, at),
+            view3d_utils.region_2d_to_vector_3d(region, data, at),
+        )
+
+    def modal(self, context: Any, event: Any) -> set[str]:
+        """Follows the mouse; the backend's answers come in between."""
+        found = properties.find_shot(self._shot_id)
+        if found is None or not found.has_rig or self._index >= len(found.pins):
+            return self._end(context, {"CANCELLED"})
+        if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
+            return self._cancel(context, found)
+        if event.type == "MOUSEMOVE" and not self._released:
+            _, direction = self._ray(context, event)
+            found.pins[self._index].target = pins.plate_pixel(found, self._bundle.camera, direction)
+            self._moved = True
+        elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
+            self._released = True
+        elif event.type == "TIMER":
+            session.tick()
+            if self._moved and not self._asked:
+                self._ask(found)
+        context.area.tag_redraw()
+        if self._released and not self._moved and not self._asked:
+            parts = pins.parts_of(found)
+            rig.key(parts, self._bundle, self._shown, self._start, self._scene_frame)
+            return self._end(context, {"FINISHED"})
+        return {"RUNNING_MODAL"}
+
+    def _ask(self, found: Any) -> None:
+        self._moved, self._asked = False, True
+        asked = pins.request(found, self._frame, self._start)
+        session.ask("track.solve_pins", asked, self._answered, self._refused)
+
+    def _answered(self, answer: dict[str, Any]) -> None:
+        self._asked = False
+        found = properties.find_shot(self._shot_id)
+        if found is None or not found.has_rig:
+            return
+        wanted = pins.answer_of(answer, self._frame)
+        rig.put(pins.parts_of(found), self._bundle, wanted)
+        self._shown = wanted
+
+    def _refused(self, error: PortraitError) -> None:
+        self._asked = False
+        session.message = str(error)
+
+    def _cancel(self, context: Any, found: Any) -> set[str]:
+        rig.put(pins.parts_of(found), self._bundle, self._start)
+        if self._new:
+            found.pins.remove(self._index)
+        else:
+            found.pins[self._index].target = self._before
+        return self._end(context, {"CANCELLED"})
+
+    def _end(self, context: Any, result: set[str]) -> set[str]:
+        context.window_manager.event_timer_remove(self._timer)
+        context.workspace.status_text_set(None)
+        return result
+
+
+class PORTRAITGEN_OT_pin_delete(bpy.types.Operator):
+    """Delete the pin under the mouse; the pose stays as it is keyed"""
+
+    bl_idname = "portraitgen.pin_delete"
+    bl_label = "Delete Pin"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig."""
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context))
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Looks under the mouse."""
+        if _not_over_plate(context):
+            return {"PASS_THROUGH"}
+        found = properties.active_shot(context)
+        at = Vector((event.mouse_region_x, event.mouse_region_y))
+        index = _nearest(context, found, context.scene.frame_current - found.offset, at)
+        if index is None:
+            return {"PASS_THROUGH"}
+        found.pins.remove(index)
+        context.area.tag_redraw()
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_pins_clear(bpy.types.Operator):
+    """Delete all pins of this frame; the pose stays as it is keyed"""
+
+    bl_idname = "portraitgen.pins_clear"
+    bl_label = "Clear Pins"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs pins on this frame."""
+        found = properties.active_shot(context)
+        frame = context.scene.frame_current - found.offset if found else 0
+        held = found and pins.on_frame(found, frame)
+        return base.allowed(
+            cls, base.no_shot(context), "" if held else "There are no pins on this frame"
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Deletes them."""
+        found = properties.active_shot(context)
+        frame = context.scene.frame_current - found.offset
+        for index in reversed(range(len(found.pins))):
+            if found.pins[index].frame == frame:
+                found.pins.remove(index)
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_use_pin_tool(bpy.types.Operator):
+    """Look through the plate's camera and drag the body by pins on its surface"""
+
+    bl_idname = "portraitgen.use_pin_tool"
+    bl_label = "Pin Tool"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs what posing needs."""
+        return bool(bpy.ops.portraitgen.view_rig.poll())
+
+    def execute(self, context: Any) -> set[str]:
+        """Turns the viewport to the plate and takes the tool."""
+        bpy.ops.portraitgen.view_rig()
+        areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
+        area = max(areas, key=lambda each: each.width * each.height)
+        region = next(each for each in area.regions if each.type == "WINDOW")
+        with context.temp_override(window=context.window, area=area, region=region):
+            bpy.ops.wm.tool_set_by_id(name=TOOL)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    PORTRAITGEN_OT_pin,
+    PORTRAITGEN_OT_pin_delete,
+    PORTRAITGEN_OT_pins_clear,
+    PORTRAITGEN_OT_use_pin_tool,
+)

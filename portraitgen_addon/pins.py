@@ -1,0 +1,117 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pins: points of the body that belong to points of the plate, frame by frame."""
+
+from typing import Any
+
+import bpy
+import numpy as np
+from mathutils import Vector
+from mathutils.geometry import barycentric_transform
+
+from portraitgen.errors import PortraitError
+
+from . import rig
+from .camera import FLIP
+
+
+def parts_of(found: Any) -> rig.Rig:
+    """The objects of a shot's rig."""
+    return rig.Rig(found.camera, found.armature, found.mesh)
+
+
+def bundle_of(found: Any) -> rig.Bundle:
+    """What the rig was built from.
+
+    Raises:
+        ShotError: if it cannot be read.
+    """
+    return rig.Bundle.load(found.path / "rigs" / f"{found.track_version:04d}.safetensors")
+
+
+def on_frame(found: Any, frame: int) -> list[Any]:
+    """The pins of a footage frame."""
+    return [pin for pin in found.pins if pin.frame == frame]
+
+
+def add(
+    found: Any,
+    frame: int,
+    face: int,
+    weights: tuple[float, float, float],
+    target: tuple[float, float],
+) -> int:
+    """Adds a pin.
+
+    Returns:
+        Its place in the list.
+    """
+    pin = found.pins.add()
+    pin.frame, pin.face, pin.weights, pin.target = frame, face, weights, target
+    return len(found.pins) - 1
+
+
+def request(found: Any, frame: int, start: rig.Reading) -> dict[str, Any]:
+    """What `track.solve_pins` is asked."""
+    return {
+        "shot": str(found.path),
+        "version": found.track_version,
+        "frame": frame,
+        "pins": [
+            {"face": pin.face, "weights": list(pin.weights), "target": list(pin.target)}
+            for pin in on_frame(found, frame)
+        ],
+        "start": {
+            "transl": start.transl[0].tolist(),
+            "pose": start.pose[0].tolist(),
+            "expression": start.expression[0].tolist(),
+        },
+    }
+
+
+def answer_of(answer: dict[str, Any], frame: int) -> rig.Reading:
+    """A solution as the rig takes it."""
+    one = {name: np.array([answer[name]], np.float32) for name in ("transl", "pose", "expression")}
+    return rig.Reading(np.array([frame]), **one, slid=0.0)
+
+
+def hit(mesh: Any, origin: Vector, direction: Vector) -> tuple[int, tuple[float, float, float]]:
+    """The face of the body that a ray in world space meets first, and where on it.
+
+    Raises:
+        PortraitError: if it meets none.
+    """
+    shown = mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    into = shown.matrix_world.inverted_safe()
+    start = into @ origin
+    along = (into.to_3x3() @ direction).normalized()
+    met, place, _, face = shown.ray_cast(start, along)
+    if not met:
+        raise PortraitError("there is no body under the pin", mesh.name, "click on the body")
+    corners = [shown.data.vertices[index].co for index in shown.data.polygons[face].vertices]
+    unit = (Vector((1, 0, 0)), Vector((0, 1, 0)), Vector((0, 0, 1)))
+    weights = barycentric_transform(place, *corners, *unit)
+    return face, (weights[0], weights[1], weights[2])
+
+
+def plate_pixel(found: Any, facts: dict[str, float], direction: Vector) -> tuple[float, float]:
+    """Where a ray from the plate's camera, in world space, passes the plate."""
+    x, y, z = FLIP.to_3x3() @ (found.camera.matrix_world.to_3x3().inverted_safe() @ direction)
+    return facts["fx"] * x / z + facts["cx"], facts["fy"] * y / z + facts["cy"]
+
+
+def world_of(found: Any, facts: dict[str, float], pixel: tuple[float, float]) -> Vector:
+    """A point in world space, a metre before the camera, that covers a plate pixel."""
+    x = (pixel[0] - facts["cx"]) / facts["fx"]
+    y = (pixel[1] - facts["cy"]) / facts["fy"]
+    return found.camera.matrix_world @ (FLIP @ Vector((x, y, 1.0)))
+
+
+def surface_of(found: Any, pin: Any) -> Vector:
+    """Where a pin's point of the body is now, in world space."""
+    shown = found.mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    corners = shown.data.polygons[pin.face].vertices
+    place = Vector((0, 0, 0))
+    for index, weight in zip(corners, pin.weights, strict=True):
+        place += weight * shown.data.vertices[index].co
+    return shown.matrix_world @ place
