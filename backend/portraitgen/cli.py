@@ -14,6 +14,11 @@ from . import __version__
 from .errors import Cancelled, OptionError, PortraitError
 from .pipeline.reporter import Reporter
 
+_TRACK_HELP = {
+    "report": ("draw how good a track is, with its worst frames", False),
+    "export-track": ("write a track as the parameters of SMPL-X", True),
+    "import-track": ("take in a track of another program as a new version", True),
+}
 _JOB_HELP = {
     "track": "fit the body to the performer in a plate",
     "reconstruct": "rebuild the performer as an avatar",
@@ -109,6 +114,8 @@ def _run(arguments: list[str]) -> None:
             from .shot import Shot
 
             _show(info(Shot.open(given["shot"])), given["json"])
+        case "report" | "export-track" | "import-track":
+            _run_on_track(command, given)
         case "editors":
             from .editing.registry import describe_editors
 
@@ -163,6 +170,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
             job.add_argument("--models", type=Path, help="the folder where weights lie")
         if kind == command:
             _add_options(job, kind)
+    for name, (text, with_file) in _TRACK_HELP.items():
+        on_track = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        on_track.add_argument("shot", type=Path, metavar="SHOT")
+        if with_file:
+            on_track.add_argument("file", type=Path, metavar="FILE", help=".npz or .json")
+        if name != "import-track":
+            on_track.add_argument("--version", type=int, help="of the track, the latest by default")
     info = commands.add_parser("info", help="tell all about a shot")
     info.add_argument("shot", type=Path, metavar="SHOT")
     info.add_argument("--json", action="store_true", help="as JSON")
@@ -194,6 +208,22 @@ def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
         else:
             word = "|".join(fact["choices"]) or fact["type"].upper()
             job.add_argument(flag, metavar=word, help=text)
+
+
+def _run_on_track(command: str, given: dict[str, Any]) -> None:
+    from .pipeline.exchange import export_track, import_track
+    from .pipeline.report import report
+    from .shot import Shot
+
+    shot = Shot.open(given["shot"])
+    if command == "report":
+        result = report(shot, given["version"])
+    elif command == "export-track":
+        result = export_track(shot, given["file"], given["version"])
+    else:
+        result = import_track(shot, given["file"])
+    for name, value in result.items():
+        print(f"{name}: {_words(value)}")
 
 
 def _run_job(kind: str, given: dict[str, Any]) -> None:

@@ -94,7 +94,11 @@ def test_what_blender_imports_needs_the_standard_library_only(name: str) -> None
 
 
 def test_the_backend_never_imports_bpy() -> None:
-    assert not [path for path in SOURCES if third_party(path) & {"bpy", "mathutils", "bmesh"}]
+    assert not [
+        path
+        for path in SOURCES
+        if third_party(path) & {"bpy", "bpy_extras", "gpu", "gpu_extras", "mathutils", "bmesh"}
+    ]
 
 
 EXTENSION = sorted(
@@ -106,7 +110,7 @@ EXTENSION = sorted(
 
 @pytest.mark.parametrize("path", EXTENSION, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_extension_needs_blender_and_numpy_only(path: Path) -> None:
-    known = {"bpy", "bmesh", "mathutils", "numpy", "portraitgen"}
+    known = {"bpy", "bmesh", "bpy_extras", "gpu", "gpu_extras", "mathutils", "numpy", "portraitgen"}
     assert third_party(path) <= known
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("portraitgen."):

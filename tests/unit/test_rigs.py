@@ -24,7 +24,9 @@ FRAMES = 5
 def shot(tmp_path: Path) -> Shot:
     body, rng = BodyModel.load(), np.random.default_rng(0)
     made = Shot.create(
-        tmp_path / "shot", {"path": "../plate.mp4"}, {"path": None, "sha256": body.sha256}
+        tmp_path / "shot",
+        {"path": "../plate.mp4", "fps": "25"},
+        {"path": None, "sha256": body.sha256},
     )
     motion = Motion(
         np.arange(1001, 1001 + FRAMES),

@@ -112,7 +112,7 @@ def pin(view: Any, shot: Any) -> Iterator[float]:
     pins = module("portraitgen_addon.pins")
     facts, canvas = pins.bundle_of(shot).camera, region(view)
     ends = []
-    for pixel in ((268.0, 225.0), (290.0, 215.0)):
+    for pixel in ((268.0, 225.0), (276.0, 220.0)):
         world = pins.world_of(shot, facts, pixel)
         place = location_3d_to_region_2d(canvas, view.spaces.active.region_3d, world)
         ends += [round(canvas.x + place.x), window().height - round(canvas.y + place.y)]
@@ -125,6 +125,8 @@ def pin(view: Any, shot: Any) -> Iterator[float]:
     target = shot.pins[0].target
     seen["pin off by"] = max(abs(a - b) for a, b in zip(now, target, strict=True))
     assert module("portraitgen_addon.rig").has_corrections(shot.armature)
+    call(view, "discard_corrections")
+    call(view, "pins_clear")
     with within(view):
         bpy.ops.wm.tool_set_by_id(name="builtin.select_box")
 

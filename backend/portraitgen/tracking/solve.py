@@ -74,7 +74,11 @@ class TrackSolution:
             "lost_frames": states.count("lost"),
             "landmark_residual_percent": float(np.mean(residuals)),
             "worst_frames": [
-                row["frame"] for row in sorted(self.quality, key=lambda row: row["confidence"])[:5]
+                row["frame"]
+                for row in sorted(
+                    self.quality,
+                    key=lambda row: (row["confidence"], -(row["landmark_residual_percent"] or 0.0)),
+                )[:5]
             ],
         }
 
