@@ -232,6 +232,8 @@ class _Edit(_NeedsShot):
         settings = getattr(take, described.slot_of_editor(take.editor), None)
         if settings is not None:
             described.draw(layout, settings, known["options"])
+        if known["id"] == "paint":
+            layout.operator("portraitgen.paint_frame", icon="BRUSH_DATA")
 
     def _preview(self, layout: Any, take: Any) -> None:
         image = bpy.data.images.get(take.preview) if take.preview else None

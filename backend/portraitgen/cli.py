@@ -116,6 +116,12 @@ def _run(arguments: list[str]) -> None:
             _show(info(Shot.open(given["shot"])), given["json"])
         case "report" | "export-track" | "import-track":
             _run_on_track(command, given)
+        case "paint":
+            from .pipeline.painting import start_painting
+            from .shot import Shot
+
+            made = start_painting(Shot.open(given["shot"]), given["take"], given["frame"])
+            print(f"Paint over {made['path']}, save it, and edit the take with --editor paint")
         case "editors":
             from .editing.registry import describe_editors
 
@@ -177,6 +183,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
             on_track.add_argument("file", type=Path, metavar="FILE", help=".npz or .json")
         if name != "import-track":
             on_track.add_argument("--version", type=int, help="of the track, the latest by default")
+    paint = commands.add_parser("paint", help="give a frame out to be painted over")
+    paint.add_argument("shot", type=Path, metavar="SHOT")
+    paint.add_argument("--take", required=True, help="the take that the paint is for")
+    paint.add_argument("--frame", type=int, required=True)
     info = commands.add_parser("info", help="tell all about a shot")
     info.add_argument("shot", type=Path, metavar="SHOT")
     info.add_argument("--json", action="store_true", help="as JSON")

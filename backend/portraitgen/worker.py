@@ -96,6 +96,7 @@ class Worker:
             "job.start": self._job_start,
             "job.cancel": self._job_cancel,
             "preview.frame": self._preview_frame,
+            "paint.start": self._paint_start,
             "shutdown": self._shutdown,
         }
 
@@ -269,6 +270,11 @@ class Worker:
         from .pipeline.preview import preview_frame
 
         return preview_frame(params)
+
+    def _paint_start(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.painting import painted_shot
+
+        return painted_shot(params)
 
     def _shutdown(self, params: dict[str, Any]) -> dict[str, Any]:
         self._ended.set()

@@ -101,6 +101,11 @@ def test_from_strip_to_strip(
     bpy.ops.portraitgen.try_frame()
     until(lambda: take.preview)
     assert bpy.data.images[take.preview].size[0] > 0
+    scene.frame_set(START + 8)
+    bpy.ops.portraitgen.paint_frame()
+    painted = shot_folder / "takes" / take.folder_name / "paint" / "0009.png"
+    until(lambda: painted.exists() and len(bpy.data.images) > 1)
+    assert (painted.parent / "0009.base.png").exists()
     bpy.ops.portraitgen.edit()
     until(lambda: not session.busy, 300)
     assert session.job.state == "done", session.job.message

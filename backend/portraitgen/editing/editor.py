@@ -4,10 +4,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..body.surface import Surface
 from ..errors import EditError
 
 
@@ -50,6 +52,7 @@ class EditRequest:
         strength: 0 leaves the image as it is, 1 is the editor's full effect.
         seed: of whatever is drawn at random.
         mask: (H, W), where the edit may act; None for everywhere.
+        surface: the tracked body in the picture, None where it is unknown.
     """
 
     frame: int
@@ -60,6 +63,7 @@ class EditRequest:
     strength: float = 1.0
     seed: int = 0
     mask: np.ndarray | None = field(default=None)
+    surface: Surface | None = field(default=None)
 
 
 class Editor:
@@ -79,6 +83,13 @@ class Editor:
     def __init__(self, options: Any) -> None:
         self.options = options
         self.check: Callable[[], None] = lambda: None
+
+    def use_take(self, folder: Path) -> None:
+        """Told the take's folder before anything else, for editors that keep files there."""
+
+    def wanted_frames(self) -> list[int]:
+        """Frames that must be among the key frames and the samples, if the take holds them."""
+        return []
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""

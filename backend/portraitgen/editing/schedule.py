@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When which key frame is edited: the paper's rounds, or all at once before one fit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +41,15 @@ def iterative(rows: int, every: int, interval: int, steps: int, rounds: int) -> 
     return Schedule(keys, {edit * interval: keys[edit % len(keys)] for edit in range(count)})
 
 
-def one_pass(motion: Motion, keys: int) -> Schedule:
+def one_pass(motion: Motion, keys: int, wanted: Sequence[int] = ()) -> Schedule:
     """All key frames edited before the first step, chosen for their variety.
 
     Args:
         motion: of the training set's rows.
         keys: how many.
+        wanted: rows that are key frames in any case.
     """
-    rows = pivots(motion, keys)
+    rows = sorted(set(pivots(motion, keys)) | set(wanted))
     return Schedule(rows, {-1 - index: row for index, row in enumerate(reversed(rows))})
 
 

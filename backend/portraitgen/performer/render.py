@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders the synthetic performer: a z-buffer, shells of hair, soft light from a few lamps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,8 @@ from ..body.geometry import rasterize_mesh, vertex_normals
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from .look import Materials, Palette, room
+
+Paint = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _SUPERSAMPLING = 2
 _HAIR_SHELLS = 7
@@ -63,11 +66,18 @@ class Performer:
         motion: its performance; the identity comes with it.
         identity: picks the colours.
         light: a name in `LIGHTS`.
+        paint: colours on the skin: rest points (N, 3) to linear RGB (N, 3) and cover (N,).
     """
 
     def __init__(
-        self, body: BodyModel, motion: Motion, identity: int = 0, light: str = "studio"
+        self,
+        body: BodyModel,
+        motion: Motion,
+        identity: int = 0,
+        light: str = "studio",
+        paint: Paint | None = None,
     ) -> None:
+        self._paint = paint
         self._body = body
         self._motion = motion
         self._lamps = LIGHTS[light]
@@ -126,6 +136,9 @@ class Performer:
         normal = (normals[corners] * weights).sum(1)
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
         albedo, gloss = self._materials.skin(rest)
+        if self._paint is not None:
+            painted, cover = self._paint(rest)
+            albedo = albedo + cover[:, None] * (painted - albedo)
         for chosen, paint in (
             (self._eyes[faces], self._materials.eyes),
             (

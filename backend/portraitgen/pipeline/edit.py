@@ -15,6 +15,7 @@ import torch
 
 from ..avatar.training import LossWeights, Rates, Trainer, TrainingSet, TrainingSettings
 from ..editing.editor import Editor, EditRequest
+from ..editing.parts import PARTS
 from ..editing.registry import create_editor
 from ..editing.schedule import Schedule, iterative, one_pass
 from ..errors import EditError, OptionError
@@ -24,6 +25,7 @@ from ..settings import option
 from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
 from .avatars import load_avatar, training_set
 from .jobs import running
+from .local import Parts
 from .pictures import save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of
@@ -44,6 +46,9 @@ class EditOptions:
     editor_options: str = option("{}", "The editor's options as a JSON object")
     frames: str = option("", "Frames to edit as 1001-1250, all tracked ones by default")
     strength: float = option(1.0, "How strong the edit is", minimum=0, maximum=1)
+    parts: str = option(
+        "", f"Edit these parts only, as hair,skin (of {', '.join(PARTS)}); all by default"
+    )
     schedule: str = option(
         "one-pass",
         "All key frames at once, or the paper's rounds of edits during training",
@@ -78,6 +83,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     editor.check = reporter.check
     name = options.take or options.editor
     check_take_name(name)
+    editor.use_take(shot.path / "takes" / name)
     base = shot.version_folder("avatar")
     base_facts = read_json(base / "avatar.json")
     track = Track(shot, base_facts["track"])
@@ -96,12 +102,14 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
                 for image, matte in zip(windows.images, windows.mattes, strict=True)
             ]
         )
+        parts = Parts(body, track, options.parts)
+        parts.learn(windows)
         plan = _plan(editor, options, track, windows)
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
         trainer = Trainer(load_avatar(base, body), data, _training(options))
-        update = DatasetUpdate(editor, trainer, windows, colours, plan, options, job.work)
+        update = DatasetUpdate(editor, trainer, windows, colours, plan, parts, options, job.work)
         _run(update, job, reporter)
         folder = job.work / "edit"
         shutil.rmtree(folder, ignore_errors=True)
@@ -118,6 +126,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "options": asdict(editor.options),
             "commercial": editor.commercial(),
             "strength": options.strength,
+            "parts": parts.to_json(),
             "key_frames": key_frames,
             "edits": len(plan.edits),
         }
@@ -146,11 +155,16 @@ def editor_values(text: str) -> Mapping[str, Any]:
 def _plan(editor: Editor, options: EditOptions, track: Track, windows: Windows) -> Schedule:
     motion = track.motion.rows(np.array([track.motion.index(f) for f in windows.frames]))
     if options.schedule == "one-pass" and not editor.info.starts_from_render:
-        return one_pass(motion, options.keys)
+        return one_pass(motion, options.keys, _wanted_rows(editor, windows))
     rounds = options.steps if editor.info.starts_from_render else 1
     return iterative(
         len(windows.frames), options.key_every, options.interval, options.steps, rounds
     )
+
+
+def _wanted_rows(editor: Editor, windows: Windows) -> list[int]:
+    """The rows that the editor must be shown, of those there are."""
+    return [windows.row(frame) for frame in editor.wanted_frames() if frame in windows.frames]
 
 
 def _training(options: EditOptions) -> TrainingSettings:
@@ -180,6 +194,7 @@ class DatasetUpdate:
         windows: Windows,
         colours: np.ndarray,
         plan: Schedule,
+        parts: Parts,
         options: EditOptions,
         work: Path,
     ) -> None:
@@ -191,19 +206,27 @@ class DatasetUpdate:
         self._windows = windows
         self._colours = colours
         self._options = options
-        rows = np.unique(np.linspace(0, len(windows.frames) - 1, _SAMPLES).astype(int))
-        editor.prepare([self.request(int(row)) for row in rows])
+        self._parts = parts
+        rows = set(np.linspace(0, len(windows.frames) - 1, _SAMPLES).astype(int).tolist())
+        rows |= set(_wanted_rows(editor, windows))
+        editor.prepare([self.request(row) for row in sorted(rows)])
 
     @torch.no_grad()
     def request(self, row: int) -> EditRequest:
         """What the editor is shown of a row."""
         output = self.trainer.render_row(row, normals=True)
         assert output.normals is not None
+        frame = self._windows.frames[row]
+        matte = self._windows.mattes[row].astype(np.float32) / 255
+        image = self._windows.images[row].astype(np.float32) / 255
+        surface = self._parts.surface(frame, self._windows.cameras[row])
         return EditRequest(
-            frame=self._windows.frames[row],
+            frame=frame,
             rendered=output.rgb[0].permute(1, 2, 0).numpy(),
             source=self._colours[row].astype(np.float32) / 255,
-            matte=self._windows.mattes[row].astype(np.float32) / 255,
+            matte=matte,
+            mask=self._parts.mask(surface, image, matte),
+            surface=surface,
             normals=output.normals[0].permute(1, 2, 0).numpy(),
             strength=self._options.strength,
             seed=self._options.seed,

@@ -8,22 +8,25 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..avatar.avatar import Avatar
 from ..editing.editor import EditRequest
 from ..editing.registry import create_editor
 from ..footage.matte import foreground_colours
-from ..shot import Shot, read_json
+from ..shot import Shot, check_take_name, read_json
 from .avatars import frame_parameters, load_avatar
+from .local import Parts
 from .pictures import save_png
 from .reporter import Reporter
 from .shots import Track, body_of
-from .windows import load_windows
+from .windows import Windows, load_windows
 
 
 def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     """Edits one frame and writes it beside the shot's jobs.
 
     Args:
-        params: shot, frame, editor, and optionally options, strength, seed and commercial.
+        params: shot, frame, editor, and optionally take, options, strength, seed, parts and
+            commercial.
 
     Returns:
         path: a PNG of the window, edited over its plate.
@@ -32,32 +35,58 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     editor = create_editor(
         params["editor"], params.get("options") or {}, bool(params.get("commercial", False))
     )
+    if params.get("take"):
+        check_take_name(params["take"])
+        editor.use_take(shot.path / "takes" / params["take"])
     base = shot.version_folder("avatar")
     facts = read_json(base / "avatar.json")
     track = Track(shot, facts["track"])
-    windows = load_windows(shot, track, [frame], int(facts["size"]), Reporter())
-    image, matte = windows.images[0], windows.mattes[0]
-    avatar = load_avatar(base, body_of(shot))
-    with torch.no_grad():
-        output = avatar.render(
-            frame_parameters(track.motion, [frame]),
-            torch.from_numpy(windows.cameras[0].matrix())[None],
-            int(facts["size"]),
-            normals=True,
-        )
-    assert output.normals is not None
-    request = EditRequest(
-        frame=frame,
-        rendered=output.rgb[0].permute(1, 2, 0).numpy(),
-        source=foreground_colours(image, matte).astype(np.float32) / 255,
-        matte=matte.astype(np.float32) / 255,
-        normals=output.normals[0].permute(1, 2, 0).numpy(),
-        strength=float(params.get("strength", 1.0)),
-        seed=int(params.get("seed", 0)),
-    )
-    editor.prepare([request])
+    body, size = body_of(shot), int(facts["size"])
+    wanted = [each for each in editor.wanted_frames() if each in track.frames]
+    windows = load_windows(shot, track, sorted({frame, *wanted}), size, Reporter())
+    parts = Parts(body, track, params.get("parts") or "")
+    parts.learn(windows)
+    avatar = load_avatar(base, body)
+    requests = {
+        each: _request(avatar, track, parts, windows, row, params)
+        for row, each in enumerate(windows.frames)
+    }
+    request, image = requests[frame], windows.images[windows.row(frame)]
+    editor.prepare(list(requests.values()))
     edited = editor.edit(request)
     alpha = request.matte[..., None]
     over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
     path = save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)
     return {"path": str(path)}
+
+
+def _request(
+    avatar: Avatar,
+    track: Track,
+    parts: Parts,
+    windows: Windows,
+    row: int,
+    params: dict[str, Any],
+) -> EditRequest:
+    frame, camera = windows.frames[row], windows.cameras[row]
+    image, matte = windows.images[row], windows.mattes[row]
+    with torch.no_grad():
+        output = avatar.render(
+            frame_parameters(track.motion, [frame]),
+            torch.from_numpy(camera.matrix())[None],
+            image.shape[0],
+            normals=True,
+        )
+    assert output.normals is not None
+    surface, coverage = parts.surface(frame, camera), matte.astype(np.float32) / 255
+    return EditRequest(
+        frame=frame,
+        rendered=output.rgb[0].permute(1, 2, 0).numpy(),
+        source=foreground_colours(image, matte).astype(np.float32) / 255,
+        matte=coverage,
+        normals=output.normals[0].permute(1, 2, 0).numpy(),
+        strength=float(params.get("strength", 1.0)),
+        seed=int(params.get("seed", 0)),
+        mask=parts.mask(surface, image.astype(np.float32) / 255, coverage),
+        surface=surface,
+    )

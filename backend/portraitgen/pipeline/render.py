@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
@@ -21,6 +22,7 @@ from ..settings import option
 from ..shot import Shot, read_json
 from .avatars import frame_parameters, load_avatar
 from .jobs import running
+from .local import Parts
 from .mix import mix_of
 from .pictures import save_png
 from .reporter import Reporter, Stage
@@ -72,7 +74,8 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         edited = load_avatar(edit, body) if edit else plain
         size = int(read_json(base / "avatar.json")["size"])
         plate = plate_of(shot)
-        renderer = FrameRenderer(track, plain, edited, size, options.detail)
+        parts = Parts.from_json(body, track, facts.get("parts") or {})
+        renderer = FrameRenderer(track, plain, edited, size, options.detail, parts)
         done_file = job.work / "done.txt"
         done = set(done_file.read_text().split()) if done_file.exists() else set()
         stage = Stage(reporter, "render", len(frames))
@@ -123,13 +126,20 @@ class FrameRenderer:
     """Renders frames of one take of one track."""
 
     def __init__(
-        self, track: Track, plain: Avatar, edited: Avatar, size: int, detail: float
+        self,
+        track: Track,
+        plain: Avatar,
+        edited: Avatar,
+        size: int,
+        detail: float,
+        parts: Parts,
     ) -> None:
         self._track = track
         self._plain = plain
         self._edited = edited
         self._size = size
         self._detail = detail
+        self._parts = parts
 
     @torch.no_grad()
     def render(self, frame: int, image: np.ndarray, mix: float) -> RenderedFrame:
@@ -147,6 +157,15 @@ class FrameRenderer:
         matte = _at_plate_size(load_matte(track, frame), image, box)
         matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
         alpha = load_matte(track, frame, size).astype(np.float32) / 255
+        window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
+        mask = None
+        if self._parts.names:
+            surface = self._parts.surface(frame, camera)
+            mask = self._parts.mask(surface, window.astype(np.float32) / 255, alpha)
+        if mask is not None:
+            # Beyond the edited parts the plate keeps its bits.
+            alpha *= mask
+            matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
         beauty = edited.rgb[0].permute(1, 2, 0).numpy()
         reconstruction = plain.rgb[0].permute(1, 2, 0).numpy()
@@ -245,8 +264,6 @@ def _movie(
     reporter: Reporter,
 ) -> Path:
     """Plate and edit side by side."""
-    import cv2
-
     path = folder.parent / f"{take}.mp4"
     stage = Stage(reporter, "movie", len(frames))
     with MovieWriter(path, plate.fps) as movie:

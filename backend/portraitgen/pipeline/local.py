@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tracked body in each picture, and the mask of the parts that a take edits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..body.camera import Camera
+from ..body.model import BodyModel
+from ..body.surface import Surface
+from ..editing.parts import Tones, face_labels, parse_parts, part_labels, part_mask, tones_of
+from .avatars import frame_parameters
+from .shots import Track
+from .windows import Windows
+
+_LEARNT_FROM = 8
+
+
+class Parts:
+    """Where a take may edit.
+
+    Args:
+        body: the shot's body model.
+        track: the track that the avatar was made on.
+        text: part names as "hair,skin", empty for everything.
+        tones: the shot's colours of hair and skin, if they were learned before.
+
+    Raises:
+        OptionError: if there is no such part, or the body model tells none.
+    """
+
+    def __init__(
+        self, body: BodyModel, track: Track, text: str, tones: Tones | None = None
+    ) -> None:
+        self.names = parse_parts(text)
+        self._body, self._track = body, track
+        self._faces = body.faces.numpy()
+        self._labels = face_labels(body.parts, len(self._faces)) if self.names else None
+        self._tones = tones
+
+    @classmethod
+    def from_json(cls, body: BodyModel, track: Track, facts: Mapping[str, Any]) -> "Parts":
+        """As `to_json` of an edit that is rendered now."""
+        tones = facts.get("tones")
+        text = ",".join(facts.get("names", ()))
+        return cls(body, track, text, Tones.from_json(tones) if tones else None)
+
+    def to_json(self) -> dict[str, Any]:
+        """For edit.json."""
+        tones = self._tones.to_json() if self._tones else None
+        return {"names": list(self.names), "tones": tones}
+
+    @torch.no_grad()
+    def surface(self, frame: int, camera: Camera) -> Surface:
+        """The posed body in a frame's window."""
+        parameters = frame_parameters(self._track.motion, [frame])
+        posed = self._body.forward(
+            torch.from_numpy(self._track.motion.betas)[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+        )
+        return Surface.of(posed.vertices[0].numpy(), self._faces, camera)
+
+    def learn(self, windows: Windows) -> None:
+        """Learns the shot's colours of hair and skin."""
+        if self._labels is None:
+            return
+        rows = np.unique(np.linspace(0, len(windows.frames) - 1, _LEARNT_FROM).astype(int))
+        surfaces = [self.surface(windows.frames[row], windows.cameras[row]) for row in rows]
+        images = [windows.images[row].astype(np.float32) / 255 for row in rows]
+        mattes = [windows.mattes[row].astype(np.float32) / 255 for row in rows]
+        self._tones = tones_of(surfaces, images, mattes, self._labels)
+
+    def mask(self, surface: Surface, image: np.ndarray, matte: np.ndarray) -> np.ndarray | None:
+        """Where the edit may act, float32 (H, W); None for everywhere.
+
+        Args:
+            image: float32 (H, W, 3), the plate's window; matte: float32 (H, W).
+        """
+        if self._labels is None:
+            return None
+        drawn = part_labels(surface, image, matte, self._labels, self._tones)
+        return part_mask(drawn, self.names)
