@@ -15,6 +15,8 @@ _MEASURES = {
     "truth": "tracking and reconstruction of the synthetic performer against its truth",
     "clips": "tracking of every clip of a folder: residual, frames tracked, frames a second",
     "avatar": "reconstruction of a clip's head window: step time, held-out PSNR and SSIM",
+    "ablation": "our avatar against its peers, in the same training time",
+    "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",
 }
 

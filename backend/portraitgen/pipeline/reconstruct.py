@@ -67,16 +67,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     settings = asdict(options) | {"track": track.version}
     with running(shot, "reconstruct", settings, "avatar") as job:
         body = body_of(shot)
-        size = options.size // 8 * 8
-        states = {row["frame"]: row["state"] for row in track.facts["quality"]}
-        usable = [frame for frame in frames if states.get(frame) == "tracked"]
-        if not usable:
-            raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
-        windows = load_windows(shot, track, usable, size, reporter)
-        data = training_set(
-            track.motion, windows, _colours(windows, reporter), _held_out(options, len(usable))
-        )
-        trainer = _trainer(body, track, windows, data, options)
+        windows, data = training_data(shot, track, frames, options, reporter)
+        trainer = new_trainer(body, track, windows, data, options)
         _train(trainer, job, reporter)
         rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]
         metrics = trainer.evaluate(rows)
@@ -94,7 +86,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
             "job": job.id,
             "track": version,
             "body_model": {"name": body.name, "sha256": body.sha256},
-            "size": size,
+            "size": data.size,
             "gaussians": trainer.avatar.gaussian_count,
             "options": asdict(options),
         }
@@ -106,6 +98,24 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         result = {"avatar": published, "track": version} | metrics
         job.finish(result=result)
     return result
+
+
+def training_data(
+    shot: Shot, track: Track, frames: range, options: ReconstructOptions, reporter: Reporter
+) -> tuple[Windows, TrainingSet]:
+    """The windows of the tracked frames of a range, and what is learned from them.
+
+    Raises:
+        AvatarError: if none of them is tracked.
+    """
+    size = options.size // 8 * 8
+    states = {row["frame"]: row["state"] for row in track.facts["quality"]}
+    usable = [frame for frame in frames if states.get(frame) == "tracked"]
+    if not usable:
+        raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
+    windows = load_windows(shot, track, usable, size, reporter)
+    held = _held_out(options, len(usable))
+    return windows, training_set(track.motion, windows, _colours(windows, reporter), held)
 
 
 def _base_track(shot: Shot) -> Track:
@@ -134,17 +144,23 @@ def _held_out(options: ReconstructOptions, count: int) -> np.ndarray:
     return rows % options.hold_out == options.hold_out // 2
 
 
-def _trainer(
+def new_trainer(
     body: BodyModel,
     track: Track,
     windows: Windows,
     data: TrainingSet,
     options: ReconstructOptions,
+    kind: type[Avatar] = Avatar,
 ) -> Trainer:
+    """A trainer at its first step, its avatar coloured from the plate.
+
+    Args:
+        kind: what is trained; the benchmarks compare others with ours.
+    """
     torch.manual_seed(options.seed)
     seen = _seen_faces(body, track, windows)
     texels = gaussian_texels(body, options.gaussians, seen)
-    avatar = Avatar(body, torch.from_numpy(track.motion.betas), texels)
+    avatar = kind(body, torch.from_numpy(track.motion.betas), texels)
     spread = np.unique(np.linspace(0, len(data.trained) - 1, _LOOKS).astype(int))
     project_colours(avatar, data, [data.trained[row] for row in spread])
     settings = TrainingSettings(steps=options.steps, refine=options.refine, seed=options.seed)

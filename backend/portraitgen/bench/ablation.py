@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our avatar against its peers: the same frames, the same Gaussians, the same training time."""
+
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..avatar.avatar import Avatar
+from ..avatar.training import Trainer
+from ..pipeline.pictures import save_png, sheet
+from ..pipeline.reconstruct import ReconstructOptions, new_trainer, training_data
+from ..pipeline.reporter import Reporter
+from ..pipeline.shots import Track, body_of, create_shot
+from ..pipeline.stages import run
+from .avatar import CLIP
+from .peers import ExplicitAvatar, PaperAvatar, SphericalAvatar
+
+_FRAMES = "1-96"
+_SECONDS = 150.0
+_PACE_STEPS = 6
+_RENDERS = 12
+_PEERS: dict[str, tuple[type[Avatar], bool]] = {
+    "ours": (Avatar, True),
+    "spherical harmonics": (SphericalAvatar, True),
+    "no 2D renderer": (ExplicitAvatar, True),
+    "no refinement": (Avatar, False),
+    "the paper's renderer": (PaperAvatar, True),
+}
+
+
+def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
+    """Trains each for the same time on the CPU; None without the clip.
+
+    Writes ablation.png: a held-out frame by each.
+
+    Returns:
+        For each: PSNR (dB) and SSIM inside the matte on held-out frames, steps, milliseconds to
+        render a frame, parameters of the network, Gaussians.
+    """
+    if footage is None or not (footage / CLIP).exists():
+        return None
+    figures, pictures, labels = {}, [], ["plate"]
+    with tempfile.TemporaryDirectory() as folder:
+        shot = create_shot(Path(folder) / "shot", footage / CLIP, {})
+        run("track", shot.path, {"frames": _FRAMES}, Reporter())
+        track, body = Track(shot), body_of(shot)
+        options = ReconstructOptions(frames=_FRAMES)
+        windows, data = training_data(shot, track, track.frames, options, Reporter())
+        held = np.flatnonzero(data.held_out).tolist()
+        shown = held[len(held) // 2]
+        for name, (kind, refine) in _PEERS.items():
+            chosen = replace(options, refine=refine)
+            pace = _pace(new_trainer(body, track, windows, data, chosen, kind))
+            chosen = replace(chosen, steps=max(20, round(_SECONDS / pace)))
+            trainer = new_trainer(body, track, windows, data, chosen, kind)
+            while not trainer.finished:
+                trainer.step()
+            found = trainer.evaluate(held)
+            network = sum(each.numel() for each in trainer.avatar.renderer.parameters())
+            figures[name] = (
+                f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {trainer.done} steps,"
+                f" {_render_ms(trainer, shown):.0f} ms a frame, network of {network},"
+                f" {trainer.avatar.gaussian_count} Gaussians"
+            )
+            with torch.no_grad():
+                drawn = trainer.render_row(shown).premultiplied[0].permute(1, 2, 0)
+            pictures.append(drawn.clamp(0, 1).numpy())
+            labels.append(f"{name}: {found['psnr']:.2f} dB")
+        plate = data.target(shown, data.size)[0][0].permute(1, 2, 0).numpy()
+    out.mkdir(parents=True, exist_ok=True)
+    save_png(out / "ablation.png", sheet([[plate, *pictures]], labels, data.size))
+    return figures
+
+
+def _pace(trainer: Trainer) -> float:
+    """Seconds of a step, the mean of the coarse and the fine ones as the schedule mixes them."""
+    coarse = trainer.settings.coarse
+    seconds = []
+    for done in (0, trainer.settings.steps - _PACE_STEPS):
+        trainer.done = done
+        trainer.step()
+        begun = time.monotonic()
+        for _ in range(_PACE_STEPS - 1):
+            trainer.step()
+        seconds.append((time.monotonic() - begun) / (_PACE_STEPS - 1))
+    return coarse * seconds[0] + (1 - coarse) * seconds[1]
+
+
+@torch.no_grad()
+def _render_ms(trainer: Trainer, row: int) -> float:
+    trainer.render_row(row)
+    begun = time.monotonic()
+    for _ in range(_RENDERS):
+        trainer.render_row(row)
+    return 1e3 * (time.monotonic() - begun) / _RENDERS

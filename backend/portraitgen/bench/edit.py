@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edits of a whole shot side by side: frame by frame, by optical flow, and through the avatar."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ..body.surface import Surface, carry
+from ..editing.editor import EditRequest
+from ..editing.registry import create_editor
+from ..footage.matte import foreground_colours
+from ..performer.clip import write_clip
+from ..pipeline.avatars import frame_parameters, load_avatar
+from ..pipeline.local import Parts
+from ..pipeline.pictures import on_grey, save_png, sheet
+from ..pipeline.reporter import Reporter
+from ..pipeline.shots import Track, body_of, create_shot
+from ..pipeline.stages import run
+from ..pipeline.windows import Windows, load_windows
+from ..shot import Shot, read_json
+from .avatar import CLIP
+
+_EDITORS = ("toon", "pixel")
+_FRAMES = "1-72"
+_SIZE = 256
+_STEPS = 700
+_INNER = 0.9
+_CONSISTENT_PX = 1.0
+_SHOWN = 4
+
+
+def measure(footage: Path | None, out: Path) -> dict[str, str]:
+    """Edits the head window of a clip, or of the synthetic performer without one.
+
+    Writes edit_EDITOR.png: some frames by each method.
+
+    Returns:
+        For each editor and method: the warp error over the plate's own (how much more it flickers
+        along the plate's optical flow), the deviation of each point of the body over time (grey
+        levels of 255), the strength of the edit (mean change, grey levels) and minutes.
+    """
+    figures: dict[str, str] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        clip = footage / CLIP if footage else Path(folder) / "performer.mp4"
+        if not footage:
+            write_clip(clip.with_suffix(""), frames=48, size=512, identity=0, light="studio")
+        shot = create_shot(Path(folder) / "shot", clip, {})
+        run("track", shot.path, {"frames": _FRAMES if footage else ""}, Reporter())
+        run("reconstruct", shot.path, {"steps": _STEPS, "size": _SIZE}, Reporter())
+        scene = _Scene(shot)
+        for name in _EDITORS:
+            methods: dict[str, Callable[[str], list[np.ndarray]]] = {
+                "frame by frame": scene.each_frame,
+                "by optical flow": scene.by_flow,
+                "the paper's schedule": scene.by_paper,
+                "one-pass": scene.by_one_pass,
+            }
+            rows = []
+            for method, make in methods.items():
+                begun = time.monotonic()
+                pictures = make(name)
+                minutes = (time.monotonic() - begun) / 60
+                figures[f"{name}, {method}"] = (
+                    f"warp error x {scene.warp_error(pictures) / scene.own_error:.2f},"
+                    f" deviation on the body {scene.deviation(pictures):.1f},"
+                    f" strength {scene.strength(pictures):.1f}, {minutes:.1f} min"
+                )
+                rows.append(scene.some(pictures))
+            rows.insert(0, scene.some(scene.sources))
+            out.mkdir(parents=True, exist_ok=True)
+            labels = [f"frame {scene.windows.frames[row]}" for row in scene.shown]
+            save_png(out / f"edit_{name}.png", sheet(rows, labels, _SIZE))
+    return figures
+
+
+class _Scene:
+    """A reconstructed shot's windows, and what pictures of them are measured with."""
+
+    def __init__(self, shot: Shot) -> None:
+        self._shot = shot
+        base = shot.version_folder("avatar")
+        self._track = Track(shot, read_json(base / "avatar.json")["track"])
+        self._body = body_of(shot)
+        frames = [row["frame"] for row in self._track.facts["quality"] if row["state"] == "tracked"]
+        self.windows: Windows = load_windows(shot, self._track, frames, _SIZE, Reporter())
+        self.mattes = [matte.astype(np.float32) / 255 for matte in self.windows.mattes]
+        self.sources = [
+            foreground_colours(image, matte).astype(np.float32) / 255
+            for image, matte in zip(self.windows.images, self.windows.mattes, strict=True)
+        ]
+        self._parts = Parts(self._body, self._track, "")
+        self._surfaces = [
+            self._parts.surface(frame, camera)
+            for frame, camera in zip(self.windows.frames, self.windows.cameras, strict=True)
+        ]
+        plain = load_avatar(base, self._body)
+        self._normals = [self._drawn(plain, row)[1] for row in range(len(frames))]
+        self._flows = [self._flow(row) for row in range(len(frames) - 1)]
+        self.own_error = self.warp_error(self.sources)
+        self.shown = np.linspace(0, len(frames) - 1, _SHOWN + 2)[1:-1].astype(int).tolist()
+
+    @torch.no_grad()
+    def _drawn(self, avatar: Any, row: int) -> tuple[np.ndarray, np.ndarray]:
+        output = avatar.render(
+            frame_parameters(self._track.motion, [self.windows.frames[row]]),
+            torch.from_numpy(self.windows.cameras[row].matrix())[None],
+            _SIZE,
+            normals=True,
+        )
+        colours, normals = output.rgb[0], output.normals[0]
+        return colours.permute(1, 2, 0).numpy(), normals.permute(1, 2, 0).numpy()
+
+    def _request(self, row: int) -> EditRequest:
+        return EditRequest(
+            frame=self.windows.frames[row],
+            rendered=self.sources[row],
+            source=self.sources[row],
+            matte=self.mattes[row],
+            normals=self._normals[row],
+            surface=self._surfaces[row],
+        )
+
+    def each_frame(self, name: str) -> list[np.ndarray]:
+        """The editor on every frame: what one would do without an avatar."""
+        editor = create_editor(name, {})
+        rows = range(len(self.sources))
+        editor.prepare([self._request(row) for row in rows[:: max(1, len(rows) // 8)]])
+        return [editor.edit(self._request(row)) for row in rows]
+
+    def by_flow(self, name: str) -> list[np.ndarray]:
+        """The first frame edited and carried on by the plate's optical flow (DIS)."""
+        editor = create_editor(name, {})
+        editor.prepare([self._request(0)])
+        pictures = [editor.edit(self._request(0))]
+        for flow, _ in self._flows:
+            pictures.append(_warp(pictures[-1], flow))
+        return pictures
+
+    def by_paper(self, name: str) -> list[np.ndarray]:
+        """The edit job with the paper's iterative schedule."""
+        return self._by_avatar(name, "iterative")
+
+    def by_one_pass(self, name: str) -> list[np.ndarray]:
+        """The edit job with all key frames edited first."""
+        return self._by_avatar(name, "one-pass")
+
+    def _by_avatar(self, name: str, schedule: str) -> list[np.ndarray]:
+        take = f"{name}-{schedule}"
+        options = {"take": take, "editor": name, "schedule": schedule}
+        run("edit", self._shot.path, options, Reporter())
+        edited = load_avatar(self._shot.edit_folder(take), self._body)
+        return [self._drawn(edited, row)[0] for row in range(len(self.sources))]
+
+    def _flow(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where each pixel of the next frame comes from in this one, and where that is sure."""
+        before, after = (
+            cv2.cvtColor(self.windows.images[index], cv2.COLOR_RGB2GRAY) for index in (row, row + 1)
+        )
+        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        nothing: Any = None
+        back, forth = dis.calc(after, before, nothing), dis.calc(before, after, nothing)
+        apart = np.linalg.norm(back + _warp(forth, back), axis=2)
+        inner = np.minimum(self.mattes[row + 1], _warp(self.mattes[row], back))
+        return back, (apart < _CONSISTENT_PX) & (inner > _INNER)
+
+    def warp_error(self, pictures: list[np.ndarray]) -> float:
+        """Mean change along the plate's flow, where it is sure and the performer is."""
+        errors = []
+        for row, (flow, sure) in enumerate(self._flows):
+            change = np.abs(pictures[row + 1] - _warp(pictures[row], flow)).mean(2)
+            errors.append(float(change[sure].mean()) if sure.any() else 0.0)
+        return float(np.mean(errors))
+
+    def deviation(self, pictures: list[np.ndarray]) -> float:
+        """Root mean variance over time of each point of the body, beyond that of the plate."""
+        reference: Surface = self._surfaces[len(self._surfaces) // 2]
+        spread = [self._variance(each, reference) for each in (pictures, self.sources)]
+        return 255 * float(np.sqrt(max(spread[0] - spread[1], 0)))
+
+    def _variance(self, pictures: list[np.ndarray], reference: Surface) -> float:
+        total = np.zeros((*reference.face.shape, 3))
+        square, weight = total.copy(), np.zeros(reference.face.shape)
+        for picture, surface in zip(pictures, self._surfaces, strict=True):
+            carried, surety = carry(picture, surface, reference)
+            seen = surety > 0.2
+            total[seen] += carried[seen]
+            square[seen] += carried[seen].astype(np.float64) ** 2
+            weight[seen] += 1
+        often = weight > len(pictures) / 2
+        mean = total[often] / weight[often][:, None]
+        return float((square[often] / weight[often][:, None] - mean**2).mean())
+
+    def strength(self, pictures: list[np.ndarray]) -> float:
+        """Mean change from the plate inside the performer."""
+        changes = [
+            float(np.abs(picture - source)[matte > _INNER].mean())
+            for picture, source, matte in zip(pictures, self.sources, self.mattes, strict=True)
+        ]
+        return 255 * float(np.mean(changes))
+
+    def some(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
+        """A few of the pictures, on grey."""
+        return [on_grey(pictures[row], self.mattes[row]) for row in self.shown]
+
+
+def _warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """An image sampled where a flow says each pixel comes from."""
+    height, width = flow.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    warped: np.ndarray = cv2.remap(
+        image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return warped
