@@ -92,6 +92,11 @@ class Avatar(nn.Module):
         """How many Gaussians there are."""
         return len(self.texture.opacity)
 
+    @property
+    def expression_bounds(self) -> tuple[float, float]:
+        """The least and the greatest sensible value of an expression."""
+        return self._body.expression_bounds
+
     def pose_vertices(self, parameters: FrameParameters) -> Tensor:
         """The posed vertices that carry Gaussians, (B, V', 3)."""
         output = self._body.forward(

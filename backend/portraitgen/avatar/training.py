@@ -149,10 +149,12 @@ class Refinement(nn.Module):
 
     Args:
         motion: the tracked motion; frames the artist fixed get none.
+        bounds: the least and the greatest value of an expression.
     """
 
-    def __init__(self, motion: Motion) -> None:
+    def __init__(self, motion: Motion, bounds: tuple[float, float]) -> None:
         super().__init__()
+        self._bounds = bounds
         count = len(motion)
         self.identity = nn.Parameter(torch.zeros(len(motion.betas)))
         self.pose = nn.Parameter(torch.zeros(count, len(_REFINED_JOINTS), 3))
@@ -169,7 +171,7 @@ class Refinement(nn.Module):
         pose[:, joints] = pose[:, joints] + self.pose[chosen] * free[..., None]
         expression = parameters.expression + self.expression[chosen] * free
         return FrameParameters(
-            pose, expression.clamp(0, 1), parameters.transl + self.transl[chosen] * free
+            pose, expression.clamp(*self._bounds), parameters.transl + self.transl[chosen] * free
         )
 
     def penalty(self, rows: Sequence[int]) -> Tensor:
@@ -208,7 +210,7 @@ class Trainer:
         self.data = data
         self.settings = settings
         self.done = 0
-        self.refinement = Refinement(data.motion)
+        self.refinement = Refinement(data.motion, avatar.expression_bounds)
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
         self._laplacian = laplacian(avatar.faces, len(avatar.vertices))

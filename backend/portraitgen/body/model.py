@@ -163,6 +163,14 @@ class BodyModel:
         return cls(arrays, name, hashlib.sha256(file.read_bytes()).hexdigest())
 
     @property
+    def expression_bounds(self) -> tuple[float, float]:
+        """The least and the greatest sensible value of a facial unit.
+
+        Named units run from 0 to 1; a genuine file's are principal directions of either sign.
+        """
+        return (0.0, 1.0) if "jawOpen" in self.expression_names else (-3.0, 3.0)
+
+    @property
     def vertex_count(self) -> int:
         """The number of vertices."""
         return len(self.template)

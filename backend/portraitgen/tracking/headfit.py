@@ -72,8 +72,8 @@ class HeadModel:
         self.weight = 1 / np.sqrt(1 + (marks.spread.astype(np.float64) / _SPREAD) ** 2)
         names = body.expression_names
         arkit = "jawOpen" in names
-        self.lower = np.zeros(len(names)) if arkit else np.full(len(names), -3.0)
-        self.upper = np.ones(len(names)) if arkit else np.full(len(names), 3.0)
+        low, high = body.expression_bounds
+        self.lower, self.upper = np.full(len(names), low), np.full(len(names), high)
         self.prior = np.full(len(names), EXPRESSION_PRIOR if arkit else EXPRESSION_PRIOR / 3)
         for index, name in enumerate(names):
             if name.startswith("eyeBlink"):

@@ -120,8 +120,8 @@ class PinSolver:
         self._joint_units = moved.reshape(units, -1, 3).astype(np.float64)
         self._descendants = _descendants(body.parents)
         named = "jawOpen" in body.expression_names
-        self._low, self._high = np.full(units, 0.0 if named else -3.0), np.full(units, 3.0)
-        self._high[:] = 1.0 if named else 3.0
+        low, high = body.expression_bounds
+        self._low, self._high = np.full(units, low), np.full(units, high)
         self._turns = dict(_TURNS) if named else _TURNS | {"jaw": _JAW}
 
     def solve(

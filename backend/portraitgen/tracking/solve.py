@@ -132,7 +132,7 @@ def solve_track(
     residual = _residual_percent(points, project(model, betas, camera, heads), model)
     step("body")
     confidence = np.clip(1 - (residual - _FAIR) / (_POOR - _FAIR), 0.05, 1)
-    heads, full = _over_all_frames(heads, known, confidence, settings)
+    heads, full = _over_all_frames(heads, known, confidence, settings, body.expression_bounds)
     motion = _to_motion(body, seen, betas, camera, full, model, known)
     quality = _quality(seen.frames, known, residual, confidence, settings)
     boxes = _head_boxes(seen, known, model, betas, camera, full)
@@ -162,7 +162,11 @@ def _residual_percent(points: np.ndarray, fitted: np.ndarray, model: HeadModel) 
 
 
 def _over_all_frames(
-    heads: HeadPoses, known: np.ndarray, confidence: np.ndarray, settings: TrackSettings
+    heads: HeadPoses,
+    known: np.ndarray,
+    confidence: np.ndarray,
+    settings: TrackSettings,
+    bounds: tuple[float, float],
 ) -> tuple[HeadPoses, HeadPoses]:
     """The heads of all frames, gaps bridged, jitter smoothed."""
     rows = np.flatnonzero(known)
@@ -179,7 +183,7 @@ def _over_all_frames(
     translation = np.concatenate([ray * depth, depth], axis=1)
     rotation = smooth_rotations(spread.rotation, 0.5 * strength, weights)
     # Lids are quicker than everything else, so that a blink of three frames stays one.
-    expression = np.clip(smooth(expression, 0.06 * strength, weights), 0, 1)
+    expression = np.clip(smooth(expression, 0.06 * strength, weights), *bounds)
     return heads, HeadPoses(rotation, translation, expression)
 
 
