@@ -51,7 +51,11 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
     assert not ours, "\n".join(ours)
     late = sorted(value for key, value in seen.items() if key.startswith("late"))
     print(f"frame to strip: median {late[len(late) // 2]:.3f} s, longest {late[-1]:.3f} s")
-    print(f"longest tick: {seen['longest tick ms']:.1f} ms")
+    ticks = sorted(seen["ticks"])
+    shares = [ticks[int(share * (len(ticks) - 1))] for share in (0.5, 0.95, 0.99, 1)]
+    words = ", ".join(f"{value:.2f}" for value in shares)
+    print(f"drains: {len(ticks)}; median, 95 %, 99 %, longest: {words} ms")
+    print(f"first preview of a reconstruction after {seen['preview after']:.1f} s")
 
 
 def _ours(line: str) -> bool:

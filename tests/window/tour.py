@@ -103,6 +103,18 @@ def finished(kind: str) -> Iterator[float]:
     assert session.job.kind == kind and session.job.state == "done", session.job.message
 
 
+def time_ticks(session: Any) -> None:
+    """Notes how long each drain of the backend's messages holds Blender."""
+    drain = session.tick
+
+    def timed() -> None:
+        begun = time.perf_counter()
+        drain()
+        seen["ticks"].append(1e3 * (time.perf_counter() - begun))
+
+    session.tick = timed
+
+
 def pin(view: Any, shot: Any) -> Iterator[float]:
     """Drags the tip of the nose by the pin tool, with the mouse."""
     from bpy_extras.view3d_utils import location_3d_to_region_2d
@@ -171,8 +183,9 @@ def tour() -> Iterator[float]:
     call(area, "new_shot", folder=str(Path(FOLDER) / "performer shot"))
     yield from wait(lambda: len(scene.portraitgen.shots))
     shot = scene.portraitgen.shots[0]
-    call(area, "track")
     session = module("portraitgen_addon.session").session
+    time_ticks(session)
+    call(area, "track")
     yield from wait(lambda: session.job.step > 5)
     yield from picture("2_tracking")
     yield from finished("track")
@@ -216,7 +229,9 @@ def tour() -> Iterator[float]:
 
     shot.settings_reconstruct.steps = 250
     call(view, "reconstruct")
+    begun = time.monotonic()
     yield from wait(lambda: session.job.preview or not session.busy)
+    seen["preview after"] = time.monotonic() - begun
     yield from picture("5_reconstructing")
     yield from finished("reconstruct")
     yield from wait(lambda: not session.doing)
