@@ -235,6 +235,7 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
             "strength": take.strength,
             "seed": take.seed,
             "parts": edit_settings(take).get("parts", ""),
+            "base": edit_settings(take).get("base", ""),
         }
         shot_id, name = found.shot_id, take.folder_name
         return base.attempt(

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.shot import Shot, read_json
+from portraitgen.shot import Shot, read_json, write_json
 
-from ..portraitgen_addon import bridge, compat, compositor, described, properties, sequencer
+from ..portraitgen_addon import bridge, camera, compat, compositor, described, properties, sequencer
 from . import base
 from .edit import settings_from
 
@@ -48,6 +49,92 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
             options |= described.values(settings, described.job_options("render"))
         options["mix"] = found.mix_keys(found.take)
         return base.attempt(self, lambda: base.run_job(context, "render", options, name))
+
+
+class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):
+    """Render the take's performer alone, with alpha, through the scene's animated camera"""
+
+    bl_idname = "portraitgen.render_through_camera"
+    bl_label = "Render through Scene Camera"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an edited take, a rig and a camera."""
+        found = properties.active_shot(context)
+        rigged = found is not None and found.has_rig
+        camera_there = rigged and found.armature.users_scene[0].camera
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            base.not_edited(context),
+            "" if camera_there else "The rig's scene has no camera",
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Writes the camera of every frame, and starts the job."""
+        return base.attempt(self, lambda: self._start(context))
+
+    def _start(self, context: Any) -> None:
+        found = properties.active_shot(context)
+        scene = found.armature.users_scene[0]
+        render = scene.render
+        share = render.resolution_percentage / 100
+        size = (round(render.resolution_x * share), round(render.resolution_y * share))
+        current = scene.frame_current
+        frames = {}
+        for frame in range(found.first, found.last + 1):
+            scene.frame_set(frame + found.offset)
+            graph = scene.view_layers[0].depsgraph
+            through, plate = scene.camera.evaluated_get(graph), found.camera.evaluated_get(graph)
+            frames[str(frame)] = camera.as_seen(through, plate, size, graph)
+        scene.frame_set(current)
+        path = found.path / "rigs" / "scene_camera.json"
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, {"width": size[0], "height": size[1], "frames": frames})
+        name = found.take.folder_name
+        base.run_job(context, "render", {"take": name, "camera": str(path), "movie": False}, name)
+
+
+class PORTRAITGEN_OT_drive_from_shot(bpy.types.Operator):
+    """Render the take's performer alone, acting what another shot's performer does"""
+
+    bl_idname = "portraitgen.drive_from_shot"
+    bl_label = "Drive from Shot"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(subtype="DIR_PATH")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an edited take."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_avatar(context),
+            base.not_edited(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the other shot's folder."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job."""
+        return base.attempt(self, lambda: self._start(context))
+
+    def _start(self, context: Any) -> None:
+        name = properties.active_shot(context).take.folder_name
+        other = Shot.open(Path(bpy.path.abspath(self.directory)))
+        base.run_job(
+            context, "render", {"take": name, "drive": str(other.path), "movie": False}, name
+        )
 
 
 class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
@@ -180,6 +267,8 @@ class PORTRAITGEN_OT_restore_settings(bpy.types.Operator):
 
 CLASSES = (
     PORTRAITGEN_OT_render_to_strip,
+    PORTRAITGEN_OT_render_through_camera,
+    PORTRAITGEN_OT_drive_from_shot,
     PORTRAITGEN_OT_show_frames,
     PORTRAITGEN_OT_to_compositor,
     PORTRAITGEN_OT_restore_settings,

@@ -106,7 +106,13 @@ def _on_frame(job: Job, frame: int) -> None:
     found, scene = properties.find_shot(job.shot_id), bpy.data.scenes.get(job.scene)
     if job.kind != "render" or found is None or scene is None:
         return  # The file has lost the shot; its frames lie in the folder.
-    show_frame(found, scene, job.take, frame, Path(job.frames[frame]))
+    show_frame(found, scene, _strip_of(job), frame, Path(job.frames[frame]))
+
+
+def _strip_of(job: Job) -> str:
+    """The take that a job's strip is known by: the avatar alone has one of its own."""
+    alone = job.options.get("camera") or job.options.get("drive")
+    return f"{job.take} alone" if alone else job.take
 
 
 def show_frame(found: Any, scene: Any, take: str, frame: int, path: Path) -> None:
@@ -152,7 +158,7 @@ def _shown(job: Job, frame: int, found: Any) -> bool:
     scene = bpy.data.scenes.get(job.scene)
     if scene is None:
         return True
-    for strip in sequencer.take_strips(scene, job.shot_id, job.take):
+    for strip in sequencer.take_strips(scene, job.shot_id, _strip_of(job)):
         if 0 <= frame + found.offset - compat.content_start(strip) < len(strip.elements):
             return True
     return False

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
 from mathutils import Matrix
 
 SENSOR_WIDTH = 36.0
@@ -99,3 +100,28 @@ def show_plate(camera: Any, plate: Path, facts: dict[str, Any], offset: int) -> 
     background.alpha = 1.0
     background.display_depth = "BACK"
     background.frame_method = "FIT"
+
+
+def as_seen(camera: Any, plate_camera: Any, size: tuple[int, int], graph: Any) -> dict[str, Any]:
+    """A camera as the backend renders through it.
+
+    Args:
+        camera, plate_camera: objects, evaluated on the frame in question.
+        size: width and height of the picture.
+        graph: the evaluated dependency graph.
+
+    Returns:
+        fx, fy, cx, cy in pixels, and matrix, rows of the plate camera's space to this one's.
+    """
+    width, height = size
+    shown = camera.calc_matrix_camera(graph, x=width, y=height)
+    flip = np.diag([1.0, -1.0, -1.0, 1.0])
+    into = np.linalg.inv(np.array(camera.matrix_world, np.float64))
+    matrix = flip @ into @ np.array(plate_camera.matrix_world, np.float64) @ flip
+    return {
+        "fx": shown[0][0] * width / 2,
+        "fy": shown[1][1] * height / 2,
+        "cx": width / 2 * (1 - shown[0][2]),
+        "cy": height / 2 * (1 + shown[1][2]),
+        "matrix": matrix.tolist(),
+    }

@@ -27,7 +27,7 @@ from portraitgen.shot import read_json, write_json
 # What the panels ask for in their own way.
 _ASKED_ELSEWHERE = {
     "edit": {"take", "editor", "editor_options", "frames", "strength", "seed"},
-    "render": {"take", "plate", "movie", "mix"},
+    "render": {"take", "plate", "movie", "mix", "camera", "drive"},
 }
 _LIMIT = 2**31 - 1
 

@@ -255,6 +255,9 @@ class _Output(_NeedsShot):
             row.use_property_decorate = True
             row.prop(found.take, "mix")
         _run(layout, "portraitgen.render_to_strip", "Render to Strip", "render")
+        row = layout.row(align=True)
+        row.operator("portraitgen.render_through_camera", icon="VIEW_CAMERA")
+        row.operator("portraitgen.drive_from_shot")
         layout.operator("portraitgen.show_frames", icon="SEQUENCE")
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
         layout.operator("portraitgen.restore_settings", icon="LOOP_BACK")

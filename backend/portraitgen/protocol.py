@@ -15,7 +15,8 @@ Requests (Blender to worker):
                                        -> {transl, pose, expression, error_px}
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
-    preview.frame {shot, frame, editor, take?, options, strength, seed, parts, commercial} -> {path}
+    preview.frame {shot, frame, editor, take?, base?, options, strength, seed, parts, commercial}
+                                       -> {path}
     paint.start {shot, take, frame}    -> {path, new}
     models.list                        -> {folder, rows: [{name, label, licence, commercial, ...}]}
     check                              -> {rows: [{name, state, message, remedy}]}

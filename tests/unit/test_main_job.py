@@ -240,6 +240,13 @@ def test_a_plate_that_cannot_be_tracked_is_one_sentence(
         (["edit", "{shot}", "--set", "wobble=1"], "there is no such option"),
         (["edit", "{shot}", "--take", "../up"], "cannot name a take"),
         (["edit", "{shot}", "--editor", "grade", "--set", "reference=/no.png"], "cannot be read"),
+        (["edit", "{shot}", "--parts", "nose"], "there is no part 'nose'; use: hair, skin"),
+        (["edit", "{shot}", "--take", "toon", "--base", "toon"], "the takes build on each other"),
+        (["edit", "{shot}", "--base", "gold"], "there is no take 'gold'"),
+        (["edit", "{shot}", "--editor", "paint"], "no frame is painted"),
+        (["paint", "{shot}", "--take", "x", "--frame", "99"], "frame 99 is not tracked"),
+        (["render", "{shot}", "--take", "toon", "--mix", "2"], "2 is no share of the edit"),
+        (["import-track", "{shot}", "/no.npz"], "there is no such file"),
         (["render", "{shot}", "--take", "gold"], "there is no take 'gold'; the takes are: toon"),
         (["render", "{shot}", "--take", "toon", "--frames", "17-20"], "stay within 1-16"),
         (["info", "{empty}"], "is not a shot"),
@@ -306,3 +313,72 @@ def test_an_edit_of_the_same_take_keeps_the_earlier_one(copy: Path, portraitgen:
     take = read_json(copy / "takes" / "toon" / "take.json")
     assert take["edit"] == 2 and take["editor"] == "pixel"
     assert (copy / "takes" / "toon" / "edits" / "0001" / "avatar.safetensors").exists()
+
+
+def plate_and_take(shot: Path, take: str, frame: int, clip: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of the plate and of a take's full plates, uint8 (H, W, 3) RGB."""
+    written = next((shot / "takes" / take / "plates").glob(f"{take}.{frame:04d}.*"))
+    encoded = cv2.imread(str(written), cv2.IMREAD_UNCHANGED)
+    assert encoded is not None
+    return open_plate(clip).read_uint8(frame), encoded[..., 2::-1]
+
+
+def test_only_the_parts_asked_for_change(copy: Path, clip: Path, portraitgen: Command) -> None:
+    for words in (
+        ["edit", copy, "--take", "dyed", "--editor", "grade", "--set", "exposure=2"]
+        + ["--parts", "hair", "--steps", "20", "--keys", "2"],
+        ["render", copy, "--take", "dyed", "--plate", "--frames", "8"],
+    ):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    plate, dyed = plate_and_take(copy, "dyed", 8, clip)
+    changed = (plate != dyed).any(-1)
+    assert 0.02 < changed.mean() < 0.2
+    assert not changed[260:].any(), "the chin or the clothes were touched"
+    assert dyed[changed].mean() > plate[changed].mean() + 10
+
+
+def test_a_mix_of_nothing_is_the_plate_to_the_bit(
+    copy: Path, clip: Path, portraitgen: Command
+) -> None:
+    done = portraitgen(
+        "render", copy, "--take", "toon", "--plate", "--frames", "4-8", "--mix", "4:0,8:1"
+    )
+    assert done.returncode == 0, done.stderr
+    changes = []
+    for frame in (4, 6, 8):
+        plate, mixed = plate_and_take(copy, "toon", frame, clip)
+        changes.append(np.abs(plate.astype(int) - mixed).mean())
+    assert changes[0] == 0 < changes[1] < changes[2]
+
+
+def test_a_take_builds_on_another(copy: Path, portraitgen: Command) -> None:
+    words = ["edit", copy, "--take", "dark", "--editor", "grade", "--set", "exposure=-2"]
+    done = portraitgen(*words, "--base", "toon", "--steps", "30", "--keys", "4")
+    assert done.returncode == 0, done.stderr
+    assert read_json(copy / "takes" / "dark" / "edits" / "0001" / "edit.json")["base"] == "toon"
+    for take in ("dark", "toon"):
+        rendered = portraitgen("render", copy, "--take", take, "--frames", "8")
+        assert rendered.returncode == 0, rendered.stderr
+    dark, toon = (
+        read_exr(copy / "takes" / take / "frames" / f"{take}.0008.exr")["Combined"][..., :3]
+        for take in ("dark", "toon")
+    )
+    assert dark.mean() < 0.6 * toon.mean()
+
+
+def test_a_frame_given_out_to_paint_is_never_overwritten(copy: Path, portraitgen: Command) -> None:
+    words = ["paint", copy, "--take", "tattoo", "--frame", "8"]
+    assert portraitgen(*words).returncode == 0
+    path = copy / "takes" / "tattoo" / "paint" / "0008.png"
+    picture = cv2.imread(str(path))
+    assert picture is not None and picture.shape[0] >= 512
+    cv2.circle(picture, (picture.shape[1] // 2, picture.shape[0] // 2), 30, (200, 40, 20), -1)
+    cv2.imwrite(str(path), picture)
+    before = path.read_bytes()
+    assert portraitgen(*words).returncode == 0 and path.read_bytes() == before
+    edit = ["edit", copy, "--take", "tattoo", "--editor", "paint", "--steps", "10", "--keys", "2"]
+    done = portraitgen(*edit)
+    assert done.returncode == 0, done.stderr
+    facts = read_json(copy / "takes" / "tattoo" / "edits" / "0001" / "edit.json")
+    assert 8 in facts["key_frames"]

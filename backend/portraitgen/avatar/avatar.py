@@ -109,7 +109,13 @@ class Avatar(nn.Module):
         return output.vertices
 
     def render(
-        self, parameters: FrameParameters, Ks: Tensor, size: int, *, normals: bool = False
+        self,
+        parameters: FrameParameters,
+        Ks: Tensor,
+        size: int,
+        *,
+        normals: bool = False,
+        views: Tensor | None = None,
     ) -> AvatarOutput:
         """Draws the performer.
 
@@ -118,6 +124,7 @@ class Avatar(nn.Module):
             Ks: (B, 3, 3), the windows' intrinsics at `size`.
             size: side of the pictures, a multiple of 8.
             normals: whether to draw normals too.
+            views: (B, 4, 4), camera space to that of other cameras; the same if None.
 
         Raises:
             AvatarError: if the size is no multiple of 8.
@@ -125,7 +132,8 @@ class Avatar(nn.Module):
         if size % _MULTIPLE:
             raise AvatarError(f"a window of {size} pixels cannot be rendered", "size", "use 256")
         gaussians = self.texture(self.pose_vertices(parameters))
-        views = torch.eye(4, device=Ks.device).expand(len(Ks), 4, 4)
+        if views is None:
+            views = torch.eye(4, device=Ks.device).expand(len(Ks), 4, 4)
         drawn = rasterize(
             gaussians.means,
             gaussians.quats,

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 
+from ..avatar.avatar import Avatar
 from ..avatar.training import LossWeights, Rates, Trainer, TrainingSet, TrainingSettings
 from ..editing.editor import Editor, EditRequest
 from ..editing.parts import PARTS
@@ -23,7 +24,7 @@ from ..footage.matte import foreground_colours
 from ..frames import parse_frames
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
-from .avatars import load_avatar, training_set
+from .avatars import frame_parameters, load_avatar, training_set
 from .jobs import running
 from .local import Parts
 from .pictures import save_png
@@ -44,6 +45,7 @@ class EditOptions:
     take: str = option("", "The take's name; the editor's by default")
     editor: str = option("relight", "The editor, as `portraitgen editors` lists them")
     editor_options: str = option("{}", "The editor's options as a JSON object")
+    base: str = option("", "Another take to build on; the plate by default")
     frames: str = option("", "Frames to edit as 1001-1250, all tracked ones by default")
     strength: float = option(1.0, "How strong the edit is", minimum=0, maximum=1)
     parts: str = option(
@@ -88,7 +90,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     base_facts = read_json(base / "avatar.json")
     track = Track(shot, base_facts["track"])
     frames = parse_frames(options.frames, track.frames)
-    settings = asdict(options) | {"avatar": int(base.name)}
+    under = base_of(shot, name, options.base, int(base.name))
+    settings = asdict(options) | {"avatar": int(base.name), "under": under and under.name}
     with running(shot, "edit", settings, f"take:{name}") as job:
         body = body_of(shot)
         states = {row["frame"]: row["state"] for row in track.facts["quality"]}
@@ -96,19 +99,15 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         if not usable:
             raise EditError("no frame of the range is tracked", options.frames, "choose others")
         windows = load_windows(shot, track, usable, int(base_facts["size"]), reporter)
-        colours = np.stack(
-            [
-                foreground_colours(image, matte)
-                for image, matte in zip(windows.images, windows.mattes, strict=True)
-            ]
-        )
+        avatar = load_avatar(under or base, body)
+        colours = sources_of(windows, track, avatar if under else None)
         parts = Parts(body, track, options.parts)
         parts.learn(windows)
         plan = _plan(editor, options, track, windows)
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
-        trainer = Trainer(load_avatar(base, body), data, _training(options))
+        trainer = Trainer(avatar, data, _training(options))
         update = DatasetUpdate(editor, trainer, windows, colours, plan, parts, options, job.work)
         _run(update, job, reporter)
         folder = job.work / "edit"
@@ -127,6 +126,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "commercial": editor.commercial(),
             "strength": options.strength,
             "parts": parts.to_json(),
+            "base": options.base,
             "key_frames": key_frames,
             "edits": len(plan.edits),
         }
@@ -135,6 +135,51 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         result = {"take": name, "edit": published, "key_frames": len(key_frames)}
         job.finish(result=result)
     return result
+
+
+def base_of(shot: Shot, take: str, base: str, avatar: int) -> Path | None:
+    """The edit that a take builds on, None if that is the plate.
+
+    Raises:
+        EditError: if the takes would build on each other, or on different avatars.
+    """
+    if not base:
+        return None
+    above, seen = base, [take]
+    while above:
+        if above in seen:
+            raise EditError(
+                "the takes build on each other", " on ".join([*seen, above]), "break it"
+            )
+        seen.append(above)
+        facts = read_json(shot.edit_folder(above) / "edit.json")
+        above = facts.get("base", "")
+    facts = read_json(shot.edit_folder(base) / "edit.json")
+    if int(facts["avatar"]) != avatar:
+        raise EditError(
+            f"take '{base}' was edited on avatar {facts['avatar']}, the shot has {avatar}",
+            take,
+            f"edit '{base}' again first",
+        )
+    return shot.edit_folder(base)
+
+
+@torch.no_grad()
+def sources_of(windows: Windows, track: Track, avatar: Avatar | None) -> np.ndarray:
+    """What a take starts from, uint8 (N, S, S, 3): the plate's colours, or another take's."""
+    sources = []
+    for row, (image, matte) in enumerate(zip(windows.images, windows.mattes, strict=True)):
+        if avatar is None:
+            sources.append(foreground_colours(image, matte))
+            continue
+        drawn = avatar.render(
+            frame_parameters(track.motion, [windows.frames[row]]),
+            torch.from_numpy(windows.cameras[row].matrix())[None],
+            image.shape[0],
+        )
+        colours = drawn.rgb[0].permute(1, 2, 0).numpy()
+        sources.append((colours * 255 + 0.5).astype(np.uint8))
+    return np.stack(sources)
 
 
 def editor_values(text: str) -> Mapping[str, Any]:

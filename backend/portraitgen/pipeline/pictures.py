@@ -86,9 +86,10 @@ def _to_height(picture: np.ndarray, height: int) -> np.ndarray:
 
 
 def save_png(path: Path, picture: np.ndarray) -> Path:
-    """Writes float32 (H, W, 3) RGB 0..1 as an 8-bit PNG, in one step."""
+    """Writes float32 (H, W, 3) RGB or (H, W, 4) RGBA 0..1 as an 8-bit PNG, in one step."""
     codes = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
-    encoded = cv2.imencode(".png", codes[..., ::-1])[1]
+    codes = codes[..., [2, 1, 0, 3][: codes.shape[2]]]
+    encoded = cv2.imencode(".png", np.ascontiguousarray(codes))[1]
     with atomic_path(path) as temporary:
         temporary.write_bytes(encoded.tobytes())
     return path

@@ -11,9 +11,9 @@ import torch
 from ..avatar.avatar import Avatar
 from ..editing.editor import EditRequest
 from ..editing.registry import create_editor
-from ..footage.matte import foreground_colours
 from ..shot import Shot, check_take_name, read_json
 from .avatars import frame_parameters, load_avatar
+from .edit import base_of, sources_of
 from .local import Parts
 from .pictures import save_png
 from .reporter import Reporter
@@ -26,7 +26,7 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         params: shot, frame, editor, and optionally take, options, strength, seed, parts and
-            commercial.
+            base (the take it builds on) and commercial.
 
     Returns:
         path: a PNG of the window, edited over its plate.
@@ -46,9 +46,11 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     windows = load_windows(shot, track, sorted({frame, *wanted}), size, Reporter())
     parts = Parts(body, track, params.get("parts") or "")
     parts.learn(windows)
-    avatar = load_avatar(base, body)
+    under = base_of(shot, params.get("take", ""), params.get("base") or "", int(base.name))
+    avatar = load_avatar(under or base, body)
+    sources = sources_of(windows, track, avatar if under else None)
     requests = {
-        each: _request(avatar, track, parts, windows, row, params)
+        each: _request(avatar, track, parts, windows, sources, row, params)
         for row, each in enumerate(windows.frames)
     }
     request, image = requests[frame], windows.images[windows.row(frame)]
@@ -65,6 +67,7 @@ def _request(
     track: Track,
     parts: Parts,
     windows: Windows,
+    sources: np.ndarray,
     row: int,
     params: dict[str, Any],
 ) -> EditRequest:
@@ -82,7 +85,7 @@ def _request(
     return EditRequest(
         frame=frame,
         rendered=output.rgb[0].permute(1, 2, 0).numpy(),
-        source=foreground_colours(image, matte).astype(np.float32) / 255,
+        source=sources[row].astype(np.float32) / 255,
         matte=coverage,
         normals=output.normals[0].permute(1, 2, 0).numpy(),
         strength=float(params.get("strength", 1.0)),

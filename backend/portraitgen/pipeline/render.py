@@ -21,6 +21,7 @@ from ..frames import parse_frames
 from ..settings import option
 from ..shot import Shot, read_json
 from .avatars import frame_parameters, load_avatar
+from .freeview import LoneRenderer, motion_of, read_views
 from .jobs import running
 from .local import Parts
 from .mix import mix_of
@@ -47,6 +48,12 @@ class RenderOptions:
     detail: float = option(
         0.8, "How much of the plate's fine detail the edit keeps", minimum=0, maximum=1
     )
+    camera: str = option(
+        "", "Cameras (JSON) to render the avatar through, alone, instead of the plate's", path=True
+    )
+    drive: str = option(
+        "", "Another shot's folder, whose performance the avatar acts, alone", path=True
+    )
     mix: str = option("1", "How much of the edit shows, 0 to 1, or by frame as 1001:0,1020:1")
 
 
@@ -66,7 +73,11 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     track = Track(shot, read_json(base / "avatar.json")["track"])
     frames = parse_frames(options.frames, track.frames)
     mix = mix_of(options.mix, frames)
-    folder = shot.path / "takes" / take / "frames" if options.take else base / "frames"
+    alone = bool(options.camera or options.drive)
+    name = "alone" if alone else "frames"
+    folder = shot.path / "takes" / take / name if options.take else base / name
+    views = read_views(Path(options.camera), frames) if options.camera else None
+    motion = motion_of(shot, track, options.drive)
     folder.mkdir(parents=True, exist_ok=True)
     with running(shot, "render", asdict(options), f"frames:{take}", frames) as job:
         body = body_of(shot)
@@ -76,23 +87,29 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         plate = plate_of(shot)
         parts = Parts.from_json(body, track, facts.get("parts") or {})
         renderer = FrameRenderer(track, plain, edited, size, options.detail, parts)
+        lone = LoneRenderer(track, edited, motion, views, size) if alone else None
         done_file = job.work / "done.txt"
         done = set(done_file.read_text().split()) if done_file.exists() else set()
         stage = Stage(reporter, "render", len(frames))
         for count, (frame, image) in enumerate(plate.frames(frames), 1):
             path = folder / f"{take}.{frame:04d}.exr"
             full = (
-                folder.parent / "plates" / f"{path.stem}{plate.suffix}" if options.plate else None
+                folder.parent / "plates" / f"{path.stem}{plate.suffix}"
+                if options.plate and not alone
+                else None
             )
             if str(frame) not in done:
-                rendered = renderer.render(frame, image, mix[frame])
-                _write(path, rendered, plate, frame, full)
+                if lone is not None:
+                    lone.write(path, frame, plate)
+                else:
+                    rendered = renderer.render(frame, image, mix[frame])
+                    _write(path, rendered, plate, frame, full)
                 with done_file.open("a") as record:
                     record.write(f"{frame}\n")
-            reporter.frame(take, frame, path, full)
+            reporter.frame(take, frame, path, path.with_suffix(".png") if alone else full)
             stage.step(count)
         result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
-        if options.movie:
+        if options.movie and not alone:
             result["movie"] = str(_movie(shot, folder, take, track, frames, size, plate, reporter))
         plate.close()
         job.finish(result=result)
