@@ -382,3 +382,21 @@ def test_a_frame_given_out_to_paint_is_never_overwritten(copy: Path, portraitgen
     assert done.returncode == 0, done.stderr
     facts = read_json(copy / "takes" / "tattoo" / "edits" / "0001" / "edit.json")
     assert 8 in facts["key_frames"]
+
+
+def test_the_performer_alone_through_another_camera(copy: Path, portraitgen: Command) -> None:
+    camera = {"fx": 700, "fy": 700, "cx": 160, "cy": 120, "matrix": np.eye(4).tolist()}
+    facts = {"width": 320, "height": 240, "frames": {"8": camera}}
+    (copy / "cameras.json").write_text(json.dumps(facts))
+    words = ["render", copy, "--take", "toon", "--frames", "8"]
+    done = portraitgen(*words, "--camera", copy / "cameras.json")
+    assert done.returncode == 0, done.stderr
+    passes = read_exr(copy / "takes" / "toon" / "alone" / "toon.0008.exr")
+    assert passes["Combined"].shape == (240, 320, 4)
+    assert 0.02 < (passes["Alpha"] > 0.5).mean() < 0.95
+    picture = cv2.imread(str(copy / "takes" / "toon" / "alone" / "toon.0008.png"), -1)
+    assert picture is not None and picture.shape == (240, 320, 4)
+    done = portraitgen(*words, "--drive", copy)
+    assert done.returncode == 0, done.stderr
+    driven = read_exr(copy / "takes" / "toon" / "alone" / "toon.0008.exr")
+    assert driven["Combined"].shape == (128, 128, 4)

@@ -16,7 +16,7 @@ from ..errors import AvatarError
 from ..raster import rasterize
 from ..shot import atomic_path
 from .renderer import NeuralRenderer
-from .texture import NeuralGaussianTexture
+from .texture import FEATURES, NeuralGaussianTexture
 
 _MULTIPLE = 8
 _COVERED = 1e-3
@@ -70,6 +70,10 @@ class Avatar(nn.Module):
     """
 
     betas: Tensor
+    # The benchmarks' peers differ in these: whether there is a network, and one that begins by
+    # adding nothing, so that the first steps can do without it.
+    neural = True
+    starts_plain = True
 
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
         super().__init__()
@@ -116,6 +120,7 @@ class Avatar(nn.Module):
         *,
         normals: bool = False,
         views: Tensor | None = None,
+        neural: bool = True,
     ) -> AvatarOutput:
         """Draws the performer.
 
@@ -125,15 +130,22 @@ class Avatar(nn.Module):
             size: side of the pictures, a multiple of 8.
             normals: whether to draw normals too.
             views: (B, 4, 4), camera space to that of other cameras; the same if None.
+            neural: whether the network has its say; without it the first features are the
+                picture, in a third of the time.
 
         Raises:
             AvatarError: if the size is no multiple of 8.
         """
         if size % _MULTIPLE:
             raise AvatarError(f"a window of {size} pixels cannot be rendered", "size", "use 256")
-        gaussians = self.texture(self.pose_vertices(parameters))
+        eyes = None
         if views is None:
             views = torch.eye(4, device=Ks.device).expand(len(Ks), 4, 4)
+        else:
+            eyes = -(views[:, :3, :3].mT @ views[:, :3, 3:])[..., 0]
+        neural = neural and self.neural
+        vertices = self.pose_vertices(parameters)
+        gaussians = self.texture(vertices, eyes, FEATURES if neural else 3)
         drawn = rasterize(
             gaussians.means,
             gaussians.quats,
@@ -154,7 +166,7 @@ class Avatar(nn.Module):
             directions = nn.functional.normalize(drawn.extras.permute(0, 3, 1, 2), dim=1)
             directions = torch.where(alpha > 0.05, directions, 0)
         return AvatarOutput(
-            self.renderer(features, alpha),
+            self.renderer(features, alpha) if neural else features,
             alpha,
             features[:, :3],
             torch.where(alpha > _COVERED, depth / alpha.clamp_min(_COVERED), 0),

@@ -16,6 +16,7 @@ from ..body.model import BodyModel
 from ..body.uv import Texels
 
 FEATURES = 32
+HARMONICS = 8
 # Hair and clothes stand off the body: their texels begin spread over this depth, metres.
 _DEPTH = {"scalp": 0.022, "torso": 0.010, "arms": 0.010}
 _START_OPACITY = 2.0
@@ -57,6 +58,8 @@ class NeuralGaussianTexture(nn.Module):
         rest = body.template[corners]
         self.register_buffer("rest_scale", _triangle_size(rest), persistent=False)
         self.features = nn.Parameter(torch.zeros(count, FEATURES))
+        # How the first three features change with the direction they are seen from.
+        self.harmonics = nn.Parameter(torch.zeros(count, HARMONICS, 3))
         self.opacity = nn.Parameter(torch.full((count,), _START_OPACITY))
         scale = torch.log(radius)[:, None].repeat(1, 3)
         scale[:, 2] += torch.log(torch.tensor(_THICKNESS))
@@ -72,11 +75,15 @@ class NeuralGaussianTexture(nn.Module):
                 offset[chosen, 2] = layer[chosen] * depth
         self.offset = nn.Parameter(offset)
 
-    def forward(self, vertices: Tensor) -> Gaussians:
+    def forward(
+        self, vertices: Tensor, eyes: Tensor | None = None, channels: int = FEATURES
+    ) -> Gaussians:
         """The Gaussians on a posed body.
 
         Args:
             vertices: (B, V, 3), camera space.
+            eyes: (B, 3), from where they are seen; the origin if None.
+            channels: how many of the features are wanted, at least three.
         """
         corners = vertices[:, self.face_corners]
         frames = triangle_frames(corners)
@@ -86,14 +93,36 @@ class NeuralGaussianTexture(nn.Module):
         carried = matrix_to_quaternion(frames.detach())
         local = nn.functional.normalize(self.rotation, dim=-1)
         batch = len(vertices)
+        means = centre + lifted
+        towards = -means.detach() if eyes is None else eyes[:, None] - means.detach()
+        seen_from = (frames.detach().mT @ nn.functional.normalize(towards, dim=-1)[..., None])[
+            ..., 0
+        ]
+        basis = spherical_harmonics(seen_from)
+        colour = self.features[:, :3] + (basis[..., None] * self.harmonics).sum(-2)
+        rest = self.features[:, 3:channels].expand(batch, -1, -1)
         return Gaussians(
-            centre + lifted,
+            means,
             multiply_quaternions(carried, local.expand(batch, -1, -1)),
             torch.exp(self.scale) * stretch.detach()[..., None],
             torch.sigmoid(self.opacity).expand(batch, -1),
-            self.features.expand(batch, -1, -1),
+            torch.cat([colour, rest], dim=-1),
             frames[..., 2].detach(),
         )
+
+
+def spherical_harmonics(direction: Tensor) -> Tensor:
+    """The eight real spherical harmonics of degrees 1 and 2 of unit directions, (..., 8)."""
+    x, y, z = direction.unbind(-1)
+    first = [0.4886025 * y, 0.4886025 * z, 0.4886025 * x]
+    second = [
+        1.0925484 * x * y,
+        1.0925484 * y * z,
+        0.3153916 * (3 * z * z - 1),
+        1.0925484 * x * z,
+        0.5462742 * (x * x - y * y),
+    ]
+    return torch.stack(first + second, dim=-1)
 
 
 def _triangle_size(corners: Tensor) -> Tensor:

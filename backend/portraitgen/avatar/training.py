@@ -45,6 +45,7 @@ class LossWeights:
     displacement: float = 4.0
     offset: float = 20.0
     scale: float = 1000.0
+    harmonics: float = 0.05
     refinement: float = 1.0
 
 
@@ -53,6 +54,7 @@ class Rates:
     """Adam's learning rates, a group each."""
 
     features: float = 8e-3
+    harmonics: float = 4e-3
     opacity: float = 2e-2
     scale: float = 5e-3
     rotation: float = 2e-3
@@ -73,12 +75,15 @@ class TrainingSettings:
         steps: of Adam, over all.
         coarse: the share of steps at half size.
         refine: whether pose, expression and identity are trained too.
+        plain_start: whether the coarse steps leave the network out, as a new avatar can: it
+            begins by adding nothing.
         seed: of the order of the frames.
     """
 
     steps: int = 1200
     coarse: float = 0.4
     refine: bool = True
+    plain_start: bool = True
     seed: int = 0
     weights: LossWeights = LossWeights()
     rates: Rates = Rates()
@@ -207,6 +212,7 @@ class Trainer:
     ) -> None:
         self.avatar = avatar
         self._perceptual = perceptual
+        self._plain_start = settings.plain_start and avatar.starts_plain
         self.data = data
         self.settings = settings
         self.done = 0
@@ -217,6 +223,7 @@ class Trainer:
         texture, rates = avatar.texture, settings.rates
         groups: list[tuple[list[nn.Parameter], float]] = [
             ([texture.features], rates.features),
+            ([texture.harmonics], rates.harmonics),
             ([texture.opacity], rates.opacity),
             ([texture.scale], rates.scale),
             ([texture.rotation], rates.rotation),
@@ -259,13 +266,14 @@ class Trainer:
         settings, data = self.settings, self.data
         row = self.row_of(self.done) if row is None else row
         share = self.done / max(settings.steps, 1)
-        size = data.size // 2 if share < settings.coarse else data.size
+        coarse = share < settings.coarse
+        size = data.size // 2 if coarse else data.size
         decay = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * decay
         self.optimiser.zero_grad(set_to_none=True)
         with _deterministic():
-            output = self.render_row(row, size)
+            output = self.render_row(row, size, neural=not (coarse and self._plain_start))
             loss = self._loss(output, *data.target(row, size), row)
             loss.backward()
         self.optimiser.step()
@@ -294,13 +302,17 @@ class Trainer:
             torch.stack([each.transl for each in refined]).mean(0),
         )
 
-    def render_row(self, row: int, size: int | None = None, normals: bool = False) -> AvatarOutput:
+    def render_row(
+        self, row: int, size: int | None = None, normals: bool = False, neural: bool = True
+    ) -> AvatarOutput:
         """The avatar as a row shows it."""
         size = size or self.data.size
         if self.settings.refine:
             self.avatar.betas = self._start_betas + self.refinement.identity
         intrinsics = self.data.intrinsics(row, size)
-        return self.avatar.render(self.parameters_of(row), intrinsics, size, normals=normals)
+        return self.avatar.render(
+            self.parameters_of(row), intrinsics, size, normals=normals, neural=neural
+        )
 
     def _loss(self, output: AvatarOutput, colour: Tensor, alpha: Tensor, row: int) -> Tensor:
         weights, texture = self.settings.weights, self.avatar.texture
@@ -319,6 +331,7 @@ class Trainer:
         loss = loss + weights.displacement * self.avatar.displacement.square().sum(-1).mean()
         moved = texture.offset - self._start_offset
         loss = loss + weights.offset * moved.square().sum(-1).mean()
+        loss = loss + weights.harmonics * texture.harmonics.square().mean()
         loss = loss + weights.scale * scale_excess(torch.exp(texture.scale))
         if self.settings.refine:
             loss = loss + weights.refinement * self.refinement.penalty([row])

@@ -13,6 +13,7 @@ from ..shot import write_json
 _MEASURES = {
     "raster": "the CPU rasteriser: milliseconds, and error to the dense reference",
     "truth": "tracking and reconstruction of the synthetic performer against its truth",
+    "pins": "a drag of pins: milliseconds, and how near they come",
     "clips": "tracking of every clip of a folder: residual, frames tracked, frames a second",
     "avatar": "reconstruction of a clip's head window: step time, held-out PSNR and SSIM",
     "ablation": "our avatar against its peers, in the same training time",

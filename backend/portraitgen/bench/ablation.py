@@ -62,6 +62,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
                 trainer.step()
             found = trainer.evaluate(held)
             network = sum(each.numel() for each in trainer.avatar.renderer.parameters())
+            network = network if trainer.avatar.neural else 0
             figures[name] = (
                 f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {trainer.done} steps,"
                 f" {_render_ms(trainer, shown):.0f} ms a frame, network of {network},"

@@ -219,6 +219,7 @@ def _training(options: EditOptions) -> TrainingSettings:
         steps=options.steps,
         coarse=0.3,
         refine=False,
+        plain_start=False,
         seed=options.seed,
         weights=LossWeights(stable=0.8),
         rates=rates,

@@ -173,6 +173,15 @@ class PinSolver:
             np.linalg.norm(error, axis=1),
         )
 
+    def seen(
+        self, pins: Sequence[Pin], transl: np.ndarray, pose: np.ndarray, expression: np.ndarray
+    ) -> np.ndarray:
+        """Where the pins' points of the body are seen in the plate, pixels (P, 2)."""
+        vertices, weights = self._pinned(pins)
+        turns = Rotation.from_rotvec(np.asarray(pose, np.float64)).as_matrix()
+        state = _State(np.array(transl, np.float64), turns, np.array(expression, np.float64))
+        return self._project(self._posed(vertices, weights, state).points)
+
     def _unturned(self, pose: np.ndarray, turns: np.ndarray, joints: list[int]) -> np.ndarray:
         """Axis-angle vectors; joints that were not solved keep theirs to the bit."""
         result = np.array(pose, np.float64)
