@@ -59,7 +59,7 @@ def environment(name: str, requirements: list[str]) -> Path:
 def backend() -> Path:
     """The Python of the backend's own environment."""
     if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        sys.exit("build.py: the backend's packages need Python 3.11 or 3.12; run it with one.")
+        sys.exit("build.py: the backend's packages need Python 3.11 (or 3.12); run it with one.")
     return environment(".venv", ["-e", "backend[cpu,diffusion,dev]"])
 
 
