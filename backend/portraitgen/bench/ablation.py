@@ -21,7 +21,7 @@ from .avatar import CLIP
 from .peers import ExplicitAvatar, PaperAvatar, SphericalAvatar
 
 _FRAMES = "1-96"
-_SECONDS = 100.0
+_SECONDS = 60.0
 _PACE_STEPS = 6
 _RENDERS = 12
 _PEERS: dict[str, tuple[type[Avatar], bool]] = {

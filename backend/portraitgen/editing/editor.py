@@ -91,6 +91,11 @@ class Editor:
         """Frames that must be among the key frames and the samples, if the take holds them."""
         return []
 
+    def state(self) -> str:
+        """What the edits depend on besides the options, such as files; a job whose state has
+        changed begins anew instead of going on."""
+        return ""
+
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""
 

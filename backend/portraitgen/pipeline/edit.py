@@ -92,6 +92,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     frames = parse_frames(options.frames, track.frames)
     under = base_of(shot, name, options.base, int(base.name))
     settings = asdict(options) | {"avatar": int(base.name), "under": under and under.name}
+    settings |= {"state": editor.state()}
     with running(shot, "edit", settings, f"take:{name}") as job:
         body = body_of(shot)
         states = {row["frame"]: row["state"] for row in track.facts["quality"]}

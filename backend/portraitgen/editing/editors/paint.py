@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's own paint on some frames, carried over the body to every other."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,14 @@ class Paint(Editor):
             for number in numbers
             if number.isdigit() and (self._folder / f"{number}.png").exists()
         )
+
+    def state(self) -> str:
+        """The painted pictures themselves."""
+        digest = hashlib.sha256()
+        if self._folder is not None and self.wanted_frames():
+            for path in sorted(self._folder.glob("*.png")):
+                digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Reads the paint of the painted frames, which are among the samples."""
