@@ -150,6 +150,25 @@ def test_without_paint_there_is_one_sentence(
         create_editor("paint", {"folder": str(tmp_path)}).prepare(asked)
 
 
+def test_a_transparent_layer_counts_where_it_is_opaque(
+    body: BodyModel,
+    motion: Motion,
+    lens: Camera,
+    shown: dict[int, tuple[Rendering, Rendering]],
+    tmp_path: Path,
+) -> None:
+    plain = shown[PAINTED][0]
+    give_out(tmp_path, PAINTED, plain.rgb, plain.rgb)
+    layer = np.zeros((SIZE, SIZE, 4), np.uint8)
+    layer[90:100, 90:100] = (255, 0, 0, 255)
+    cv2.imwrite(str(tmp_path / f"{PAINTED:04d}.png"), layer)
+    editor = create_editor("paint", {"folder": str(tmp_path)})
+    asked = request(body, motion, lens, PAINTED, plain)
+    editor.prepare([asked])
+    changed = np.abs(editor.edit(asked) - plain.rgb).max(2) > 0.02
+    assert changed[92:98, 92:98].all() and changed.mean() < 0.01
+
+
 def test_carrying_to_the_same_frame_gives_the_picture_back(
     body: BodyModel,
     motion: Motion,

@@ -137,6 +137,17 @@ def test_expressions_stay_within_their_bounds(
     assert (found.pose == start["pose"]).all()
 
 
+def test_pins_that_contradict_each_other_do_no_harm(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    rng = np.random.default_rng(7)
+    pins = [pin(face, seen(body, face, start) + rng.normal(0, 60, 2)) for face in spots(body) * 3]
+    found = solver.solve(pins, **start)
+    before = np.linalg.norm([seen(body, p.face, start) - p.target for p in pins], axis=1)
+    assert (found.error_px**2).sum() < (before**2).sum()
+    assert np.abs(found.transl - start["transl"]).max() < 0.3
+
+
 def test_unusable_pins_are_refused_in_one_sentence(
     body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
 ) -> None:

@@ -40,7 +40,8 @@ _UNIT = 0.2
 _JAW = 0.2
 _CARRIES = 0.15
 _ITERATIONS = 12
-_SETTLED_PX = 0.02
+_SETTLED = 1e-3
+_SHARES = (1.0, 0.5, 0.25, 0.1)
 _LONGEST_TURN = 0.5
 _NEAREST = 0.05
 TRANSL = "transl"
@@ -153,19 +154,26 @@ class PinSolver:
         )
         joints, units, spans = self._freedom(vertices, fixed)
         gone = np.zeros(len(spans))
-        before = np.inf
-        for _ in range(_ITERATIONS):
-            posed = self._posed(vertices, weights, state)
-            jacobian, error = self._linear(posed, vertices, weights, joints, units, targets, fixed)
-            worst = float(np.abs(error).max())
-            if abs(before - worst) < _SETTLED_PX * (1 + worst):
-                break
-            before = worst
-            step = self._step(jacobian, error, gone, spans, state, units)
-            gone += step
-            self._apply(state, step, joints, units, posed, fixed)
         posed = self._posed(vertices, weights, state)
         error = self._project(posed.points) - targets
+        for _ in range(_ITERATIONS):
+            jacobian = self._linear(posed, vertices, weights, joints, units, fixed)
+            step = self._step(jacobian, error.ravel(), gone, spans, state, units)
+            cost = _cost(error, gone, spans)
+            for share in _SHARES:
+                trial = _State(state.transl, state.turns.copy(), state.expression.copy())
+                self._apply(trial, share * step, joints, units, posed, fixed)
+                moved = self._posed(vertices, weights, trial)
+                if moved.points[:, 2].min() < _NEAREST:
+                    continue
+                left = self._project(moved.points) - targets
+                if _cost(left, gone + share * step, spans) < cost:
+                    break
+            else:
+                break
+            state, posed, error, gone = trial, moved, left, gone + share * step
+            if cost - _cost(error, gone, spans) < _SETTLED * cost:
+                break
         return PinSolution(
             state.transl,
             self._unturned(pose, state.turns, joints),
@@ -264,10 +272,9 @@ class PinSolver:
         weights: np.ndarray,
         joints: list[int],
         units: list[int],
-        targets: np.ndarray,
         fixed: Collection[str],
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Derivatives (2P, D) and errors (2P,), pixels."""
+    ) -> np.ndarray:
+        """Derivatives (2P, D) of the pins' pixels."""
         count = len(vertices)
         skin = self._weights[vertices] * weights[..., None]
         blocks = [] if TRANSL in fixed else [np.broadcast_to(np.eye(3), (count, 3, 3))]
@@ -285,8 +292,7 @@ class PinSolver:
         view = np.zeros((count, 2, 3))
         view[:, 0, 0], view[:, 0, 2] = fx / z, -fx * x / z**2
         view[:, 1, 1], view[:, 1, 2] = fy / z, -fy * y / z**2
-        error = self._project(posed.points) - targets
-        return (view @ space).reshape(2 * count, -1), error.ravel()
+        return (view @ space).reshape(2 * count, -1)
 
     def _step(
         self,
@@ -340,6 +346,10 @@ class PinSolver:
             state.turns[joint] = above.T @ world @ above @ state.turns[joint]
             at += 3
         state.expression[units] += step[at:]
+
+
+def _cost(error: np.ndarray, gone: np.ndarray, spans: np.ndarray) -> float:
+    return float((error**2).sum() / _PIXELS**2 + ((gone / spans) ** 2).sum())
 
 
 def _descendants(parents: Sequence[int]) -> np.ndarray:

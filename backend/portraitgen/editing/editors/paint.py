@@ -108,9 +108,12 @@ class Paint(Editor):
             for path in self._folder.glob("*.base.png")
             if int(path.name.split(".")[0]) == sample.frame
         )
+        base = _picture(self._folder / f"{stem}.base.png")[..., :3]
         painted = _picture(self._folder / f"{stem}.png")
-        base = _picture(self._folder / f"{stem}.base.png")
-        if painted.shape != base.shape:
+        if painted.shape[:2] == base.shape[:2]:
+            # A layer of its own counts where it is opaque.
+            painted = base + painted[..., 3:] * (painted[..., :3] - base)
+        else:
             raise EditError(
                 "the painted frame has another size than it was given out with",
                 self._folder / f"{stem}.png",
@@ -172,9 +175,11 @@ def _light(request: EditRequest) -> np.ndarray:
 
 
 def _picture(path: Path) -> np.ndarray:
-    """An 8-bit or 16-bit picture as float32 (H, W, 3) RGB 0..1; paint on alpha counts by it."""
-    encoded = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    if encoded is None:
-        raise EditError("the painted frame cannot be read", path, "save it as PNG")
+    """An 8-bit or 16-bit picture as float32 (H, W, 4) RGBA 0..1."""
+    encoded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if encoded is None or encoded.ndim != 3 or encoded.shape[2] not in (3, 4):
+        raise EditError("the painted frame cannot be read", path, "save it as a colour PNG")
     top = 65535 if encoded.dtype == np.uint16 else 255
-    return np.ascontiguousarray(encoded[..., ::-1], np.float32) / top
+    picture = encoded.astype(np.float32) / top
+    alpha = picture[..., 3:] if picture.shape[2] == 4 else np.ones_like(picture[..., :1])
+    return np.concatenate([picture[..., 2::-1], alpha], axis=2)
