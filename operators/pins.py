@@ -93,6 +93,8 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         self._index, self._before = index, tuple(found.pins[index].target)
         self._start = self._shown = rig.read_now(pins.parts_of(found), self._bundle, found.offset)
         self._moved = self._asked = self._released = False
+        # Answers may come after the drag has ended, when the operator itself is gone.
+        self._living = [True]
         bridge.start()
 
     def _ray(self, context: Any, event: Any) -> tuple[Vector, Vector]:
@@ -130,7 +132,17 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
     def _ask(self, found: Any) -> None:
         self._moved, self._asked = False, True
         asked = pins.request(found, self._frame, self._start)
-        session.ask("track.solve_pins", asked, self._answered, self._refused)
+        living = self._living
+
+        def answered(answer: dict[str, Any]) -> None:
+            if living:
+                self._answered(answer)
+
+        def refused(error: PortraitError) -> None:
+            if living:
+                self._refused(error)
+
+        session.ask("track.solve_pins", asked, answered, refused)
 
     def _answered(self, answer: dict[str, Any]) -> None:
         self._asked = False
@@ -154,6 +166,7 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         return self._end(context, {"CANCELLED"})
 
     def _end(self, context: Any, result: set[str]) -> set[str]:
+        self._living.clear()
         context.window_manager.event_timer_remove(self._timer)
         context.workspace.status_text_set(None)
         return result

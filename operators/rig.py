@@ -97,18 +97,28 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
 
     def _send(self, context: Any) -> None:
         found = properties.active_shot(context)
-        bundle = rig.Bundle.load(found.path / "rigs" / f"{found.track_version:04d}.safetensors")
-        reading = rig.read(_parts(found), bundle, found.offset)
-        if reading.slid:
-            text = f"Bones slid off their joints by up to {reading.slid * 1000:.1f} mm"
-            self.report({"WARNING"}, f"{text}, which the body cannot follow")
-        path = found.path / "rigs" / "sent.safetensors"
-        reading.save(path)
-        params = {"shot": str(found.path), "base": found.track_version, "path": str(path)}
-        shot_id = found.shot_id
-        bridge.ask(
-            "Sending the rig", "track.publish", params, lambda answer: _sent(shot_id, answer)
-        )
+        _publish(self, found, _read(found))
+
+
+def _read(found: Any) -> rig.Reading:
+    bundle = rig.Bundle.load(found.path / "rigs" / f"{found.track_version:04d}.safetensors")
+    return rig.read(_parts(found), bundle, found.offset)
+
+
+def _publish(
+    operator: Any, found: Any, reading: rig.Reading, span: tuple[int, int] | None = None
+) -> None:
+    """Sends a reading; `span` is the range of footage frames in which the others follow."""
+    if reading.slid:
+        text = f"Bones slid off their joints by up to {reading.slid * 1000:.1f} mm"
+        operator.report({"WARNING"}, f"{text}, which the body cannot follow")
+    path = found.path / "rigs" / "sent.safetensors"
+    reading.save(path)
+    params = {"shot": str(found.path), "base": found.track_version, "path": str(path)}
+    if span:
+        params["span"] = list(span)
+    shot_id = found.shot_id
+    bridge.ask("Sending the rig", "track.publish", params, lambda answer: _sent(shot_id, answer))
 
 
 def _sent(shot_id: str, answer: dict[str, Any]) -> None:
@@ -125,6 +135,76 @@ def _sent(shot_id: str, answer: dict[str, Any]) -> None:
     bridge.fetch_rig(shot_id, answer["version"])
 
 
+def _no_corrections(context: Any) -> str:
+    found = properties.active_shot(context)
+    keyed = found and found.has_rig and rig.has_corrections(found.armature)
+    return "" if keyed else "Key or pin something above the tracked motion first"
+
+
+class _Resolve(bpy.types.Operator):
+    """Writes a track version in which the frames between the keyed ones follow them."""
+
+    bl_options = {"REGISTER"}
+    from_here = False
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs corrections and a free backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            _no_corrections(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Reads the keyed frames and sends them; the rig then shows the new version."""
+        return base.attempt(self, lambda: self._resolve(context))
+
+    def _resolve(self, context: Any) -> None:
+        found = properties.active_shot(context)
+        scene = found.armature.users_scene[0]
+        first, last = found.first + found.offset, found.last + found.offset
+        if scene.use_preview_range:
+            first, last = scene.frame_preview_start, scene.frame_preview_end
+        keyed = rig.corrected_frames(found.armature)
+        if self.from_here:
+            first = scene.frame_current
+            keyed = sorted({first, *keyed})
+        outside = [frame for frame in keyed if not first <= frame <= last]
+        if outside:
+            raise PortraitError(
+                f"there are corrections outside frames {first} to {last}, as on {outside[0]}",
+                found.name,
+                "widen the preview range, or press Send to Shot first",
+            )
+        chosen = _read(found).only([frame - found.offset for frame in keyed])
+        if not len(chosen.frames):
+            raise PortraitError(
+                "no tracked frame is keyed", found.name, "key the rig on a tracked frame"
+            )
+        _publish(self, found, chosen, (first - found.offset, last - found.offset))
+
+
+class PORTRAITGEN_OT_resolve_range(_Resolve):
+    """New track version: keyed frames stay as posed, corrections blend from one to the next and
+    fade out towards the ends of the preview range (the whole shot without one)"""
+
+    bl_idname = "portraitgen.resolve_range"
+    bl_label = "Re-solve Range"
+
+
+class PORTRAITGEN_OT_refine_from_here(_Resolve):
+    """New track version: this frame stays as posed and its correction goes on to the frames after
+    it, up to the next keyed frame or the end; the frames before stay as they were tracked"""
+
+    bl_idname = "portraitgen.refine_from_here"
+    bl_label = "Refine from Here"
+    from_here = True
+
+
 class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
     """Go back to the tracked motion; the corrections stay in the file as an action of their own"""
 
@@ -135,13 +215,8 @@ class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs corrections."""
-        found = properties.active_shot(context)
-        keyed = found and found.has_rig and rig.has_corrections(found.armature)
         return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_rig(context),
-            "" if keyed else "There are no corrections above the tracked motion",
+            cls, base.no_shot(context), base.no_rig(context), _no_corrections(context)
         )
 
     def execute(self, context: Any) -> set[str]:
@@ -236,6 +311,8 @@ def _key_identity(found: Any, frames: list[int]) -> None:
 CLASSES = (
     PORTRAITGEN_OT_view_rig,
     PORTRAITGEN_OT_send_to_shot,
+    PORTRAITGEN_OT_resolve_range,
+    PORTRAITGEN_OT_refine_from_here,
     PORTRAITGEN_OT_discard_corrections,
     PORTRAITGEN_OT_reset_to_track,
     PORTRAITGEN_OT_blend_corrections,

@@ -51,8 +51,15 @@ def add(
     return len(found.pins) - 1
 
 
+def _locked(armature: Any) -> list[str]:
+    """What pins may not move: joints whose rotation is locked, and the place of a locked root."""
+    bones = armature.pose.bones
+    locked = [bone.name for bone in bones if all(bone.lock_rotation)]
+    return locked + ["transl"] * all(bones["pelvis"].lock_location)
+
+
 def request(found: Any, frame: int, start: rig.Reading) -> dict[str, Any]:
-    """What `track.solve_pins` is asked."""
+    """What `track.solve_pins` is asked; joints that the artist has locked stay as they are."""
     return {
         "shot": str(found.path),
         "version": found.track_version,
@@ -66,6 +73,7 @@ def request(found: Any, frame: int, start: rig.Reading) -> dict[str, Any]:
             "pose": start.pose[0].tolist(),
             "expression": start.expression[0].tolist(),
         },
+        "fixed": _locked(found.armature),
     }
 
 

@@ -9,7 +9,7 @@ properties of pose bones combine rightly with the artist's layer.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,12 @@ def has_corrections(armature: Any) -> bool:
     if data is None or data.action is None:
         return False
     return len(compat.curves(data.action, data.action_slot)) > 0
+
+
+def corrected_frames(armature: Any) -> list[int]:
+    """The scene frames on which the artist has keyed something above the tracked motion."""
+    keys = [key for curve in compat.own_curves(armature) for key in curve.keyframe_points]
+    return sorted({round(key.co.x) for key in keys})
 
 
 # Building
@@ -363,6 +369,12 @@ class Reading:
         """Writes what `track.publish` takes."""
         names = ("frames", "transl", "pose", "expression")
         tensors.save(path, {name: getattr(self, name) for name in names})
+
+    def only(self, frames: list[int]) -> "Reading":
+        """Some of its frames."""
+        rows = np.isin(self.frames, frames)
+        names = ("frames", "transl", "pose", "expression")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def read(rig: Rig, bundle: Bundle, offset: int) -> Reading:

@@ -151,6 +151,9 @@ class _Rig(_NeedsShot):
         row.operator("portraitgen.blend_corrections")
         if rig.has_corrections(found.armature):
             layout.label(text="Corrections above the tracked motion", icon="NLA")
+            row = layout.row(align=True)
+            row.operator("portraitgen.resolve_range", icon="SMOOTHCURVE")
+            row.operator("portraitgen.refine_from_here", icon="TRACKING_REFINE_FORWARDS")
         row = layout.row(align=True)
         row.operator("portraitgen.send_to_shot", icon="EXPORT")
         row.operator("portraitgen.discard_corrections")

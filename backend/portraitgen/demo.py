@@ -20,7 +20,7 @@ from .cli import TerminalReporter
 from .errors import PortraitError
 from .footage.window import cut
 from .pipeline.avatars import frame_parameters, load_avatar
-from .pipeline.pictures import mesh_overlay, on_grey, save_png, sheet
+from .pipeline.pictures import as_picture, mesh_overlay, on_grey, save_png, sheet
 from .pipeline.shots import Track, body_of, create_shot, info, plate_of
 from .pipeline.stages import run
 from .pipeline.windows import load_matte
@@ -112,7 +112,7 @@ def contact_sheet(shot: Shot) -> np.ndarray:
                 window,
                 mesh,
                 on_grey(np.ones_like(window), matte, 0.0),
-                rebuilt[0].permute(1, 2, 0).clamp(0, 1).numpy(),
+                as_picture(rebuilt.clamp(0, 1)),
                 _read(folder / "frames" / f"{TAKE}.{frame:04d}.png"),
                 cut(over, box, 2 * _HEIGHT)[0],
             ]

@@ -10,7 +10,8 @@ Requests (Blender to worker):
     shot.create {shot, footage, ...}   -> the same facts as shot.info
     shot.info {shot}                   -> what `portraitgen info --json` prints
     rig.export {shot, version}         -> {path, version, frames}
-    track.publish {shot, base, path}   -> {version, changed}
+    track.publish {shot, base, path, span?}
+                                       -> {version, changed}
     track.solve_pins {shot, version, frame, pins: [{face, weights, target}], start?, fixed?}
                                        -> {transl, pose, expression, error_px}
     job.start {kind, shot, options}    -> {job}

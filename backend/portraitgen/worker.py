@@ -215,7 +215,14 @@ class Worker:
         from .shot import Shot
 
         shot = Shot.open(Path(params["shot"]))
-        return publish_motion(shot, params["base"], Path(params["path"]), "artist")
+        span = params.get("span")
+        return publish_motion(
+            shot,
+            params["base"],
+            Path(params["path"]),
+            "artist",
+            (int(span[0]), int(span[1])) if span else None,
+        )
 
     def _track_solve_pins(self, params: dict[str, Any]) -> dict[str, Any]:
         from .pipeline.pinning import solve_pins

@@ -86,3 +86,71 @@ def test_a_ray_beside_the_body_is_refused(tracked: Any) -> None:
     pins = module("portraitgen_addon.pins")
     with pytest.raises(Exception, match="no body under the pin"):
         pins.hit(tracked.mesh, *ray_to(tracked, (10.0, 10.0)))
+
+
+def test_a_locked_bone_stays_when_pins_pull(
+    tracked: Any, until: Callable[..., None], session: Any
+) -> None:
+    pins, rig = module("portraitgen_addon.pins"), module("portraitgen_addon.rig")
+    shot = tracked
+    frame = bpy.context.scene.frame_current - shot.offset
+    start = rig.read_now(pins.parts_of(shot), pins.bundle_of(shot), shot.offset)
+    joints = pins.bundle_of(shot).joints
+    for name in ("neck", "jaw"):
+        shot.armature.pose.bones[name].lock_rotation = (True, True, True)
+    for pixel, pull in (((250.0, 215.0), 12), ((250.0, 300.0), -12)):
+        face, weights = pins.hit(shot.mesh, *ray_to(shot, pixel))
+        pins.add(shot, frame, face, weights, (pixel[0] + pull, pixel[1]))
+    answers: list[dict[str, Any]] = []
+    asked = pins.request(shot, frame, start)
+    session.ask("track.solve_pins", asked, answers.append, pytest.fail)
+    until(lambda: answers)
+    moved = np.abs(np.array(answers[0]["pose"]) - start.pose[0]).max(1)
+    assert moved[[joints.index("neck"), joints.index("jaw")]].max() < 1e-6 < moved.max()
+
+
+def test_frames_follow_the_keyed_ones_into_a_new_version(
+    tracked: Any, until: Callable[..., None]
+) -> None:
+    scene, shot = bpy.context.scene, tracked
+    rig, pins = module("portraitgen_addon.rig"), module("portraitgen_addon.pins")
+    assert not bpy.ops.portraitgen.resolve_range.poll()
+    before = pins.bundle_of(shot).arrays
+
+    def key(frame: int) -> None:
+        scene.frame_set(frame)
+        root = shot.armature.pose.bones["pelvis"]
+        root.location.x += 0.05
+        root.keyframe_insert("location")
+
+    def moved() -> np.ndarray:
+        arrays = pins.bundle_of(shot).arrays
+        return np.linalg.norm(arrays["transl"] - before["transl"], axis=1) / 0.05
+
+    # Footage frames 5 to 10 lie at START + 4 to START + 9.
+    key(START + 6)
+    scene.use_preview_range = True
+    scene.frame_preview_start, scene.frame_preview_end = START + 7, START + 9
+    with pytest.raises(RuntimeError, match="corrections outside frames 1008 to 1010"):
+        bpy.ops.portraitgen.resolve_range()
+    scene.frame_preview_start = START + 5
+    bpy.ops.portraitgen.resolve_range()
+    until(lambda: shot.track_version == 2)
+    share = moved()
+    assert share[[0, 2, 3, 5]] == pytest.approx([0, 1, 1, 1], abs=1e-3)
+    assert 0.2 < share[1] < 0.8
+    assert not rig.has_corrections(shot.armature)
+    assert pins.bundle_of(shot).arrays["fixed"].tolist() == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+    scene.use_preview_range = False
+    key(START + 8)
+    bpy.ops.portraitgen.refine_from_here()
+    until(lambda: shot.track_version == 3)
+    assert moved() == pytest.approx([*share[:4], 2, 2], abs=1e-3)

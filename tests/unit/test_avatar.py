@@ -22,6 +22,7 @@ from portraitgen.body.uv import gaussian_texels
 from portraitgen.errors import AvatarError
 from portraitgen.performer.acting import act, camera
 from portraitgen.performer.render import Performer
+from portraitgen.raster import Raster
 
 SIZE, FRAMES, HELD_OUT = 64, 8, 4
 
@@ -266,3 +267,40 @@ def test_a_size_that_cannot_be_halved_thrice_is_refused(body: BodyModel) -> None
     with pytest.raises(AvatarError, match="cannot be rendered"):
         avatar.render(nothing, torch.eye(3)[None], 60)
     assert dataclasses.is_dataclass(nothing)
+
+
+def test_a_training_step_leaves_no_tensor_behind_on_the_cpu(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The meta device refuses to be mixed with the CPU as a GPU does, and needs none."""
+
+    def splat(
+        means: torch.Tensor, *tensors: torch.Tensor | int, extras: torch.Tensor | None = None
+    ) -> Raster:
+        given = [each for each in tensors if isinstance(each, torch.Tensor)]
+        mixed = sum((each.sum() for each in given), means.sum())
+        size, channels = int(tensors[-1]), tensors[3].shape[-1]  # type: ignore[union-attr]
+
+        def planes(count: int) -> torch.Tensor:
+            return mixed.expand(len(means), size, size, count)
+
+        return Raster(
+            planes(channels), planes(1), planes(1), planes(3) if extras is not None else None
+        )
+
+    def product(matrix: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        assert matrix.device == values.device
+        return values
+
+    monkeypatch.setattr("portraitgen.avatar.avatar.rasterize", splat)
+    monkeypatch.setattr(torch.sparse, "mm", product)
+    made = trainer(body, pictures)
+    moved = Trainer(made.avatar.on("meta"), made.data, made.settings)
+    output = moved.render_row(1, SIZE, normals=True)
+    loss = moved._loss(output, *moved.data.target(1, SIZE), 1)
+    loss.backward()
+    moved.optimiser.step()
+    assert loss.device.type == "meta" and output.rgb.device.type == "meta"
+    assert moved.parameters_of(HELD_OUT).pose.device.type == "meta"
+    loose = [p for group in moved.optimiser.param_groups for p in group["params"] if p.grad is None]
+    assert not loose, "a parameter was not reached"

@@ -99,6 +99,27 @@ def test_changed_frames_are_fixed_and_the_rest_keeps_its_bits(shot: Shot, tmp_pa
     assert after.facts["mattes"] == 1
 
 
+def test_frames_of_a_range_follow_what_was_corrected(shot: Shot, tmp_path: Path) -> None:
+    before = Track(shot).motion
+    lifted = before.transl[[2]] + np.float32(0.03)
+    path = tmp_path / "one"
+    one = {"frames": before.frames[[2]], "transl": lifted}
+    save_file(one | {n: getattr(before, n)[[2]] for n in ("pose", "expression")}, str(path))
+    first, second, middle = (int(before.frames[row]) for row in (0, 1, 2))
+    with pytest.raises(ShotError, match="hold no corrected frame"):
+        publish_motion(shot, 1, path, "artist", (first, second))
+    publish_motion(shot, 1, path, "artist", (second, int(before.frames[-1])))
+    after = Track(shot).motion
+    share = (after.transl - before.transl).mean(1) / 0.03
+    assert share[[0, 2, 3, 4]] == pytest.approx([0, 1, 1, 1], abs=1e-3)
+    assert 0.2 < share[1] < 0.8 and after.fixed.tolist() == [False, False, True, False, False]
+    assert np.array_equal(after.pose, before.pose)
+    assert np.array_equal(after.expression, before.expression)
+    publish_motion(shot, 1, path, "artist", (middle, middle))
+    alone = Track(shot).motion
+    assert np.array_equal(alone.transl[[0, 1, 3, 4]], before.transl[[0, 1, 3, 4]])
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

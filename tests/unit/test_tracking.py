@@ -160,18 +160,17 @@ def test_cuts_are_told_from_flashes_and_pans() -> None:
 
 
 def test_frames_an_artist_fixed_survive(body: BodyModel) -> None:
-    truth, _ = synthetic(body, 6)
-    kept = truth.rows(np.arange(6))
+    truth, _ = synthetic(body, 16)
+    kept = truth.rows(np.arange(16))
     kept.fixed[3] = True
-    kept.pose[3] += 0.5
-    fresh = truth.rows(np.array([2, 3, 4]))
+    kept.transl[3] += 0.5
+    fresh = truth.rows(np.arange(2, 16))
     merged = with_fixed(fresh, kept)
-    assert np.array_equal(merged.pose[1], kept.pose[3]) and merged.fixed.tolist() == [
-        False,
-        True,
-        False,
-    ]
-    assert np.array_equal(merged.pose[0], truth.pose[2])
+    assert np.flatnonzero(merged.fixed).tolist() == [1]
+    assert np.array_equal(merged.pose[1], kept.pose[3])
+    moved = np.abs(merged.transl - fresh.transl).max(1)
+    assert moved[1] == pytest.approx(0.5) and not moved[9:].any()
+    assert (np.diff(moved[1:10]) < 0).all(), "the fixed frame pops"
 
 
 def test_smoothing_keeps_motion_and_takes_jitter() -> None:

@@ -34,6 +34,12 @@ class FrameParameters:
     expression: Tensor
     transl: Tensor
 
+    def on(self, device: torch.device) -> "FrameParameters":
+        """The same on a device."""
+        return FrameParameters(
+            self.pose.to(device), self.expression.to(device), self.transl.to(device)
+        )
+
 
 @dataclass(frozen=True)
 class AvatarOutput:
@@ -101,6 +107,12 @@ class Avatar(nn.Module):
         """The least and the greatest sensible value of an expression."""
         return self._body.expression_bounds
 
+    def on(self, device: torch.device | str) -> "Avatar":
+        """This avatar with its tensors on a device."""
+        self.to(device)
+        self._body = self._body.to(device)
+        return self
+
     def pose_vertices(self, parameters: FrameParameters) -> Tensor:
         """The posed vertices that carry Gaussians, (B, V', 3)."""
         output = self._body.forward(
@@ -125,7 +137,7 @@ class Avatar(nn.Module):
         """Draws the performer.
 
         Args:
-            parameters: of B frames.
+            parameters: of B frames, on any device.
             Ks: (B, 3, 3), the windows' intrinsics at `size`.
             size: side of the pictures, a multiple of 8.
             normals: whether to draw normals too.
@@ -138,10 +150,12 @@ class Avatar(nn.Module):
         """
         if size % _MULTIPLE:
             raise AvatarError(f"a window of {size} pixels cannot be rendered", "size", "use 256")
-        eyes = None
+        device, eyes = self.betas.device, None
+        parameters, Ks = parameters.on(device), Ks.to(device)
         if views is None:
-            views = torch.eye(4, device=Ks.device).expand(len(Ks), 4, 4)
+            views = torch.eye(4, device=device).expand(len(Ks), 4, 4)
         else:
+            views = views.to(device)
             eyes = -(views[:, :3, :3].mT @ views[:, :3, 3:])[..., 0]
         neural = neural and self.neural
         vertices = self.pose_vertices(parameters)

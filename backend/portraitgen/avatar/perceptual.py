@@ -55,7 +55,8 @@ class Lpips(nn.Module):
             index, channels = index + 2, step
         self.blocks = nn.ModuleList(blocks)
         heads = load_file(str(_HEADS))
-        self.heads = [heads[f"head{number}"].view(1, -1, 1, 1) for number in range(len(blocks))]
+        for number in range(len(blocks)):
+            self.register_buffer(f"head{number}", heads[f"head{number}"].view(1, -1, 1, 1))
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.register_buffer("deviation", torch.tensor(_DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False)
@@ -84,10 +85,10 @@ class Lpips(nn.Module):
         """The distance (B,) of images (B, 3, H, W) in 0..1, each side 16 pixels or more."""
         a, b = ((image * 2 - 1 - self.mean) / self.deviation for image in (first, second))
         total = first.new_zeros(len(first))
-        for block, head in zip(self.blocks, self.heads, strict=True):
+        for number, block in enumerate(self.blocks):
             a, b = block(a), block(b)
             apart = (_unit(a) - _unit(b)).square()
-            total = total + (apart * head).sum(1).mean((1, 2))
+            total = total + (apart * self.get_buffer(f"head{number}")).sum(1).mean((1, 2))
         return total
 
 

@@ -128,6 +128,13 @@ class TrainingSet:
         self.expression = torch.from_numpy(motion.expression)
         self.transl = torch.from_numpy(motion.transl)
 
+    def on(self, device: torch.device) -> "TrainingSet":
+        """This set with its tensors on a device."""
+        for name, value in list(vars(self).items()):
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        return self
+
     def replace(self, row: int, colours: np.ndarray) -> None:
         """Gives a row new colours, float32 (S, S, 3) in 0..1: an edit."""
         codes = (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -157,6 +164,8 @@ class Refinement(nn.Module):
         bounds: the least and the greatest value of an expression.
     """
 
+    _free: Tensor
+
     def __init__(self, motion: Motion, bounds: tuple[float, float]) -> None:
         super().__init__()
         self._bounds = bounds
@@ -165,7 +174,7 @@ class Refinement(nn.Module):
         self.pose = nn.Parameter(torch.zeros(count, len(_REFINED_JOINTS), 3))
         self.expression = nn.Parameter(torch.zeros(count, motion.expression.shape[1]))
         self.transl = nn.Parameter(torch.zeros(count, 3))
-        self._free = torch.from_numpy(~motion.fixed).float()
+        self.register_buffer("_free", torch.from_numpy(~motion.fixed).float(), persistent=False)
 
     def apply_to(self, parameters: FrameParameters, rows: Sequence[int]) -> FrameParameters:
         """The corrected parameters of some rows."""
@@ -190,8 +199,11 @@ class Refinement(nn.Module):
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
-    """Sums in a fixed order: by default torch adds up gathered gradients as threads come by."""
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """On the CPU, sums in a fixed order: torch adds up gathered gradients as threads come by."""
+    if device.type != "cpu":
+        yield
+        return
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
@@ -201,7 +213,7 @@ def _deterministic() -> Iterator[None]:
 
 
 class Trainer:
-    """Adam on an avatar and a training set."""
+    """Adam on an avatar and a training set, which is moved to where the avatar is."""
 
     def __init__(
         self,
@@ -211,15 +223,16 @@ class Trainer:
         perceptual: Lpips | None = None,
     ) -> None:
         self.avatar = avatar
-        self._perceptual = perceptual
+        self._device = device = avatar.betas.device
+        self._perceptual = perceptual.to(device) if perceptual else None
         self._plain_start = settings.plain_start and avatar.starts_plain
-        self.data = data
+        self.data = data.on(device)
         self.settings = settings
         self.done = 0
-        self.refinement = Refinement(data.motion, avatar.expression_bounds)
+        self.refinement = Refinement(data.motion, avatar.expression_bounds).to(device)
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
-        self._laplacian = laplacian(avatar.faces, len(avatar.vertices))
+        self._laplacian = laplacian(avatar.faces, len(avatar.vertices)).to(device)
         texture, rates = avatar.texture, settings.rates
         groups: list[tuple[list[nn.Parameter], float]] = [
             ([texture.features], rates.features),
@@ -272,7 +285,7 @@ class Trainer:
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * decay
         self.optimiser.zero_grad(set_to_none=True)
-        with _deterministic():
+        with _deterministic(self._device):
             output = self.render_row(row, size, neural=not (coarse and self._plain_start))
             loss = self._loss(output, *data.target(row, size), row)
             loss.backward()
@@ -366,9 +379,9 @@ class Trainer:
         refined = [self.parameters_of(row) for row in rows]
 
         def joined(name: str) -> np.ndarray:
-            return torch.cat([getattr(each, name) for each in refined]).numpy()
+            return torch.cat([getattr(each, name) for each in refined]).cpu().numpy()
 
-        betas = (self._start_betas + self.refinement.identity).numpy()
+        betas = (self._start_betas + self.refinement.identity).cpu().numpy()
         return replace(
             motion,
             betas=betas,

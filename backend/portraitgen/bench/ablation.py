@@ -12,7 +12,7 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..avatar.training import Trainer
-from ..pipeline.pictures import save_png, sheet
+from ..pipeline.pictures import as_picture, save_png, sheet
 from ..pipeline.reconstruct import ReconstructOptions, new_trainer, training_data
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, body_of, create_shot
@@ -69,10 +69,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
                 f" {trainer.avatar.gaussian_count} Gaussians"
             )
             with torch.no_grad():
-                drawn = trainer.render_row(shown).premultiplied[0].permute(1, 2, 0)
-            pictures.append(drawn.clamp(0, 1).numpy())
+                drawn = trainer.render_row(shown).premultiplied
+            pictures.append(as_picture(drawn.clamp(0, 1)))
             labels.append(f"{name}: {found['psnr']:.2f} dB")
-        plate = data.target(shown, data.size)[0][0].permute(1, 2, 0).numpy()
+        plate = as_picture(data.target(shown, data.size)[0])
     out.mkdir(parents=True, exist_ok=True)
     save_png(out / "ablation.png", sheet([[plate, *pictures]], labels, data.size))
     return figures

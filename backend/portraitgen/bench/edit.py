@@ -19,7 +19,7 @@ from ..footage.matte import foreground_colours
 from ..performer.clip import write_clip
 from ..pipeline.avatars import frame_parameters, load_avatar
 from ..pipeline.local import Parts
-from ..pipeline.pictures import on_grey, save_png, sheet
+from ..pipeline.pictures import as_picture, on_grey, save_png, sheet
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
@@ -114,8 +114,7 @@ class _Scene:
             _SIZE,
             normals=True,
         )
-        colours, normals = output.rgb[0], output.normals[0]
-        return colours.permute(1, 2, 0).numpy(), normals.permute(1, 2, 0).numpy()
+        return as_picture(output.rgb), as_picture(output.normals)
 
     def _request(self, row: int) -> EditRequest:
         return EditRequest(

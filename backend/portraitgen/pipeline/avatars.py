@@ -16,9 +16,14 @@ from ..errors import AvatarError
 from .windows import Windows
 
 
+def best_device() -> torch.device:
+    """The CUDA device if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def load_avatar(folder: Path, body: BodyModel) -> Avatar:
-    """The avatar of a version or of an edit."""
-    return Avatar.load(folder / "avatar.safetensors", body)
+    """The avatar of a version or of an edit, on the device that is to work with it."""
+    return Avatar.load(folder / "avatar.safetensors", body).on(best_device())
 
 
 def frame_parameters(motion: Motion, frames: Sequence[int]) -> FrameParameters:

@@ -27,7 +27,7 @@ from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, writ
 from .avatars import frame_parameters, load_avatar, training_set
 from .jobs import running
 from .local import Parts
-from .pictures import save_png
+from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of
 from .windows import Windows, load_windows
@@ -178,8 +178,7 @@ def sources_of(windows: Windows, track: Track, avatar: Avatar | None) -> np.ndar
             torch.from_numpy(windows.cameras[row].matrix())[None],
             image.shape[0],
         )
-        colours = drawn.rgb[0].permute(1, 2, 0).numpy()
-        sources.append((colours * 255 + 0.5).astype(np.uint8))
+        sources.append((as_picture(drawn.rgb) * 255 + 0.5).astype(np.uint8))
     return np.stack(sources)
 
 
@@ -269,12 +268,12 @@ class DatasetUpdate:
         surface = self._parts.surface(frame, self._windows.cameras[row])
         return EditRequest(
             frame=frame,
-            rendered=output.rgb[0].permute(1, 2, 0).numpy(),
+            rendered=as_picture(output.rgb),
             source=self._colours[row].astype(np.float32) / 255,
             matte=matte,
             mask=self._parts.mask(surface, image, matte),
             surface=surface,
-            normals=output.normals[0].permute(1, 2, 0).numpy(),
+            normals=as_picture(output.normals),
             strength=self._options.strength,
             seed=self._options.seed,
         )
@@ -338,5 +337,4 @@ def _preview(data: TrainingSet, trainer: Trainer, row: int, path: Path) -> Path:
     """Edited key frame and avatar side by side."""
     colour, _ = data.target(row, data.size)
     drawn = trainer.render_row(row).premultiplied
-    both = torch.cat([colour, drawn], dim=3)[0].permute(1, 2, 0)
-    return save_png(path, both.clamp(0, 1).numpy())
+    return save_png(path, as_picture(torch.cat([colour, drawn], dim=3).clamp(0, 1)))

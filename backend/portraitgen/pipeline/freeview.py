@@ -20,7 +20,7 @@ from ..footage.encode import write_exr
 from ..footage.plate import Plate
 from ..shot import Shot
 from .avatars import frame_parameters
-from .pictures import save_png
+from .pictures import as_picture, save_png
 from .shots import Track
 
 _MULTIPLE = 8
@@ -146,7 +146,7 @@ class LoneRenderer:
         )
         assert output.normals is not None
         cut = {
-            name: values[0, :, :height, :width].permute(1, 2, 0).numpy()
+            name: as_picture(values)[:height, :width]
             for name, values in (
                 ("colour", output.rgb),
                 ("alpha", output.alpha),

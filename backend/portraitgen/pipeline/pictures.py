@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
@@ -16,6 +17,11 @@ _TEAL = np.array([0.10, 0.75, 0.95], np.float32)
 _GROUND = 0.13
 _GAP = 6
 _LABEL = 26
+
+
+def as_picture(planes: Tensor) -> np.ndarray:
+    """The first image of a tensor (B, C, H, W) of any device as float32 (H, W, C)."""
+    return planes[0].permute(1, 2, 0).cpu().numpy()
 
 
 def mesh_overlay(

@@ -15,7 +15,7 @@ from ..shot import Shot, check_take_name, read_json
 from .avatars import frame_parameters, load_avatar
 from .edit import base_of, sources_of
 from .local import Parts
-from .pictures import save_png
+from .pictures import as_picture, save_png
 from .reporter import Reporter
 from .shots import Track, body_of
 from .windows import Windows, load_windows
@@ -84,10 +84,10 @@ def _request(
     surface, coverage = parts.surface(frame, camera), matte.astype(np.float32) / 255
     return EditRequest(
         frame=frame,
-        rendered=output.rgb[0].permute(1, 2, 0).numpy(),
+        rendered=as_picture(output.rgb),
         source=sources[row].astype(np.float32) / 255,
         matte=coverage,
-        normals=output.normals[0].permute(1, 2, 0).numpy(),
+        normals=as_picture(output.normals),
         strength=float(params.get("strength", 1.0)),
         seed=int(params.get("seed", 0)),
         mask=parts.mask(surface, image.astype(np.float32) / 255, coverage),

@@ -22,9 +22,9 @@ from ..footage.matte import foreground_colours
 from ..frames import parse_frames
 from ..settings import option
 from ..shot import Job, Shot, now, write_json
-from .avatars import frame_parameters, training_set
+from .avatars import best_device, frame_parameters, training_set
 from .jobs import running
-from .pictures import save_png
+from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of
 from .windows import Windows, load_windows
@@ -165,7 +165,7 @@ def new_trainer(
     project_colours(avatar, data, [data.trained[row] for row in spread])
     settings = TrainingSettings(steps=options.steps, refine=options.refine, seed=options.seed)
     perceptual = Lpips.load(Path(options.vgg)) if options.vgg else None
-    return Trainer(avatar, data, settings, perceptual)
+    return Trainer(avatar.on(best_device()), data, settings, perceptual)
 
 
 def _seen_faces(body: BodyModel, track: Track, windows: Windows) -> np.ndarray:
@@ -215,8 +215,7 @@ def _preview(trainer: Trainer, row: int, path: Path) -> Path:
     """Plate and avatar side by side."""
     colour, _ = trainer.data.target(row, trainer.data.size)
     drawn = trainer.render_row(row).premultiplied
-    both = torch.cat([colour, drawn], dim=3)[0].permute(1, 2, 0)
-    return save_png(path, both.clamp(0, 1).numpy())
+    return save_png(path, as_picture(torch.cat([colour, drawn], dim=3).clamp(0, 1)))
 
 
 def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> int:

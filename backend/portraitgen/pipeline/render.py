@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
+import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .freeview import LoneRenderer, motion_of, read_views
 from .jobs import running
 from .local import Parts
 from .mix import mix_of
-from .pictures import save_png
+from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
 from .windows import load_matte
@@ -73,10 +74,10 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     track = Track(shot, read_json(base / "avatar.json")["track"])
     frames = parse_frames(options.frames, track.frames)
     mix = mix_of(options.mix, frames)
-    alone = bool(options.camera or options.drive)
-    name = "alone" if alone else "frames"
-    folder = shot.path / "takes" / take / name if options.take else base / name
     views = read_views(Path(options.camera), frames) if options.camera else None
+    alone = bool(options.camera or options.drive)
+    name = _alone_folder(options) if alone else "frames"
+    folder = shot.path / "takes" / take / name if options.take else base / name
     motion = motion_of(shot, track, options.drive)
     folder.mkdir(parents=True, exist_ok=True)
     with running(shot, "render", asdict(options), f"frames:{take}", frames) as job:
@@ -114,6 +115,13 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         plate.close()
         job.finish(result=result)
     return result
+
+
+def _alone_folder(options: RenderOptions) -> str:
+    """A folder for each camera move and each performance, so that none overwrites another."""
+    moves = Path(options.camera).read_bytes() if options.camera else b""
+    digest = hashlib.sha256(moves + options.drive.encode()).hexdigest()
+    return f"alone-{digest[:8]}"
 
 
 @dataclass(frozen=True)
@@ -184,15 +192,15 @@ class FrameRenderer:
             alpha *= mask
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
-        beauty = edited.rgb[0].permute(1, 2, 0).numpy()
-        reconstruction = plain.rgb[0].permute(1, 2, 0).numpy()
+        beauty = as_picture(edited.rgb)
+        reconstruction = as_picture(plain.rgb)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover * mix
         laid = lay(image, box, beauty, full, reference=reconstruction, detail=self._detail)
         over, touched = paste(image, laid)
-        depth = edited.depth[0, 0].numpy()
-        normals = edited.normals[0].permute(1, 2, 0).numpy()
+        depth = as_picture(edited.depth)[..., 0]
+        normals = as_picture(edited.normals)
         on_plate = (box, image.shape[1], image.shape[0])
         return RenderedFrame(
             laid,

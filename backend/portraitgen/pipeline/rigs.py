@@ -17,6 +17,7 @@ from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import ShotError
 from ..shot import Shot, atomic_path, now, write_json
+from ..tracking.blend import blend_corrections
 from .jobs import running
 from .shots import Track, body_of
 
@@ -100,7 +101,9 @@ def _residuals(track: Track) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], np.float32)
 
 
-def publish_motion(shot: Shot, base: int, path: Path, source: str) -> dict[str, Any]:
+def publish_motion(
+    shot: Shot, base: int, path: Path, source: str, span: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """A motion that an artist changed, as a new track version; what changed counts as fixed.
 
     Args:
@@ -108,17 +111,24 @@ def publish_motion(shot: Shot, base: int, path: Path, source: str) -> dict[str, 
         path: a safetensors file with frames (T,), transl (T, 3), pose (T, 55, 3) and expression
             (T, E), of frames that the base holds; other frames keep the base's values.
         source: who made it, for track.json.
+        span: the first and the last frame of a range in which the other frames follow the given
+            and the fixed ones; their corrections are blended. None moves no other frame.
 
     Returns:
         version (None if nothing changed), and changed, how many frames.
 
     Raises:
-        ShotError: if the file is damaged or does not fit the base.
+        ShotError: if the file is damaged or does not fit the base, or the range holds no frame
+            that is given.
     """
     track = Track(shot, base)
     motion = track.motion
     changed = _read_changes(Path(path), motion)
     rows = [motion.index(int(frame)) for frame in changed["frames"]]
+    if span and not any(span[0] <= int(frame) <= span[1] for frame in changed["frames"]):
+        raise ShotError(
+            f"frames {span[0]}-{span[1]} hold no corrected frame to follow", path, "widen the range"
+        )
     moved = np.zeros(len(motion), bool)
     moved[rows] = (
         (np.abs(changed["transl"] - motion.transl[rows]).max(1) > _MOVED)
@@ -127,12 +137,19 @@ def publish_motion(shot: Shot, base: int, path: Path, source: str) -> dict[str, 
     )
     if not moved.any():
         return {"version": None, "changed": 0}
+    # A frame that was given is an anchor of a range even where it stays as it was.
+    fixed = motion.fixed | moved
+    if span:
+        fixed[rows] = True
     keep = moved[rows]
     values = {}
     for name in ("transl", "pose", "expression"):
         values[name] = getattr(motion, name).copy()
         values[name][moved] = changed[name][keep]
-    made = replace(motion, **values, fixed=motion.fixed | moved)
+    made = replace(motion, **values, fixed=fixed)
+    if span:
+        first, last = np.searchsorted(motion.frames, (span[0], span[1] + 1))
+        made = blend_corrections(motion, made, np.flatnonzero(fixed), first, last - 1)
     with running(shot, "correct", {"base": base, "time": now()}, "track") as job:
         folder = job.work / "track"
         shutil.rmtree(folder, ignore_errors=True)

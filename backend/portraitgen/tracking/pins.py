@@ -199,9 +199,10 @@ class PinSolver:
 
     def _pinned(self, pins: Sequence[Pin]) -> tuple[np.ndarray, np.ndarray]:
         for pin in pins:
-            if not 0 <= pin.face < len(self._faces) or not np.isfinite(pin.weights).all():
+            numbers = (*pin.weights, *pin.target)
+            if not 0 <= pin.face < len(self._faces) or not np.isfinite(numbers).all():
                 raise TrackingError(
-                    f"a pin lies on face {pin.face}, which the body has not",
+                    f"a pin lies on face {pin.face} at {pin.target}, which the body has not",
                     "solve_pins",
                     "set the pin again",
                 )

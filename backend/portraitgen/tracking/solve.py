@@ -14,6 +14,7 @@ from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import TrackingError
 from ..settings import option
+from .blend import blend_corrections
 from .bodyfit import HEAD, hang_body
 from .cuts import find_cuts
 from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
@@ -27,6 +28,8 @@ _IRIS_RADIUS = 0.0118
 _MAX_GAZE = np.radians(35)
 _BLINKING = 0.6
 _FAIR, _POOR = 2.5, 6.0
+# Frames over which a track leads to one that an artist fixed.
+_EASE = 8
 
 
 @dataclass(frozen=True)
@@ -301,19 +304,16 @@ def _head_boxes(
 
 
 def with_fixed(motion: Motion, kept: Motion) -> Motion:
-    """`motion` with the frames that an artist fixed in `kept` put back as they were."""
-    result = replace(
-        motion,
-        transl=motion.transl.copy(),
-        pose=motion.pose.copy(),
-        expression=motion.expression.copy(),
-        fixed=motion.fixed.copy(),
-    )
+    """`motion` with the frames that an artist fixed in `kept` put back, and led to from others."""
+    values = {name: getattr(motion, name).copy() for name in ("transl", "pose", "expression")}
+    fixed = motion.fixed.copy()
     for row in np.flatnonzero(kept.fixed):
         frame = int(kept.frames[row])
         if frame in motion.frames:
             at = motion.index(frame)
-            for name in ("transl", "pose", "expression"):
-                getattr(result, name)[at] = getattr(kept, name)[row]
-            result.fixed[at] = True
-    return result
+            for name, value in values.items():
+                value[at] = getattr(kept, name)[row]
+            fixed[at] = True
+    result = replace(motion, **values, fixed=fixed)
+    last = len(motion) - 1
+    return blend_corrections(motion, result, np.flatnonzero(fixed), 0, last, ease=_EASE)
