@@ -4,9 +4,33 @@
 
 import bpy
 
-from . import edit, environment, footage, models, pins, presets, reconstruct, render, rig, track
+from . import (
+    edit,
+    environment,
+    footage,
+    models,
+    paint,
+    pins,
+    presets,
+    reconstruct,
+    render,
+    rig,
+    track,
+)
 
-_MODULES = (footage, track, rig, pins, reconstruct, edit, presets, render, environment, models)
+_MODULES = (
+    footage,
+    track,
+    rig,
+    pins,
+    reconstruct,
+    edit,
+    paint,
+    presets,
+    render,
+    environment,
+    models,
+)
 
 
 def register() -> None:

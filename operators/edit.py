@@ -4,7 +4,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -12,7 +11,7 @@ from bpy.props import StringProperty
 
 from portraitgen.shot import Shot
 
-from ..portraitgen_addon import bridge, described, properties, sequencer, shot
+from ..portraitgen_addon import bridge, described, properties, shot
 from . import base
 
 
@@ -235,6 +234,7 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
             "strength": take.strength,
             "seed": take.seed,
             "parts": edit_settings(take).get("parts", ""),
+            "face": edit_settings(take).get("face", "auto"),
             "base": edit_settings(take).get("base", ""),
         }
         shot_id, name = found.shot_id, take.folder_name
@@ -266,48 +266,7 @@ def _show_preview(shot_id: str, name: str, answer: dict[str, Any]) -> None:
     take.preview = image.name
 
 
-class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
-    """Give this frame out to be painted over, here or in any program; save it when it is done"""
-
-    bl_idname = "portraitgen.paint_frame"
-    bl_label = "Paint This Frame"
-    bl_options = {"REGISTER"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Needs a track and a take."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_track(context),
-            base.no_take(context),
-            base.no_backend(context),
-        )
-
-    def execute(self, context: Any) -> set[str]:
-        """Asks for the frame; it opens as an image of the file, and in an open image editor."""
-        found = properties.active_shot(context)
-        frame = min(max(context.scene.frame_current - found.offset, found.first), found.last)
-        params = {"shot": str(found.path), "take": found.take.folder_name, "frame": frame}
-        return base.attempt(
-            self,
-            lambda: bridge.ask(f"Giving out frame {frame}", "paint.start", params, _show_painting),
-        )
-
-
-def _show_painting(answer: dict[str, Any]) -> None:
-    path = sequencer.directory_of(Path(answer["path"]).parent) + Path(answer["path"]).name
-    image = bpy.data.images.load(path, check_existing=True)
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR":
-                area.spaces.active.image = image
-                area.spaces.active.ui_mode = "PAINT"
-                return
-
-
 CLASSES = (
-    PORTRAITGEN_OT_paint_frame,
     PORTRAITGEN_OT_take_add,
     PORTRAITGEN_OT_take_duplicate,
     PORTRAITGEN_OT_take_delete,

@@ -224,6 +224,7 @@ class _Edit(_NeedsShot):
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
         self._preview(layout, take)
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")
+        layout.operator("portraitgen.keep_key", icon="PINNED")
 
     def _editor(self, layout: Any, take: Any, known: dict[str, Any]) -> None:
         if not known["commercial"]:

@@ -116,6 +116,13 @@ def _run(arguments: list[str]) -> None:
             _show(info(Shot.open(given["shot"])), given["json"])
         case "report" | "export-track" | "import-track":
             _run_on_track(command, given)
+        case "keep":
+            from .pipeline.keys import keep_key
+            from .shot import Shot
+
+            kept = keep_key(Shot.open(given["shot"]), given["take"], given["frame"])
+            print(f"{kept['path']} takes the place of what the editor makes of this frame")
+            print("Repaint it if you like, and edit the take again; delete it to let it go")
         case "paint":
             from .pipeline.painting import start_painting
             from .shot import Shot
@@ -183,6 +190,10 @@ def _parser(command: str) -> argparse.ArgumentParser:
             on_track.add_argument("file", type=Path, metavar="FILE", help=".npz or .json")
         if name != "import-track":
             on_track.add_argument("--version", type=int, help="of the track, the latest by default")
+    keep = commands.add_parser("keep", help="keep a key frame of a take, to repaint it")
+    keep.add_argument("shot", type=Path, metavar="SHOT")
+    keep.add_argument("--take", required=True, help="the take that it belongs to")
+    keep.add_argument("--frame", type=int, required=True)
     paint = commands.add_parser("paint", help="give a frame out to be painted over")
     paint.add_argument("shot", type=Path, metavar="SHOT")
     paint.add_argument("--take", required=True, help="the take that the paint is for")

@@ -16,9 +16,11 @@ Requests (Blender to worker):
                                        -> {transl, pose, expression, error_px}
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
-    preview.frame {shot, frame, editor, take?, base?, options, strength, seed, parts, commercial}
+    preview.frame {shot, frame, editor, take?, base?, options, strength, seed, parts, face,
+                   commercial}
                                        -> {path}
     paint.start {shot, take, frame}    -> {path, new}
+    keys.keep {shot, take, frame}      -> {path, frame, new}, of the key frame nearest to it
     models.list                        -> {folder, rows: [{name, label, licence, commercial, ...}]}
     check                              -> {rows: [{name, state, message, remedy}]}
     shutdown                           -> {}

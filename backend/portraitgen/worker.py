@@ -97,6 +97,7 @@ class Worker:
             "job.cancel": self._job_cancel,
             "preview.frame": self._preview_frame,
             "paint.start": self._paint_start,
+            "keys.keep": self._keys_keep,
             "shutdown": self._shutdown,
         }
 
@@ -282,6 +283,13 @@ class Worker:
         from .pipeline.painting import painted_shot
 
         return painted_shot(params)
+
+    def _keys_keep(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.keys import keep_key
+        from .shot import Shot
+
+        shot = Shot.open(Path(params["shot"]))
+        return keep_key(shot, params["take"], int(params["frame"]), nearest=True)
 
     def _shutdown(self, params: dict[str, Any]) -> dict[str, Any]:
         self._ended.set()

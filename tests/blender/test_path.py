@@ -106,9 +106,16 @@ def test_from_strip_to_strip(
     painted = shot_folder / "takes" / take.folder_name / "paint" / "0009.png"
     until(lambda: painted.exists() and len(bpy.data.images) > 1)
     assert (painted.parent / "0009.base.png").exists()
+    assert not bpy.ops.portraitgen.keep_key.poll()
     bpy.ops.portraitgen.edit()
     until(lambda: not session.busy, 300)
     assert session.job.state == "done", session.job.message
+    bpy.ops.portraitgen.keep_key()
+    keys = shot_folder / "takes" / take.folder_name / "keys"
+    until(lambda: keys.exists() and any(keys.glob("*.png")))
+    until(lambda: not session.doing)
+    kept = next(keys.glob("*.png"))
+    assert scene.frame_current == int(kept.stem) + shot.offset
 
     before = {each.name: (each.channel, each.frame_final_start) for each in strips(scene)}
     bpy.ops.portraitgen.render_to_strip()

@@ -234,7 +234,10 @@ def test_pivots_take_the_extremes_first() -> None:
 def test_one_pass_edits_every_pivot_once_before_the_first_step() -> None:
     plan = one_pass(motion(30), 6)
     assert sorted(plan.edits.values()) == plan.key_rows and len(plan.key_rows) == 6
-    assert all(step < 0 for step in plan.edits)
+    assert all(step < 0 for step in plan.edits) and not plan.gentle
+    twice = one_pass(motion(30), 6, again=60)
+    second = [row for step, row in sorted(twice.edits.items()) if step >= 0]
+    assert second == plan.key_rows and sorted(twice.gentle) == list(range(60, 66))
 
 
 def test_the_papers_schedule_edits_in_turn_while_training() -> None:

@@ -403,3 +403,31 @@ def test_the_performer_alone_through_another_camera(copy: Path, portraitgen: Com
     assert len(both) == 2, "one overwrote the other"
     driven = read_exr(next(each for each in both if each != folder) / "toon.0008.exr")
     assert driven["Combined"].shape == (128, 128, 4)
+
+
+def test_a_key_frame_that_was_kept_and_repainted_is_what_is_learned(
+    copy: Path, portraitgen: Command
+) -> None:
+    words = ["edit", copy, "--take", "toon", "--editor", "toon", "--steps", "8"]
+    keep = ["keep", copy, "--take", "toon", "--frame"]
+    facts = read_json(copy / "takes" / "toon" / "edits" / "0001" / "edit.json")
+    frame = facts["key_frames"][0]
+    refused = portraitgen(*keep, "99")
+    assert refused.returncode == 1 and f"choose one of {frame}" in refused.stderr
+    assert portraitgen(*keep, frame).returncode == 0
+    path = copy / "takes" / "toon" / "keys" / f"{frame:04d}.png"
+    made = cv2.imread(str(path))
+    assert made is not None
+    assert cv2.imwrite(str(path), np.full_like(made, (0, 200, 0)))
+    assert "takes the place" in portraitgen(*keep, frame).stdout
+    done = portraitgen(*words)
+    assert done.returncode == 0, done.stderr
+    edit = copy / "takes" / "toon" / "edits" / "0002"
+    assert read_json(edit / "edit.json")["kept_frames"] == [frame]
+    learned = cv2.imread(str(next((edit / "dataset").glob(f"{frame:04d}.*"))))
+    assert learned is not None and (learned == (0, 200, 0)).all()
+    other = cv2.imread(str(next((edit / "dataset").glob(f"{facts['key_frames'][1]:04d}.*"))))
+    assert other is not None and not (other == (0, 200, 0)).all()
+    path.write_bytes(b"no picture")
+    refused = portraitgen(*words)
+    assert refused.returncode == 1 and "is no square picture" in refused.stderr

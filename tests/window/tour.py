@@ -21,7 +21,7 @@ import bpy
 FOLDER, CLIP, ZIP, PYTHON = sys.argv[sys.argv.index("--") + 1 :]
 PACKAGE = "bl_ext.user_default.portraitgen"
 START = 1001
-seen: dict[str, Any] = {"ticks": [], "version": bpy.app.version_string}
+seen: dict[str, Any] = {"ticks": [], "others": [], "version": bpy.app.version_string}
 _asked = 0
 
 
@@ -104,13 +104,14 @@ def finished(kind: str) -> Iterator[float]:
 
 
 def time_ticks(session: Any) -> None:
-    """Notes how long each drain of the backend's messages holds Blender."""
+    """Notes how long each drain of the backend's messages holds Blender, with a job and without."""
     drain = session.tick
 
     def timed() -> None:
         begun = time.perf_counter()
         drain()
-        seen["ticks"].append(1e3 * (time.perf_counter() - begun))
+        kind = "ticks" if session.busy else "others"
+        seen[kind].append(1e3 * (time.perf_counter() - begun))
 
     session.tick = timed
 

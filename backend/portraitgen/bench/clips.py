@@ -7,22 +7,29 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import PortraitError
 from ..footage.movie import MOVIE_SUFFIXES
 from ..footage.plate import open_plate
+from ..pipeline.local import Parts
 from ..pipeline.reporter import Reporter
-from ..pipeline.shots import create_shot
+from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
+from ..pipeline.windows import load_windows
+from ..shot import Shot
 
 _LONGEST = 200
+_LOOKS, _SIZE = 12, 256
 
 
 def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
     """Tracks up to 200 frames of each clip; None without a folder.
 
     Returns:
-        For each clip its residual (per cent of the eye distance), tracked frames of all, and
-        frames a second over the whole job; or why it was refused.
+        For each clip its residual (per cent of the eye distance), tracked frames of all, frames a
+        second over the whole job, and how the body's silhouette agrees with the matte (hair left
+        out, intersection over union); or why it was refused.
     """
     if footage is None:
         return None
@@ -46,6 +53,30 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
                 f"residual {found['landmark_residual_percent']:.2f} %, tracked"
                 f" {found['tracked_frames']} of {found['frames']}, bridged"
                 f" {found['bridged_frames']}, lost {found['lost_frames']},"
-                f" {rate:.1f} frames/s at {plate.width}x{plate.height}"
+                f" {rate:.1f} frames/s at {plate.width}x{plate.height},"
+                f" silhouette {_silhouette(shot):.3f}"
             )
     return figures
+
+
+def _silhouette(shot: Shot) -> float:
+    """The mean intersection over union of body and matte in some windows, both without hair."""
+    track = Track(shot)
+    states = {row["frame"]: row["state"] for row in track.facts["quality"]}
+    frames = [frame for frame in track.frames if states.get(frame) == "tracked"]
+    chosen = [frames[row] for row in np.linspace(0, len(frames) - 1, _LOOKS).astype(int)]
+    windows = load_windows(shot, track, sorted(set(chosen)), _SIZE, Reporter())
+    parts = Parts(body_of(shot), track, "hair")
+    parts.learn(windows)
+    agreed = []
+    for frame, camera, image, matte in zip(
+        windows.frames, windows.cameras, windows.images, windows.mattes, strict=True
+    ):
+        cover = matte.astype(np.float32) / 255
+        surface = parts.surface(frame, camera)
+        hair = parts.mask(surface, image.astype(np.float32) / 255, cover)
+        assert hair is not None
+        bald = hair < 0.5
+        body, seen = (surface.face >= 0) & bald, (cover > 0.5) & bald
+        agreed.append((body & seen).sum() / (body | seen).sum())
+    return float(np.mean(agreed))

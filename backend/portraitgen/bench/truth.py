@@ -11,16 +11,21 @@ from scipy.spatial.transform import Rotation
 
 from ..body.model import BodyModel
 from ..body.motion import Motion
-from ..performer.acting import camera
+from ..performer.acting import act, camera
 from ..performer.clip import write_clip
+from ..performer.render import Performer
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, create_shot
 from ..pipeline.stages import run
+from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector
+from ..tracking.solve import TrackSettings, solve_track
 
 _PEOPLE = ((0, "studio"), (1, "studio"), (2, "left"))
 _SIZE = 512
 _FRAMES = 48
 _STEPS = 500
+_STILL, _NOISE = 40, 3.0
+_BLINK_REACH = 3
 _HEAD_PARTS = ("face", "lips", "head", "scalp", "eyes")
 _FOLLOWED = {
     "jaw": ("jawOpen",),
@@ -36,9 +41,11 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     The focal length is given, as it would be from the plate's metadata.
 
     Returns:
-        Means over the performers: head vertices (mm, after rigid alignment, and of the mean face
-        for comparison), head turn (degrees) and place (mm), landmarks (per cent of the eye
-        distance), correlation of expressions, jaw error, held-out PSNR; each also `_refined`.
+        Means over the performers: head vertices (mm, after rigid alignment; `_scaled` with the
+        best size too, which one camera cannot see; of the mean face for comparison), head turn
+        (degrees) and place (mm; `_across` without depth), landmarks (per cent of the eye
+        distance), correlation of expressions, frames between a blink and where it was found, jaw
+        error, held-out PSNR; each also `_refined`.
     """
     body = BodyModel.load()
     found: list[dict[str, float]] = []
@@ -57,7 +64,35 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
             refined = compare(body, truth, Track(shot).motion)
             figures |= {f"{name}_refined": value for name, value in refined.items()}
             found.append(figures)
-    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    figures = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    return figures | {"rest_jitter_percent": _rest_jitter(body)}
+
+
+def _rest_jitter(body: BodyModel) -> float:
+    """How far the tracked head of a motionless performer in a noisy plate moves from frame to
+    frame, root mean square, per cent of the face's width."""
+    motion, lens = act(body, range(1, 2), 0), camera(_SIZE)
+    still = Performer(body, motion).render(1, lens).rgb
+    generator = np.random.default_rng(0)
+    noisy = [
+        np.clip(255 * still + generator.normal(0, _NOISE, still.shape), 0, 255).astype(np.uint8)
+        for _ in range(_STILL)
+    ]
+    detector = LandmarkDetector()
+    frames = list(range(1, _STILL + 1))
+    chunks: list[ChunkLandmarks] = []
+    for start in range(0, _STILL, CHUNK):
+        last = chunks[-1].box[-1] if chunks else None
+        chunks.append(
+            detector.chunk(frames[start : start + CHUNK], noisy[start : start + CHUNK], last)
+        )
+    detector.close()
+    settings = TrackSettings(focal=lens.fx)
+    found = solve_track(body, ChunkLandmarks.join(chunks), (_SIZE, _SIZE), settings).motion
+    face = body.faces[body.parts["face"]].unique()
+    points = lens.project(_heads(body, found, face)[0])
+    width = np.ptp(points[..., 0], axis=1).mean()
+    return float(100 * np.sqrt((np.diff(points, axis=0) ** 2).sum(-1).mean()) / width)
 
 
 def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
@@ -70,17 +105,23 @@ def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
     ours, our_turn = _heads(body, motion, vertices)
     mean = _neutral(body, np.zeros_like(truth.betas), vertices)
     neutral = _neutral(body, truth.betas, vertices)
+    apart = ours.mean(1) - real.mean(1)
     figures = {
         "head_vertices_mm": float(
             np.mean([_aligned_error(a, b) for a, b in zip(ours, real, strict=True)])
         ),
+        "head_vertices_scaled_mm": float(
+            np.mean([_aligned_error(a, b, True) for a, b in zip(ours, real, strict=True)])
+        ),
         "mean_face_mm": _aligned_error(mean, neutral),
+        "mean_face_scaled_mm": _aligned_error(mean, neutral, True),
         "head_turn_degrees": float(
             np.degrees(
                 Rotation.from_matrix(our_turn.transpose(0, 2, 1) @ real_turn).magnitude()
             ).mean()
         ),
-        "head_place_mm": float(np.linalg.norm(ours.mean(1) - real.mean(1), axis=1).mean() * 1e3),
+        "head_place_mm": float(np.linalg.norm(apart, axis=1).mean() * 1e3),
+        "head_place_across_mm": float(np.linalg.norm(apart[:, :2], axis=1).mean() * 1e3),
     }
     names = body.expression_names
     for name, units in _FOLLOWED.items():
@@ -90,9 +131,26 @@ def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
         moved = a.std() > 0 and b.std() > 0
         figures[f"{name}_correlation"] = float(np.corrcoef(a, b)[0, 1]) if moved else 0.0
     jaw = names.index("jawOpen")
-    apart = motion.expression[:, jaw] - truth.expression[:, jaw]
-    figures["jaw_rmse"] = float(np.sqrt((apart**2).mean()))
+    opened = motion.expression[:, jaw] - truth.expression[:, jaw]
+    figures["jaw_rmse"] = float(np.sqrt((opened**2).mean()))
+    lids = [names.index(unit) for unit in _FOLLOWED["blink"]]
+    figures["blink_off_frames"] = _blinks_off(
+        truth.expression[:, lids].mean(1), motion.expression[:, lids].mean(1)
+    )
     return figures
+
+
+def _blinks_off(truth: np.ndarray, found: np.ndarray) -> float:
+    """Mean number of frames between the height of each blink and that of what was found of it."""
+    shut = np.concatenate([[False], truth > 0.5 * truth.max(), [False]])
+    edges = np.flatnonzero(np.diff(shut.astype(int)))
+    off = []
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        begin = max(0, first - _BLINK_REACH)
+        near = found[begin : last + _BLINK_REACH]
+        middle = (first + last - 1) / 2
+        off.append(abs(begin + int(near.argmax()) - middle))
+    return float(np.mean(off)) if off else 0.0
 
 
 def _heads(
@@ -118,8 +176,10 @@ def _neutral(body: BodyModel, betas: np.ndarray, vertices: torch.Tensor) -> np.n
     return found
 
 
-def _aligned_error(ours: np.ndarray, real: np.ndarray) -> float:
-    """Mean distance in mm after the best rigid alignment."""
+def _aligned_error(ours: np.ndarray, real: np.ndarray, scaled: bool = False) -> float:
+    """Mean distance in mm after the best rigid alignment, or the best of any size."""
     a, b = ours - ours.mean(0), real - real.mean(0)
     turn, _ = Rotation.align_vectors(b, a)
+    if scaled:
+        a = a * float((turn.apply(a) * b).sum() / (a * a).sum())
     return float(np.linalg.norm(turn.apply(a) - b, axis=1).mean() * 1e3)

@@ -19,13 +19,17 @@ class Schedule:
     Attributes:
         key_rows: the rows of the training set that are edited and trained on.
         edits: step -> the row edited before that step.
+        gentle: the steps whose edits are to change little of what has been agreed on.
     """
 
     key_rows: list[int]
     edits: dict[int, int]
+    gentle: frozenset[int] = frozenset()
 
 
-def iterative(rows: int, every: int, interval: int, steps: int, rounds: int) -> Schedule:
+def iterative(
+    rows: int, every: int, interval: int, steps: int, rounds: int, wanted: Sequence[int] = ()
+) -> Schedule:
     """The iterative dataset update (PortraitGen 3.3, after Instruct-NeRF2NeRF).
 
     Args:
@@ -35,22 +39,30 @@ def iterative(rows: int, every: int, interval: int, steps: int, rounds: int) -> 
         steps: of training.
         rounds: how often each key frame is edited at most; 1 for editors that start from the
             plate, whose result would not change.
+        wanted: rows that are key frames in any case.
     """
-    keys = list(range(0, rows, every))
+    keys = sorted({*range(0, rows, every), *wanted})
     count = min(len(keys) * rounds, 1 + (steps - 1) // interval)
     return Schedule(keys, {edit * interval: keys[edit % len(keys)] for edit in range(count)})
 
 
-def one_pass(motion: Motion, keys: int, wanted: Sequence[int] = ()) -> Schedule:
+def one_pass(
+    motion: Motion, keys: int, wanted: Sequence[int] = (), again: int | None = None
+) -> Schedule:
     """All key frames edited before the first step, chosen for their variety.
 
     Args:
         motion: of the training set's rows.
         keys: how many.
         wanted: rows that are key frames in any case.
+        again: the step before which a gentle round over all of them begins, an edit a step: by
+            then the avatar shows what they agree on. None for editors whose result would be
+            the same.
     """
     rows = sorted(set(pivots(motion, keys)) | set(wanted))
-    return Schedule(rows, {-1 - index: row for index, row in enumerate(reversed(rows))})
+    edits = {-1 - index: row for index, row in enumerate(reversed(rows))}
+    second = {} if again is None else {again + index: row for index, row in enumerate(rows)}
+    return Schedule(rows, edits | second, frozenset(second))
 
 
 def pivots(motion: Motion, count: int) -> list[int]:

@@ -15,7 +15,9 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..avatar.training import LossWeights, Rates, Trainer, TrainingSet, TrainingSettings
+from ..body.model import BodyModel
 from ..editing.editor import Editor, EditRequest
+from ..editing.face import FaceAware
 from ..editing.parts import PARTS
 from ..editing.registry import create_editor
 from ..editing.schedule import Schedule, iterative, one_pass
@@ -26,6 +28,7 @@ from ..settings import option
 from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
 from .avatars import frame_parameters, load_avatar, training_set
 from .jobs import running
+from .keys import KeptKeys
 from .local import Parts
 from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
@@ -36,6 +39,9 @@ _CHECKPOINT_STEPS = 50
 _PREVIEW_STEPS = 25
 _SAMPLES = 8
 _EDIT_SCHEMA = 1
+# The one-pass schedule's second round, for editors that repaint the avatar's rendering: when, as
+# a share of the steps, and how strong.
+_AGREED, _GENTLE = 0.6, 0.35
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class EditOptions:
     strength: float = option(1.0, "How strong the edit is", minimum=0, maximum=1)
     parts: str = option(
         "", f"Edit these parts only, as hair,skin (of {', '.join(PARTS)}); all by default"
+    )
+    face: str = option(
+        "auto",
+        "Edit the head once more at full size; auto: with editors that repaint the picture",
+        choices=("auto", "on", "off"),
     )
     schedule: str = option(
         "one-pass",
@@ -92,7 +103,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     frames = parse_frames(options.frames, track.frames)
     under = base_of(shot, name, options.base, int(base.name))
     settings = asdict(options) | {"avatar": int(base.name), "under": under and under.name}
-    settings |= {"state": editor.state()}
+    kept = KeptKeys(shot.path / "takes" / name)
+    settings |= {"state": editor.state() + kept.digest()}
     with running(shot, "edit", settings, f"take:{name}") as job:
         body = body_of(shot)
         states = {row["frame"]: row["state"] for row in track.facts["quality"]}
@@ -104,12 +116,17 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         colours = sources_of(windows, track, avatar if under else None)
         parts = Parts(body, track, options.parts)
         parts.learn(windows)
-        plan = _plan(editor, options, track, windows)
+        wanted = [frame for frame in kept.frames if frame in windows.frames]
+        wanted += [frame for frame in editor.wanted_frames() if frame in windows.frames]
+        plan = _plan(editor, options, track, windows, wanted)
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
         trainer = Trainer(avatar, data, _training(options))
-        update = DatasetUpdate(editor, trainer, windows, colours, plan, parts, options, job.work)
+        aware = face_aware(editor, body, options.face)
+        update = DatasetUpdate(
+            editor, aware, kept, trainer, windows, colours, plan, parts, options, job.work
+        )
         _run(update, job, reporter)
         folder = job.work / "edit"
         shutil.rmtree(folder, ignore_errors=True)
@@ -127,8 +144,11 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "commercial": editor.commercial(),
             "strength": options.strength,
             "parts": parts.to_json(),
+            "schedule": "one-pass" if min(plan.edits) < 0 else "iterative",
+            "face_aware": isinstance(aware, FaceAware),
             "base": options.base,
             "key_frames": key_frames,
+            "kept_frames": [frame for frame in kept.frames if frame in key_frames],
             "edits": len(plan.edits),
         }
         write_json(folder / "edit.json", facts)
@@ -136,6 +156,12 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         result = {"take": name, "edit": published, "key_frames": len(key_frames)}
         job.finish(result=result)
     return result
+
+
+def face_aware(editor: Editor, body: BodyModel, choice: str) -> Editor | FaceAware:
+    """The editor, wrapped if the head is to be edited at full size."""
+    wanted = choice == "on" or (choice == "auto" and editor.info.starts_from_render)
+    return FaceAware(editor, body) if wanted else editor
 
 
 def base_of(shot: Shot, take: str, base: str, avatar: int) -> Path | None:
@@ -197,13 +223,18 @@ def editor_values(text: str) -> Mapping[str, Any]:
     return values
 
 
-def _plan(editor: Editor, options: EditOptions, track: Track, windows: Windows) -> Schedule:
+def _plan(
+    editor: Editor, options: EditOptions, track: Track, windows: Windows, wanted: list[int]
+) -> Schedule:
+    repaints = editor.info.starts_from_render
     motion = track.motion.rows(np.array([track.motion.index(f) for f in windows.frames]))
-    if options.schedule == "one-pass" and not editor.info.starts_from_render:
-        return one_pass(motion, options.keys, _wanted_rows(editor, windows))
-    rounds = options.steps if editor.info.starts_from_render else 1
+    rows = [windows.row(frame) for frame in wanted]
+    if options.schedule == "one-pass":
+        again = round(_AGREED * options.steps) if repaints else None
+        return one_pass(motion, options.keys, rows, again)
+    rounds = options.steps if repaints else 1
     return iterative(
-        len(windows.frames), options.key_every, options.interval, options.steps, rounds
+        len(windows.frames), options.key_every, options.interval, options.steps, rounds, rows
     )
 
 
@@ -236,6 +267,8 @@ class DatasetUpdate:
     def __init__(
         self,
         editor: Editor,
+        aware: Editor | FaceAware,
+        kept: KeptKeys,
         trainer: Trainer,
         windows: Windows,
         colours: np.ndarray,
@@ -248,7 +281,8 @@ class DatasetUpdate:
         self.plan = plan
         self.folder = work / "dataset"
         self.folder.mkdir(exist_ok=True)
-        self._editor = editor
+        self._aware = aware
+        self._kept = kept
         self._windows = windows
         self._colours = colours
         self._options = options
@@ -258,8 +292,8 @@ class DatasetUpdate:
         editor.prepare([self.request(row) for row in sorted(rows)])
 
     @torch.no_grad()
-    def request(self, row: int) -> EditRequest:
-        """What the editor is shown of a row."""
+    def request(self, row: int, strength: float | None = None) -> EditRequest:
+        """What the editor is shown of a row; the take's own strength by default."""
         output = self.trainer.render_row(row, normals=True)
         assert output.normals is not None
         frame = self._windows.frames[row]
@@ -274,7 +308,7 @@ class DatasetUpdate:
             mask=self._parts.mask(surface, image, matte),
             surface=surface,
             normals=as_picture(output.normals),
-            strength=self._options.strength,
+            strength=self._options.strength if strength is None else strength,
             seed=self._options.seed,
         )
 
@@ -291,7 +325,10 @@ class DatasetUpdate:
             return
         path = self._path(row, step)
         if not path.exists():
-            edited = self._editor.edit(self.request(row))
+            edited = self._kept.picture(self._windows.frames[row], self._colours.shape[1])
+            if edited is None:
+                share = _GENTLE if step in self.plan.gentle else 1.0
+                edited = self._aware.edit(self.request(row, share * self._options.strength))
             codes = (edited * 255 + 0.5).astype(np.uint8)
             with atomic_path(path) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", codes[..., ::-1])[1].tobytes())

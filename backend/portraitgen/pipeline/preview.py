@@ -13,7 +13,7 @@ from ..editing.editor import EditRequest
 from ..editing.registry import create_editor
 from ..shot import Shot, check_take_name, read_json
 from .avatars import frame_parameters, load_avatar
-from .edit import base_of, sources_of
+from .edit import base_of, face_aware, sources_of
 from .local import Parts
 from .pictures import as_picture, save_png
 from .reporter import Reporter
@@ -26,7 +26,7 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         params: shot, frame, editor, and optionally take, options, strength, seed, parts and
-            base (the take it builds on) and commercial.
+            base (the take it builds on), face and commercial.
 
     Returns:
         path: a PNG of the window, edited over its plate.
@@ -55,7 +55,7 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     }
     request, image = requests[frame], windows.images[windows.row(frame)]
     editor.prepare(list(requests.values()))
-    edited = editor.edit(request)
+    edited = face_aware(editor, body, params.get("face") or "auto").edit(request)
     alpha = request.matte[..., None]
     over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
     path = save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)

@@ -14,11 +14,12 @@ import numpy as np
 
 from ..body.camera import Camera
 from ..body.model import BodyModel
+from .response import LandmarkResponse
 
 # An expression of 1 costs as much as 468 landmarks half a per cent off; likewise one deviation of
 # shape in a single frame.
 EXPRESSION_PRIOR = 11.0
-SHAPE_PRIOR = 2.5
+SHAPE_PRIOR = 4.0
 FOCAL_DEVIATION = 0.25
 _SPREAD = 0.003
 _OUTLIER = 4.0
@@ -47,7 +48,7 @@ class HeadPoses:
 
 
 class HeadModel:
-    """The landmarks of a body's head as linear functions of shape and expression.
+    """The landmarks of a body's head, as they are detected: linear in shape and expression.
 
     Attributes:
         indices: the MediaPipe landmarks used, in order.
@@ -55,6 +56,7 @@ class HeadModel:
         shapes: float64 (S, L, 3); expressions: float64 (E, L, 3).
         lower, upper: float64 (E,), bounds of the expression values.
         prior: float64 (E,), weight of the pull to zero.
+        response: how the detector departs from the points of this body; None if unknown.
     """
 
     def __init__(self, body: BodyModel) -> None:
@@ -67,6 +69,10 @@ class HeadModel:
         self.indices = marks.indices
         self.origin = mean.mean(0)
         self.mean = mean - self.origin
+        self.response = LandmarkResponse.of(body)
+        if self.response is not None:
+            self.mean = self.mean + self.response.static
+            moved[body.n_shape :] += self.response.units
         self.shapes = moved[: body.n_shape]
         self.expressions = moved[body.n_shape :]
         self.weight = 1 / np.sqrt(1 + (marks.spread.astype(np.float64) / _SPREAD) ** 2)
@@ -206,6 +212,8 @@ def _camera_space(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks in camera space (F, L, 3), and turned but not moved."""
     local = rest + np.tensordot(poses.expression, model.expressions, 1)
+    if model.response is not None:
+        local = local + model.response.seen_from(poses.rotation)
     turned = local @ poses.rotation.transpose(0, 2, 1)
     return turned + poses.translation[:, None], turned
 

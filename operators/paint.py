@@ -1,0 +1,98 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pictures for the artist's brush: a frame to paint over, a key frame to keep and repaint."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..portraitgen_addon import bridge, properties, sequencer
+from . import base
+
+
+def _here(context: Any, found: Any) -> dict[str, Any]:
+    """The active take and the footage frame one stands on, as the backend is asked."""
+    frame = min(max(context.scene.frame_current - found.offset, found.first), found.last)
+    return {"shot": str(found.path), "take": found.take.folder_name, "frame": frame}
+
+
+class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
+    """Give this frame out to be painted over, here or in any program; save it when it is done"""
+
+    bl_idname = "portraitgen.paint_frame"
+    bl_label = "Paint This Frame"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a track and a take."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_track(context),
+            base.no_take(context),
+            base.no_backend(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the frame; it opens as an image of the file, and in an open image editor."""
+        params = _here(context, properties.active_shot(context))
+        return base.attempt(
+            self,
+            lambda: bridge.ask(f"Giving out frame {params['frame']}", "paint.start", params, _open),
+        )
+
+
+class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
+    """Keep the key frame nearest to this one as the take's last edit made it: no later edit changes
+    it, and you may repaint and save it. Delete its file in the take's folder "keys" to let it go"""
+
+    bl_idname = "portraitgen.keep_key"
+    bl_label = "Keep Key Frame"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take that was edited."""
+        found = properties.active_shot(context)
+        take = found.take if found else None
+        edited = take and (found.path / "takes" / take.folder_name / "edits").is_dir()
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_take(context),
+            "" if edited else "Edit the take first: it has no key frames yet",
+            base.no_backend(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the picture; the playhead goes to its frame."""
+        found = properties.active_shot(context)
+        shot_id = found.shot_id
+
+        def opened(answer: dict[str, Any]) -> None:
+            again = properties.find_shot(shot_id)
+            if again is not None:
+                scene = properties.home_scene(again) or bpy.context.scene
+                scene.frame_set(answer["frame"] + again.offset)
+            _open(answer)
+
+        params = _here(context, found)
+        return base.attempt(
+            self, lambda: bridge.ask("Keeping a key frame", "keys.keep", params, opened)
+        )
+
+
+def _open(answer: dict[str, Any]) -> None:
+    path = sequencer.directory_of(Path(answer["path"]).parent) + Path(answer["path"]).name
+    image = bpy.data.images.load(path, check_existing=True)
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR":
+                area.spaces.active.image = image
+                area.spaces.active.ui_mode = "PAINT"
+                return
+
+
+CLASSES = (PORTRAITGEN_OT_paint_frame, PORTRAITGEN_OT_keep_key)
