@@ -114,13 +114,13 @@ def synthetic(body: BodyModel, frames: int = 24) -> tuple[Motion, ChunkLandmarks
 def test_the_performer_is_found_again(body: BodyModel) -> None:
     from portraitgen.bench.truth import compare
 
-    truth, seen = synthetic(body)
+    truth, seen = synthetic(body, 48)
     solved = solve_track(body, seen, (SIZE, SIZE), TrackSettings(focal=camera(SIZE).fx))
     figures = compare(body, truth, solved.motion)
     assert figures["head_vertices_scaled_mm"] < 2.0
     assert figures["head_turn_degrees"] < 2.0
     assert figures["smile_correlation"] > 0.8 and figures["jaw_correlation"] > 0.9
-    assert solved.summary()["tracked_frames"] == 24
+    assert solved.summary()["tracked_frames"] == 48
     assert solved.summary()["landmark_residual_percent"] < 0.8
 
 
