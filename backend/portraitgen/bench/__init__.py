@@ -18,6 +18,7 @@ _MEASURES = {
     "avatar": "reconstruction of a clip's head window: step time, held-out PSNR and SSIM",
     "ablation": "our avatar against its peers, in the same training time",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
+    "truth_edits": "light and paint on the synthetic performer against their truth",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",
 }
 

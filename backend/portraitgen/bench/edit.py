@@ -25,10 +25,11 @@ from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
 from ..pipeline.windows import Windows, load_windows
 from ..shot import Shot, read_json
+from ..tracking.landmarks import CHUNK, FACE_POINTS, ChunkLandmarks, LandmarkDetector
 from .avatar import CLIP
 
 _EDITORS = ("toon", "pixel")
-_FRAMES = "1-72"
+_FRAMES = "1-120"
 _SIZE = 256
 _STEPS = 700
 _INNER = 0.9
@@ -44,7 +45,9 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
     Returns:
         For each editor and method: the warp error over the plate's own (how much more it flickers
         along the plate's optical flow), the deviation of each point of the body over time (grey
-        levels of 255), the strength of the edit (mean change, grey levels) and minutes.
+        levels of 255), the strength of the edit (mean change, grey levels), how far the face's
+        landmarks drift from the plate's (per cent of the eye distance, and in how many frames a
+        face is found at all) and minutes.
     """
     figures: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +73,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
                 figures[f"{name}, {method}"] = (
                     f"warp error x {scene.warp_error(pictures) / scene.own_error:.2f},"
                     f" deviation on the body {scene.deviation(pictures):.1f},"
-                    f" strength {scene.strength(pictures):.1f}, {minutes:.1f} min"
+                    f" strength {scene.strength(pictures):.1f}, {scene.drift(pictures)},"
+                    f" {minutes:.1f} min"
                 )
                 rows.append(scene.some(pictures))
             rows.insert(0, scene.some(scene.sources))
@@ -104,6 +108,7 @@ class _Scene:
         self._normals = [self._drawn(plain, row)[1] for row in range(len(frames))]
         self._flows = [self._flow(row) for row in range(len(frames) - 1)]
         self.own_error = self.warp_error(self.sources)
+        self._faces = self._landmarks(self.sources)
         self.shown = np.linspace(0, len(frames) - 1, _SHOWN + 2)[1:-1].astype(int).tolist()
 
     @torch.no_grad()
@@ -203,6 +208,34 @@ class _Scene:
             for picture, source, matte in zip(pictures, self.sources, self.mattes, strict=True)
         ]
         return 255 * float(np.mean(changes))
+
+    def _landmarks(self, pictures: list[np.ndarray]) -> np.ndarray:
+        """The face's landmarks in pictures laid over the plate, (N, 478, 2), NaN without a face."""
+        shown = [
+            (picture * matte[..., None] * 255 + image * (1 - matte[..., None])).astype(np.uint8)
+            for picture, matte, image in zip(
+                pictures, self.mattes, self.windows.images, strict=True
+            )
+        ]
+        detector = LandmarkDetector()
+        chunks: list[ChunkLandmarks] = []
+        for start in range(0, len(shown), CHUNK):
+            frames = self.windows.frames[start : start + CHUNK]
+            chunks.append(detector.chunk(list(frames), shown[start : start + CHUNK], None))
+        detector.close()
+        return ChunkLandmarks.join(chunks).face.astype(np.float64)
+
+    def drift(self, pictures: list[np.ndarray]) -> str:
+        """How far landmarks lie from the plate's."""
+        found = self._landmarks(pictures)
+        both = ~np.isnan(found[:, 0, 0]) & ~np.isnan(self._faces[:, 0, 0])
+        ours, own = found[both, :FACE_POINTS], self._faces[both, :FACE_POINTS]
+        eyes = np.linalg.norm(own[:, 33] - own[:, 263], axis=1)
+        # Of the expression, not of where the detector puts the whole face.
+        ours = ours - ours.mean(1, keepdims=True) + own.mean(1, keepdims=True)
+        apart = 100 * np.linalg.norm(ours - own, axis=2).mean(1) / eyes
+        value = f"{apart.mean():.2f} %" if both.any() else "unknown"
+        return f"landmark drift {value}, face found in {both.sum()} of {len(both)}"
 
     def some(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
         """A few of the pictures, on grey."""
