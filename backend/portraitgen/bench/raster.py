@@ -11,6 +11,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from portraitgen.avatar.avatar import Avatar
+from portraitgen.body.model import BodyModel
+from portraitgen.body.uv import gaussian_texels
+from portraitgen.performer.acting import act, camera
+from portraitgen.pipeline.avatars import best_device, frame_parameters
 from portraitgen.raster import Raster, rasterize
 
 _CHANNELS = 32
@@ -23,8 +28,9 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     Returns:
         ``<n>_gaussians_<size>px_forward_ms`` and ``..._forward_backward_ms``: medians for 16 384
         Gaussians at 128, 256 and 512 pixels and 24 576 at 512, 32 channels, gradients from
-        features, alpha and depth; ``threads``; and ``largest_error``, the greatest difference of
-        any output, in float32 with 2 000 Gaussians at 96 pixels, to the reference in float64.
+        features, alpha and depth; ``avatar_24576_gaussians_512px_ms``, a whole frame of an avatar;
+        ``threads``; and ``largest_error``, the greatest difference of any output, in float32 with
+        2 000 Gaussians at 96 pixels, to the reference in float64.
     """
     figures: dict[str, float] = {"threads": torch.get_num_threads()}
     for count, size in ((16384, 128), (16384, 256), (16384, 512), (24576, 512)):
@@ -32,7 +38,23 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         figures[f"{count}_gaussians_{size}px_forward_ms"] = forward
         figures[f"{count}_gaussians_{size}px_forward_backward_ms"] = both
     figures["largest_error"] = _largest_error()
+    figures["avatar_24576_gaussians_512px_ms"] = _avatar_ms(24576, 512)
     return figures
+
+
+@torch.no_grad()
+def _avatar_ms(count: int, size: int) -> float:
+    """The whole path from parameters to a picture: body, texture, rasteriser, network."""
+    body = BodyModel.load()
+    motion, device = act(body, range(1, _ROUNDS + 1), 0), best_device()
+    avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, count)).on(device)
+    Ks = torch.from_numpy(camera(size).matrix())[None]
+    times = []
+    for frame in motion.frames.tolist():
+        begun = time.perf_counter()
+        avatar.render(frame_parameters(motion, [frame]), Ks, size).rgb.cpu()
+        times.append(1e3 * (time.perf_counter() - begun))
+    return statistics.median(times)
 
 
 def bust(count: int) -> list[Tensor]:
