@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+from bpy.props import BoolProperty
 
 from ..portraitgen_addon import bridge, properties, sequencer
 from . import base
@@ -35,9 +36,15 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
             base.no_backend(context),
         )
 
+    mask: BoolProperty(
+        name="Mask",
+        description="Paint where the take's editor may work, in any colour",
+        options={"SKIP_SAVE"},
+    )
+
     def execute(self, context: Any) -> set[str]:
         """Asks for the frame; it opens as an image of the file, and in an open image editor."""
-        params = _here(context, properties.active_shot(context))
+        params = _here(context, properties.active_shot(context)) | {"mask": self.mask}
         return base.attempt(
             self,
             lambda: bridge.ask(f"Giving out frame {params['frame']}", "paint.start", params, _open),

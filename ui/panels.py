@@ -221,6 +221,8 @@ class _Edit(_NeedsShot):
         settings = getattr(take, described.slot_of_job("edit"), None)
         if settings is not None:
             _folded(layout, settings, described.job_options("edit"), "edit")
+        masking = layout.operator("portraitgen.paint_frame", text="Paint Mask", icon="MOD_MASK")
+        masking.mask = True
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
         self._preview(layout, take)
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")

@@ -127,8 +127,10 @@ def _run(arguments: list[str]) -> None:
             from .pipeline.painting import start_painting
             from .shot import Shot
 
-            made = start_painting(Shot.open(given["shot"]), given["take"], given["frame"])
-            print(f"Paint over {made['path']}, save it, and edit the take with --editor paint")
+            shot, mask = Shot.open(given["shot"]), given["mask"]
+            made = start_painting(shot, given["take"], given["frame"], mask)
+            then = "edit the take: it changes there only" if mask else "use --editor paint"
+            print(f"Paint over {made['path']}, save it, and {then}")
         case "editors":
             from .editing.registry import describe_editors
 
@@ -198,6 +200,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     paint.add_argument("shot", type=Path, metavar="SHOT")
     paint.add_argument("--take", required=True, help="the take that the paint is for")
     paint.add_argument("--frame", type=int, required=True)
+    paint.add_argument("--mask", action="store_true", help="paint where the take's editor may work")
     info = commands.add_parser("info", help="tell all about a shot")
     info.add_argument("shot", type=Path, metavar="SHOT")
     info.add_argument("--json", action="store_true", help="as JSON")

@@ -19,7 +19,7 @@ Requests (Blender to worker):
     preview.frame {shot, frame, editor, take?, base?, options, strength, seed, parts, face,
                    commercial}
                                        -> {path}
-    paint.start {shot, take, frame}    -> {path, new}
+    paint.start {shot, take, frame, mask?} -> {path, new}
     keys.keep {shot, take, frame}      -> {path, frame, new}, of the key frame nearest to it
     models.list                        -> {folder, rows: [{name, label, licence, commercial, ...}]}
     check                              -> {rows: [{name, state, message, remedy}]}

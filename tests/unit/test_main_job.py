@@ -338,6 +338,34 @@ def test_only_the_parts_asked_for_change(copy: Path, clip: Path, portraitgen: Co
     assert dyed[changed].mean() > plate[changed].mean() + 10
 
 
+def test_a_painted_mask_holds_the_edit_where_it_lies_on_the_body(
+    copy: Path, clip: Path, portraitgen: Command
+) -> None:
+    given = portraitgen("paint", copy, "--take", "scar", "--frame", "2", "--mask")
+    assert given.returncode == 0 and "it changes there only" in given.stdout
+    path = copy / "takes" / "scar" / "mask" / "0002.png"
+    window = cv2.imread(str(path))
+    assert window is not None
+    side = window.shape[0]
+    # About the middle of the face, in the window of head and shoulders.
+    middle = (side // 2, int(0.45 * side))
+    assert cv2.imwrite(str(path), cv2.circle(window, middle, side // 12, (0, 0, 255), -1))
+    for words in (
+        ["edit", copy, "--take", "scar", "--editor", "grade", "--set", "exposure=2"]
+        + ["--steps", "20", "--keys", "2"],
+        ["render", copy, "--take", "scar", "--plate", "--frames", "2-12"],
+    ):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    assert (copy / "takes" / "scar" / "edits" / "0001" / "mask" / "0002.base.png").exists()
+    for frame in (2, 12):
+        plate, scarred = plate_and_take(copy, "scar", frame, clip)
+        changed = (plate != scarred).any(-1)
+        assert 0.003 < changed.mean() < 0.1
+        assert scarred[changed].mean() > plate[changed].mean() + 10
+    assert not changed[:100].any() and not changed[400:].any()
+
+
 def test_a_mix_of_nothing_is_the_plate_to_the_bit(
     copy: Path, clip: Path, portraitgen: Command
 ) -> None:

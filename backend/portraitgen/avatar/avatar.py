@@ -15,6 +15,7 @@ from ..body.uv import Texels
 from ..errors import AvatarError
 from ..raster import rasterize
 from ..shot import atomic_path
+from .bases import PersonalBases
 from .renderer import NeuralRenderer
 from .texture import FEATURES, NeuralGaussianTexture
 
@@ -92,6 +93,7 @@ class Avatar(nn.Module):
         self.renderer = NeuralRenderer()
         self.register_buffer("betas", betas)
         self.displacement = nn.Parameter(torch.zeros(len(used), 3))
+        self.bases = PersonalBases(len(used), body.n_expression)
         place = torch.full((body.vertex_count,), -1)
         place[used] = torch.arange(len(used))
         faces = place[body.faces]
@@ -113,6 +115,10 @@ class Avatar(nn.Module):
         self._body = self._body.to(device)
         return self
 
+    def displaced(self, parameters: FrameParameters) -> Tensor:
+        """How far the surface lies off the body's in the rest pose, (B, V', 3), metres."""
+        return self.displacement + self.bases(parameters.pose, parameters.expression)
+
     def pose_vertices(self, parameters: FrameParameters) -> Tensor:
         """The posed vertices that carry Gaussians, (B, V', 3)."""
         output = self._body.forward(
@@ -120,7 +126,7 @@ class Avatar(nn.Module):
             parameters.pose,
             parameters.expression,
             parameters.transl,
-            vertex_offsets=self.displacement,
+            vertex_offsets=self.displaced(parameters),
         )
         return output.vertices
 

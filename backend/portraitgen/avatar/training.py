@@ -60,6 +60,8 @@ class Rates:
     rotation: float = 2e-3
     offset: float = 1.5e-4
     displacement: float = 5e-5
+    bases: float = 5e-5
+    blending: float = 1e-3
     renderer: float = 2e-3
     identity: float = 2e-3
     pose: float = 4e-4
@@ -242,6 +244,8 @@ class Trainer:
             ([texture.rotation], rates.rotation),
             ([texture.offset], rates.offset),
             ([avatar.displacement], rates.displacement),
+            ([avatar.bases.fields], rates.bases),
+            (list(avatar.bases.network.parameters()), rates.blending),
             (list(avatar.renderer.parameters()), rates.renderer),
         ]
         if settings.refine:
@@ -339,9 +343,10 @@ class Trainer:
             crop = self._crop(drawn.shape[-1])
             apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()
             loss = loss + weights.lpips * _LPIPS_EVERY * apart
-        smooth = torch.sparse.mm(self._laplacian, self.avatar.displacement)
+        displaced = self.avatar.displaced(self.parameters_of(row))[0]
+        smooth = torch.sparse.mm(self._laplacian, displaced)
         loss = loss + weights.laplacian * smooth.square().sum(-1).mean()
-        loss = loss + weights.displacement * self.avatar.displacement.square().sum(-1).mean()
+        loss = loss + weights.displacement * displaced.square().sum(-1).mean()
         moved = texture.offset - self._start_offset
         loss = loss + weights.offset * moved.square().sum(-1).mean()
         loss = loss + weights.harmonics * texture.harmonics.square().mean()

@@ -220,7 +220,7 @@ class BodyModel:
             pose: (B, 55, 3), axis-angle.
             expression: (B, E).
             transl: (B, 3), metres, added last.
-            vertex_offsets: (V, 3), added to the rest body.
+            vertex_offsets: (V, 3) or (B, V, 3), added to the rest body.
             vertices: int64 (N,), the only vertices wanted.
         """
         batch = pose.shape[0]
@@ -233,7 +233,7 @@ class BodyModel:
             directions = directions.view(len(directions), -1, 3)[:, vertices].flatten(1)
         rest = template + (coefficients @ directions).view(batch, count, 3)
         if vertex_offsets is not None:
-            rest = rest + vertex_offsets[chosen]
+            rest = rest + vertex_offsets[..., chosen, :]
         joints = self._rest_joints + (coefficients @ self.joint_directions).view(batch, 55, 3)
         rotations = rodrigues(pose)
         if self.pose_directions is not None:

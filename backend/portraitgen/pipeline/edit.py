@@ -18,6 +18,7 @@ from ..avatar.training import LossWeights, Rates, Trainer, TrainingSet, Training
 from ..body.model import BodyModel
 from ..editing.editor import Editor, EditRequest
 from ..editing.face import FaceAware
+from ..editing.painted import PaintedFrames
 from ..editing.parts import PARTS
 from ..editing.registry import create_editor
 from ..editing.schedule import Schedule, iterative, one_pass
@@ -104,7 +105,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     under = base_of(shot, name, options.base, int(base.name))
     settings = asdict(options) | {"avatar": int(base.name), "under": under and under.name}
     kept = KeptKeys(shot.path / "takes" / name)
-    settings |= {"state": editor.state() + kept.digest()}
+    painted = PaintedFrames(shot.path / "takes" / name / "mask")
+    settings |= {"state": editor.state() + kept.digest() + painted.digest()}
     with running(shot, "edit", settings, f"take:{name}") as job:
         body = body_of(shot)
         states = {row["frame"]: row["state"] for row in track.facts["quality"]}
@@ -114,7 +116,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         windows = load_windows(shot, track, usable, int(base_facts["size"]), reporter)
         avatar = load_avatar(under or base, body)
         colours = sources_of(windows, track, avatar if under else None)
-        parts = Parts(body, track, options.parts)
+        parts = Parts(body, track, options.parts, painted)
         parts.learn(windows)
         wanted = [frame for frame in kept.frames if frame in windows.frames]
         wanted += [frame for frame in editor.wanted_frames() if frame in windows.frames]
@@ -133,6 +135,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         folder.mkdir()
         trainer.avatar.save(folder / "avatar.safetensors")
         shutil.copytree(update.folder, folder / "dataset")
+        if painted.frames:
+            shutil.copytree(painted.folder, folder / "mask")
         key_frames = [usable[row] for row in plan.key_rows]
         facts = {
             "schema": _EDIT_SCHEMA,
@@ -245,7 +249,15 @@ def _wanted_rows(editor: Editor, windows: Windows) -> list[int]:
 
 def _training(options: EditOptions) -> TrainingSettings:
     """Colours are learned anew; geometry and motion stay what the plate taught."""
-    rates = Rates(opacity=2e-3, scale=1e-3, rotation=5e-4, offset=2e-5, displacement=0.0)
+    rates = Rates(
+        opacity=2e-3,
+        scale=1e-3,
+        rotation=5e-4,
+        offset=2e-5,
+        displacement=0.0,
+        bases=0.0,
+        blending=0.0,
+    )
     return TrainingSettings(
         steps=options.steps,
         coarse=0.3,

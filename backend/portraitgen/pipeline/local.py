@@ -11,12 +11,15 @@ import torch
 from ..body.camera import Camera
 from ..body.model import BodyModel
 from ..body.surface import Surface
+from ..editing.painted import PaintedFrames, PaintedMask
 from ..editing.parts import Tones, face_labels, parse_parts, part_labels, part_mask, tones_of
+from ..errors import EditError
 from .avatars import frame_parameters
 from .shots import Track
 from .windows import Windows
 
 _LEARNT_FROM = 8
+_MASK_SIZE = 512
 
 
 class Parts:
@@ -26,27 +29,59 @@ class Parts:
         body: the shot's body model.
         track: the track that the avatar was made on.
         text: part names as "hair,skin", empty for everything.
+        painted: masks that an artist painted on frames of the shot; none by default.
         tones: the shot's colours of hair and skin, if they were learned before.
 
     Raises:
         OptionError: if there is no such part, or the body model tells none.
+        EditError: if a painted mask cannot be read, or lies on a frame that is not tracked.
     """
 
     def __init__(
-        self, body: BodyModel, track: Track, text: str, tones: Tones | None = None
+        self,
+        body: BodyModel,
+        track: Track,
+        text: str,
+        painted: PaintedFrames | None = None,
+        tones: Tones | None = None,
     ) -> None:
         self.names = parse_parts(text)
         self._body, self._track = body, track
         self._faces = body.faces.numpy()
         self._labels = face_labels(body.parts, len(self._faces)) if self.names else None
         self._tones = tones
+        self._painted = self._read(painted) if painted and painted.frames else None
 
     @classmethod
-    def from_json(cls, body: BodyModel, track: Track, facts: Mapping[str, Any]) -> "Parts":
+    def from_json(
+        cls,
+        body: BodyModel,
+        track: Track,
+        facts: Mapping[str, Any],
+        painted: PaintedFrames | None = None,
+    ) -> "Parts":
         """As `to_json` of an edit that is rendered now."""
         tones = facts.get("tones")
         text = ",".join(facts.get("names", ()))
-        return cls(body, track, text, Tones.from_json(tones) if tones else None)
+        return cls(body, track, text, painted, Tones.from_json(tones) if tones else None)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the take edits the whole performer."""
+        return self._labels is None and self._painted is None
+
+    def _read(self, painted: PaintedFrames) -> PaintedMask:
+        covers = []
+        for frame in painted.frames:
+            if frame not in self._track.frames:
+                raise EditError(
+                    f"the mask lies on frame {frame}, which is not tracked",
+                    painted.folder,
+                    "delete it, and paint one on a tracked frame",
+                )
+            camera = self._track.camera.window(self._track.box(frame), _MASK_SIZE)
+            covers.append((painted.read(frame, _MASK_SIZE)[1], self.surface(frame, camera)))
+        return PaintedMask(covers)
 
     def to_json(self) -> dict[str, Any]:
         """For edit.json."""
@@ -81,7 +116,9 @@ class Parts:
         Args:
             image: float32 (H, W, 3), the plate's window; matte: float32 (H, W).
         """
+        mask = self._painted.seen_on(surface) if self._painted else None
         if self._labels is None:
-            return None
+            return mask
         drawn = part_labels(surface, image, matte, self._labels, self._tones)
-        return part_mask(drawn, self.names)
+        of_parts = part_mask(drawn, self.names)
+        return of_parts if mask is None else of_parts * mask

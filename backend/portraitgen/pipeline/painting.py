@@ -17,10 +17,14 @@ _LARGEST = 2048
 _LEAST = 512
 
 
-def start_painting(shot: Shot, take: str, frame: int) -> dict[str, Any]:
+def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dict[str, Any]:
     """Writes a frame's window twice into the take: to be painted over, and as it was.
 
     A frame that was given out before is left as the artist has it.
+
+    Args:
+        mask: whether the paint, of any colour, says where the take edits, instead of being the
+            edit itself.
 
     Returns:
         path of the picture to paint over, and new, whether it was just written.
@@ -32,7 +36,7 @@ def start_painting(shot: Shot, take: str, frame: int) -> dict[str, Any]:
     track = Track(shot)
     if frame not in track.frames:
         raise ShotError(f"frame {frame} is not tracked", shot.path, "choose a tracked frame")
-    folder = shot.path / "takes" / take / "paint"
+    folder = shot.path / "takes" / take / ("mask" if mask else "paint")
     path, base = folder / f"{frame:04d}.png", folder / f"{frame:04d}.base.png"
     if path.exists() and base.exists():
         return {"path": str(path), "new": False}
@@ -50,5 +54,6 @@ def start_painting(shot: Shot, take: str, frame: int) -> dict[str, Any]:
 
 
 def painted_shot(params: dict[str, Any]) -> dict[str, Any]:
-    """`paint.start` of the protocol: shot, take and frame."""
-    return start_painting(Shot.open(Path(params["shot"])), params["take"], int(params["frame"]))
+    """`paint.start` of the protocol: shot, take, frame and, if so, mask."""
+    shot, mask = Shot.open(Path(params["shot"])), bool(params.get("mask", False))
+    return start_painting(shot, params["take"], int(params["frame"]), mask)

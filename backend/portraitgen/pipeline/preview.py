@@ -10,6 +10,7 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..editing.editor import EditRequest
+from ..editing.painted import PaintedFrames
 from ..editing.registry import create_editor
 from ..shot import Shot, check_take_name, read_json
 from .avatars import frame_parameters, load_avatar
@@ -44,7 +45,8 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     body, size = body_of(shot), int(facts["size"])
     wanted = [each for each in editor.wanted_frames() if each in track.frames]
     windows = load_windows(shot, track, sorted({frame, *wanted}), size, Reporter())
-    parts = Parts(body, track, params.get("parts") or "")
+    painted = PaintedFrames(shot.path / "takes" / (params.get("take") or "") / "mask")
+    parts = Parts(body, track, params.get("parts") or "", painted)
     parts.learn(windows)
     under = base_of(shot, params.get("take", ""), params.get("base") or "", int(base.name))
     avatar = load_avatar(under or base, body)

@@ -13,6 +13,7 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..body.camera import Box
+from ..editing.painted import PaintedFrames
 from ..footage.colour import from_display, to_linear
 from ..footage.encode import MovieWriter, write_exr, write_plate
 from ..footage.matte import enlarged
@@ -86,7 +87,8 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         edited = load_avatar(edit, body) if edit else plain
         size = int(read_json(base / "avatar.json")["size"])
         plate = plate_of(shot)
-        parts = Parts.from_json(body, track, facts.get("parts") or {})
+        painted = PaintedFrames(edit / "mask") if edit else None
+        parts = Parts.from_json(body, track, facts.get("parts") or {}, painted)
         renderer = FrameRenderer(track, plain, edited, size, options.detail, parts)
         lone = LoneRenderer(track, edited, motion, views, size) if alone else None
         done_file = job.work / "done.txt"
@@ -184,7 +186,7 @@ class FrameRenderer:
         alpha = load_matte(track, frame, size).astype(np.float32) / 255
         window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
         mask = None
-        if self._parts.names:
+        if not self._parts.everywhere:
             surface = self._parts.surface(frame, camera)
             mask = self._parts.mask(surface, window.astype(np.float32) / 255, alpha)
         if mask is not None:

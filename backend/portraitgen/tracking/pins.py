@@ -162,16 +162,17 @@ class PinSolver:
             cost = _cost(error, gone, spans)
             for share in _SHARES:
                 trial = _State(state.transl, state.turns.copy(), state.expression.copy())
-                self._apply(trial, share * step, joints, units, posed, fixed)
+                change = _limited(share * step, 0 if TRANSL in fixed else 3, len(joints))
+                self._apply(trial, change, joints, units, posed, fixed)
                 moved = self._posed(vertices, weights, trial)
                 if moved.points[:, 2].min() < _NEAREST:
                     continue
                 left = self._project(moved.points) - targets
-                if _cost(left, gone + share * step, spans) < cost:
+                if _cost(left, gone + change, spans) < cost:
                     break
             else:
                 break
-            state, posed, error, gone = trial, moved, left, gone + share * step
+            state, posed, error, gone = trial, moved, left, gone + change
             if cost - _cost(error, gone, spans) < _SETTLED * cost:
                 break
         return PinSolution(
@@ -340,13 +341,21 @@ class PinSolver:
             at = 3
         for joint in joints:
             turn = step[at : at + 3]
-            turn = turn * min(1.0, _LONGEST_TURN / max(float(np.linalg.norm(turn)), 1e-9))
             parent = self._body.parents[joint]
             above = posed.globals[parent] if parent >= 0 else np.eye(3)
             world = Rotation.from_rotvec(turn).as_matrix()
             state.turns[joint] = above.T @ world @ above @ state.turns[joint]
             at += 3
         state.expression[units] += step[at:]
+
+
+def _limited(step: np.ndarray, first: int, joints: int) -> np.ndarray:
+    """A step in which no joint turns farther than its slope can be trusted."""
+    limited = step.copy()
+    turns = limited[first : first + 3 * joints].reshape(-1, 3)
+    length = np.linalg.norm(turns, axis=1, keepdims=True)
+    turns *= np.minimum(1.0, _LONGEST_TURN / np.maximum(length, 1e-9))
+    return limited
 
 
 def _cost(error: np.ndarray, gone: np.ndarray, spans: np.ndarray) -> float:

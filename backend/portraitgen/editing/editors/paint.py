@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's own paint on some frames, carried over the body to every other."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +14,10 @@ from ...body.surface import Surface, carry
 from ...errors import EditError
 from ...settings import option
 from ..editor import Editor, EditorInfo, EditRequest
+from ..painted import SURE, PaintedFrames
 
-_UNTOUCHED, _PAINTED = 2 / 255, 8 / 255
 _SHADE = 0.05
 _DARKEST, _BRIGHTEST = 0.4, 2.5
-_SURE = 0.08
 
 
 @dataclass(frozen=True)
@@ -68,23 +66,14 @@ class Paint(Editor):
 
     def wanted_frames(self) -> list[int]:
         """The painted frames."""
-        if self._folder is None or not self._folder.is_dir():
-            return []
-        bases = self._folder.glob("*.base.png")
-        numbers = {path.name.split(".")[0] for path in bases}
-        return sorted(
-            int(number)
-            for number in numbers
-            if number.isdigit() and (self._folder / f"{number}.png").exists()
-        )
+        return self._frames().frames
 
     def state(self) -> str:
         """The painted pictures themselves."""
-        digest = hashlib.sha256()
-        if self._folder is not None and self.wanted_frames():
-            for path in sorted(self._folder.glob("*.png")):
-                digest.update(path.name.encode() + path.read_bytes())
-        return digest.hexdigest()
+        return self._frames().digest()
+
+    def _frames(self) -> PaintedFrames:
+        return PaintedFrames(self._folder or Path("paint"))
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Reads the paint of the painted frames, which are among the samples."""
@@ -100,41 +89,10 @@ class Paint(Editor):
             )
 
     def _read(self, sample: EditRequest) -> _Painted:
-        assert self._folder is not None
         if sample.surface is None:
             raise EditError("the frame is not tracked", f"frame {sample.frame}", "paint another")
-        stem = next(
-            path.name.split(".")[0]
-            for path in self._folder.glob("*.base.png")
-            if int(path.name.split(".")[0]) == sample.frame
-        )
-        base = _picture(self._folder / f"{stem}.base.png")[..., :3]
-        painted = _picture(self._folder / f"{stem}.png")
-        if painted.shape[:2] == base.shape[:2]:
-            # A layer of its own counts where it is opaque.
-            painted = base + painted[..., 3:] * (painted[..., :3] - base)
-        else:
-            raise EditError(
-                "the painted frame has another size than it was given out with",
-                self._folder / f"{stem}.png",
-                "save it at its own size",
-            )
-        change = np.abs(painted - base).max(2)
-        cover = np.clip((change - _UNTOUCHED) / (_PAINTED - _UNTOUCHED), 0, 1)
-        cover = cv2.GaussianBlur(cover, (0, 0), max(0.4, base.shape[0] / 900))
-        size = sample.matte.shape[::-1]
-        small = [
-            cv2.resize(each, size, interpolation=cv2.INTER_AREA)
-            for each in (painted * cover[..., None], cover)
-        ]
-        cover = np.where(small[1] > 1e-3, small[1], 0)
-        image = small[0] / np.maximum(small[1], 1e-3)[..., None]
-        return _Painted(
-            sample.surface,
-            image.astype(np.float32),
-            (cover * sample.matte).astype(np.float32),
-            _light(sample),
-        )
+        image, cover = self._frames().read(sample.frame, sample.matte.shape[0])
+        return _Painted(sample.surface, image, cover * sample.matte, _light(sample))
 
     def _edit(self, request: EditRequest) -> np.ndarray:
         colour, cover = self._carried(request)
@@ -162,7 +120,7 @@ class Paint(Editor):
         # Where no painted frame saw the body, there is no paint; it fades out at that border.
         cover = total[..., 3] / np.maximum(weight, 1e-6)
         colour = total[..., :3] / np.maximum(total[..., 3:], 1e-6)
-        return colour, cover * np.clip(weight / _SURE, 0, 1)
+        return colour, cover * np.clip(weight / SURE, 0, 1)
 
 
 def _light(request: EditRequest) -> np.ndarray:
@@ -172,14 +130,3 @@ def _light(request: EditRequest) -> np.ndarray:
     over = cv2.GaussianBlur((grey * request.matte).astype(np.float32), (0, 0), sigma)
     under = cv2.GaussianBlur(request.matte.astype(np.float32), (0, 0), sigma)
     return over / np.maximum(under, 1e-3)
-
-
-def _picture(path: Path) -> np.ndarray:
-    """An 8-bit or 16-bit picture as float32 (H, W, 4) RGBA 0..1."""
-    encoded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if encoded is None or encoded.ndim != 3 or encoded.shape[2] not in (3, 4):
-        raise EditError("the painted frame cannot be read", path, "save it as a colour PNG")
-    top = 65535 if encoded.dtype == np.uint16 else 255
-    picture = encoded.astype(np.float32) / top
-    alpha = picture[..., 3:] if picture.shape[2] == 4 else np.ones_like(picture[..., :1])
-    return np.concatenate([picture[..., 2::-1], alpha], axis=2)

@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Personalised bases: how this performer's surface moves beyond the body model's own units.
+
+After the blendshape avatars (GaussianBlendshapes, Ma et al. 2024): a few displacement fields,
+learned with the avatar, whose weights follow from expression and pose by one small network, so
+that creases and the bulge of a cheek come back with the expression that makes them.
+"""
+
+import torch
+from torch import Tensor, nn
+
+COUNT = 20
+_HIDDEN = 32
+# Neck, head and jaw.
+_JOINTS = (12, 15, 22)
+
+
+class PersonalBases(nn.Module):
+    """Displacements of a body's vertices that depend on what the performer does.
+
+    Args:
+        vertices: how many there are.
+        units: how many expression values.
+    """
+
+    def __init__(self, vertices: int, units: int) -> None:
+        super().__init__()
+        self.fields = nn.Parameter(torch.zeros(COUNT, vertices, 3))
+        self.network = nn.Sequential(
+            nn.Linear(units + 3 * len(_JOINTS), _HIDDEN),
+            nn.Tanh(),
+            nn.Linear(_HIDDEN, COUNT),
+            nn.Tanh(),
+        )
+
+    def forward(self, pose: Tensor, expression: Tensor) -> Tensor:
+        """Displacements in the rest pose, (B, V, 3), metres.
+
+        Args:
+            pose: (B, 55, 3), axis-angle.
+            expression: (B, E).
+        """
+        acted = torch.cat([pose[:, list(_JOINTS)].flatten(1), expression], dim=1)
+        # What the weights would gain by another pose is no reason to refine it.
+        weights = self.network(acted.detach())
+        return torch.einsum("bk,kvc->bvc", weights, self.fields)
