@@ -72,10 +72,10 @@ def _lamp(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
     """The relight editor's options for a lamp of the synthetic stage."""
     x, y, z = (float(value) for value in LIGHTS[name][0].direction)
     warm, _, cold = LIGHTS[name][0].colour
-    brighter = [
-        float((each.render(_PAINTED, camera(128)).rgb ** 2.2 @ _LUMA).mean())
-        for each in (truth, plain)
-    ]
+    brighter = []
+    for each in (truth, plain):
+        shown = each.render(_PAINTED, camera(128))
+        brighter.append(float((shown.rgb[shown.alpha[..., 0] > 0.9] ** 2.2 @ _LUMA).mean()))
     return {
         "azimuth": float(np.degrees(np.arctan2(x, -z))),
         "elevation": float(np.degrees(np.arctan2(-y, np.hypot(x, z)))),
