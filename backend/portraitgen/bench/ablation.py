@@ -79,17 +79,19 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
 
 
 def _pace(trainer: Trainer) -> float:
-    """Seconds of a step, the mean of the coarse and the fine ones as the schedule mixes them."""
-    coarse = trainer.settings.coarse
+    """Seconds of a step, the mean over the schedule's phases: coarse, plain, with the network."""
+    settings = trainer.settings
+    ends = (settings.coarse, max(settings.coarse, settings.plain), 1.0)
     seconds = []
-    for done in (0, trainer.settings.steps - _PACE_STEPS):
-        trainer.done = done
+    for end in ends:
+        trainer.done = round(end * settings.steps) - _PACE_STEPS
         trainer.step()
         begun = time.monotonic()
         for _ in range(_PACE_STEPS - 1):
             trainer.step()
         seconds.append((time.monotonic() - begun) / (_PACE_STEPS - 1))
-    return coarse * seconds[0] + (1 - coarse) * seconds[1]
+    shares = np.diff((0.0, *ends))
+    return float((shares * seconds).sum())
 
 
 @torch.no_grad()

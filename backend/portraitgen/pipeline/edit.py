@@ -262,7 +262,7 @@ def _training(options: EditOptions) -> TrainingSettings:
         steps=options.steps,
         coarse=0.3,
         refine=False,
-        plain_start=False,
+        plain=0.0,
         seed=options.seed,
         weights=LossWeights(stable=0.8),
         rates=rates,
