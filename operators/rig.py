@@ -9,12 +9,8 @@ from bpy.props import IntProperty
 
 from portraitgen.errors import PortraitError
 
-from ..portraitgen_addon import bridge, compat, preferences, properties, rig, shot
+from ..portraitgen_addon import bridge, compat, pins, preferences, properties, rig, shot
 from . import base
-
-
-def _parts(found: Any) -> rig.Rig:
-    return rig.Rig(found.camera, found.armature, found.mesh)
 
 
 class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
@@ -101,8 +97,7 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
 
 
 def _read(found: Any) -> rig.Reading:
-    bundle = rig.Bundle.load(found.path / "rigs" / f"{found.track_version:04d}.safetensors")
-    return rig.read(_parts(found), bundle, found.offset)
+    return rig.read(pins.parts_of(found), pins.bundle_of(found), found.offset)
 
 
 def _publish(
@@ -128,7 +123,7 @@ def _sent(shot_id: str, answer: dict[str, Any]) -> None:
     if answer["version"] is None:
         raise PortraitError("the rig is as it was tracked, there is nothing to send", found.name)
     # The new version holds the corrections; above it they would count twice.
-    kept = rig.start_corrections(_parts(found), found.name)
+    kept = rig.start_corrections(pins.parts_of(found), found.name)
     if kept is not None:
         kept.name = f"{found.name} corrections sent as {answer['version']:04d}"
     shot.forget_views()
@@ -222,7 +217,7 @@ class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Starts an empty layer."""
         found = properties.active_shot(context)
-        kept = rig.start_corrections(_parts(found), found.name)
+        kept = rig.start_corrections(pins.parts_of(found), found.name)
         if kept is not None:
             kept.name = f"{found.name} corrections reverted"
             self.report({"INFO"}, f"The corrections are kept as the action '{kept.name}'")

@@ -74,8 +74,7 @@ def _samples(person: int) -> list[dict[str, np.ndarray]]:
         torch.from_numpy(motion.transl),
     )
     marks = body.landmarks
-    corners = posed.vertices[:, body.faces[torch.from_numpy(marks.faces)]].numpy()
-    points = (corners * marks.barycentric[..., None]).sum(2).astype(np.float64)
+    points = marks.on(posed.vertices.numpy(), body.faces.numpy()).astype(np.float64)
     detector = LandmarkDetector()
     samples = []
     for row, frame in enumerate(motion.frames.tolist()):

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
@@ -26,6 +25,7 @@ from portraitgen.editing.parts import (
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import EditError, OptionError
 from portraitgen.performer.acting import camera as stage
+from portraitgen.performer.patch import cheek_patch
 from portraitgen.performer.render import Performer, Rendering
 
 SIZE = 192
@@ -50,35 +50,14 @@ def lens() -> Camera:
 
 @pytest.fixture(scope="module")
 def shown(body: BodyModel, motion: Motion, lens: Camera) -> dict[int, tuple[Rendering, Rendering]]:
-    plain, painted = Performer(body, motion), Performer(body, motion, paint=_anchored(body, motion))
+    plain, painted = (
+        Performer(body, motion),
+        Performer(body, motion, paint=cheek_patch(body, motion)),
+    )
     return {
         frame: (plain.render(frame, lens), painted.render(frame, lens))
         for frame in (PAINTED, *FRAMES)
     }
-
-
-def _anchored(body: BodyModel, motion: Motion):
-    marks = body.landmarks
-    rest = (
-        body.forward(
-            torch.from_numpy(motion.betas)[None],
-            torch.zeros(1, 55, 3),
-            torch.zeros(1, body.n_expression),
-            torch.zeros(1, 3),
-        )
-        .vertices[0]
-        .numpy()
-    )
-    corners = rest[body.faces.numpy()[marks.faces]]
-    points = (corners * marks.barycentric[..., None]).sum(1)
-    cheek = points[list(marks.indices).index(425)]
-
-    def paint(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        away = np.linalg.norm(at - cheek, axis=1)
-        cover = np.clip((0.022 - away) / 0.004, 0, 1)
-        return np.broadcast_to((0.02, 0.08, 0.45), at.shape), cover
-
-    return paint
 
 
 def surface(body: BodyModel, motion: Motion, lens: Camera, rendering: Rendering) -> Surface:

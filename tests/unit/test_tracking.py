@@ -89,13 +89,13 @@ def synthetic(body: BodyModel, frames: int = 24) -> tuple[Motion, ChunkLandmarks
         torch.from_numpy(motion.transl),
     )
     marks = body.landmarks
-    corners = output.vertices.numpy()[:, body.faces.numpy()[marks.faces]]
     response = LandmarkResponse.of(body)
     assert response is not None
     turn = output.rotations[:, 15].double().numpy()
     beside = response.static + response.seen_from(turn)
     beside = beside + np.tensordot(motion.expression, response.units, 1)
-    places = (corners * marks.barycentric[..., None]).sum(2) + beside @ turn.transpose(0, 2, 1)
+    shown = marks.on(output.vertices.numpy(), body.faces.numpy())
+    places = shown + beside @ turn.transpose(0, 2, 1)
     points = camera(SIZE).project(places)
     face = np.full((frames, FACE_POINTS, 2), np.nan, np.float32)
     face[:, marks.indices] = points

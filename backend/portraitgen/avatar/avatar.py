@@ -52,6 +52,7 @@ class AvatarOutput:
         preview: (B, 3, H, W), the first three features, times alpha.
         depth: (B, 1, H, W), metres, 0 outside.
         normals: (B, 3, H, W), unit, camera space, 0 outside; None unless asked for.
+        displaced: (B, V', 3), as `Avatar.displaced` gave it for these pictures.
     """
 
     premultiplied: Tensor
@@ -59,6 +60,7 @@ class AvatarOutput:
     preview: Tensor
     depth: Tensor
     normals: Tensor | None
+    displaced: Tensor
 
     @property
     def rgb(self) -> Tensor:
@@ -119,14 +121,19 @@ class Avatar(nn.Module):
         """How far the surface lies off the body's in the rest pose, (B, V', 3), metres."""
         return self.displacement + self.bases(parameters.pose, parameters.expression)
 
-    def pose_vertices(self, parameters: FrameParameters) -> Tensor:
-        """The posed vertices that carry Gaussians, (B, V', 3)."""
+    def pose_vertices(self, parameters: FrameParameters, displaced: Tensor) -> Tensor:
+        """The posed vertices that carry Gaussians, (B, V', 3).
+
+        Args:
+            parameters: of B frames, where the avatar is.
+            displaced: what `displaced` gives for them.
+        """
         output = self._body.forward(
             self.betas[None],
             parameters.pose,
             parameters.expression,
             parameters.transl,
-            vertex_offsets=self.displaced(parameters),
+            vertex_offsets=displaced,
         )
         return output.vertices
 
@@ -164,7 +171,8 @@ class Avatar(nn.Module):
             views = views.to(device)
             eyes = -(views[:, :3, :3].mT @ views[:, :3, 3:])[..., 0]
         neural = neural and self.neural
-        vertices = self.pose_vertices(parameters)
+        displaced = self.displaced(parameters)
+        vertices = self.pose_vertices(parameters, displaced)
         gaussians = self.texture(vertices, eyes, FEATURES if neural else 3)
         drawn = rasterize(
             gaussians.means,
@@ -191,6 +199,7 @@ class Avatar(nn.Module):
             features[:, :3],
             torch.where(alpha > _COVERED, depth / alpha.clamp_min(_COVERED), 0),
             directions,
+            displaced,
         )
 
     def save(self, path: Path) -> None:

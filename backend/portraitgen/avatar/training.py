@@ -342,7 +342,7 @@ class Trainer:
             crop = self._crop(drawn.shape[-1])
             apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()
             loss = loss + weights.lpips * _LPIPS_EVERY * apart
-        displaced = self.avatar.displaced(self.parameters_of(row))[0]
+        displaced = output.displaced[0]
         smooth = torch.sparse.mm(self._laplacian, displaced)
         loss = loss + weights.laplacian * smooth.square().sum(-1).mean()
         loss = loss + weights.displacement * displaced.square().sum(-1).mean()

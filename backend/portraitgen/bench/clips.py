@@ -62,8 +62,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
 def _silhouette(shot: Shot) -> float:
     """The mean intersection over union of body and matte in some windows, both without hair."""
     track = Track(shot)
-    states = {row["frame"]: row["state"] for row in track.facts["quality"]}
-    frames = [frame for frame in track.frames if states.get(frame) == "tracked"]
+    frames = track.tracked(track.frames)
     chosen = [frames[row] for row in np.linspace(0, len(frames) - 1, _LOOKS).astype(int)]
     windows = load_windows(shot, track, sorted(set(chosen)), _SIZE, Reporter())
     parts = Parts(body_of(shot), track, "hair")

@@ -25,7 +25,7 @@ from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
 from ..pipeline.windows import Windows, load_windows
 from ..shot import Shot, read_json
-from ..tracking.landmarks import CHUNK, FACE_POINTS, ChunkLandmarks, LandmarkDetector
+from ..tracking.landmarks import FACE_POINTS, LandmarkDetector
 from .avatar import CLIP
 
 _EDITORS = ("toon", "pixel")
@@ -92,7 +92,7 @@ class _Scene:
         base = shot.version_folder("avatar")
         self._track = Track(shot, read_json(base / "avatar.json")["track"])
         self._body = body_of(shot)
-        frames = [row["frame"] for row in self._track.facts["quality"] if row["state"] == "tracked"]
+        frames = self._track.tracked(self._track.frames)
         self.windows: Windows = load_windows(shot, self._track, frames, _SIZE, Reporter())
         self.mattes = [matte.astype(np.float32) / 255 for matte in self.windows.mattes]
         self.sources = [
@@ -218,12 +218,9 @@ class _Scene:
             )
         ]
         detector = LandmarkDetector()
-        chunks: list[ChunkLandmarks] = []
-        for start in range(0, len(shown), CHUNK):
-            frames = self.windows.frames[start : start + CHUNK]
-            chunks.append(detector.chunk(list(frames), shown[start : start + CHUNK], None))
+        seen = detector.whole(self.windows.frames, shown)
         detector.close()
-        return ChunkLandmarks.join(chunks).face.astype(np.float64)
+        return seen.face.astype(np.float64)
 
     def drift(self, pictures: list[np.ndarray]) -> str:
         """How far landmarks lie from the plate's."""

@@ -17,7 +17,7 @@ from ..performer.render import Performer
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, create_shot
 from ..pipeline.stages import run
-from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector
+from ..tracking.landmarks import LandmarkDetector
 from ..tracking.solve import TrackSettings, solve_track
 
 _PEOPLE = ((0, "studio"), (1, "studio"), (2, "left"))
@@ -79,16 +79,10 @@ def _rest_jitter(body: BodyModel) -> float:
         for _ in range(_STILL)
     ]
     detector = LandmarkDetector()
-    frames = list(range(1, _STILL + 1))
-    chunks: list[ChunkLandmarks] = []
-    for start in range(0, _STILL, CHUNK):
-        last = chunks[-1].box[-1] if chunks else None
-        chunks.append(
-            detector.chunk(frames[start : start + CHUNK], noisy[start : start + CHUNK], last)
-        )
+    seen = detector.whole(range(1, _STILL + 1), noisy)
     detector.close()
     settings = TrackSettings(focal=lens.fx)
-    found = solve_track(body, ChunkLandmarks.join(chunks), (_SIZE, _SIZE), settings).motion
+    found = solve_track(body, seen, (_SIZE, _SIZE), settings).motion
     face = body.faces[body.parts["face"]].unique()
     points = lens.project(_heads(body, found, face)[0])
     width = np.ptp(points[..., 0], axis=1).mean()

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from ..body.model import BodyModel
 from ..body.motion import Motion
+from ..editing.colour import LUMA
 from ..footage.window import cut
 from ..performer.acting import camera
 from ..performer.clip import write_clip
-from ..performer.render import LIGHTS, Paint, Performer
+from ..performer.patch import cheek_patch
+from ..performer.render import LIGHTS, Performer
 from ..pipeline.painting import start_painting
 from ..pipeline.pictures import save_png, sheet
 from ..pipeline.reporter import Reporter
@@ -25,11 +26,8 @@ from ..shot import Shot
 
 _SIZE, _FRAMES, _STEPS = 512, 48, 700
 _PAINTED, _COMPARED = 12, (2, 9, 16, 23, 30, 37, 44)
-_CHEEK, _RADIUS, _RIM = 425, 0.022, 0.004
-_COLOUR = (0.02, 0.08, 0.45)
 # What differs less is not paint, or not light.
 _VISIBLE = 0.02
-_LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 def measure(footage: Path | None, out: Path) -> dict[str, str]:
@@ -58,8 +56,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
             options = _lamp(name, plain, truth)
             _edited(shot, name, "relight", options)
             rows.append(_compare(shot, name, plain, truth, f"relit {name}", figures))
-        paint = _patch(body, motion)
-        truth = Performer(body, motion, paint=paint)
+        truth = Performer(body, motion, paint=cheek_patch(body, motion))
         _give_paint(shot, "painted", plain, truth)
         _edited(shot, "painted", "paint", {})
         rows.append(_compare(shot, "painted", plain, truth, "painted", figures))
@@ -75,7 +72,7 @@ def _lamp(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
     brighter = []
     for each in (truth, plain):
         shown = each.render(_PAINTED, camera(128))
-        brighter.append(float((shown.rgb[shown.alpha[..., 0] > 0.9] ** 2.2 @ _LUMA).mean()))
+        brighter.append(float((shown.rgb[shown.alpha[..., 0] > 0.9] ** 2.2 @ LUMA).mean()))
     return {
         "azimuth": float(np.degrees(np.arctan2(x, -z))),
         "elevation": float(np.degrees(np.arctan2(-y, np.hypot(x, z)))),
@@ -84,26 +81,6 @@ def _lamp(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
         "fill_temperature": -0.1,
         "exposure": float(np.log2(brighter[0] / brighter[1])),
     }
-
-
-def _patch(body: BodyModel, motion: Motion) -> Paint:
-    """A round blue patch on a cheek."""
-    marks = body.landmarks
-    rest = body.forward(
-        torch.from_numpy(motion.betas)[None],
-        torch.zeros(1, 55, 3),
-        torch.zeros(1, body.n_expression),
-        torch.zeros(1, 3),
-    )
-    corners = rest.vertices[0].numpy()[body.faces.numpy()[marks.faces]]
-    points = (corners * marks.barycentric[..., None]).sum(1)
-    cheek = points[list(marks.indices).index(_CHEEK)]
-
-    def paint(at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        away = np.linalg.norm(at - cheek, axis=1)
-        return np.broadcast_to(_COLOUR, at.shape), np.clip((_RADIUS - away) / _RIM, 0, 1)
-
-    return paint
 
 
 def _give_paint(shot: Shot, take: str, plain: Performer, truth: Performer) -> None:

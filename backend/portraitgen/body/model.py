@@ -72,6 +72,17 @@ class LandmarkEmbedding:
     barycentric: np.ndarray
     spread: np.ndarray
 
+    def on(self, vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+        """Where they lie on a posed mesh, (..., L, 3).
+
+        Args:
+            vertices: (..., V, 3).
+            faces: (F, 3), of the mesh.
+        """
+        corners = vertices[..., faces[self.faces], :]
+        places: np.ndarray = (corners * self.barycentric[..., None]).sum(-2)
+        return places
+
 
 def rodrigues(axis_angle: Tensor) -> Tensor:
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3)."""

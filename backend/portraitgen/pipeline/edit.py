@@ -109,8 +109,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     settings |= {"state": editor.state() + kept.digest() + painted.digest()}
     with running(shot, "edit", settings, f"take:{name}") as job:
         body = body_of(shot)
-        states = {row["frame"]: row["state"] for row in track.facts["quality"]}
-        usable = [frame for frame in frames if states.get(frame) == "tracked"]
+        usable = track.tracked(frames)
         if not usable:
             raise EditError("no frame of the range is tracked", options.frames, "choose others")
         windows = load_windows(shot, track, usable, int(base_facts["size"]), reporter)
@@ -118,8 +117,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         colours = sources_of(windows, track, avatar if under else None)
         parts = Parts(body, track, options.parts, painted)
         parts.learn(windows)
-        wanted = [frame for frame in kept.frames if frame in windows.frames]
-        wanted += [frame for frame in editor.wanted_frames() if frame in windows.frames]
+        wanted = _rows(windows, [*kept.frames, *editor.wanted_frames()])
         plan = _plan(editor, options, track, windows, wanted)
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
@@ -232,19 +230,18 @@ def _plan(
 ) -> Schedule:
     repaints = editor.info.starts_from_render
     motion = track.motion.rows(np.array([track.motion.index(f) for f in windows.frames]))
-    rows = [windows.row(frame) for frame in wanted]
     if options.schedule == "one-pass":
         again = round(_AGREED * options.steps) if repaints else None
-        return one_pass(motion, options.keys, rows, again)
+        return one_pass(motion, options.keys, wanted, again)
     rounds = options.steps if repaints else 1
     return iterative(
-        len(windows.frames), options.key_every, options.interval, options.steps, rounds, rows
+        len(windows.frames), options.key_every, options.interval, options.steps, rounds, wanted
     )
 
 
-def _wanted_rows(editor: Editor, windows: Windows) -> list[int]:
-    """The rows that the editor must be shown, of those there are."""
-    return [windows.row(frame) for frame in editor.wanted_frames() if frame in windows.frames]
+def _rows(windows: Windows, frames: list[int]) -> list[int]:
+    """The rows of some frames, of those there are."""
+    return [windows.row(frame) for frame in frames if frame in windows.frames]
 
 
 def _training(options: EditOptions) -> TrainingSettings:
@@ -300,7 +297,7 @@ class DatasetUpdate:
         self._options = options
         self._parts = parts
         rows = set(np.linspace(0, len(windows.frames) - 1, _SAMPLES).astype(int).tolist())
-        rows |= set(_wanted_rows(editor, windows))
+        rows |= set(_rows(windows, editor.wanted_frames()))
         editor.prepare([self.request(row) for row in sorted(rows)])
 
     @torch.no_grad()

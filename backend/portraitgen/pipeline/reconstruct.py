@@ -109,8 +109,7 @@ def training_data(
         AvatarError: if none of them is tracked.
     """
     size = options.size // 8 * 8
-    states = {row["frame"]: row["state"] for row in track.facts["quality"]}
-    usable = [frame for frame in frames if states.get(frame) == "tracked"]
+    usable = track.tracked(frames)
     if not usable:
         raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
     windows = load_windows(shot, track, usable, size, reporter)

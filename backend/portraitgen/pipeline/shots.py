@@ -3,7 +3,7 @@
 """Making a shot from a plate, opening what it refers to, and telling all about it."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,11 @@ class Track:
     def frames(self) -> range:
         """From the first to the last frame of the track."""
         return range(int(self.motion.frames[0]), int(self.motion.frames[-1]) + 1)
+
+    def tracked(self, frames: Iterable[int]) -> list[int]:
+        """Those of some frames in which the performer was seen."""
+        states = {row["frame"]: row["state"] for row in self.facts["quality"]}
+        return [frame for frame in frames if states.get(frame) == "tracked"]
 
     def box(self, frame: int) -> Box:
         """The portrait window of a frame, in plate pixels."""

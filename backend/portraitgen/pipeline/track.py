@@ -125,8 +125,7 @@ def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> Chu
             chunk = detector.chunk(list(part), images, last)
             chunk.save(path)
         chunks.append(chunk)
-        found = chunk.box[~np.isnan(chunk.box[:, 0])]
-        last = found[-1] if len(found) else last
+        last = chunk.last_box(last)
         stage.step(min(start + CHUNK, len(frames)))
     if detector:
         detector.close()

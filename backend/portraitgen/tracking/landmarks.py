@@ -60,6 +60,11 @@ class ChunkLandmarks:
     others: np.ndarray
     thumbnail: np.ndarray
 
+    def last_box(self, before: np.ndarray | None) -> np.ndarray | None:
+        """The performer's face (4,) where it was seen last; `before` if it never was."""
+        found = self.box[~np.isnan(self.box[:, 0])]
+        return found[-1] if len(found) else before
+
     def save(self, path: Path) -> None:
         """Writes the chunk in one step."""
         with atomic_path(path) as temporary:
@@ -106,6 +111,16 @@ class LandmarkDetector:
         """Frees the models."""
         for model in (self._faces, self._mesh, self._pose, self._hands):
             model.close()
+
+    def whole(self, frames: Sequence[int], images: Sequence[np.ndarray]) -> ChunkLandmarks:
+        """Detects the performer in a shot that is held in memory, chunk after chunk."""
+        chunks: list[ChunkLandmarks] = []
+        last: np.ndarray | None = None
+        for start in range(0, len(frames), CHUNK):
+            part = slice(start, start + CHUNK)
+            chunks.append(self.chunk(frames[part], images[part], last))
+            last = chunks[-1].last_box(last)
+        return ChunkLandmarks.join(chunks)
 
     def chunk(
         self, frames: Sequence[int], images: Sequence[np.ndarray], last: np.ndarray | None
