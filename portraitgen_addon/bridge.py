@@ -189,7 +189,7 @@ def _show_rig(shot_id: str, answer: dict[str, Any]) -> None:
         _build_rig(found, bundle)
     camera.set_intrinsics(found.camera, bundle.camera)
     found.track_version = bundle.version
-    _mark_worst(found, bundle.version)
+    _mark(found, bundle.version)
     shot.forget_views()
     undo_step("Show Track")
 
@@ -242,14 +242,19 @@ def _rig_scene(found: Any, bundle: rig.Bundle, facts: dict[str, Any]) -> Any:
 
 
 MARK = "PortraitGen: "
+PIVOT = "PortraitGen pivot "
 _MARKS = 5
 
 
-def _mark_worst(found: Any, version: int) -> None:
-    """Timeline markers where the track wants a look: absences, and the largest residuals."""
+def _mark(found: Any, version: int) -> None:
+    """Timeline markers where the track wants a look (absences, and the largest residuals), and
+    on the frames that stand for all the performer does."""
     scene = found.armature.users_scene[0]
-    for marker in [each for each in scene.timeline_markers if each.name.startswith(MARK)]:
-        scene.timeline_markers.remove(marker)
+    for marker in list(scene.timeline_markers):
+        if marker.name.startswith((MARK, PIVOT)):
+            scene.timeline_markers.remove(marker)
+    for index, frame in enumerate(shot.view(found.path).avatar.get("pivots", []), start=1):
+        scene.timeline_markers.new(f"{PIVOT}{index}", frame=frame + found.offset)
     rows = shot.quality(found.path, version)
     seen = [row for row in rows if row.get("landmark_residual_percent") is not None]
     seen.sort(key=lambda row: -row["landmark_residual_percent"])

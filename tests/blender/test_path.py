@@ -93,6 +93,10 @@ def test_from_strip_to_strip(
     bpy.ops.portraitgen.reconstruct()
     until(lambda: not session.busy, 300)
     assert session.job.state == "done", session.job.message
+    until(lambda: shot.track_version == 3)
+    pivots = [mark for mark in scene.timeline_markers if mark.name.startswith("PortraitGen pivot")]
+    assert 2 <= len(pivots) <= 8
+    assert all(START + 4 <= mark.frame < START + 20 for mark in pivots)
 
     bpy.ops.portraitgen.take_add(editor="grade")
     take = shot.take

@@ -52,7 +52,7 @@ class AvatarOutput:
         preview: (B, 3, H, W), the first three features, times alpha.
         depth: (B, 1, H, W), metres, 0 outside.
         normals: (B, 3, H, W), unit, camera space, 0 outside; None unless asked for.
-        displaced: (B, V', 3), as `Avatar.displaced` gave it for these pictures.
+        displaced: (B, V', 3), as `Avatar.personal` gave it for these pictures.
     """
 
     premultiplied: Tensor
@@ -95,7 +95,7 @@ class Avatar(nn.Module):
         self.renderer = NeuralRenderer()
         self.register_buffer("betas", betas)
         self.displacement = nn.Parameter(torch.zeros(len(used), 3))
-        self.bases = PersonalBases(len(used), body.n_expression)
+        self.bases = PersonalBases(len(used), len(texels.face), body.n_expression)
         place = torch.full((body.vertex_count,), -1)
         place[used] = torch.arange(len(used))
         faces = place[body.faces]
@@ -117,16 +117,39 @@ class Avatar(nn.Module):
         self._body = self._body.to(device)
         return self
 
-    def displaced(self, parameters: FrameParameters) -> Tensor:
-        """How far the surface lies off the body's in the rest pose, (B, V', 3), metres."""
-        return self.displacement + self.bases(parameters.pose, parameters.expression)
+    def kept(self, body: BodyModel, chosen: Tensor) -> "Avatar":
+        """The same performer with some of the Gaussians.
+
+        Args:
+            body: the whole body model.
+            chosen: bool (N,), which.
+        """
+        device = self.betas.device
+        chosen = chosen.cpu()
+        texels = Texels(*(value[chosen] for value in vars(self._texels).values()))
+        fewer = type(self)(body, self.betas.detach().cpu(), texels)
+        place = torch.searchsorted(self.vertices, fewer.vertices)
+        state = {name: value.cpu() for name, value in self.state_dict().items()}
+        for name in ("features", "harmonics", "opacity", "scale", "rotation", "offset"):
+            state[f"texture.{name}"] = state[f"texture.{name}"][chosen]
+        state["displacement"] = state["displacement"][place]
+        state["bases.fields"] = state["bases.fields"][:, place]
+        state["bases.tints"] = state["bases.tints"][:, chosen]
+        fewer.load_state_dict(state)
+        return fewer.on(device)
+
+    def personal(self, parameters: FrameParameters) -> tuple[Tensor, Tensor]:
+        """How far the surface lies off the body's in the rest pose, (B, V', 3), metres, and what
+        its Gaussians' colours gain, (B, N, 3)."""
+        displaced, tints = self.bases(parameters.pose, parameters.expression)
+        return self.displacement + displaced, tints
 
     def pose_vertices(self, parameters: FrameParameters, displaced: Tensor) -> Tensor:
         """The posed vertices that carry Gaussians, (B, V', 3).
 
         Args:
             parameters: of B frames, where the avatar is.
-            displaced: what `displaced` gives for them.
+            displaced: the first of what `personal` gives for them.
         """
         output = self._body.forward(
             self.betas[None],
@@ -171,9 +194,9 @@ class Avatar(nn.Module):
             views = views.to(device)
             eyes = -(views[:, :3, :3].mT @ views[:, :3, 3:])[..., 0]
         neural = neural and self.neural
-        displaced = self.displaced(parameters)
+        displaced, tints = self.personal(parameters)
         vertices = self.pose_vertices(parameters, displaced)
-        gaussians = self.texture(vertices, eyes, FEATURES if neural else 3)
+        gaussians = self.texture(vertices, eyes, FEATURES if neural else 3, tints)
         drawn = rasterize(
             gaussians.means,
             gaussians.quats,

@@ -25,7 +25,7 @@ def project_colours(avatar: Avatar, data: TrainingSet, rows: Sequence[int]) -> N
         parameters = FrameParameters(
             data.pose[row : row + 1], data.expression[row : row + 1], data.transl[row : row + 1]
         ).on(avatar.betas.device)
-        vertices = avatar.pose_vertices(parameters, avatar.displaced(parameters))
+        vertices = avatar.pose_vertices(parameters, avatar.personal(parameters)[0])
         gaussians = avatar.texture(vertices)
         means = gaussians.means[0].cpu().numpy()
         normals = gaussians.normals[0].cpu().numpy()

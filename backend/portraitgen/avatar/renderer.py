@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The neural renderer: splatted features to colours, at half resolution for most of its work."""
 
+from contextlib import nullcontext
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +50,14 @@ class NeuralRenderer(nn.Module):
         Returns:
             (B, 3, H, W).
         """
-        packed = nn.functional.pixel_unshuffle(torch.cat([features, alpha], dim=1), 2)
+        kind = features.device.type
+        half = torch.autocast(kind, torch.bfloat16) if _is_half_quicker(kind) else nullcontext()
+        with half:
+            added = self._trunk(torch.cat([features, alpha], dim=1)).float()
+        return features[:, :3] + added * alpha
+
+    def _trunk(self, seen: Tensor) -> Tensor:
+        packed = nn.functional.pixel_unshuffle(seen, 2)
         level = packed.contiguous(memory_format=torch.channels_last)
         kept = []
         for index, block in enumerate(self.down):
@@ -58,8 +68,18 @@ class NeuralRenderer(nn.Module):
         for block, skip in zip(self.up, kept[-2::-1], strict=True):
             wide = nn.functional.interpolate(level, scale_factor=2, mode="nearest")
             level = block(torch.cat([wide, skip], dim=1))
-        added = nn.functional.pixel_shuffle(self.out(level), 2)
-        return features[:, :3] + added * alpha
+        return nn.functional.pixel_shuffle(self.out(level), 2)
+
+
+@cache
+def _is_half_quicker(kind: str) -> bool:
+    """Whether a kind of device multiplies in bfloat16, by which it is about twice as quick."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if kind == "cpu":
+        able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False
 
 
 def _block(inside: int, outside: int) -> nn.Sequential:

@@ -57,7 +57,8 @@ class NeuralGaussianTexture(nn.Module):
         radius = torch.sqrt(texels.area / torch.pi)
         rest = body.template[corners]
         self.register_buffer("rest_scale", _triangle_size(rest), persistent=False)
-        self.features = nn.Parameter(torch.zeros(count, FEATURES))
+        # Colours come from projection; what the network reads besides starts different at each.
+        self.features = nn.Parameter(0.1 * torch.randn(count, FEATURES))
         # How the first three features change with the direction they are seen from.
         self.harmonics = nn.Parameter(torch.zeros(count, HARMONICS, 3))
         self.opacity = nn.Parameter(torch.full((count,), _START_OPACITY))
@@ -76,7 +77,11 @@ class NeuralGaussianTexture(nn.Module):
         self.offset = nn.Parameter(offset)
 
     def forward(
-        self, vertices: Tensor, eyes: Tensor | None = None, channels: int = FEATURES
+        self,
+        vertices: Tensor,
+        eyes: Tensor | None = None,
+        channels: int = FEATURES,
+        tints: Tensor | None = None,
     ) -> Gaussians:
         """The Gaussians on a posed body.
 
@@ -84,6 +89,7 @@ class NeuralGaussianTexture(nn.Module):
             vertices: (B, V, 3), camera space.
             eyes: (B, 3), from where they are seen; the origin if None.
             channels: how many of the features are wanted, at least three.
+            tints: (B, N, 3), added to the first three; none if None.
         """
         corners = vertices[:, self.face_corners]
         frames = triangle_frames(corners)
@@ -100,6 +106,8 @@ class NeuralGaussianTexture(nn.Module):
         ]
         basis = spherical_harmonics(seen_from)
         colour = self.features[:, :3] + (basis[..., None] * self.harmonics).sum(-2)
+        if tints is not None:
+            colour = colour + tints
         rest = self.features[:, 3:channels].expand(batch, -1, -1)
         return Gaussians(
             means,

@@ -29,6 +29,9 @@ _REFINED_JOINTS = (9, 12, 15)
 _FINAL_RATE = 0.08
 # LPIPS costs more than all the rest: every fifth step, on a crop.
 _LPIPS_EVERY, _LPIPS_CROP = 5, 96
+# Held-out frames are looked at this often over a training, at most so many; it ends when so many
+# looks in a row have gained less than this many dB.
+_LOOKS, _LOOK_ROWS, _PATIENCE, _LEAST_GAIN = 20, 12, 4, 0.02
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class LossWeights:
     offset: float = 20.0
     scale: float = 1000.0
     harmonics: float = 0.05
+    tints: float = 0.05
     refinement: float = 1.0
 
 
@@ -61,8 +65,9 @@ class Rates:
     offset: float = 1.5e-4
     displacement: float = 5e-5
     bases: float = 5e-5
+    tints: float = 2e-3
     blending: float = 1e-3
-    renderer: float = 2e-3
+    renderer: float = 4e-3
     identity: float = 2e-3
     pose: float = 4e-4
     expression: float = 2e-3
@@ -200,6 +205,11 @@ class Refinement(nn.Module):
         )
 
 
+def _decay(share: float) -> float:
+    """How much is left of a learning rate after a share of its schedule: half a cosine."""
+    return _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
 @contextmanager
 def _deterministic(device: torch.device) -> Iterator[None]:
     """On the CPU, sums in a fixed order: torch adds up gathered gradients as threads come by."""
@@ -231,6 +241,7 @@ class Trainer:
         self.data = data.on(device)
         self.settings = settings
         self.done = 0
+        self.curve: list[tuple[int, float]] = []
         self.refinement = Refinement(data.motion, avatar.expression_bounds).to(device)
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
@@ -245,6 +256,7 @@ class Trainer:
             ([texture.offset], rates.offset),
             ([avatar.displacement], rates.displacement),
             ([avatar.bases.fields], rates.bases),
+            ([avatar.bases.tints], rates.tints),
             (list(avatar.bases.network.parameters()), rates.blending),
             (list(avatar.renderer.parameters()), rates.renderer),
         ]
@@ -264,8 +276,27 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done."""
-        return self.done >= self.settings.steps
+        """Whether all steps are done, or held-out frames have stopped gaining."""
+        values = [psnr for _, psnr in self.curve]
+        earlier, latest = values[:-_PATIENCE], values[-_PATIENCE:]
+        stalled = bool(earlier) and max(latest) < max(earlier) + _LEAST_GAIN
+        return self.done >= self.settings.steps or stalled
+
+    def look(self) -> dict[str, float]:
+        """Measures held-out frames if it is time to: their PSNR then joins the curve.
+
+        Returns:
+            psnr, or nothing.
+        """
+        every = max(self.settings.steps // _LOOKS, 1)
+        coarse = self.done < self.settings.coarse * self.settings.steps
+        held = np.flatnonzero(self.data.held_out)
+        if coarse or self.done % every or not len(held):
+            return {}
+        rows = held[np.unique(np.linspace(0, len(held) - 1, _LOOK_ROWS).astype(int))]
+        found = self.evaluate(rows.tolist())["psnr"]
+        self.curve.append((self.done, found))
+        return {"psnr": found}
 
     def row_of(self, step: int) -> int:
         """The row that a step trains on: every epoch sees all in an order of its own."""
@@ -284,9 +315,11 @@ class Trainer:
         row = self.row_of(self.done) if row is None else row
         share = self.done / max(settings.steps, 1)
         size = data.size // 2 if share < settings.coarse else data.size
-        decay = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
+        # What joins late has a schedule of its own: at the end of the others' it learned nothing.
+        late = max(share - self._plain, 0.0) / (1 - self._plain)
+        network = list(self.avatar.renderer.parameters())[0]
         for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * decay
+            group["lr"] = rate * _decay(late if group["params"][0] is network else share)
         self.optimiser.zero_grad(set_to_none=True)
         with _deterministic(self._device):
             output = self.render_row(row, size, neural=share >= self._plain)
@@ -349,6 +382,7 @@ class Trainer:
         moved = texture.offset - self._start_offset
         loss = loss + weights.offset * moved.square().sum(-1).mean()
         loss = loss + weights.harmonics * texture.harmonics.square().mean()
+        loss = loss + weights.tints * self.avatar.bases.tints.square().mean()
         loss = loss + weights.scale * scale_excess(torch.exp(texture.scale))
         if self.settings.refine:
             loss = loss + weights.refinement * self.refinement.penalty([row])
@@ -401,6 +435,7 @@ class Trainer:
         for index, state in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
         tensors["done"] = torch.tensor(self.done)
+        tensors["curve"] = torch.tensor(self.curve, dtype=torch.float64)
         with atomic_path(path) as temporary:
             save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(temporary))
 
@@ -413,6 +448,7 @@ class Trainer:
         try:
             tensors = load_file(str(path))
             self.done = int(tensors.pop("done"))
+            self.curve = [(int(at), psnr) for at, psnr in tensors.pop("curve").tolist()]
             parts: dict[str, dict[str, Tensor]] = {"avatar": {}, "refinement": {}, "adam": {}}
             for name, value in tensors.items():
                 part, _, rest = name.partition(".")

@@ -10,18 +10,18 @@ from ..body.model import BodyModel
 from ..body.uv import Texels
 
 
-class SphericalAvatar(Avatar):
-    """Explicit 3D Gaussians (Kerbl et al. 2023): spherical harmonics of degree 2, no network."""
+class PlainAvatar(Avatar):
+    """Ours without its network."""
 
     neural = False
 
 
-class ExplicitAvatar(SphericalAvatar):
-    """One colour a Gaussian, from wherever it is seen: no network."""
+class SphericalAvatar(PlainAvatar):
+    """Explicit 3D Gaussians (Kerbl et al. 2023): spherical harmonics of degree 2 and no more."""
 
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
         super().__init__(body, betas, texels)
-        self.texture.harmonics.requires_grad_(False)
+        self.bases.tints.requires_grad_(False)
 
 
 class PaperAvatar(Avatar):
@@ -32,6 +32,7 @@ class PaperAvatar(Avatar):
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
         super().__init__(body, betas, texels)
         self.texture.harmonics.requires_grad_(False)
+        self.bases.tints.requires_grad_(False)
         self.renderer = _FullResolution()  # type: ignore[assignment]
 
 

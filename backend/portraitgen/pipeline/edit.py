@@ -253,6 +253,7 @@ def _training(options: EditOptions) -> TrainingSettings:
         offset=2e-5,
         displacement=0.0,
         bases=0.0,
+        renderer=2e-3,
         blending=0.0,
     )
     return TrainingSettings(

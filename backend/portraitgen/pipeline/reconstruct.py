@@ -12,7 +12,9 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..avatar.perceptual import Lpips
+from ..avatar.pivots import pivot_frames
 from ..avatar.projection import project_colours
+from ..avatar.pruning import pruned
 from ..avatar.training import Trainer, TrainingSet, TrainingSettings
 from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel
@@ -79,7 +81,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         folder = job.work / "avatar"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        trainer.avatar.save(folder / "avatar.safetensors")
+        avatar = pruned(trainer, body)
+        avatar.save(folder / "avatar.safetensors")
         facts = {
             "schema": _AVATAR_SCHEMA,
             "created": now(),
@@ -87,12 +90,13 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
             "track": version,
             "body_model": {"name": body.name, "sha256": body.sha256},
             "size": data.size,
-            "gaussians": trainer.avatar.gaussian_count,
+            "gaussians": avatar.gaussian_count,
+            "pivots": pivot_frames(data.motion),
             "options": asdict(options),
         }
         write_json(folder / "avatar.json", facts)
         metrics |= {"held_out_frames": len(np.flatnonzero(data.held_out)), "steps": trainer.done}
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "metrics.json", metrics | {"curve": trainer.curve})
         if published is None:
             published = shot.publish("avatar", folder)
         result = {"avatar": published, "track": version} | metrics
@@ -201,7 +205,7 @@ def _train(trainer: Trainer, job: Job, reporter: Reporter) -> None:
     stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)
     shown = trainer.data.trained[len(trainer.data.trained) // 2]
     while not trainer.finished:
-        metrics = trainer.step()
+        metrics = trainer.step() | trainer.look()
         if trainer.done % _CHECKPOINT_STEPS == 0:
             trainer.checkpoint(checkpoint)
         if trainer.done % _PREVIEW_STEPS == 0:

@@ -56,19 +56,24 @@ class Stage:
         self._first = done
         self._started = time.monotonic()
         self._shown = 0.0
+        self._metrics: dict[str, float] = {}
         self.step(done)
 
     def step(self, done: int, **metrics: float) -> None:
         """Tells that `done` steps are finished; passes on at most ten messages a second.
 
+        Figures that come between two messages go with the later one.
+
         Raises:
             Cancelled: once the user has asked to stop.
         """
         self._reporter.check()
+        self._metrics |= metrics
         present = time.monotonic()
         if present - self._shown < 0.1 and done < self._steps:
             return
         self._shown = present
         made = done - self._first
         eta = (present - self._started) / made * (self._steps - done) if made > 0 else None
-        self._reporter.progress(self._name, done, self._steps, eta, metrics)
+        self._reporter.progress(self._name, done, self._steps, eta, self._metrics)
+        self._metrics = {}
