@@ -58,19 +58,35 @@ class MatteMaker:
         Returns:
             uint8 (S, S), 255 where the performer covers the pixel.
         """
+        return self.steadied(image, self.alone(image), previous)
+
+    def alone(self, image: np.ndarray) -> np.ndarray:
+        """The matte of a window without its past, float32 (S, S), 0..1.
+
+        It may run in another thread, beside `steadied` on the window before.
+        """
         coarse = self._segmenter.process(np.ascontiguousarray(image)).segmentation_mask
         coarse = _without_specks(np.clip(coarse, 0, 1).astype(np.float32))
         alpha = _fine(image, coarse) if self._quality == "fine" else _fast(image, coarse)
-        alpha = np.clip(alpha, 0, 1)
+        clipped: np.ndarray = np.clip(alpha, 0, 1)
+        return clipped
+
+    def steadied(
+        self,
+        image: np.ndarray,
+        alpha: np.ndarray,
+        previous: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> np.ndarray:
+        """What `frame` gives, from what `alone` gave for the same window."""
         if previous is not None:
-            alpha = self._steadied(image, alpha, *previous)
+            alpha = self._leaning(image, alpha, *previous)
         return (alpha * 255 + 0.5).astype(np.uint8)
 
     def close(self) -> None:
         """Frees the model."""
         self._segmenter.close()
 
-    def _steadied(
+    def _leaning(
         self, image: np.ndarray, alpha: np.ndarray, before: np.ndarray, matte: np.ndarray
     ) -> np.ndarray:
         """Blended with the matte before, carried by optical flow, where it can be trusted.
@@ -85,24 +101,27 @@ class MatteMaker:
         ]
         back = self._flow.calc(small[0], small[1], None)
         forth = self._flow.calc(small[1], small[0], None)
-        rows, columns = np.mgrid[: half[1], : half[0]].astype(np.float32)
-        returned = cv2.remap(
-            forth, columns + back[..., 0], rows + back[..., 1], cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )  # fmt: skip
+        returned = _carried(forth, back)
         astray = np.square(back + returned).sum(axis=2)
         trust = np.exp(-astray / _SAME_PLACE**2)
 
         size = alpha.shape[1::-1]
         scale = np.array([size[0] / half[0], size[1] / half[1]], np.float32)
         flow = cv2.resize(back, size, interpolation=cv2.INTER_LINEAR) * scale
-        rows, columns = np.mgrid[: size[1], : size[0]].astype(np.float32)
-        x, y = columns + flow[..., 0], rows + flow[..., 1]
-        carried = cv2.remap(matte, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        expected = cv2.remap(before, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        carried, expected = _carried(matte, flow), _carried(before, flow)
         apart = cv2.absdiff(expected, image).max(axis=2).astype(np.float32)
         share = _BLEND * cv2.resize(trust, size) * np.exp(-np.square(apart / _SAME_COLOUR))
         return alpha * (1 - share) + carried.astype(np.float32) / 255 * share
+
+
+def _carried(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """What every pixel's flow points at."""
+    how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
+    # The stubs know no map of two channels, which needs no second one.
+    carried: np.ndarray = cv2.remap(  # type: ignore[call-overload]
+        picture, flow, None, how, borderMode=cv2.BORDER_REPLICATE
+    )
+    return carried
 
 
 def foreground_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ class Plate:
 
     def read_uint8(self, frame: int) -> np.ndarray:
         """The same as uint8 (H, W, 3), without the detour for 8-bit display-referred plates."""
-        return self._as_uint8(self.read_native(frame))
+        return self._as_uint8(self.read_native(frame)).copy()
 
     def read_native(self, frame: int) -> NativeFrame:
         """One frame in the plate's own codes, upright, with every channel."""
@@ -189,6 +189,8 @@ class Plate:
 
     def _as_uint8(self, native: NativeFrame) -> np.ndarray:
         if native.pixels.dtype == np.uint8 and self.space.kind == "display":
+            if native.rgb == (0, 1, 2):
+                return np.ascontiguousarray(native.pixels[..., :3])
             return np.ascontiguousarray(native.pixels[..., list(native.rgb)])
         display = colour.to_display(native.encoded(), self.space)
         return np.rint(np.clip(display, 0, 1) * np.float32(255)).astype(np.uint8)

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The track job: landmarks, the solve, portrait windows and mattes, as a new track version."""
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from ..footage.window import cut, fixed_window, following_windows
 from ..frames import parse_frames
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, now, write_json
-from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector
+from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ..tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
 from .jobs import running
 from .reporter import Reporter, Stage
@@ -106,30 +109,48 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
 
 
 def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> ChunkLandmarks:
-    """All landmarks; chunks that an interrupted run has finished are read back."""
+    """All landmarks; chunks that an interrupted run has finished are read back.
+
+    While one chunk's landmarks are made, the next one's frames are decoded and its faces found.
+    """
     detector: LandmarkDetector | None = None
     chunks: list[ChunkLandmarks] = []
     stage = Stage(reporter, "landmarks", len(frames))
     last: np.ndarray | None = None
-    for start in range(0, len(frames), CHUNK):
-        part = frames[start : start + CHUNK]
-        path = job.work / f"landmarks.{part[0]}.safetensors"
-        if path.exists():
-            chunk = ChunkLandmarks.load(path)
-        else:
-            detector = detector or LandmarkDetector()
-            images = []
-            for frame, image in plate.frames_uint8(part):
-                images.append(image)
-                stage.step(frame - frames[0])
-            chunk = detector.chunk(list(part), images, last)
-            chunk.save(path)
-        chunks.append(chunk)
-        last = chunk.last_box(last)
-        stage.step(min(start + CHUNK, len(frames)))
+    parts = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
+    paths = [job.work / f"landmarks.{part[0]}.safetensors" for part in parts]
+    missing = [part for part, path in zip(parts, paths, strict=True) if not path.exists()]
+    decoded = plate.frames_uint8(chain(*missing))
+    with ThreadPoolExecutor(1) as beside:
+        marked: Future[None] | None = None
+        for part, path in zip(parts, paths, strict=True):
+            if part not in missing:
+                chunk = ChunkLandmarks.load(path)
+            else:
+                detector = detector or LandmarkDetector()
+                images = []
+                for frame, image in islice(decoded, len(part)):
+                    images.append(image)
+                    stage.step(frame - frames[0])
+                pictures = Pictures.of(images)
+                chunk = detector.find(list(part), pictures, last)
+                if marked:
+                    marked.result()
+                marked = beside.submit(_mark, detector, pictures, chunk, path)
+            chunks.append(chunk)
+            last = chunk.last_box(last)
+        if marked:
+            marked.result()
+    stage.step(len(frames))
     if detector:
         detector.close()
     return ChunkLandmarks.join(chunks)
+
+
+def _mark(
+    detector: LandmarkDetector, pictures: Pictures, chunk: ChunkLandmarks, path: Path
+) -> None:
+    detector.mark(pictures, chunk).save(path)
 
 
 def _boxes(solution: TrackSolution, plate: Plate, options: TrackOptions) -> dict[int, Box]:
@@ -148,7 +169,10 @@ def _mattes(
     job: Job,
     reporter: Reporter,
 ) -> None:
-    """One PNG a frame; each leans on the one before as it lies on disk."""
+    """One PNG a frame; each leans on the one before as it lies on disk.
+
+    While one is steadied by its past, the next one's window is segmented.
+    """
     folder.mkdir(exist_ok=True)
     fixed = boxes[min(boxes)]
     missing = [frame for frame in frames if not _matte(folder, frame).exists()]
@@ -158,25 +182,50 @@ def _mattes(
     maker = MatteMaker("fine" if options.matte == "fine" else "fast")
     first = max(missing[0] - 1, frames[0])
     before: tuple[np.ndarray, np.ndarray] | None = None
-    for frame, image in plate.frames_uint8(range(first, frames[-1] + 1)):
-        box = boxes.get(frame, fixed)
-        size = min(_MATTE_SIZE, max(64, round(box.side)))
-        window, inside = cut(image, box, size)
-        path = _matte(folder, frame)
-        if path.exists():
-            matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-            if matte is None:
-                raise TrackingError("a matte cannot be read", path, "delete it and run again")
-        else:
-            previous = before if before and before[1].shape == (size, size) else None
-            matte = maker.frame(window, previous)
-            if inside is not None:
-                matte[~inside] = 0
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
-        before = (window, matte)
-        stage.step(frame - frames[0] + 1)
+
+    def windows() -> Iterator[_Window]:
+        for frame, image in plate.frames_uint8(range(first, frames[-1] + 1)):
+            box = boxes.get(frame, fixed)
+            window, inside = cut(image, box, min(_MATTE_SIZE, max(64, round(box.side))))
+            todo = None if _matte(folder, frame).exists() else beside.submit(maker.alone, window)
+            yield _Window(frame, window, inside, todo)
+
+    with ThreadPoolExecutor(1) as beside:
+        for each in _one_ahead(windows()):
+            path = _matte(folder, each.frame)
+            if each.alone is None:
+                matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+                if matte is None:
+                    raise TrackingError("a matte cannot be read", path, "delete it and run again")
+            else:
+                alike = before is not None and before[0].shape == each.image.shape
+                matte = maker.steadied(each.image, each.alone.result(), before if alike else None)
+                if each.inside is not None:
+                    matte[~each.inside] = 0
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
+            before = (each.image, matte)
+            stage.step(each.frame - frames[0] + 1)
     maker.close()
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A portrait window, and its matte without its past where there is none on disk yet."""
+
+    frame: int
+    image: np.ndarray
+    inside: np.ndarray | None
+    alone: Future[np.ndarray] | None
+
+
+def _one_ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
+    """The same, each given out once the next one is there."""
+    held = next(windows, None)
+    while held is not None:
+        following = next(windows, None)
+        yield held
+        held = following
 
 
 def _matte(folder: Path, frame: int) -> Path:

@@ -8,9 +8,12 @@ Residuals are weighted to per cent of the eye distance and by every landmark's s
 priors are strong enough that a smile is explained as a smile and not by its neighbours.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from ..body.camera import Camera
 from ..body.model import BodyModel
@@ -26,6 +29,8 @@ _OUTLIER = 4.0
 _RIGID = 6
 _OUTER_EYES = (33, 263)
 _CHUNK = 48
+# A chunk is done when no frame's cost falls by more than this share.
+_SETTLED = 1e-4
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,9 @@ def fit_heads(
         The heads, each solved by itself.
     """
     poses = start if start is not None else _first_guess(model, points, camera)
-    solved = [
-        _fit_chunk(
+
+    def fitted(first: int) -> HeadPoses:
+        return _fit_chunk(
             model,
             points[first : first + _CHUNK],
             betas,
@@ -123,8 +129,9 @@ def fit_heads(
             iterations,
             rigid_first=start is None,
         )
-        for first in range(0, len(points), _CHUNK)
-    ]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        solved = list(pool.map(fitted, range(0, len(points), _CHUNK)))
     return HeadPoses(
         np.concatenate([each.rotation for each in solved]),
         np.concatenate([each.translation for each in solved]),
@@ -284,10 +291,11 @@ def _fit_chunk(
             gradient[:, _RIGID:] = 0
         diagonal = np.einsum("fii->fi", normal)
         damped = normal + np.eye(normal.shape[1]) * (damping[:, None] * diagonal)[:, None]
-        step = -np.linalg.solve(damped, gradient[..., None])[..., 0]
+        step = -_solved(damped, gradient[..., None])[..., 0]
         moved = _moved(model, poses, step)
         new_cost = _frame_costs(model, points, rest, camera, moved)
         better = new_cost < cost
+        settled = iteration > 4 and bool((cost - new_cost < _SETTLED * cost).all())
         poses = HeadPoses(
             np.where(better[:, None, None], moved.rotation, poses.rotation),
             np.where(better[:, None], moved.translation, poses.translation),
@@ -295,6 +303,8 @@ def _fit_chunk(
         )
         damping = np.where(better, np.maximum(damping / 4, 1e-7), damping * 8)
         cost = np.where(better, new_cost, cost)
+        if settled and better.all():
+            break
     return poses
 
 
@@ -396,10 +406,22 @@ def _schur_step(
     units = np.einsum("fii->fi", normal)
     coupling *= (gradient != 0)[..., None] | (units > 1.5)[..., None]
     damped = normal + np.eye(normal.shape[1]) * (damping * units)[:, None]
-    solved = np.linalg.solve(damped, np.concatenate([coupling, gradient[..., None]], axis=2))
+    solved = _solved(damped, np.concatenate([coupling, gradient[..., None]], axis=2))
     top -= np.einsum("fpi,fpj->ij", coupling, solved[..., :-1], optimize=True)
     right -= np.einsum("fpi,fp->i", coupling, solved[..., -1])
     top += damping * np.diag(np.diag(top))
     step = -np.linalg.solve(top, right)
     pose_step = -(solved[..., -1] + solved[..., :-1] @ step)
     return step[:-1], float(step[-1]), pose_step
+
+
+def _solved(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Many small linear systems, by torch.
+
+    numpy's go through OpenBLAS, whose threads spin for each: a hundred times slower as soon as
+    another process wants a core.
+    """
+    solved: np.ndarray = torch.linalg.solve(
+        torch.from_numpy(matrices), torch.from_numpy(right)
+    ).numpy()
+    return solved

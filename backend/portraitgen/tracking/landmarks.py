@@ -11,6 +11,7 @@ ends with the chunk, so that a run resumed at a chunk gives the same landmarks a
 import os
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,53 @@ class ChunkLandmarks:
         return cls(**{name: np.concatenate([getattr(c, name) for c in chunks]) for name in names})
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Consecutive frames, uint8 (H, W, 3) each, and the same at a size that faces are found in.
+
+    Attributes:
+        ratio: of the smaller ones' size to the whole ones'.
+    """
+
+    whole: Sequence[np.ndarray]
+    smaller: Sequence[np.ndarray]
+    ratio: float
+
+    @classmethod
+    def of(cls, images: Sequence[np.ndarray]) -> "Pictures":
+        """Of whole frames."""
+        ratio = min(1.0, _DETECTOR_SIDE / max(images[0].shape[:2]))
+        smaller = [
+            cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=cv2.INTER_AREA)
+            for image in images
+        ]
+        return cls(images, smaller, smaller[0].shape[1] / images[0].shape[1])
+
+    def crops(self, crop: np.ndarray, scale: float) -> "_Crops":
+        """Crops of a place in plate pixels at a scale, from the smaller ones where they do."""
+        if scale > self.ratio:
+            return _Crops(self.whole, crop, scale, 1.0)
+        reduced = np.concatenate([np.floor(crop[:2] * self.ratio), np.ceil(crop[2:] * self.ratio)])
+        return _Crops(self.smaller, reduced, scale / self.ratio, self.ratio)
+
+
+@dataclass(frozen=True)
+class _Crops:
+    images: Sequence[np.ndarray]
+    crop: np.ndarray
+    scale: float
+    ratio: float
+
+    def cut(self, row: int) -> np.ndarray:
+        """One frame's crop."""
+        return _cut(self.images[row], self.crop, self.scale)
+
+    def in_plate(self, relative: np.ndarray, cut: np.ndarray) -> np.ndarray:
+        """Points (N, 2) from shares of a crop's sides to plate pixels."""
+        points: np.ndarray = relative * cut.shape[1::-1] / self.scale + self.crop[:2]
+        return points / self.ratio
+
+
 class LandmarkDetector:
     """MediaPipe's models, loaded once."""
 
@@ -130,15 +178,30 @@ class LandmarkDetector:
         Args:
             frames: frame numbers.
             images: uint8 (H, W, 3) each.
+            last: as `find` takes it.
+        """
+        pictures = Pictures.of(images)
+        return self.mark(pictures, self.find(frames, pictures, last))
+
+    def find(
+        self, frames: Sequence[int], pictures: Pictures, last: np.ndarray | None
+    ) -> ChunkLandmarks:
+        """Finds the performer's face in consecutive frames; no landmarks yet.
+
+        Args:
+            frames: frame numbers.
+            pictures: of them.
             last: (4,), the performer's face in the last frame before, None if unknown; the
                 performer is the face nearest to it, or the largest and most central one.
         """
         count = len(frames)
-        height, width = images[0].shape[:2]
+        height, width = pictures.whole[0].shape[:2]
         boxes = np.full((count, 4), _MISSING, np.float32)
         others = np.zeros(count, np.int64)
-        for row, image in enumerate(images):
-            found = self._find_faces(image)
+        thumbnails = []
+        for row, small in enumerate(pictures.smaller):
+            thumbnails.append(cv2.resize(small, (64, 36), interpolation=cv2.INTER_AREA))
+            found = self._find_faces(small) / np.float32(pictures.ratio)
             if not len(found):
                 continue
             chosen = _choose(found, last, width, height)
@@ -147,26 +210,35 @@ class LandmarkDetector:
                 continue
             boxes[row], others[row] = found[chosen], len(found) - 1
             last = found[chosen]
-        face = np.full((count, FACE_POINTS, 2), _MISSING, np.float32)
-        pose = np.full((count, POSE_POINTS, 3), _MISSING, np.float32)
-        hands = np.full((count, 2, HAND_POINTS, 2), _MISSING, np.float32)
-        seen = ~np.isnan(boxes[:, 0])
-        if seen.any():
-            self._mesh_in(images, boxes, seen, face)
-            self._pose_in(images, boxes, seen, pose)
-            self._hands_in(images, boxes, seen, pose, hands)
-        thumbnail = np.stack(
-            [cv2.resize(image, (64, 36), interpolation=cv2.INTER_AREA) for image in images]
+        return ChunkLandmarks(
+            np.asarray(frames, np.int64),
+            np.full((count, FACE_POINTS, 2), _MISSING, np.float32),
+            np.full((count, POSE_POINTS, 3), _MISSING, np.float32),
+            np.full((count, 2, HAND_POINTS, 2), _MISSING, np.float32),
+            boxes,
+            others,
+            np.stack(thumbnails),
         )
-        numbers = np.asarray(frames, np.int64)
-        return ChunkLandmarks(numbers, face, pose, hands, boxes, others, thumbnail)
+
+    def mark(self, pictures: Pictures, found: ChunkLandmarks) -> ChunkLandmarks:
+        """Adds the landmarks of face, body and hands to what `find` gave for the same pictures.
+
+        It may run in another thread, beside `find` on the next chunk.
+        """
+        seen = ~np.isnan(found.box[:, 0])
+        if seen.any():
+            # The models hold no lock while they work: the face beside body and hands.
+            with ThreadPoolExecutor(1) as beside:
+                meshed = beside.submit(self._mesh_in, pictures, found.box, seen, found.face)
+                self._pose_in(pictures, found.box, seen, found.pose)
+                self._hands_in(pictures, found.box, seen, found.pose, found.hands)
+                meshed.result()
+        return found
 
     def _find_faces(self, image: np.ndarray) -> np.ndarray:
-        """Faces as (N, 4) left, top, width, height in pixels."""
+        """Faces as (N, 4) left, top, width, height in its pixels."""
         height, width = image.shape[:2]
-        scale = min(1.0, _DETECTOR_SIDE / max(height, width))
-        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        result = self._faces.process(np.ascontiguousarray(small))
+        result = self._faces.process(image)
         found = []
         for detection in result.detections or ():
             box = detection.location_data.relative_bounding_box
@@ -175,70 +247,72 @@ class LandmarkDetector:
         return relative * np.array([width, height, width, height], np.float32)
 
     def _mesh_in(
-        self, images: Sequence[np.ndarray], boxes: np.ndarray, seen: np.ndarray, face: np.ndarray
+        self, pictures: Pictures, boxes: np.ndarray, seen: np.ndarray, face: np.ndarray
     ) -> None:
         crop = _crop_round(boxes[seen], 0.9, 0.9, 0.9)
         scale = min(_FACE_PIXELS / float(np.median(boxes[seen, 2])), 2.0, 1024 / crop[2])
+        crops = _Crops(pictures.whole, crop, scale, 1.0)
         self._mesh.reset()
         first = int(np.flatnonzero(seen)[0])
         # The first call of a chunk places the face, the second follows it like all later ones.
-        for row in [first, *range(len(images))]:
+        for row in [first, *range(len(seen))]:
             if not seen[max(0, row - 3) : row + 4].any():
                 continue
-            cut = _cut(images[row], crop, scale)
+            cut = crops.cut(row)
             result = self._mesh.process(cut)
             face[row] = _MISSING
             if not result.multi_face_landmarks:
                 continue
             marks = result.multi_face_landmarks[0].landmark
             points = np.array([(mark.x, mark.y) for mark in marks], np.float32)
-            points = points * cut.shape[1::-1] / scale + crop[:2]
+            points = crops.in_plate(points, cut)
             if _agrees(points, boxes[row]):
                 face[row] = points
 
     def _pose_in(
-        self, images: Sequence[np.ndarray], boxes: np.ndarray, seen: np.ndarray, pose: np.ndarray
+        self, pictures: Pictures, boxes: np.ndarray, seen: np.ndarray, pose: np.ndarray
     ) -> None:
         crop = _crop_round(boxes[seen], 2.2, 1.3, 5.0)
-        scale = min(1.0, _BODY_SIDE / max(crop[2:]))
+        crops = pictures.crops(crop, min(1.0, _BODY_SIDE / max(crop[2:])))
         self._pose.reset()
         first = int(np.flatnonzero(seen)[0])
-        for row in [first, *range(len(images))]:
+        # Every other frame: the body's smooth solve bridges one, and each costs as much as four
+        # faces. The hands need its wrists.
+        for row in [first, *range(0, len(seen), 2)]:
             if not seen[row]:
                 continue
-            cut = _cut(images[row], crop, scale)
+            cut = crops.cut(row)
             result = self._pose.process(cut)
             if result.pose_landmarks:
                 marks = result.pose_landmarks.landmark
                 points = np.array([(m.x, m.y, m.visibility) for m in marks], np.float32)
-                points[:, :2] = points[:, :2] * cut.shape[1::-1] / scale + crop[:2]
+                points[:, :2] = crops.in_plate(points[:, :2], cut)
                 pose[row] = points
 
     def _hands_in(
         self,
-        images: Sequence[np.ndarray],
+        pictures: Pictures,
         boxes: np.ndarray,
         seen: np.ndarray,
         pose: np.ndarray,
         hands: np.ndarray,
     ) -> None:
         """Hands where a wrist is seen in the picture; the nearer wrist tells left from right."""
-        height, width = images[0].shape[:2]
+        height, width = pictures.whole[0].shape[:2]
         wrists = pose[:, _WRISTS]
         inside = (wrists[..., :2] > 0).all(-1) & (wrists[..., :2] < (width, height)).all(-1)
         visible = inside & (np.nan_to_num(wrists[..., 2]) > _WRIST_SEEN)
         if not visible.any():
             return
         crop = _crop_round(boxes[seen], 2.2, 1.3, 5.0)
-        scale = min(1.0, _HANDS_SIDE / max(crop[2:]))
+        crops = pictures.crops(crop, min(1.0, _HANDS_SIDE / max(crop[2:])))
         self._hands.reset()
-        # Every other frame: the body's smooth solve bridges one, and hands cost as much as a face.
-        for row in np.flatnonzero(visible.any(1))[::2]:
-            cut = _cut(images[row], crop, scale)
+        for row in np.flatnonzero(visible.any(1)):
+            cut = crops.cut(row)
             result = self._hands.process(cut)
             for found in result.multi_hand_landmarks or ():
                 points = np.array([(mark.x, mark.y) for mark in found.landmark], np.float32)
-                points = points * cut.shape[1::-1] / scale + crop[:2]
+                points = crops.in_plate(points, cut)
                 away = np.linalg.norm(wrists[row, :, :2] - points[0], axis=1)
                 side = int(np.nanargmin(away))
                 if visible[row, side] and away[side] < _WRIST_REACH * boxes[seen, 2].max():
@@ -275,7 +349,7 @@ def _cut(image: np.ndarray, crop: np.ndarray, scale: float) -> np.ndarray:
     if any(margins):
         inside = cv2.copyMakeBorder(inside, *margins, cv2.BORDER_CONSTANT)
     size = (max(2, round(inside.shape[1] * scale)), max(2, round(inside.shape[0] * scale)))
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if scale < 0.7 else cv2.INTER_LINEAR
     return cv2.resize(inside, size, interpolation=how)
 
 
