@@ -175,6 +175,26 @@ def test_held_out_rows_are_never_trained_on(
     assert all(seen.count(row) >= 8 for row in range(FRAMES) if row != 4)
 
 
+def test_a_placed_frame_comes_closer_and_nothing_else_moves(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = trainer(body, pictures, steps=60)
+    while not made.finished:
+        made.step()
+    apart = made.evaluate([HELD_OUT])["psnr"]
+    before, parameters = state(made), made.parameters_of(1).pose
+    made.place(HELD_OUT)
+    assert made.evaluate([HELD_OUT])["psnr"] > apart
+    assert torch.equal(parameters, made.parameters_of(1).pose)
+    after = state(made)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"refinement.pose", "refinement.expression", "refinement.transl"}
+    for name in changed:
+        rows = (before[name] != after[name]).flatten(1).any(1)
+        assert rows.nonzero().flatten().tolist() == [HELD_OUT]
+    assert made.avatar.texture.features.requires_grad
+
+
 def test_frames_an_artist_fixed_are_not_refined(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
 ) -> None:

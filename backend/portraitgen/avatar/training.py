@@ -29,6 +29,8 @@ _REFINED_JOINTS = (9, 12, 15)
 _FINAL_RATE = 0.08
 # LPIPS costs more than all the rest: every fifth step, on a crop.
 _LPIPS_EVERY, _LPIPS_CROP = 5, 96
+# Steps that place a held-out frame once the avatar is done, and how much quicker they go.
+_PLACING, _PLACING_PACE = 12, 2.0
 # Held-out frames are looked at this often over a training, at most so many; it ends when so many
 # looks in a row have gained less than this many dB.
 _LOOKS, _LOOK_ROWS, _PATIENCE, _LEAST_GAIN = 20, 12, 4, 0.02
@@ -242,6 +244,7 @@ class Trainer:
         self.settings = settings
         self.done = 0
         self.curve: list[tuple[int, float]] = []
+        self._placed: set[int] = set()
         self.refinement = Refinement(data.motion, avatar.expression_bounds).to(device)
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
@@ -332,8 +335,8 @@ class Trainer:
     def parameters_of(self, row: int) -> FrameParameters:
         """A row's parameters with their refinement.
 
-        A held-out row's picture is never used, here neither: it takes the mean refinement of its
-        trained neighbours, or none if the artist fixed it.
+        A held-out row takes the mean refinement of its trained neighbours until it is placed, or
+        none if the artist fixed it.
         """
         data = self.data
         plain = FrameParameters(
@@ -341,15 +344,59 @@ class Trainer:
         )
         if not self.settings.refine or data.motion.fixed[row]:
             return plain
-        if not data.held_out[row]:
+        if not data.held_out[row] or row in self._placed:
             return self.refinement.apply_to(plain, [row])
-        around = [other for other in (row - 1, row + 1) if other in data.trained] or data.trained
-        refined = [self.refinement.apply_to(plain, [other]) for other in around]
+        refined = [self.refinement.apply_to(plain, [other]) for other in self._around(row)]
         return FrameParameters(
             torch.stack([each.pose for each in refined]).mean(0),
             torch.stack([each.expression for each in refined]).mean(0),
             torch.stack([each.transl for each in refined]).mean(0),
         )
+
+    def _around(self, row: int) -> list[int]:
+        """The trained rows beside a row, all if there are none."""
+        trained = self.data.trained
+        return [other for other in (row - 1, row + 1) if other in trained] or trained
+
+    def place(self, row: int) -> None:
+        """Fits a held-out row's pose and expression to its own picture; the avatar stays.
+
+        For the end, when all has been measured: otherwise every held-out frame would stand a
+        little beside the performer in the refined track.
+        """
+        data, rates, refinement = self.data, self.settings.rates, self.refinement
+        if not self.settings.refine or data.motion.fixed[row] or not data.held_out[row]:
+            return
+        values = {"pose": rates.pose, "expression": rates.expression, "transl": rates.transl}
+        with torch.no_grad():
+            for name in values:
+                each = getattr(refinement, name)
+                each[row] = each[self._around(row)].mean(0)
+        self._placed.add(row)
+        learning = [each for each in self.avatar.parameters() if each.requires_grad]
+        for each in learning:
+            each.requires_grad_(False)
+        moving = [getattr(refinement, name) for name in values]
+        groups = [
+            {"params": [each], "lr": rate}
+            for each, rate in zip(moving, values.values(), strict=True)
+        ]
+        optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+        target = data.target(row, data.size)
+        for step in range(_PLACING):
+            for group, rate in zip(optimiser.param_groups, values.values(), strict=True):
+                group["lr"] = rate * _PLACING_PACE * _decay(step / _PLACING)
+            with _deterministic(self._device):
+                output = self.render_row(row)
+                loss = self._likeness(output, *target)
+                loss = loss + self.settings.weights.refinement * refinement.penalty([row])
+                for each, slope in zip(moving, torch.autograd.grad(loss, moving), strict=True):
+                    each.grad = slope
+            optimiser.step()
+        for each in moving:
+            each.grad = None
+        for each in learning:
+            each.requires_grad_(True)
 
     def render_row(
         self, row: int, size: int | None = None, normals: bool = False, neural: bool = True
@@ -363,14 +410,19 @@ class Trainer:
             self.parameters_of(row), intrinsics, size, normals=normals, neural=neural
         )
 
-    def _loss(self, output: AvatarOutput, colour: Tensor, alpha: Tensor, row: int) -> Tensor:
-        weights, texture = self.settings.weights, self.avatar.texture
+    def _likeness(self, output: AvatarOutput, colour: Tensor, alpha: Tensor) -> Tensor:
+        """How far a picture is from what it should be."""
+        weights = self.settings.weights
         drawn = output.premultiplied
         loss = weights.image * (drawn - colour).abs().mean()
         loss = loss + weights.structure * (1 - ssim(drawn, colour)).mean()
         loss = loss + weights.gradients * gradient_pyramid(drawn, colour)
         loss = loss + weights.stable * (output.preview - colour).abs().mean()
-        loss = loss + weights.matte * (output.alpha - alpha).abs().mean()
+        return loss + weights.matte * (output.alpha - alpha).abs().mean()
+
+    def _loss(self, output: AvatarOutput, colour: Tensor, alpha: Tensor, row: int) -> Tensor:
+        weights, texture = self.settings.weights, self.avatar.texture
+        loss, drawn = self._likeness(output, colour, alpha), output.premultiplied
         if self._perceptual is not None and self.done % _LPIPS_EVERY == 0:
             crop = self._crop(drawn.shape[-1])
             apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()

@@ -59,7 +59,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     """Rebuilds the performer.
 
     Returns:
-        avatar and track (the versions), psnr, ssim and alpha_error on held-out frames.
+        avatar and track (the versions); psnr, ssim and alpha_error on held-out frames, of which
+        nothing was seen; psnr_placed, once pose and expression were fitted to them.
 
     Raises:
         ShotError: if the shot is not tracked.
@@ -76,6 +77,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         metrics = trainer.evaluate(rows)
         version = track.version
         if options.refine:
+            _place(trainer, reporter)
+            metrics["psnr_placed"] = trainer.evaluate(rows)["psnr"]
             version = _publish_refined(shot, track, trainer, job)
         published = shot.published_by("avatar", job)
         folder = job.work / "avatar"
@@ -211,6 +214,17 @@ def _train(trainer: Trainer, job: Job, reporter: Reporter) -> None:
         if trainer.done % _PREVIEW_STEPS == 0:
             reporter.preview(_preview(trainer, shown, job.folder / "preview.png"))
         stage.step(trainer.done, **metrics)
+
+
+def _place(trainer: Trainer, reporter: Reporter) -> None:
+    """Fits the held-out frames' poses to the finished avatar, for the refined track."""
+    rows = np.flatnonzero(trainer.data.held_out).tolist()
+    if not rows:
+        return
+    stage = Stage(reporter, "place", len(rows))
+    for index, row in enumerate(rows, start=1):
+        trainer.place(row)
+        stage.step(index)
 
 
 @torch.no_grad()
