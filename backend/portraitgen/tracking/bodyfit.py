@@ -104,6 +104,8 @@ class _Targets:
         weight = np.clip((visible - _VISIBLE) / (1 - _VISIBLE), 0, 1)
         # The shoulders of the model and of the landmarks differ more than elbows and wrists do.
         weight[:, :2] *= 0.6
+        # The body is looked for in every other frame: each look speaks for two.
+        weight *= 2
         joints, points, weights = list(_SEEN), [pose_landmarks[:, marks, :2]], [weight]
         self.hands = not np.isnan(hand_landmarks).all()
         if self.hands:
