@@ -5,6 +5,7 @@
 import bpy
 
 from . import (
+    camera,
     edit,
     environment,
     footage,
@@ -20,6 +21,7 @@ from . import (
 
 _MODULES = (
     footage,
+    camera,
     track,
     rig,
     pins,

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
-from ..portraitgen_addon import bridge, camera, described, properties, shot
+from ..portraitgen_addon import bridge, described, properties, shot
 from ..portraitgen_addon.session import session
 from . import base
 
@@ -92,35 +92,6 @@ class PORTRAITGEN_OT_next_weak_frame(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAITGEN_OT_take_focal(bpy.types.Operator):
-    """Track with the focal length of the scene's camera instead of estimating one"""
-
-    bl_idname = "portraitgen.take_focal"
-    bl_label = "Focal Length from Scene Camera"
-    bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Needs a camera that is not the rig's own, and the backend's description."""
-        found = properties.active_shot(context)
-        source = context.scene.camera
-        reason = "" if source else "The scene has no camera"
-        if found and source is not None and source == found.camera:
-            reason = "The scene's camera is the track's own"
-        if found and not hasattr(found, described.slot_of_job("track")):
-            reason = "Start the backend once, for example with Check Setup"
-        return base.allowed(cls, base.no_shot(context), reason)
-
-    def execute(self, context: Any) -> set[str]:
-        """Writes it into the track's settings."""
-        found = properties.active_shot(context)
-        settings = getattr(found, described.slot_of_job("track"))
-        settings.use_focal = True
-        width = shot.view(found.path).footage["width"]
-        settings.focal = camera.focal_px(context.scene.camera, width)
-        return {"FINISHED"}
-
-
 class PORTRAITGEN_OT_cancel(bpy.types.Operator):
     """Stop the running job; it can be resumed. Pressed again, it ends the backend at once"""
 
@@ -169,7 +140,6 @@ CLASSES = (
     PORTRAITGEN_OT_track,
     PORTRAITGEN_OT_show_version,
     PORTRAITGEN_OT_next_weak_frame,
-    PORTRAITGEN_OT_take_focal,
     PORTRAITGEN_OT_cancel,
     PORTRAITGEN_OT_resume,
 )

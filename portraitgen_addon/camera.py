@@ -10,6 +10,7 @@ import numpy as np
 from mathutils import Matrix
 
 SENSOR_WIDTH = 36.0
+_FOLLOW = "PortraitGen "
 # OpenCV's camera axes (y down, z forward) in Blender's (y up, z backward), and back.
 FLIP = Matrix.Diagonal((1, -1, -1, 1))
 # Standing at eye height, looking along +Y; where it stands is the artist's business.
@@ -39,6 +40,32 @@ def set_intrinsics(camera: Any, facts: dict[str, float]) -> None:
     data.shift_x = (width / 2 - facts["cx"]) / width
     data.shift_y = (facts["cy"] - height / 2) * (facts["fx"] / facts["fy"]) / width
     data.clip_start, data.clip_end = 0.01, 1000
+
+
+def follow(camera: Any, solved: Any) -> None:
+    """Makes the plate's camera move as a solved one does, and the body under it with it.
+
+    Only place and direction are taken: the body stays as large as it was tracked.
+    """
+    stand_still(camera)
+    for kind in ("COPY_LOCATION", "COPY_ROTATION"):
+        constraint = camera.constraints.new(kind)
+        constraint.name = f"{_FOLLOW}{kind.split('_')[1].lower()}"
+        constraint.target = solved
+
+
+def stand_still(camera: Any) -> None:
+    """Ends `follow`: the camera stands where its own channels say."""
+    for constraint in [each for each in camera.constraints if each.name.startswith(_FOLLOW)]:
+        camera.constraints.remove(constraint)
+
+
+def followed(camera: Any) -> Any | None:
+    """The camera that the plate's camera follows."""
+    for constraint in camera.constraints:
+        if constraint.name.startswith(_FOLLOW):
+            return constraint.target
+    return None
 
 
 def focal_px(camera: Any, width: int) -> float:

@@ -90,6 +90,13 @@ class _Camera(_NeedsShot):
                 size = f"{render.resolution_x} x {render.resolution_y}"
                 row.label(text=f"'{scene.name}' is {size}, the plate is not", icon="ERROR")
                 layout.operator("portraitgen.match_scene")
+            solved = camera.followed(found.camera)
+            row = layout.row(align=True)
+            if solved is None:
+                row.operator("portraitgen.follow_camera", icon="CON_FOLLOWTRACK")
+            else:
+                row.label(text=f"Follows {solved.name}", icon="CON_FOLLOWTRACK")
+                row.operator("portraitgen.leave_camera", text="", icon="X")
         settings = getattr(found, described.slot_of_job("track"), None)
         if settings is not None:
             options = [each for each in described.job_options("track") if each["name"] == "focal"]

@@ -199,6 +199,35 @@ def test_the_camera_projects_as_the_backend_does(facts: tuple[float, ...]) -> No
     assert camera.shows_plate_exactly(scene, k)
 
 
+def test_the_body_moves_through_the_world_of_a_solved_camera(built: SimpleNamespace) -> None:
+    camera, parts, scene = module("portraitgen_addon.camera"), built.parts, built.scene
+    solved = bpy.data.objects.new("solve", bpy.data.cameras.new("solve"))
+    scene.collection.objects.link(solved)
+    solved.rotation_euler, solved.scale = (1.2, 0.1, 0.4), (2.0, 2.0, 2.0)
+    for frame, place in ((1001, (0.0, 0.0, 1.5)), (1500, (3.0, -1.0, 2.0))):
+        solved.location = place
+        solved.keyframe_insert("location", frame=frame)
+    bpy.context.view_layer.objects.active = solved
+    frames = [int(row) + 1001 for row in built.posed["rows"]]
+    before = []
+    for frame in frames:
+        scene.frame_set(frame)
+        before.append(world_to_pixels(parts.camera, scene, vertices_of(parts.mesh)))
+    camera.follow(parts.camera, solved)
+    assert camera.followed(parts.camera) == solved
+    for frame, pixels in zip(frames, before, strict=True):
+        scene.frame_set(frame)
+        stands = parts.camera.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world
+        assert (stands.translation - solved.matrix_world.translation).length < 1e-5
+        world = vertices_of(parts.mesh)
+        assert np.abs(world_to_pixels(parts.camera, scene, world) - pixels).max() < 0.05
+    assert np.abs(world.mean(0) - np.array(solved.location)).max() < 3
+    reading = built.rig.read(parts, built.bundle, 1000)
+    assert np.abs(reading.transl - built.bundle.arrays["transl"]).max() < 1e-5
+    camera.stand_still(parts.camera)
+    assert camera.followed(parts.camera) is None and not parts.camera.constraints
+
+
 def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
     tensors = module("portraitgen_addon.tensors")
     for data in (b"", b"\x08\0\0\0\0\0\0\0{}", b"\xff" * 40, b"\x02\0\0\0\0\0\0\0[]"):
