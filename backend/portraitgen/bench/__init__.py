@@ -17,6 +17,7 @@ _MEASURES = {
     "clips": "tracking of every clip of a folder: residual, frames tracked, frames a second",
     "avatar": "reconstruction of a clip's head window: step time, held-out PSNR and SSIM",
     "ablation": "our avatar against its peers, in the same training time",
+    "unseen": "what an avatar shows that its plate never did: other acting, other sides",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "truth_edits": "light and paint on the synthetic performer against their truth",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",

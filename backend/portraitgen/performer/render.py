@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Renders the synthetic performer: a z-buffer, shells of hair, soft light from a few lamps."""
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -81,6 +82,7 @@ class Performer:
         self._body = body
         self._motion = motion
         self._lamps = LIGHTS[light]
+        self._view = np.eye(4, dtype=np.float32)
         self._palette = Palette.of(identity)
         self._faces = body.faces.numpy()
         rest = body.forward(
@@ -97,6 +99,19 @@ class Performer:
         self._teeth = parts["teeth"]
         self._scalp = np.flatnonzero(parts["scalp"])
 
+    def seen_from(self, view: np.ndarray) -> "Performer":
+        """The same performer under the same lamps for another camera.
+
+        Args:
+            view: (4, 4), the plate camera's space to the other camera's.
+        """
+        turned = copy.copy(self)
+        turned._view = view.astype(np.float32)
+        turned._lamps = tuple(
+            replace(lamp, direction=tuple(view[:3, :3] @ lamp.direction)) for lamp in self._lamps
+        )
+        return turned
+
     def render(self, frame: int, camera: Camera) -> Rendering:
         """Renders one frame of the motion through a camera with a square picture."""
         row = self._motion.index(frame)
@@ -106,7 +121,7 @@ class Performer:
             torch.from_numpy(self._motion.expression[row : row + 1]),
             torch.from_numpy(self._motion.transl[row : row + 1]),
         )
-        vertices = output.vertices[0].numpy()
+        vertices = output.vertices[0].numpy() @ self._view[:3, :3].T + self._view[:3, 3]
         fine = camera.window(Box(0, 0, camera.width), camera.width * _SUPERSAMPLING)
         normals = vertex_normals(torch.from_numpy(vertices), self._body.faces).numpy()
         colour, alpha, depth, shown = self._surface(vertices, normals, fine)

@@ -23,7 +23,7 @@ from ..shot import Shot, atomic_path, now, write_json
 from .jobs import running
 from .shots import Track, body_of
 
-_PARTS = {
+PARTS = {
     "global_orient": slice(0, 1),
     "body_pose": slice(1, 22),
     "jaw_pose": slice(22, 23),
@@ -32,6 +32,8 @@ _PARTS = {
     "left_hand_pose": slice(25, 40),
     "right_hand_pose": slice(40, 55),
 }
+"""Which joints each array of a pose holds, in the field's usual layout."""
+
 _REMEDY = "see docs/tracks.md for the layout"
 
 
@@ -55,7 +57,7 @@ def export_track(shot: Shot, path: Path, version: int | None = None) -> dict[str
     track, body = Track(shot, version), body_of(shot)
     motion, camera = track.motion, track.camera
     count = len(motion)
-    arrays = {name: motion.pose[:, part].reshape(count, -1) for name, part in _PARTS.items()}
+    arrays = {name: motion.pose[:, part].reshape(count, -1) for name, part in PARTS.items()}
     arrays |= {
         "betas": motion.betas,
         "expression": motion.expression,
@@ -112,7 +114,7 @@ def import_track(shot: Shot, path: Path) -> dict[str, Any]:
     rows = np.array([motion.index(int(frame)) for frame in frames[kept]])
     pose, transl = motion.pose.copy(), motion.transl.copy()
     expression, fixed = motion.expression.copy(), motion.fixed.copy()
-    for name, part in _PARTS.items():
+    for name, part in PARTS.items():
         if name in arrays:
             width = 3 * (part.stop - part.start)
             values = _shaped(arrays, name, (count, width), path)
