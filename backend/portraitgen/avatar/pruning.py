@@ -49,7 +49,7 @@ def _covers(trainer: Trainer) -> Iterator[Tensor]:
                 gaussians.opacities,
                 colour,
                 view[None],
-                data.intrinsics(row, data.size),
+                data.intrinsics([row], data.size),
                 data.size,
                 data.size,
             )

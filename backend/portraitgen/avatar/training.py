@@ -86,6 +86,7 @@ class TrainingSettings:
         refine: whether pose, expression and identity are trained too.
         plain: the share of steps that leave the network out, as a new avatar can: it begins by
             adding nothing, and its first steps gain as much without it in less time.
+        batch: frames a step, drawn in one rasterisation: a GPU has room for several.
         seed: of the order of the frames.
     """
 
@@ -93,6 +94,7 @@ class TrainingSettings:
     coarse: float = 0.4
     refine: bool = True
     plain: float = 0.7
+    batch: int = 1
     seed: int = 0
     weights: LossWeights = LossWeights()
     rates: Rates = Rates()
@@ -149,18 +151,19 @@ class TrainingSet:
         codes = (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
         self.colours[row] = torch.from_numpy(codes)
 
-    def target(self, row: int, size: int) -> tuple[Tensor, Tensor]:
-        """Colours times alpha (1, 3, s, s) and alpha (1, 1, s, s), area-averaged."""
-        alpha = self.mattes[row].float()[None, None] / 255
-        colour = self.colours[row].float().permute(2, 0, 1)[None] / 255 * alpha
+    def target(self, rows: Sequence[int], size: int) -> tuple[Tensor, Tensor]:
+        """Colours times alpha (B, 3, s, s) and alpha (B, 1, s, s), area-averaged."""
+        chosen = list(rows)
+        alpha = self.mattes[chosen].float()[:, None] / 255
+        colour = self.colours[chosen].float().permute(0, 3, 1, 2) / 255 * alpha
         if size == self.size:
             return colour, alpha
         factor = self.size // size
         return nn.functional.avg_pool2d(colour, factor), nn.functional.avg_pool2d(alpha, factor)
 
-    def intrinsics(self, row: int, size: int) -> Tensor:
-        """K (1, 3, 3) at a smaller size."""
-        K = self.Ks[row : row + 1].clone()
+    def intrinsics(self, rows: Sequence[int], size: int) -> Tensor:
+        """K (B, 3, 3) at a smaller size."""
+        K = self.Ks[list(rows)]
         K[:, :2] *= size / self.size
         return K
 
@@ -301,21 +304,24 @@ class Trainer:
         self.curve.append((self.done, found))
         return {"psnr": found}
 
-    def row_of(self, step: int) -> int:
-        """The row that a step trains on: every epoch sees all in an order of its own."""
-        rows = self.data.trained
-        epoch, place = divmod(step, len(rows))
-        order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(rows))
-        return rows[int(order[place])]
+    def rows_of(self, step: int) -> list[int]:
+        """The rows that a step trains on: every epoch sees all in an order of its own."""
+        rows, batch = self.data.trained, self.settings.batch
+        chosen = []
+        for index in range(step * batch, (step + 1) * batch):
+            epoch, place = divmod(index, len(rows))
+            order = np.random.default_rng([self.settings.seed, epoch]).permutation(len(rows))
+            chosen.append(rows[int(order[place])])
+        return chosen
 
-    def step(self, row: int | None = None) -> dict[str, float]:
-        """One step, by default on the row that its number gives.
+    def step(self) -> dict[str, float]:
+        """One step, on the rows that its number gives.
 
         Returns:
             The loss.
         """
         settings, data = self.settings, self.data
-        row = self.row_of(self.done) if row is None else row
+        rows = self.rows_of(self.done)
         share = self.done / max(settings.steps, 1)
         size = data.size // 2 if share < settings.coarse else data.size
         # What joins late has a schedule of its own: at the end of the others' it learned nothing.
@@ -325,8 +331,8 @@ class Trainer:
             group["lr"] = rate * _decay(late if group["params"][0] is network else share)
         self.optimiser.zero_grad(set_to_none=True)
         with _deterministic(self._device):
-            output = self.render_row(row, size, neural=share >= self._plain)
-            loss = self._loss(output, *data.target(row, size), row)
+            output = self.render_rows(rows, size, neural=share >= self._plain)
+            loss = self._loss(output, *data.target(rows, size), rows)
             loss.backward()
         self.optimiser.step()
         self.done += 1
@@ -382,7 +388,7 @@ class Trainer:
             for each, rate in zip(moving, values.values(), strict=True)
         ]
         optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
-        target = data.target(row, data.size)
+        target = data.target([row], data.size)
         for step in range(_PLACING):
             for group, rate in zip(optimiser.param_groups, values.values(), strict=True):
                 group["lr"] = rate * _PLACING_PACE * _decay(step / _PLACING)
@@ -398,17 +404,29 @@ class Trainer:
         for each in learning:
             each.requires_grad_(True)
 
-    def render_row(
-        self, row: int, size: int | None = None, normals: bool = False, neural: bool = True
-    ) -> AvatarOutput:
+    def render_row(self, row: int, normals: bool = False) -> AvatarOutput:
         """The avatar as a row shows it."""
+        return self.render_rows([row], normals=normals)
+
+    def render_rows(
+        self,
+        rows: Sequence[int],
+        size: int | None = None,
+        normals: bool = False,
+        neural: bool = True,
+    ) -> AvatarOutput:
+        """The avatar as some rows show it, drawn together."""
         size = size or self.data.size
         if self.settings.refine:
             self.avatar.betas = self._start_betas + self.refinement.identity
-        intrinsics = self.data.intrinsics(row, size)
-        return self.avatar.render(
-            self.parameters_of(row), intrinsics, size, normals=normals, neural=neural
+        each = [self.parameters_of(row) for row in rows]
+        parameters = FrameParameters(
+            torch.cat([one.pose for one in each]),
+            torch.cat([one.expression for one in each]),
+            torch.cat([one.transl for one in each]),
         )
+        intrinsics = self.data.intrinsics(rows, size)
+        return self.avatar.render(parameters, intrinsics, size, normals=normals, neural=neural)
 
     def _likeness(self, output: AvatarOutput, colour: Tensor, alpha: Tensor) -> Tensor:
         """How far a picture is from what it should be."""
@@ -420,24 +438,27 @@ class Trainer:
         loss = loss + weights.stable * (output.preview - colour).abs().mean()
         return loss + weights.matte * (output.alpha - alpha).abs().mean()
 
-    def _loss(self, output: AvatarOutput, colour: Tensor, alpha: Tensor, row: int) -> Tensor:
+    def _loss(
+        self, output: AvatarOutput, colour: Tensor, alpha: Tensor, rows: Sequence[int]
+    ) -> Tensor:
         weights, texture = self.settings.weights, self.avatar.texture
         loss, drawn = self._likeness(output, colour, alpha), output.premultiplied
         if self._perceptual is not None and self.done % _LPIPS_EVERY == 0:
             crop = self._crop(drawn.shape[-1])
             apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()
             loss = loss + weights.lpips * _LPIPS_EVERY * apart
-        displaced = output.displaced[0]
-        smooth = torch.sparse.mm(self._laplacian, displaced)
-        loss = loss + weights.laplacian * smooth.square().sum(-1).mean()
-        loss = loss + weights.displacement * displaced.square().sum(-1).mean()
+        for displaced in output.displaced:
+            smooth = torch.sparse.mm(self._laplacian, displaced)
+            share = 1 / len(rows)
+            loss = loss + share * weights.laplacian * smooth.square().sum(-1).mean()
+            loss = loss + share * weights.displacement * displaced.square().sum(-1).mean()
         moved = texture.offset - self._start_offset
         loss = loss + weights.offset * moved.square().sum(-1).mean()
         loss = loss + weights.harmonics * texture.harmonics.square().mean()
         loss = loss + weights.tints * self.avatar.bases.tints.square().mean()
         loss = loss + weights.scale * scale_excess(torch.exp(texture.scale))
         if self.settings.refine:
-            loss = loss + weights.refinement * self.refinement.penalty([row])
+            loss = loss + weights.refinement * self.refinement.penalty(rows)
         return loss
 
     def _crop(self, size: int) -> tuple[slice, slice]:
@@ -453,7 +474,7 @@ class Trainer:
         values: dict[str, list[float]] = {"psnr": [], "ssim": [], "alpha_error": []}
         for row in rows:
             output = self.render_row(row)
-            colour, alpha = self.data.target(row, self.data.size)
+            colour, alpha = self.data.target([row], self.data.size)
             drawn = output.premultiplied.clamp(0, 1)
             values["psnr"].append(psnr(drawn, colour, alpha))
             similar = (ssim(drawn, colour) * alpha).sum() / (3 * alpha.sum()).clamp_min(1e-6)

@@ -83,7 +83,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
                 drawn = trainer.render_row(shown).premultiplied
             pictures.append(as_picture(drawn.clamp(0, 1)))
             labels.append(f"{name}: {found['psnr']:.2f} dB")
-        plate = as_picture(data.target(shown, data.size)[0])
+        plate = as_picture(data.target([shown], data.size)[0])
     out.mkdir(parents=True, exist_ok=True)
     save_png(out / "ablation.png", sheet([[plate, *pictures]], labels, data.size))
     return figures

@@ -382,6 +382,6 @@ def _run(update: DatasetUpdate, job: Job, reporter: Reporter) -> None:
 @torch.no_grad()
 def _preview(data: TrainingSet, trainer: Trainer, row: int, path: Path) -> Path:
     """Edited key frame and avatar side by side."""
-    colour, _ = data.target(row, data.size)
+    colour, _ = data.target([row], data.size)
     drawn = trainer.render_row(row).premultiplied
     return save_png(path, as_picture(torch.cat([colour, drawn], dim=3).clamp(0, 1)))

@@ -35,6 +35,7 @@ _AVATAR_SCHEMA = 1
 _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
 _LOOKS = 24
+_GPU_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -169,9 +170,15 @@ def new_trainer(
     avatar = kind(body, torch.from_numpy(track.motion.betas), texels)
     spread = np.unique(np.linspace(0, len(data.trained) - 1, _LOOKS).astype(int))
     project_colours(avatar, data, [data.trained[row] for row in spread])
-    settings = TrainingSettings(steps=options.steps, refine=options.refine, seed=options.seed)
+    device = best_device()
+    settings = TrainingSettings(
+        steps=options.steps,
+        refine=options.refine,
+        batch=_GPU_BATCH if device.type == "cuda" else 1,
+        seed=options.seed,
+    )
     perceptual = Lpips.load(Path(options.vgg)) if options.vgg else None
-    return Trainer(avatar.on(best_device()), data, settings, perceptual)
+    return Trainer(avatar.on(device), data, settings, perceptual)
 
 
 def _seen_faces(body: BodyModel, track: Track, windows: Windows) -> np.ndarray:
@@ -230,7 +237,7 @@ def _place(trainer: Trainer, reporter: Reporter) -> None:
 @torch.no_grad()
 def _preview(trainer: Trainer, row: int, path: Path) -> Path:
     """Plate and avatar side by side."""
-    colour, _ = trainer.data.target(row, trainer.data.size)
+    colour, _ = trainer.data.target([row], trainer.data.size)
     drawn = trainer.render_row(row).premultiplied
     return save_png(path, as_picture(torch.cat([colour, drawn], dim=3).clamp(0, 1)))
 
