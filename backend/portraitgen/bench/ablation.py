@@ -6,6 +6,7 @@ How many steps fit in that time is measured for all of them at the start, one af
 that what else the machine does during the training itself favours none.
 """
 
+import gc
 import tempfile
 import time
 from dataclasses import replace
@@ -44,8 +45,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
 
     Returns:
         For each: PSNR (dB) and SSIM inside the matte on held-out frames, PSNR once pose and
-        expression were fitted to them, steps, milliseconds to render a frame, parameters of the
-        network, Gaussians.
+        expression were fitted to them, steps, memory that training takes, milliseconds to render
+        a frame, parameters of the network, Gaussians.
     """
     if footage is None or not (footage / CLIP).exists():
         return None
@@ -58,10 +59,12 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         windows, data = training_data(shot, track, track.frames, options, Reporter())
         held = np.flatnonzero(data.held_out).tolist()
         shown = held[len(held) // 2]
-        made = {}
+        made, memory = {}, {}
         for name, (kind, refine) in _PEERS.items():
             chosen = replace(options, refine=refine)
+            before = _memory_mb("VmRSS")
             pace = _pace(new_trainer(body, track, windows, data, chosen, kind))
+            memory[name] = _memory_mb("VmHWM") - before
             made[name] = kind, replace(chosen, steps=max(20, round(_SECONDS / pace)))
         for name, (kind, chosen) in made.items():
             trainer = new_trainer(body, track, windows, data, chosen, kind)
@@ -75,7 +78,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
             network = network if trainer.avatar.neural else 0
             figures[name] = (
                 f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {placed:.2f} dB once placed,"
-                f" {trainer.done} steps,"
+                f" {trainer.done} steps, {memory[name]:.0f} MB to train,"
                 f" {_render_ms(trainer, shown):.0f} ms a frame, network of {network},"
                 f" {trainer.avatar.gaussian_count} Gaussians"
             )
@@ -103,6 +106,18 @@ def _pace(trainer: Trainer) -> float:
         seconds.append((time.monotonic() - begun) / (_PACE_STEPS - 1))
     shares = np.diff((0.0, *ends))
     return float((shares * seconds).sum())
+
+
+def _memory_mb(field: str) -> float:
+    """This process's memory as Linux tells it: VmRSS now, which starts VmHWM, the peak, anew."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return float("nan")
+    if field == "VmRSS":
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")
+    line = next(each for each in status.read_text().splitlines() if each.startswith(field))
+    return int(line.split()[1]) / 1024
 
 
 @torch.no_grad()
