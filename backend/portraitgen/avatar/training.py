@@ -69,7 +69,7 @@ class Rates:
     bases: float = 5e-5
     tints: float = 2e-3
     blending: float = 1e-3
-    renderer: float = 4e-3
+    renderer: float = 1e-3
     identity: float = 2e-3
     pose: float = 4e-4
     expression: float = 2e-3
@@ -93,7 +93,7 @@ class TrainingSettings:
     steps: int = 1200
     coarse: float = 0.4
     refine: bool = True
-    plain: float = 0.7
+    plain: float = 0.8
     batch: int = 1
     seed: int = 0
     weights: LossWeights = LossWeights()
