@@ -12,11 +12,12 @@ from safetensors.torch import load_file, save_file
 from scipy.spatial.transform import Rotation
 
 from portraitgen.avatar.avatar import Avatar, FrameParameters
+from portraitgen.avatar.dataset import TrainingSet
 from portraitgen.avatar.losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
 from portraitgen.avatar.projection import project_colours
 from portraitgen.avatar.renderer import NeuralRenderer
 from portraitgen.avatar.texture import FEATURES, matrix_to_quaternion, multiply_quaternions
-from portraitgen.avatar.training import Trainer, TrainingSet, TrainingSettings
+from portraitgen.avatar.training import Trainer, TrainingSettings
 from portraitgen.body.model import BodyModel
 from portraitgen.body.uv import gaussian_texels
 from portraitgen.errors import AvatarError

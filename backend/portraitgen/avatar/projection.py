@@ -10,7 +10,7 @@ import torch
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
 from .avatar import Avatar, FrameParameters
-from .training import TrainingSet
+from .dataset import TrainingSet
 
 _BEHIND = 0.008
 _GREY = 0.5

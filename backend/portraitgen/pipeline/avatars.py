@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar, FrameParameters
-from ..avatar.training import TrainingSet
+from ..avatar.dataset import TrainingSet
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import AvatarError

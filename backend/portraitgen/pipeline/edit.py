@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar
-from ..avatar.training import LossWeights, Rates, Trainer, TrainingSet, TrainingSettings
+from ..avatar.dataset import TrainingSet
+from ..avatar.training import LossWeights, Rates, Trainer, TrainingSettings
 from ..body.model import BodyModel
 from ..editing.editor import Editor, EditRequest
 from ..editing.face import FaceAware

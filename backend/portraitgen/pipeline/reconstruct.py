@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar
+from ..avatar.dataset import TrainingSet
 from ..avatar.perceptual import Lpips
 from ..avatar.pivots import pivot_frames
 from ..avatar.projection import project_colours
 from ..avatar.pruning import pruned
-from ..avatar.training import Trainer, TrainingSet, TrainingSettings
+from ..avatar.training import Trainer, TrainingSettings
 from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel
 from ..body.uv import gaussian_texels

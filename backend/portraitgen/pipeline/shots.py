@@ -193,7 +193,9 @@ def _avatar_info(shot: Shot) -> dict[str, Any] | None:
         "versions": versions,
         "track": facts.get("track"),
         "track_has_changed": facts.get("track") != latest,
-        **metrics,
+        "pivots": facts.get("pivots", []),
+        # The curve is for plots.
+        **{name: value for name, value in metrics.items() if name != "curve"},
     }
 
 
