@@ -72,7 +72,8 @@ def test_the_head_keeps_more_and_the_rest_keeps_its_bits(
     assert near.surface is not None and near.source.shape == whole.source.shape
     # The square shows the head about its middle, larger than before.
     assert near.surface.camera.fx > 1.3 * whole.surface.camera.fx  # type: ignore[union-attr]
-    head = near.surface.camera.project(near.surface.vertices[FaceAware(editor, body)._head])
+    skull = FaceAware(editor, body)._regions[0].vertices
+    head = near.surface.camera.project(near.surface.vertices[skull])
     assert np.allclose((head.min(0) + head.max(0)) / 2, SIZE / 2, atol=0.1 * SIZE)
     assert 0.05 < changed.mean() < 0.5
     # Arms and the empty ground are as the editor alone leaves them.
@@ -96,3 +97,24 @@ def test_strength_parts_and_large_heads(body: BodyModel, request_: EditRequest) 
     editor.shown.clear()
     FaceAware(editor, body).edit(replace(request_, surface=surface))
     assert len(editor.shown) == 1
+
+
+def test_a_hand_that_is_large_is_edited_at_full_size_too(body: BodyModel) -> None:
+    motion = act(body, range(1, 2), 0)
+    motion.pose[0, 16], motion.pose[0, 18] = (0, 0, -0.5), (0, -0.2, 2.2)
+    lens = camera(SIZE).window(Box(0.1 * SIZE, 0, 2 * SIZE), SIZE)
+    seen = Performer(body, motion).render(1, lens)
+    surface = Surface.of(seen.vertices, body.faces.numpy(), lens)
+    request = EditRequest(1, seen.rgb, seen.rgb, seen.alpha[..., 0], seen.normals, surface=surface)
+    editor = Coarse()
+    edited = FaceAware(editor, body).edit(request)
+    assert len(editor.shown) == 3, "the whole, the head and the one hand that is seen"
+    near = editor.shown[2].surface
+    hand = body.weights.numpy()[:, [20, *range(25, 40)]].sum(1) > 0.5
+    assert near is not None
+    assert np.allclose(near.camera.project(near.vertices[hand]).mean(0), SIZE / 2, atol=SIZE / 6)
+    shown = np.zeros((SIZE, SIZE), bool)
+    shown[surface.face >= 0] = hand[surface.faces[surface.face[surface.face >= 0]]].all(1)
+    alone = Coarse().edit(request)
+    error = [np.abs(each - request.source)[shown].mean() for each in (edited, alone)]
+    assert error[0] < 0.8 * error[1]

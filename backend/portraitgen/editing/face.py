@@ -4,10 +4,12 @@
 
 Image editors spend few pixels on a face that is small in the picture and change its expression.
 Round any editor: the whole picture is edited, then a square about the head by itself, enlarged to
-the picture's size, and pasted back through the mask of head and neck.
+the picture's size, and pasted back through the mask of head and neck. Hands that are large enough
+to be looked at follow in the same way.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,68 +21,97 @@ from ..body.surface import Surface
 from .editor import Editor, EditRequest
 
 HEAD_SQUARE = 1.7
-"""Side of the square over the larger side of the head."""
+"""Side of the square over the larger side of the head, or of a hand."""
 
 _NECK, _HEAD = 12, (15, 22, 23, 24)
+_HANDS = ((20, *range(25, 40)), (21, *range(40, 55)))
+# A hand is worth an edit of its own if it covers as much of the picture.
+_LARGE_HAND = 0.01
 # A square as large as this share of the picture brings no pixels.
 _WHOLE = 0.9
 _SOFT = 0.015
 _IN_MATTE = 0.5
 
 
+@dataclass(frozen=True)
+class _Region:
+    """A part of the body that is edited at full size.
+
+    Attributes:
+        vertices: bool (V,), what the square is laid about.
+        faces: bool (F,), what is pasted back.
+        least: the share of the picture it must cover.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    least: float
+
+
+Square = tuple[int, int, int]
+
+
 class FaceAware:
-    """Edits pictures, and the head in them at full size.
+    """Edits pictures, and the head and large hands in them at full size.
 
     Args:
-        editor: what edits both; prepared.
+        editor: what edits all; prepared.
         body: the body model of the shot.
     """
 
     def __init__(self, editor: Editor, body: BodyModel) -> None:
         self._editor = editor
-        weights = body.weights.numpy()
-        head = weights[:, _HEAD].sum(1)
-        self._head = head > 0.5
-        corners = body.faces.numpy()
-        self._region = (head + weights[:, _NECK])[corners].mean(1) > 0.5
+        weights, faces = body.weights.numpy(), body.faces.numpy()
+
+        def region(about: Sequence[int], besides: Sequence[int], least: float) -> _Region:
+            extent = weights[:, about].sum(1)
+            pasted = (extent + weights[:, besides].sum(1))[faces].mean(1)
+            return _Region(extent > 0.5, pasted > 0.5, least)
+
+        hands = [region(hand, (), _LARGE_HAND) for hand in _HANDS]
+        self._regions = [region(_HEAD, (_NECK,), 0.0), *hands]
 
     def edit(self, request: EditRequest) -> np.ndarray:
-        """The edited picture, float32 (H, W, 3); the head's part is skipped if it is large.
+        """The edited picture, float32 (H, W, 3); a part that fills it is not edited twice.
 
         Raises:
             EditError: as the editor does.
         """
-        whole = self._editor.edit(request)
-        square = self._square(request.surface) if request.surface else None
-        if square is None or request.strength == 0:
-            return whole
-        near = self._editor.edit(_enlarged(request, square))
-        share = self._share(request, square)[..., None]
-        x, y, side = square
-        pasted = whole.copy()
-        pasted[y : y + side, x : x + side] = _resized(near, side)
-        result: np.ndarray = np.where(share > 0, whole + share * (pasted - whole), whole)
-        return result
+        edited = self._editor.edit(request)
+        if request.surface is None or request.strength == 0:
+            return edited
+        for region, square in self._squares(request.surface):
+            near = self._editor.edit(_enlarged(request, square))
+            share = self._share(request, region, square)[..., None]
+            x, y, side = square
+            pasted = edited.copy()
+            pasted[y : y + side, x : x + side] = _resized(near, side)
+            edited = np.where(share > 0, edited + share * (pasted - edited), edited)
+        return edited
 
-    def _square(self, surface: Surface) -> tuple[int, int, int] | None:
-        """Left, top and side of the square about the head; None if it is most of the picture."""
+    def _squares(self, surface: Surface) -> Iterator[tuple[_Region, Square]]:
+        """What is edited at full size, each with left, top and side of the square about it."""
         height, width = surface.face.shape
-        pixels = surface.camera.project(surface.vertices[self._head])
-        low, high = pixels.min(0), pixels.max(0)
-        side = round(HEAD_SQUARE * float((high - low).max()))
-        if side > _WHOLE * min(height, width):
-            return None
-        corner = np.rint((low + high) / 2 - side / 2)
-        left, top = np.clip(corner, 0, (width - side, height - side)).astype(int)
-        return int(left), int(top), side
+        shown = surface.face[surface.face >= 0]
+        for region in self._regions:
+            if region.faces[shown].sum() <= region.least * surface.face.size:
+                continue
+            pixels = surface.camera.project(surface.vertices[region.vertices])
+            low, high = pixels.min(0), pixels.max(0)
+            side = round(HEAD_SQUARE * float((high - low).max()))
+            if side > _WHOLE * min(height, width):
+                continue
+            corner = np.rint((low + high) / 2 - side / 2)
+            left, top = np.clip(corner, 0, (width - side, height - side)).astype(int)
+            yield region, (int(left), int(top), side)
 
-    def _share(self, request: EditRequest, square: tuple[int, int, int]) -> np.ndarray:
-        """How much of the enlarged head shows, float32 (H, W): head, neck and hair, softly."""
+    def _share(self, request: EditRequest, part: _Region, square: Square) -> np.ndarray:
+        """How much of the enlarged part shows, float32 (H, W), softly; a head with its hair."""
         surface = request.surface
         assert surface is not None
         on_body = surface.face >= 0
         region = np.zeros(surface.face.shape, bool)
-        region[on_body] = self._region[surface.face[on_body]]
+        region[on_body] = part.faces[surface.face[on_body]]
         # Hair reaches beyond the body: there the nearest part of the body decides.
         nearest = distance_transform_edt(~on_body, return_distances=False, return_indices=True)
         region = region[tuple(nearest)] & (on_body | (request.matte > _IN_MATTE))
@@ -95,7 +126,7 @@ class FaceAware:
         return soft * request.mask if request.mask is not None else soft
 
 
-def _enlarged(request: EditRequest, square: tuple[int, int, int]) -> EditRequest:
+def _enlarged(request: EditRequest, square: Square) -> EditRequest:
     """A square of a request at the size of the whole."""
     x, y, side = square
     size = request.source.shape[0]

@@ -61,7 +61,7 @@ class EditOptions:
     )
     face: str = option(
         "auto",
-        "Edit the head once more at full size; auto: with editors that repaint the picture",
+        "Edit head and large hands again at full size; auto: with editors that repaint",
         choices=("auto", "on", "off"),
     )
     schedule: str = option(
