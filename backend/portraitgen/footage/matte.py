@@ -102,14 +102,16 @@ class MatteMaker:
         back = self._flow.calc(small[0], small[1], None)
         forth = self._flow.calc(small[1], small[0], None)
         returned = _carried(forth, back)
-        astray = np.square(back + returned).sum(axis=2)
+        astray = np.square(back[..., 0] + returned[..., 0])
+        astray += np.square(back[..., 1] + returned[..., 1])
         trust = np.exp(-astray / _SAME_PLACE**2)
 
         size = alpha.shape[1::-1]
         scale = np.array([size[0] / half[0], size[1] / half[1]], np.float32)
         flow = cv2.resize(back, size, interpolation=cv2.INTER_LINEAR) * scale
         carried, expected = _carried(matte, flow), _carried(before, flow)
-        apart = cv2.absdiff(expected, image).max(axis=2).astype(np.float32)
+        red, green, blue = cv2.split(cv2.absdiff(expected, image))
+        apart = cv2.max(cv2.max(red, green), blue).astype(np.float32)
         share = _BLEND * cv2.resize(trust, size) * np.exp(-np.square(apart / _SAME_COLOUR))
         return alpha * (1 - share) + carried.astype(np.float32) / 255 * share
 
