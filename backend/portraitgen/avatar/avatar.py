@@ -130,7 +130,7 @@ class Avatar(nn.Module):
         fewer = type(self)(body, self.betas.detach().cpu(), texels)
         place = torch.searchsorted(self.vertices, fewer.vertices)
         state = {name: value.cpu() for name, value in self.state_dict().items()}
-        for name in ("features", "harmonics", "opacity", "scale", "rotation", "offset"):
+        for name, _ in self.texture.named_parameters():
             state[f"texture.{name}"] = state[f"texture.{name}"][chosen]
         state["displacement"] = state["displacement"][place]
         state["bases.fields"] = state["bases.fields"][:, place]

@@ -101,6 +101,15 @@ class TrainingSettings:
     rates: Rates = Rates()
 
 
+def _adam(groups: Sequence[tuple[list[nn.Parameter], float]]) -> torch.optim.Adam:
+    """Adam over parameters and their rates; each group keeps its rate beside what is left of it."""
+    return torch.optim.Adam(
+        [{"params": parameters, "lr": rate, "rate": rate} for parameters, rate in groups],
+        betas=(0.9, 0.99),
+        eps=1e-15,
+    )
+
+
 def _decay(share: float) -> float:
     """How much is left of a learning rate after a share of its schedule: half a cosine."""
     return _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
@@ -143,6 +152,7 @@ class Trainer:
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
         self._laplacian = laplacian(avatar.faces, len(avatar.vertices)).to(device)
+        self._network = next(avatar.renderer.parameters())
         texture, rates = avatar.texture, settings.rates
         groups: list[tuple[list[nn.Parameter], float]] = [
             ([texture.features], rates.features),
@@ -164,12 +174,7 @@ class Trainer:
                 ([self.refinement.expression], rates.expression),
                 ([self.refinement.transl], rates.transl),
             ]
-        self._rates = [rate for _, rate in groups]
-        self.optimiser = torch.optim.Adam(
-            [{"params": parameters, "lr": rate} for parameters, rate in groups],
-            betas=(0.9, 0.99),
-            eps=1e-15,
-        )
+        self.optimiser = _adam(groups)
 
     @property
     def finished(self) -> bool:
@@ -217,9 +222,9 @@ class Trainer:
         size = data.size // 2 if share < settings.coarse else data.size
         # What joins late has a schedule of its own: at the end of the others' it learned nothing.
         late = max(share - self._plain, 0.0) / (1 - self._plain)
-        network = list(self.avatar.renderer.parameters())[0]
-        for group, rate in zip(self.optimiser.param_groups, self._rates, strict=True):
-            group["lr"] = rate * _decay(late if group["params"][0] is network else share)
+        for group in self.optimiser.param_groups:
+            joins_late = group["params"][0] is self._network
+            group["lr"] = group["rate"] * _decay(late if joins_late else share)
         self.optimiser.zero_grad(set_to_none=True)
         with _deterministic(self._device):
             output = self.render_rows(rows, size, neural=share >= self._plain)
@@ -264,25 +269,21 @@ class Trainer:
         data, rates, refinement = self.data, self.settings.rates, self.refinement
         if not self.settings.refine or data.motion.fixed[row] or not data.held_out[row]:
             return
-        values = {"pose": rates.pose, "expression": rates.expression, "transl": rates.transl}
+        moving = [refinement.pose, refinement.expression, refinement.transl]
+        around = self._around(row)
         with torch.no_grad():
-            for name in values:
-                each = getattr(refinement, name)
-                each[row] = each[self._around(row)].mean(0)
+            for each in moving:
+                each[row] = each[around].mean(0)
         self._placed.add(row)
         learning = [each for each in self.avatar.parameters() if each.requires_grad]
         for each in learning:
             each.requires_grad_(False)
-        moving = [getattr(refinement, name) for name in values]
-        groups = [
-            {"params": [each], "lr": rate}
-            for each, rate in zip(moving, values.values(), strict=True)
-        ]
-        optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+        paces = (rates.pose, rates.expression, rates.transl)
+        optimiser = _adam([([each], rate) for each, rate in zip(moving, paces, strict=True)])
         target = data.target([row], data.size)
         for step in range(_PLACING):
-            for group, rate in zip(optimiser.param_groups, values.values(), strict=True):
-                group["lr"] = rate * _PLACING_PACE * _decay(step / _PLACING)
+            for group in optimiser.param_groups:
+                group["lr"] = group["rate"] * _PLACING_PACE * _decay(step / _PLACING)
             with _deterministic(self._device):
                 output = self.render_row(row)
                 loss = self._likeness(output, *target)

@@ -62,6 +62,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         made, memory = {}, {}
         for name, (kind, refine) in _PEERS.items():
             chosen = replace(options, refine=refine)
+            _forget_peak()
             before = _memory_mb("VmRSS")
             pace = _pace(new_trainer(body, track, windows, data, chosen, kind))
             memory[name] = _memory_mb("VmHWM") - before
@@ -108,14 +109,19 @@ def _pace(trainer: Trainer) -> float:
     return float((shares * seconds).sum())
 
 
+def _forget_peak() -> None:
+    """Begins the peak of memory anew, where Linux keeps one."""
+    gc.collect()
+    clear = Path("/proc/self/clear_refs")
+    if clear.exists():
+        clear.write_text("5")
+
+
 def _memory_mb(field: str) -> float:
-    """This process's memory as Linux tells it: VmRSS now, which starts VmHWM, the peak, anew."""
+    """This process's memory as Linux tells it, VmRSS now or VmHWM at its peak; NaN elsewhere."""
     status = Path("/proc/self/status")
     if not status.exists():
         return float("nan")
-    if field == "VmRSS":
-        gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")
     line = next(each for each in status.read_text().splitlines() if each.startswith(field))
     return int(line.split()[1]) / 1024
 

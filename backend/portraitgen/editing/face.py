@@ -80,9 +80,13 @@ class FaceAware:
         edited = self._editor.edit(request)
         if request.surface is None or request.strength == 0:
             return edited
-        for region, square in self._squares(request.surface):
+        squares = list(self._squares(request.surface))
+        if not squares:
+            return edited
+        face = _nearest_faces(request.surface, request.matte)
+        for region, square in squares:
             near = self._editor.edit(_enlarged(request, square))
-            share = self._share(request, region, square)[..., None]
+            share = _share(region.faces[face] & (face >= 0), square, request.mask)[..., None]
             x, y, side = square
             pasted = edited.copy()
             pasted[y : y + side, x : x + side] = _resized(near, side)
@@ -105,25 +109,34 @@ class FaceAware:
             left, top = np.clip(corner, 0, (width - side, height - side)).astype(int)
             yield region, (int(left), int(top), side)
 
-    def _share(self, request: EditRequest, part: _Region, square: Square) -> np.ndarray:
-        """How much of the enlarged part shows, float32 (H, W), softly; a head with its hair."""
-        surface = request.surface
-        assert surface is not None
-        on_body = surface.face >= 0
-        region = np.zeros(surface.face.shape, bool)
-        region[on_body] = part.faces[surface.face[on_body]]
-        # Hair reaches beyond the body: there the nearest part of the body decides.
-        nearest = distance_transform_edt(~on_body, return_distances=False, return_indices=True)
-        region = region[tuple(nearest)] & (on_body | (request.matte > _IN_MATTE))
-        size, (x, y, side) = region.shape[0], square
-        inside = np.zeros(region.shape, np.float32)
-        margin = round(2 * _SOFT * size)
-        inside[y + margin : y + side - margin, x + margin : x + side - margin] = 1
-        soft = cv2.GaussianBlur(region * inside, (0, 0), _SOFT * size)
-        # What blurring carried out of the square was not edited.
-        soft[:y] = soft[y + side :] = 0
-        soft[:, :x] = soft[:, x + side :] = 0
-        return soft * request.mask if request.mask is not None else soft
+
+def _nearest_faces(surface: Surface, matte: np.ndarray) -> np.ndarray:
+    """The face of the body that each pixel belongs to, int (H, W), -1 on the ground.
+
+    Hair reaches beyond the body: there the nearest part of the body decides.
+    """
+    on_body = surface.face >= 0
+    nearest = distance_transform_edt(~on_body, return_distances=False, return_indices=True)
+    return np.where(on_body | (matte > _IN_MATTE), surface.face[tuple(nearest)], -1)
+
+
+def _share(region: np.ndarray, square: Square, mask: np.ndarray | None) -> np.ndarray:
+    """How much of an enlarged part shows, float32 (H, W), softly.
+
+    Args:
+        region: bool (H, W), the part.
+        square: that was enlarged.
+        mask: as a request's.
+    """
+    size, (x, y, side) = region.shape[0], square
+    inside = np.zeros(region.shape, np.float32)
+    margin = round(2 * _SOFT * size)
+    inside[y + margin : y + side - margin, x + margin : x + side - margin] = 1
+    soft = cv2.GaussianBlur(region * inside, (0, 0), _SOFT * size)
+    # What blurring carried out of the square was not edited.
+    soft[:y] = soft[y + side :] = 0
+    soft[:, :x] = soft[:, x + side :] = 0
+    return soft * mask if mask is not None else soft
 
 
 def _enlarged(request: EditRequest, square: Square) -> EditRequest:
