@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The synthetic performer stays one person from wherever it is seen."""
 
-import math
-
 import numpy as np
 
+from portraitgen.body.camera import orbit
 from portraitgen.body.model import BodyModel
 from portraitgen.performer.acting import act, camera
 from portraitgen.performer.render import Performer
@@ -31,11 +30,7 @@ def test_another_camera_sees_the_same_performer_under_the_same_lamps() -> None:
     # From the lamp's side more of the lit cheek shows: the picture grows brighter.
     bright = []
     for degrees in (-30, 30):
-        turn, view = math.radians(degrees), np.eye(4)
-        view[0, 0] = view[2, 2] = math.cos(turn)
-        view[0, 2], view[2, 0] = math.sin(turn), -math.sin(turn)
-        head = plain.vertices.mean(0)
-        view[:3, 3] = head - view[:3, :3] @ head
+        view = orbit(plain.vertices.mean(0), degrees)
         seen = performer.seen_from(view).render(2, lens)
         bright.append(float(seen.rgb[seen.alpha[..., 0] > 0.9].mean()))
     assert max(bright) > 1.15 * min(bright)

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaves out the Gaussians that never show: hidden, transparent, or outside every window."""
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from ..body.camera import orbit
 from ..body.model import BodyModel
 from ..raster import rasterize
 from .avatar import Avatar
@@ -16,8 +16,9 @@ from .training import Trainer
 _LOOKS = 24
 # A Gaussian that covers less than this much of a pixel in no look is left out.
 _COVER = 0.02
-# From the plate's camera, and from as far round the performer as a free view should stay whole.
-_TURNS = (0.0, math.radians(30), math.radians(-30))
+# From the plate's camera, and from as many degrees round the performer as a free view should
+# stay whole.
+_TURNS = (0.0, 30.0, -30.0)
 
 
 def pruned(trainer: Trainer, body: BodyModel) -> Avatar:
@@ -38,8 +39,9 @@ def _covers(trainer: Trainer) -> Iterator[Tensor]:
             parameters = trainer.parameters_of(row)
             vertices = avatar.pose_vertices(parameters, avatar.personal(parameters)[0])
             gaussians = avatar.texture(vertices, channels=3)
-            views = _round(vertices[0].mean(0))
-        for view in views:
+            centre = vertices[0].mean(0).cpu().numpy()
+        for turn in _TURNS:
+            view = torch.from_numpy(orbit(centre, turn)).to(vertices)
             # The gradient of the picture's sum by a Gaussian's colour is what it covers.
             colour = torch.zeros_like(gaussians.features, requires_grad=True)
             drawn = rasterize(
@@ -55,15 +57,3 @@ def _covers(trainer: Trainer) -> Iterator[Tensor]:
             )
             (gradient,) = torch.autograd.grad(drawn.features[..., 0].sum(), colour)
             yield gradient[0, :, 0]
-
-
-def _round(centre: Tensor) -> list[Tensor]:
-    """Views (4, 4) of cameras on a circle about a point, upright."""
-    views = []
-    for turn in _TURNS:
-        view = torch.eye(4, device=centre.device)
-        cos, sin = math.cos(turn), math.sin(turn)
-        view[0, 0], view[0, 2], view[2, 0], view[2, 2] = cos, sin, -sin, cos
-        view[:3, 3] = centre - view[:3, :3] @ centre
-        views.append(view)
-    return views

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an avatar shows that its plate never did: other acting, other sides."""
 
-import math
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar
+from ..body.camera import orbit
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..performer.acting import camera
@@ -90,12 +90,7 @@ def _view(motion: Motion, body: BodyModel, frame: int, degrees: float) -> np.nda
             for each in (motion.pose, motion.expression, motion.transl)
         ),
     )
-    head = posed.joints[0, 15].numpy().astype(np.float64)
-    turn, view = math.radians(degrees), np.eye(4)
-    view[0, 0] = view[2, 2] = math.cos(turn)
-    view[0, 2], view[2, 0] = math.sin(turn), -math.sin(turn)
-    view[:3, 3] = head - view[:3, :3] @ head
-    return view
+    return orbit(posed.joints[0, 15].numpy(), degrees)
 
 
 @torch.no_grad()

@@ -68,3 +68,17 @@ class Camera:
             int(data["width"]),
             int(data["height"]),
         )
+
+
+def orbit(centre: np.ndarray, degrees: float) -> np.ndarray:
+    """A camera's space to that of one carried round a point, upright, (4, 4) float64.
+
+    Args:
+        centre: (3,), the point in the first camera's space, metres.
+        degrees: how far round.
+    """
+    turn, view = np.radians(degrees), np.eye(4)
+    view[0, 0] = view[2, 2] = np.cos(turn)
+    view[0, 2], view[2, 0] = np.sin(turn), -np.sin(turn)
+    view[:3, 3] = centre - view[:3, :3] @ centre
+    return view
