@@ -12,13 +12,13 @@ from scipy.spatial.transform import Rotation
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..performer.acting import act, camera
-from ..performer.clip import write_clip
 from ..performer.render import Performer
 from ..pipeline.reporter import Reporter
-from ..pipeline.shots import Track, create_shot
+from ..pipeline.shots import Track
 from ..pipeline.stages import run
 from ..tracking.landmarks import LandmarkDetector
 from ..tracking.solve import TrackSettings, solve_track
+from .synthetic import performed
 
 _PEOPLE = ((0, "studio"), (1, "studio"), (2, "left"))
 _SIZE = 512
@@ -51,13 +51,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     found: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         for identity, light in _PEOPLE:
-            stem = Path(folder) / f"performer{identity}"
-            write_clip(stem, frames=_FRAMES, size=_SIZE, identity=identity, light=light)
-            truth = Motion.load(stem.with_suffix(".safetensors"))
-            shot = create_shot(Path(folder) / f"shot{identity}", stem.with_suffix(".mp4"), {})
-            focal = {"focal": camera(_SIZE).fx}
-            summary = run("track", shot.path, focal, Reporter())
-            figures = {"landmark_residual_percent": summary["landmark_residual_percent"]}
+            shot, truth, told = performed(
+                Path(folder), frames=_FRAMES, size=_SIZE, identity=identity, light=light
+            )
+            figures = {"landmark_residual_percent": told["landmark_residual_percent"]}
             figures |= compare(body, truth, Track(shot).motion)
             rebuilt = run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
             figures |= {"held_out_psnr": rebuilt["psnr"], "held_out_ssim": rebuilt["ssim"]}

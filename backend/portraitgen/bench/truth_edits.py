@@ -10,19 +10,18 @@ import cv2
 import numpy as np
 
 from ..body.model import BodyModel
-from ..body.motion import Motion
 from ..editing.colour import LUMA
 from ..footage.window import cut
 from ..performer.acting import camera
-from ..performer.clip import write_clip
 from ..performer.patch import cheek_patch
 from ..performer.render import LIGHTS, Performer
 from ..pipeline.painting import start_painting
 from ..pipeline.pictures import save_png, sheet
 from ..pipeline.reporter import Reporter
-from ..pipeline.shots import Track, create_shot
+from ..pipeline.shots import Track
 from ..pipeline.stages import run
 from ..shot import Shot
+from .synthetic import performed
 
 _SIZE, _FRAMES, _STEPS = 512, 48, 700
 _PAINTED, _COMPARED = 12, (2, 9, 16, 23, 30, 37, 44)
@@ -43,11 +42,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
     body = BodyModel.load()
     figures: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        stem = Path(folder) / "performer"
-        write_clip(stem, frames=_FRAMES, size=_SIZE)
-        motion = Motion.load(stem.with_suffix(".safetensors"))
-        shot = create_shot(Path(folder) / "shot", stem.with_suffix(".mp4"), {})
-        run("track", shot.path, {"focal": camera(_SIZE).fx}, Reporter())
+        shot, motion, _ = performed(Path(folder), frames=_FRAMES, size=_SIZE)
         run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
         plain = Performer(body, motion)
         rows = []

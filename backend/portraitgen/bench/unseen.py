@@ -14,14 +14,13 @@ from ..body.camera import orbit
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..performer.acting import camera
-from ..performer.clip import write_clip
 from ..performer.render import Performer
 from ..pipeline.avatars import frame_parameters, load_avatar
 from ..pipeline.exchange import PARTS, import_track
 from ..pipeline.pictures import as_picture, on_grey, save_png, sheet
 from ..pipeline.reporter import Reporter
-from ..pipeline.shots import create_shot
 from ..pipeline.stages import run
+from .synthetic import performed
 
 _SIZE, _LEARNT, _ALL, _STEPS = 512, 48, 96, 1200
 _COMPARED = range(52, 97, 6)
@@ -43,11 +42,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     """
     body = BodyModel.load()
     with tempfile.TemporaryDirectory() as folder:
-        stem = Path(folder) / "performer"
-        write_clip(stem, frames=_ALL, size=_SIZE)
-        motion = Motion.load(stem.with_suffix(".safetensors"))
-        shot = create_shot(Path(folder) / "shot", stem.with_suffix(".mp4"), {})
-        run("track", shot.path, {"focal": camera(_SIZE).fx}, Reporter())
+        shot, motion, _ = performed(Path(folder), frames=_ALL, size=_SIZE)
         truth = Path(folder) / "truth.npz"
         posed = {name: motion.pose[:, part].reshape(_ALL, -1) for name, part in PARTS.items()}
         kept = {name: getattr(motion, name) for name in ("betas", "transl", "expression")}
