@@ -235,6 +235,7 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
             "seed": take.seed,
             "parts": edit_settings(take).get("parts", ""),
             "face": edit_settings(take).get("face", "auto"),
+            "expression": edit_settings(take).get("expression", 1.0),
             "base": edit_settings(take).get("base", ""),
         }
         shot_id, name = found.shot_id, take.folder_name

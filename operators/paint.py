@@ -52,8 +52,9 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
 
 
 class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
-    """Keep the key frame nearest to this one as the take's last edit made it: no later edit changes
-    it, and you may repaint and save it. Delete its file in the take's folder "keys" to let it go"""
+    """Keep this frame as you tried it, or else the key frame nearest to it as the last edit made it:
+    no later edit changes it, the other key frames follow it, and you may repaint and save it.
+    Delete its file in the take's folder "keys" to let it go"""
 
     bl_idname = "portraitgen.keep_key"
     bl_label = "Keep Key Frame"
@@ -61,15 +62,16 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """Needs a take that was edited."""
+        """Needs a take that was edited, or tried on a frame."""
         found = properties.active_shot(context)
         take = found.take if found else None
-        edited = take and (found.path / "takes" / take.folder_name / "edits").is_dir()
+        folder = found.path / "takes" / take.folder_name if take else None
+        edited = folder and any((folder / name).is_dir() for name in ("edits", "tried"))
         return base.allowed(
             cls,
             base.no_shot(context),
             base.no_take(context),
-            "" if edited else "Edit the take first: it has no key frames yet",
+            "" if edited else "Try a frame or edit the take first: it has no key frames yet",
             base.no_backend(context),
         )
 

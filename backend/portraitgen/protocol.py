@@ -17,7 +17,7 @@ Requests (Blender to worker):
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
     preview.frame {shot, frame, editor, take?, base?, options, strength, seed, parts, face,
-                   commercial}
+                   expression, commercial}
                                        -> {path}
     paint.start {shot, take, frame, mask?} -> {path, new}
     keys.keep {shot, take, frame}      -> {path, frame, new}, of the key frame nearest to it

@@ -57,7 +57,7 @@ def request_(body: BodyModel) -> EditRequest:
         source=seen.rgb,
         matte=seen.alpha[..., 0],
         normals=seen.normals,
-        surface=Surface.of(seen.vertices, body.faces.numpy(), lens),
+        surface=Surface.of(body, seen.vertices, lens),
     )
 
 
@@ -93,7 +93,7 @@ def test_strength_parts_and_large_heads(body: BodyModel, request_: EditRequest) 
     assert np.array_equal(masked[SIZE // 2 :], request_.source[SIZE // 2 :])
     assert request_.surface is not None
     lens = camera(SIZE).window(Box(0.3 * SIZE, 0.2 * SIZE, 0.4 * SIZE), SIZE)
-    surface = Surface.of(request_.surface.vertices, request_.surface.faces, lens)
+    surface = request_.surface.seen_by(lens)
     editor.shown.clear()
     FaceAware(editor, body).edit(replace(request_, surface=surface))
     assert len(editor.shown) == 1
@@ -104,7 +104,7 @@ def test_a_hand_that_is_large_is_edited_at_full_size_too(body: BodyModel) -> Non
     motion.pose[0, 16], motion.pose[0, 18] = (0, 0, -0.5), (0, -0.2, 2.2)
     lens = camera(SIZE).window(Box(0.1 * SIZE, 0, 2 * SIZE), SIZE)
     seen = Performer(body, motion).render(1, lens)
-    surface = Surface.of(seen.vertices, body.faces.numpy(), lens)
+    surface = Surface.of(body, seen.vertices, lens)
     request = EditRequest(1, seen.rgb, seen.rgb, seen.alpha[..., 0], seen.normals, surface=surface)
     editor = Coarse()
     edited = FaceAware(editor, body).edit(request)

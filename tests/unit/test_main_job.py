@@ -19,8 +19,11 @@ from conftest import Command
 
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
+from portraitgen.errors import EditError
 from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import open_plate
+from portraitgen.pipeline.keys import keep_key, tried_path
+from portraitgen.pipeline.preview import preview_frame
 from portraitgen.shot import Shot, read_json, write_json
 
 FRAMES = "1-16"
@@ -451,7 +454,9 @@ def test_a_key_frame_that_was_kept_and_repainted_is_what_is_learned(
     done = portraitgen(*words)
     assert done.returncode == 0, done.stderr
     edit = copy / "takes" / "toon" / "edits" / "0002"
-    assert read_json(edit / "edit.json")["kept_frames"] == [frame]
+    assert facts["anchor"] in facts["key_frames"]
+    again = read_json(edit / "edit.json")
+    assert again["kept_frames"] == [frame] and again["anchor"] == frame
     learned = cv2.imread(str(next((edit / "dataset").glob(f"{frame:04d}.*"))))
     assert learned is not None and (learned == (0, 200, 0)).all()
     other = cv2.imread(str(next((edit / "dataset").glob(f"{facts['key_frames'][1]:04d}.*"))))
@@ -459,3 +464,23 @@ def test_a_key_frame_that_was_kept_and_repainted_is_what_is_learned(
     path.write_bytes(b"no picture")
     refused = portraitgen(*words)
     assert refused.returncode == 1 and "is no square picture" in refused.stderr
+
+
+def test_a_frame_that_was_tried_and_approved_is_the_anchor(
+    copy: Path, portraitgen: Command
+) -> None:
+    frame = 6
+    asked = {"shot": str(copy), "frame": frame, "take": "look", "editor": "toon"}
+    preview_frame(asked | {"options": {"tones": 3}})
+    shot = Shot.open(copy)
+    kept = keep_key(shot, "look", frame, nearest=True)
+    assert kept["new"] and kept["frame"] == frame
+    assert Path(kept["path"]).read_bytes() == tried_path(shot, "look", frame).read_bytes()
+    words = ["edit", copy, "--take", "look", "--editor", "toon", "--steps", "4", "--keys", "3"]
+    done = portraitgen(*words)
+    assert done.returncode == 0, done.stderr
+    facts = read_json(shot.edit_folder("look") / "edit.json")
+    assert facts["anchor"] == frame and frame in facts["key_frames"]
+    assert keep_key(shot, "look", 99, nearest=True)["frame"] == facts["key_frames"][-1]
+    with pytest.raises(EditError, match=f"choose one of {facts['key_frames'][0]}"):
+        keep_key(shot, "look", 99)

@@ -61,7 +61,7 @@ def shown(body: BodyModel, motion: Motion, lens: Camera) -> dict[int, tuple[Rend
 
 
 def surface(body: BodyModel, motion: Motion, lens: Camera, rendering: Rendering) -> Surface:
-    return Surface.of(rendering.vertices, body.faces.numpy(), lens)
+    return Surface.of(body, rendering.vertices, lens)
 
 
 def request(

@@ -20,6 +20,7 @@ _MEASURES = {
     "unseen": "what an avatar shows that its plate never did: other acting, other sides",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "truth_edits": "light and paint on the synthetic performer against their truth",
+    "drift": "expressions after a strong edit, with and without guidance",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",
 }
 

@@ -29,8 +29,8 @@ from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
 from ..pipeline.windows import Windows, load_windows
 from ..shot import Shot, read_json
-from ..tracking.landmarks import FACE_POINTS, LandmarkDetector
 from .avatar import CLIP
+from .drift import drift, landmarks
 
 _EDITORS = ("toon", "pixel")
 _FRAMES = "1-120"
@@ -228,28 +228,18 @@ class _Scene:
 
     def _landmarks(self, pictures: list[np.ndarray]) -> np.ndarray:
         """The face's landmarks in pictures laid over the plate, (N, 478, 2), NaN without a face."""
-        shown = [
-            (picture * matte[..., None] * 255 + image * (1 - matte[..., None])).astype(np.uint8)
-            for picture, matte, image in zip(
-                pictures, self.mattes, self.windows.images, strict=True
-            )
-        ]
-        detector = LandmarkDetector()
-        seen = detector.whole(self.windows.frames, shown)
-        detector.close()
-        return seen.face.astype(np.float64)
+        images = [image.astype(np.float32) / 255 for image in self.windows.images]
+        return landmarks(
+            [
+                picture * matte[..., None] + image * (1 - matte[..., None])
+                for picture, matte, image in zip(pictures, self.mattes, images, strict=True)
+            ]
+        )
 
     def drift(self, pictures: list[np.ndarray]) -> str:
         """How far landmarks lie from the plate's."""
-        found = self._landmarks(pictures)
-        both = ~np.isnan(found[:, 0, 0]) & ~np.isnan(self._faces[:, 0, 0])
-        ours, own = found[both, :FACE_POINTS], self._faces[both, :FACE_POINTS]
-        eyes = np.linalg.norm(own[:, 33] - own[:, 263], axis=1)
-        # Of the expression, not of where the detector puts the whole face.
-        ours = ours - ours.mean(1, keepdims=True) + own.mean(1, keepdims=True)
-        apart = 100 * np.linalg.norm(ours - own, axis=2).mean(1) / eyes
-        value = f"{apart.mean():.2f} %" if both.any() else "unknown"
-        return f"landmark drift {value}, face found in {both.sum()} of {len(both)}"
+        percent, both = drift(self._landmarks(pictures), self._faces)
+        return f"landmark drift {percent:.2f} %, face found in {both} of {len(pictures)}"
 
     def some(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
         """A few of the pictures, on grey."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from .camera import Camera
 from .geometry import rasterize_mesh
+from .model import BodyModel
 
 _TOUCHING = 0.004
 
@@ -22,6 +23,7 @@ class Surface:
         barycentric: float32 (H, W, 3), within it.
         depth: float32 (H, W), metres, infinite where there is none.
         vertices: float32 (V, 3), camera space, metres.
+        rest: float32 (V, 3), of the body model's mean person at rest: names a point of the surface.
         faces: int64 (F, 3).
         camera: of the picture.
     """
@@ -30,14 +32,20 @@ class Surface:
     barycentric: np.ndarray
     depth: np.ndarray
     vertices: np.ndarray
+    rest: np.ndarray
     faces: np.ndarray
     camera: Camera
 
     @classmethod
-    def of(cls, vertices: np.ndarray, faces: np.ndarray, camera: Camera) -> "Surface":
-        """Rasterises a posed mesh."""
-        face, barycentric, depth = rasterize_mesh(vertices, faces, camera)
-        return cls(face, barycentric, depth, vertices, faces, camera)
+    def of(cls, body: BodyModel, vertices: np.ndarray, camera: Camera) -> "Surface":
+        """Rasterises a posed body."""
+        rest, faces = body.template.numpy(), body.faces.numpy()
+        return cls(*rasterize_mesh(vertices, faces, camera), vertices, rest, faces, camera)
+
+    def seen_by(self, camera: Camera) -> "Surface":
+        """The same body in another picture."""
+        drawn = rasterize_mesh(self.vertices, self.faces, camera)
+        return Surface(*drawn, self.vertices, self.rest, self.faces, camera)
 
     def facing(self) -> np.ndarray:
         """How squarely the surface at each pixel faces the camera, 0..1, float32 (H, W)."""

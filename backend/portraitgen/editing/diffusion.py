@@ -19,9 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..body.camera import Camera
+from ..body.surface import Surface
 from ..errors import EditError, ModelError
 from ..models.store import Weights, check_pipeline, find_weights
 from .editor import Editor, EditRequest
+from .noise import surface_noise
 
 _held: dict[tuple[object, ...], Any] = {}
 _at_work = threading.RLock()
@@ -49,6 +52,7 @@ class DiffusionEditor(Editor):
         if not self.words():
             raise EditError("it needs a prompt", self.info.id, 'give one as prompt="..."')
         self.weights = self.find()
+        self._anchor: EditRequest | None = None
 
     def words(self) -> str:
         """What the model is told."""
@@ -57,6 +61,16 @@ class DiffusionEditor(Editor):
     def commercial(self) -> bool:
         """Whether all its weights may be used commercially."""
         return all(weights.commercial for weights in self.weights)
+
+    def agree_with(self, anchor: EditRequest | None) -> None:
+        """Keeps the anchor for the edits to come."""
+        self._anchor = anchor
+
+    def anchor_for(self, request: EditRequest) -> EditRequest | None:
+        """The anchor at working size, None if there is none or the frame itself is it."""
+        if self._anchor is None or self._anchor.frame == request.frame:
+            return None
+        return self._working(self._anchor)
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Loads the weights, so that what is wrong with them is told before any work is done."""
@@ -99,16 +113,28 @@ class DiffusionEditor(Editor):
         return pipeline.to(device)
 
     def _edit(self, request: EditRequest) -> np.ndarray:
+        with _at_work, torch.inference_mode():
+            edited = self._diffuse(self._working(request))
+        height, width = self._size(request)
+        full: tuple[int, int] = request.matte.shape  # type: ignore[assignment]
+        return resized(edited[:height, :width], full)
+
+    def _size(self, request: EditRequest) -> tuple[int, int]:
+        """Height and width to work at, before padding."""
         height, width = request.source.shape[:2]
         scale = self.options.size / max(height, width) if self.options.size else 1.0
-        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _working(self, request: EditRequest) -> EditRequest:
+        """A request at working size, padded to what the model takes."""
+        size = self._size(request)
         names = ("rendered", "source", "matte", "normals")
         images: dict[str, Any] = {
             name: self._padded(resized(getattr(request, name), size)) for name in names
         }
-        with _at_work, torch.inference_mode():
-            edited = self._diffuse(replace(request, mask=None, **images))
-        return resized(edited[: size[0], : size[1]], (height, width))
+        if request.surface is not None:
+            images["surface"] = _scaled(request.surface, size, images["source"].shape[:2])
+        return replace(request, mask=None, **images)
 
     def _padded(self, image: np.ndarray) -> np.ndarray:
         """The image with its last rows and columns repeated up to what the model takes."""
@@ -125,6 +151,14 @@ class DiffusionEditor(Editor):
     def _diffuse(self, request: EditRequest) -> np.ndarray:
         """The edited image (H, W, 3) of a request at working size, sides a multiple of ours."""
         raise NotImplementedError
+
+
+def _scaled(surface: Surface, size: tuple[int, int], padded: tuple[int, int]) -> Surface:
+    """The body in its picture once that is scaled to a size and padded to another, (H, W) both."""
+    seen = surface.camera
+    across, down = size[1] / seen.width, size[0] / seen.height
+    lens = (seen.fx * across, seen.fy * down, seen.cx * across, seen.cy * down)
+    return surface.seen_by(Camera(*lens, width=padded[1], height=padded[0]))
 
 
 def load_pipeline(name: str, folder: Path, dtype: torch.dtype, **parts: Any) -> Any:
@@ -204,12 +238,6 @@ def to_image(tensor: Tensor) -> np.ndarray:
     return np.asarray((tensor[0].float() / 2 + 0.5).permute(1, 2, 0).cpu().numpy())
 
 
-def noise(shape: Sequence[int], seed: int, like: Tensor) -> Tensor:
-    """Gaussian noise in float32, the same on every device for a seed."""
-    generator = torch.Generator("cpu").manual_seed(seed)
-    return torch.randn(tuple(shape), generator=generator).to(like.device)
-
-
 def text_embedding(pipeline: Any, text: str) -> Tensor:
     """CLIP's embedding (1, 77, C) of a text, cut where CLIP's 77 tokens end."""
     tokens = pipeline.tokenizer(
@@ -256,10 +284,11 @@ def ddim(
     return latents
 
 
-def noised(clean: Tensor, t: int, alphas: Tensor, seed: int) -> Tensor:
-    """Clean latents with the noise of a timestep, in float32."""
+def noised(clean: Tensor, t: int, alphas: Tensor, request: EditRequest) -> Tensor:
+    """Clean latents with the noise of a timestep, in float32; it lies on a request's body."""
     level = float(alphas[t])
-    return level**0.5 * clean.float() + (1 - level) ** 0.5 * noise(clean.shape, seed, clean)
+    drawn = surface_noise(clean.shape, request.seed, request.surface, clean)
+    return level**0.5 * clean.float() + (1 - level) ** 0.5 * drawn
 
 
 def plane(network: Any) -> Tensor:

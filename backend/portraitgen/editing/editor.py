@@ -99,6 +99,10 @@ class Editor:
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""
 
+    def agree_with(self, anchor: EditRequest | None) -> None:
+        """Told the frame that all others are to look like, its edit in the place of the rendering;
+        None for none. Editors that can look at another picture while they edit do so."""
+
     def commercial(self) -> bool:
         """Whether what it makes with these options may be used commercially."""
         return self.info.commercial

@@ -33,7 +33,7 @@ _SOFT = 0.015
 _IN_MATTE = 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Region:
     """A part of the body that is edited at full size.
 
@@ -61,6 +61,8 @@ class FaceAware:
 
     def __init__(self, editor: Editor, body: BodyModel) -> None:
         self._editor = editor
+        self._anchor: EditRequest | None = None
+        self._anchors: dict[_Region, EditRequest] = {}
         weights, faces = body.weights.numpy(), body.faces.numpy()
 
         def region(about: Sequence[int], besides: Sequence[int], least: float) -> _Region:
@@ -71,12 +73,22 @@ class FaceAware:
         hands = [region(hand, (), _LARGE_HAND) for hand in _HANDS]
         self._regions = [region(_HEAD, (_NECK,), 0.0), *hands]
 
+    def agree_with(self, anchor: EditRequest | None) -> None:
+        """Told the frame that all others are to look like: as a whole, and part by part."""
+        self._anchor, self._anchors = anchor, {}
+        if anchor is not None and anchor.surface is not None:
+            self._anchors = {
+                region: _enlarged(anchor, square)
+                for region, square in self._squares(anchor.surface)
+            }
+
     def edit(self, request: EditRequest) -> np.ndarray:
         """The edited picture, float32 (H, W, 3); a part that fills it is not edited twice.
 
         Raises:
             EditError: as the editor does.
         """
+        self._editor.agree_with(self._anchor)
         edited = self._editor.edit(request)
         if request.surface is None or request.strength == 0:
             return edited
@@ -85,6 +97,7 @@ class FaceAware:
             return edited
         face = _nearest_faces(request.surface, request.matte)
         for region, square in squares:
+            self._editor.agree_with(self._anchors.get(region))
             near = self._editor.edit(_enlarged(request, square))
             share = _share(region.faces[face] & (face >= 0), square, request.mask)[..., None]
             x, y, side = square
@@ -156,9 +169,7 @@ def _enlarged(request: EditRequest, square: Square) -> EditRequest:
         matte=part(request.matte),
         normals=part(request.normals),
         mask=None if request.mask is None else part(request.mask),
-        surface=Surface.of(
-            surface.vertices, surface.faces, surface.camera.window(Box(*square), size)
-        ),
+        surface=surface.seen_by(surface.camera.window(Box(*square), size)),
     )
 
 

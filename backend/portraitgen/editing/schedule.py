@@ -20,11 +20,13 @@ class Schedule:
         key_rows: the rows of the training set that are edited and trained on.
         edits: step -> the row edited before that step.
         gentle: the steps whose edits are to change little of what has been agreed on.
+        anchor: the row that is edited first and that the others are to look like, if any.
     """
 
     key_rows: list[int]
     edits: dict[int, int]
     gentle: frozenset[int] = frozenset()
+    anchor: int | None = None
 
 
 def iterative(
@@ -47,7 +49,11 @@ def iterative(
 
 
 def one_pass(
-    motion: Motion, keys: int, wanted: Sequence[int] = (), again: int | None = None
+    motion: Motion,
+    keys: int,
+    wanted: Sequence[int] = (),
+    again: int | None = None,
+    approved: Sequence[int] = (),
 ) -> Schedule:
     """All key frames edited before the first step, chosen for their variety.
 
@@ -58,11 +64,15 @@ def one_pass(
         again: the step before which a gentle round over all of them begins, an edit a step: by
             then the avatar shows what they agree on. None for editors whose result would be
             the same.
+        approved: rows whose pictures an artist has approved: the first of them is the anchor, the
+            most typical row if there are none.
     """
-    rows = sorted(set(pivots(motion, keys)) | set(wanted))
+    anchor = min(approved) if approved else typical(motion)
+    others = sorted(({*pivots(motion, keys)} | set(wanted) | set(approved)) - {anchor})
+    rows = [anchor, *others]
     edits = {-1 - index: row for index, row in enumerate(reversed(rows))}
     second = {} if again is None else {again + index: row for index, row in enumerate(rows)}
-    return Schedule(rows, edits | second, frozenset(second))
+    return Schedule(sorted(rows), edits | second, frozenset(second), anchor)
 
 
 def pivots(motion: Motion, count: int) -> list[int]:
@@ -70,13 +80,22 @@ def pivots(motion: Motion, count: int) -> list[int]:
 
     A blink or a turn of the head of one radian counts like a whole unit of expression.
     """
-    rows = len(motion)
-    pose = motion.pose[:, list(_POSE_JOINTS)].reshape(rows, -1)
-    space = np.concatenate([pose * 2, motion.expression], axis=1)
-    chosen = [int(np.linalg.norm(space - np.median(space, axis=0), axis=1).argmin())]
+    rows, space = len(motion), _space(motion)
+    chosen = [typical(motion)]
     distance = np.linalg.norm(space - space[chosen[0]], axis=1)
     while len(chosen) < min(count, rows):
         farthest = int(distance.argmax())
         chosen.append(farthest)
         distance = np.minimum(distance, np.linalg.norm(space - space[farthest], axis=1))
     return sorted(set(chosen))
+
+
+def typical(motion: Motion) -> int:
+    """The row nearest to the median head pose and expression."""
+    space = _space(motion)
+    return int(np.linalg.norm(space - np.median(space, axis=0), axis=1).argmin())
+
+
+def _space(motion: Motion) -> np.ndarray:
+    pose = motion.pose[:, list(_POSE_JOINTS)].reshape(len(motion), -1)
+    return np.concatenate([pose * 2, motion.expression], axis=1)

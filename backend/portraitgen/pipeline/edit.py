@@ -5,7 +5,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ..frames import parse_frames
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
 from .avatars import frame_parameters, load_avatar, training_set
+from .expression import ExpressionGuide
 from .jobs import running
 from .keys import KeptKeys
 from .local import Parts
@@ -63,6 +64,12 @@ class EditOptions:
         "auto",
         "Edit head and large hands again at full size; auto: with editors that repaint",
         choices=("auto", "on", "off"),
+    )
+    expression: float = option(
+        1.0,
+        "How far a face that an editor repainted is brought back to the plate's expression",
+        minimum=0,
+        maximum=1,
     )
     schedule: str = option(
         "one-pass",
@@ -119,16 +126,18 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         parts = Parts(body, track, options.parts, painted)
         parts.learn(windows)
         wanted = _rows(windows, [*kept.frames, *editor.wanted_frames()])
-        plan = _plan(editor, options, track, windows, wanted)
+        plan = _plan(editor, options, track, windows, wanted, _rows(windows, kept.frames))
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
         trainer = Trainer(avatar, data, _training(options))
         aware = face_aware(editor, body, options.face)
+        guide = expression_guide(editor, options.expression)
         update = DatasetUpdate(
-            editor, aware, kept, trainer, windows, colours, plan, parts, options, job.work
+            editor, aware, guide, kept, trainer, windows, colours, plan, parts, options, job.work
         )
         _run(update, job, reporter)
+        guide.close()
         folder = job.work / "edit"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -151,6 +160,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "face_aware": isinstance(aware, FaceAware),
             "base": options.base,
             "key_frames": key_frames,
+            "anchor": None if plan.anchor is None else usable[plan.anchor],
             "kept_frames": [frame for frame in kept.frames if frame in key_frames],
             "edits": len(plan.edits),
         }
@@ -165,6 +175,11 @@ def face_aware(editor: Editor, body: BodyModel, choice: str) -> Editor | FaceAwa
     """The editor, wrapped if the head is to be edited at full size."""
     wanted = choice == "on" or (choice == "auto" and editor.info.starts_from_render)
     return FaceAware(editor, body) if wanted else editor
+
+
+def expression_guide(editor: Editor, share: float) -> ExpressionGuide:
+    """What brings expressions back; editors that recolour the plate move nothing."""
+    return ExpressionGuide(share if editor.info.starts_from_render else 0.0)
 
 
 def base_of(shot: Shot, take: str, base: str, avatar: int) -> Path | None:
@@ -227,13 +242,18 @@ def editor_values(text: str) -> Mapping[str, Any]:
 
 
 def _plan(
-    editor: Editor, options: EditOptions, track: Track, windows: Windows, wanted: list[int]
+    editor: Editor,
+    options: EditOptions,
+    track: Track,
+    windows: Windows,
+    wanted: list[int],
+    approved: list[int],
 ) -> Schedule:
     repaints = editor.info.starts_from_render
     motion = track.motion.rows(np.array([track.motion.index(f) for f in windows.frames]))
     if options.schedule == "one-pass":
         again = round(_AGREED * options.steps) if repaints else None
-        return one_pass(motion, options.keys, wanted, again)
+        return one_pass(motion, options.keys, wanted, again, approved)
     rounds = options.steps if repaints else 1
     return iterative(
         len(windows.frames), options.key_every, options.interval, options.steps, rounds, wanted
@@ -279,6 +299,7 @@ class DatasetUpdate:
         self,
         editor: Editor,
         aware: Editor | FaceAware,
+        guide: ExpressionGuide,
         kept: KeptKeys,
         trainer: Trainer,
         windows: Windows,
@@ -293,6 +314,7 @@ class DatasetUpdate:
         self.folder = work / "dataset"
         self.folder.mkdir(exist_ok=True)
         self._aware = aware
+        self._guide = guide
         self._kept = kept
         self._windows = windows
         self._colours = colours
@@ -339,7 +361,8 @@ class DatasetUpdate:
             edited = self._kept.picture(self._windows.frames[row], self._colours.shape[1])
             if edited is None:
                 share = _GENTLE if step in self.plan.gentle else 1.0
-                edited = self._aware.edit(self.request(row, share * self._options.strength))
+                request = self.request(row, share * self._options.strength)
+                edited = self._guide.guided(self._aware.edit(request), request)
             codes = (edited * 255 + 0.5).astype(np.uint8)
             with atomic_path(path) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", codes[..., ::-1])[1].tobytes())
@@ -349,7 +372,10 @@ class DatasetUpdate:
         encoded = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if encoded is None:
             raise EditError("an edited key frame cannot be read", path, "delete it and run again")
-        self.trainer.data.replace(row, encoded[..., ::-1].astype(np.float32) / 255)
+        picture = encoded[..., ::-1].astype(np.float32) / 255
+        self.trainer.data.replace(row, picture)
+        if row == self.plan.anchor:
+            self._aware.agree_with(replace(self.request(row), rendered=picture))
 
     def _path(self, row: int, step: int) -> Path:
         return self.folder / f"{self._windows.frames[row]:04d}.{max(step, 0):05d}.png"

@@ -57,10 +57,16 @@ class KeptKeys:
         return picture
 
 
-def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[str, Any]:
-    """Keeps a key frame of a take's latest edit, for the edits to come; it may be repainted.
+def tried_path(shot: Shot, take: str, frame: int) -> Path:
+    """Where a frame that was edited alone, to look at, lies."""
+    return shot.path / "takes" / take / "tried" / f"{frame:04d}.png"
 
-    A frame that is kept already is left as the artist has it.
+
+def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[str, Any]:
+    """Keeps a picture of a take for the edits to come; it may be repainted.
+
+    That is the frame as it was tried alone, if it was since the take's latest edit, or else a key
+    frame of that edit. A frame that is kept already is left as the artist has it.
 
     Args:
         frame: the key frame, or any frame, if the key frame `nearest` to it is meant.
@@ -72,21 +78,31 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[s
         EditError: if the frame is no key frame of that edit.
     """
     check_take_name(take)
-    edit = shot.edit_folder(take)
-    keys = read_json(edit / "edit.json")["key_frames"]
-    if nearest:
-        frame = min(keys, key=lambda key: abs(key - frame))
+    made = _tried(shot, take, frame)
+    if made is None:
+        edit = shot.edit_folder(take)
+        keys = read_json(edit / "edit.json")["key_frames"]
+        if nearest:
+            frame = min(keys, key=lambda key: abs(key - frame))
+        made = max((edit / "dataset").glob(f"{frame:04d}.*.png"), default=None)
+        if made is None:
+            raise EditError(
+                f"frame {frame} is no key frame of take '{take}'",
+                edit,
+                "choose one of " + ", ".join(str(key) for key in keys),
+            )
     path = shot.path / "takes" / take / "keys" / f"{frame:04d}.png"
     if path.exists():
         return {"path": str(path), "frame": frame, "new": False}
-    made = sorted((edit / "dataset").glob(f"{frame:04d}.*.png"))
-    if not made:
-        raise EditError(
-            f"frame {frame} is no key frame of take '{take}'",
-            edit,
-            "choose one of " + ", ".join(str(key) for key in keys),
-        )
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        shutil.copyfile(made[-1], temporary)
+        shutil.copyfile(made, temporary)
     return {"path": str(path), "frame": frame, "new": True}
+
+
+def _tried(shot: Shot, take: str, frame: int) -> Path | None:
+    """The frame as it was tried alone since the take's latest edit."""
+    tried = tried_path(shot, take, frame)
+    edits = (shot.path / "takes" / take / "edits").glob("*/edit.json")
+    edited = max((path.stat().st_mtime for path in edits), default=0.0)
+    return tried if tried.exists() and tried.stat().st_mtime > edited else None

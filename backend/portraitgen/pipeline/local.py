@@ -47,8 +47,7 @@ class Parts:
     ) -> None:
         self.names = parse_parts(text)
         self._body, self._track = body, track
-        self._faces = body.faces.numpy()
-        self._labels = face_labels(body.parts, len(self._faces)) if self.names else None
+        self._labels = face_labels(body.parts, len(body.faces)) if self.names else None
         self._tones = tones
         self._painted = self._read(painted) if painted and painted.frames else None
 
@@ -98,7 +97,7 @@ class Parts:
             parameters.expression,
             parameters.transl,
         )
-        return Surface.of(posed.vertices[0].numpy(), self._faces, camera)
+        return Surface.of(self._body, posed.vertices[0].numpy(), camera)
 
     def learn(self, windows: Windows) -> None:
         """Learns the shot's colours of hair and skin."""

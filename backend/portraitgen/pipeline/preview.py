@@ -14,7 +14,8 @@ from ..editing.painted import PaintedFrames
 from ..editing.registry import create_editor
 from ..shot import Shot, check_take_name, read_json
 from .avatars import frame_parameters, load_avatar
-from .edit import base_of, face_aware, sources_of
+from .edit import base_of, expression_guide, face_aware, sources_of
+from .keys import tried_path
 from .local import Parts
 from .pictures import as_picture, save_png
 from .reporter import Reporter
@@ -27,7 +28,7 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         params: shot, frame, editor, and optionally take, options, strength, seed, parts and
-            base (the take it builds on), face and commercial.
+            base (the take it builds on), face, expression and commercial.
 
     Returns:
         path: a PNG of the window, edited over its plate.
@@ -58,8 +59,13 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     request, image = requests[frame], windows.images[windows.row(frame)]
     editor.prepare(list(requests.values()))
     edited = face_aware(editor, body, params.get("face") or "auto").edit(request)
+    guide = expression_guide(editor, float(params.get("expression", 1.0)))
+    edited = guide.guided(edited, request)
+    guide.close()
     alpha = request.matte[..., None]
     over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
+    if params.get("take"):
+        save_png(tried_path(shot, params["take"], frame), edited)
     path = save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)
     return {"path": str(path)}
 

@@ -17,20 +17,15 @@ from ...errors import EditError, ModelError
 from ...models.store import Weights, find_weights
 from ...settings import option
 from ..diffusion import (
-    DiffusionEditor,
-    ddim,
     ddim_timesteps,
     load_pipeline,
-    noised,
-    plane,
     predicts_noise,
     read_picture,
     resized,
     text_embedding,
-    to_image,
-    to_tensor,
 )
 from ..editor import EditorInfo, EditRequest
+from ..unet import UNetEditor
 
 _GREY = 0.5
 _LIGHTS = ("none", "left", "right", "top", "bottom")
@@ -61,7 +56,7 @@ class ICLightOptions:
     )
 
 
-class ICLight(DiffusionEditor):
+class ICLight(UNetEditor):
     """Zhang et al. (2025): Stable Diffusion 1.5, its U-Net moved by an offset to every weight.
 
     fc is shown the performer on grey; fbc a background besides. Both are latents, scaled, beside
@@ -80,7 +75,6 @@ class ICLight(DiffusionEditor):
     )
     Options = ICLightOptions
     pipelines = ("StableDiffusionPipeline",)
-    multiple = 8
 
     def __init__(self, options: ICLightOptions) -> None:
         self._background: np.ndarray | None = None
@@ -112,32 +106,23 @@ class ICLight(DiffusionEditor):
         merge_offset(pipeline.unet, read_offset(offset.path), offset.path)
         return pipeline.to(self.dtype())
 
-    def _diffuse(self, request: EditRequest) -> np.ndarray:
-        pipeline = self.pipeline()
-        vae, alphas = pipeline.vae, pipeline.scheduler.alphas_cumprod
-        scale = vae.config.scaling_factor
-        first = round(self.options.noise * request.strength * (len(alphas) - 1))
-        timesteps = ddim_timesteps(first, min(self.options.steps, first + 1))
+    def timesteps(self, request: EditRequest, count: int) -> list[int]:
+        """The timesteps of a frame's edit, out of `count` of training."""
+        first = round(self.options.noise * request.strength * (count - 1))
+        return ddim_timesteps(first, min(self.options.steps, first + 1))
 
-        def encode(image: np.ndarray) -> Tensor:
-            latents: Tensor = vae.encode(to_tensor(image, plane(vae))).latent_dist.mode() * scale
-            return latents
+    def _condition(self, request: EditRequest) -> Tensor:
+        images = self._shown(self.pipeline(), request)
+        shown = torch.cat([self._latent(image) for image in images], dim=1)
+        return torch.cat([shown, shown])
 
-        shown = torch.cat([encode(image) for image in self._shown(pipeline, request)], dim=1)
-        condition = torch.cat([shown, shown])
-        embeddings = torch.cat(
-            [text_embedding(pipeline, text) for text in (self.words(), self.options.negative)]
-        )
+    def _embeddings(self) -> Tensor:
+        texts = (self.words(), self.options.negative)
+        return torch.cat([text_embedding(self.pipeline(), text) for text in texts])
 
-        def predict(x: Tensor, t: int) -> Tensor:
-            given = torch.cat([x.repeat(2, 1, 1, 1).to(condition.dtype), condition], dim=1)
-            drawn = pipeline.unet(given, t, encoder_hidden_states=embeddings).sample
-            words, negative = drawn.float().chunk(2)
-            return negative + self.options.guidance * (words - negative)
-
-        start = noised(encode(self._lit(request)), timesteps[0], alphas, request.seed)
-        latents = ddim(start, timesteps, alphas, predict, self.check)
-        return to_image(vae.decode((latents / scale).to(vae.dtype)).sample)
+    def _guided(self, drawn: Tensor) -> Tensor:
+        words, negative = drawn.chunk(2)
+        return negative + self.options.guidance * (words - negative)
 
     def _shown(self, pipeline: Any, request: EditRequest) -> list[np.ndarray]:
         """What the U-Net sees beside the noise: the performer on grey, and for fbc a background."""
@@ -159,7 +144,7 @@ class ICLight(DiffusionEditor):
             )
         return bool(takes)
 
-    def _lit(self, request: EditRequest) -> np.ndarray:
+    def _begin(self, request: EditRequest) -> np.ndarray:
         """The rendering, or a ramp of light from a side in its place."""
         if self.options.light == "none":
             return request.rendered

@@ -12,18 +12,15 @@ from torch import Tensor
 from ...errors import EditError, ModelError
 from ...settings import option
 from ..diffusion import (
-    DiffusionEditor,
-    ddim,
     ddim_timesteps,
     load_pipeline,
-    noised,
     plane,
     predicts_noise,
     text_embedding,
-    to_image,
     to_tensor,
 )
 from ..editor import EditorInfo, EditRequest
+from ..unet import UNetEditor
 
 
 @dataclass(frozen=True)
@@ -49,7 +46,7 @@ class InstructPix2PixOptions:
     )
 
 
-class InstructPix2Pix(DiffusionEditor):
+class InstructPix2Pix(UNetEditor):
     """Brooks et al. (2023), run as Instruct-NeRF2NeRF and PortraitGen do.
 
     The rendering is noised to a timestep that is drawn for every frame between two bounds, and
@@ -67,7 +64,6 @@ class InstructPix2Pix(DiffusionEditor):
     )
     Options = InstructPix2PixOptions
     pipelines = ("StableDiffusionInstructPix2PixPipeline",)
-    multiple = 8
 
     def __init__(self, options: InstructPix2PixOptions) -> None:
         super().__init__(options)
@@ -97,31 +93,6 @@ class InstructPix2Pix(DiffusionEditor):
             )
         return pipeline
 
-    def _diffuse(self, request: EditRequest) -> np.ndarray:
-        pipeline = self.pipeline()
-        vae, alphas = pipeline.vae, pipeline.scheduler.alphas_cumprod
-        timesteps = self.timesteps(request, len(alphas))
-        latents = self.start(request, timesteps[0])
-        plate = vae.encode(to_tensor(request.source, plane(vae))).latent_dist.mode()
-        words = text_embedding(pipeline, self.options.prompt)
-        negative = text_embedding(pipeline, self.options.negative)
-        embeddings = torch.cat([words, negative, negative])
-        condition = torch.cat([plate, plate, torch.zeros_like(plate)])
-
-        def predict(x: Tensor, t: int) -> Tensor:
-            given = torch.cat([x.repeat(3, 1, 1, 1).to(condition.dtype), condition], dim=1)
-            drawn = pipeline.unet(given, t, encoder_hidden_states=embeddings).sample
-            both, image, nothing = drawn.float().chunk(3)
-            return (
-                nothing
-                + self.options.guidance * (both - image)
-                + self.options.image_guidance * (image - nothing)
-            )
-
-        latents = ddim(latents, timesteps, alphas, predict, self.check)
-        decoded = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample
-        return to_image(decoded)
-
     def timesteps(self, request: EditRequest, count: int) -> list[int]:
         """The timesteps of a frame's edit, out of `count` of training."""
         generator = np.random.default_rng([request.seed, request.frame & 0xFFFFFFFF])
@@ -129,10 +100,20 @@ class InstructPix2Pix(DiffusionEditor):
         first = round(share * request.strength * (count - 1))
         return ddim_timesteps(first, min(self.options.steps, first + 1))
 
-    def start(self, request: EditRequest, t: int) -> Tensor:
-        """The rendering's latent, noised to a timestep."""
-        pipeline = self.pipeline()
-        vae = pipeline.vae
-        clean = vae.encode(to_tensor(request.rendered, plane(vae))).latent_dist.mode()
-        alphas = pipeline.scheduler.alphas_cumprod
-        return noised(clean.float() * vae.config.scaling_factor, t, alphas, request.seed)
+    def _condition(self, request: EditRequest) -> Tensor:
+        vae = self.pipeline().vae
+        plate = vae.encode(to_tensor(request.source, plane(vae))).latent_dist.mode()
+        return torch.cat([plate, plate, torch.zeros_like(plate)])
+
+    def _embeddings(self) -> Tensor:
+        words = text_embedding(self.pipeline(), self.options.prompt)
+        negative = text_embedding(self.pipeline(), self.options.negative)
+        return torch.cat([words, negative, negative])
+
+    def _guided(self, drawn: Tensor) -> Tensor:
+        both, image, nothing = drawn.chunk(3)
+        return (
+            nothing
+            + self.options.guidance * (both - image)
+            + self.options.image_guidance * (image - nothing)
+        )

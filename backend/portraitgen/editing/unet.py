@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the editors round the U-Net of Stable Diffusion 1 share: the loop, and the anchor in it."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .diffusion import DiffusionEditor, ddim, noised, plane, to_image, to_tensor
+from .editor import EditRequest
+from .sharing import places_in, shared_attention
+
+
+class UNetEditor(DiffusionEditor):
+    """Base class of editors that denoise a rendering part of the way back, with guidance.
+
+    With an anchor, every step shows the U-Net the anchor beside the frame, as noisy as it is, and
+    the frame's self-attention looks at both.
+
+    Subclasses give `timesteps`, `_begin`, `_condition`, `_embeddings` and `_guided`.
+    """
+
+    multiple = 8
+
+    def timesteps(self, request: EditRequest, count: int) -> list[int]:
+        """The timesteps of a frame's edit, falling, out of `count` of training."""
+        raise NotImplementedError
+
+    def start(self, request: EditRequest, t: int) -> Tensor:
+        """The latent that an edit begins with, noised to a timestep."""
+        clean = self._latent(self._begin(request))
+        return noised(clean, t, self.pipeline().scheduler.alphas_cumprod, request)
+
+    def _begin(self, request: EditRequest) -> np.ndarray:
+        """The image that is noised."""
+        return request.rendered
+
+    def _condition(self, request: EditRequest) -> Tensor:
+        """What the U-Net sees beside the noise, (G, C, h, w), once for every kind of guidance."""
+        raise NotImplementedError
+
+    def _embeddings(self) -> Tensor:
+        """The words for every kind of guidance, (G, 77, C)."""
+        raise NotImplementedError
+
+    def _guided(self, drawn: Tensor) -> Tensor:
+        """The noise (1, C, h, w) from what the U-Net drew, (G, C, h, w)."""
+        raise NotImplementedError
+
+    def _latent(self, image: np.ndarray) -> Tensor:
+        """An image's latent (1, C, h, w), scaled."""
+        vae = self.pipeline().vae
+        mode: Tensor = vae.encode(to_tensor(image, plane(vae))).latent_dist.mode()
+        return mode * vae.config.scaling_factor
+
+    def _diffuse(self, request: EditRequest) -> np.ndarray:
+        pipeline = self.pipeline()
+        vae, unet, alphas = pipeline.vae, pipeline.unet, pipeline.scheduler.alphas_cumprod
+        timesteps = self.timesteps(request, len(alphas))
+        condition, embeddings = self._condition(request), self._embeddings()
+        guides, places = len(condition), None
+        anchor = self.anchor_for(request)
+        if anchor is not None and anchor.surface is not None and request.surface is not None:
+            places = places_in(anchor.surface, request.surface)
+            agreed = self._latent(anchor.rendered)
+            condition = torch.cat([condition, self._condition(anchor)])
+            embeddings = embeddings.repeat(2, 1, 1)
+
+        def predict(x: Tensor, t: int) -> Tensor:
+            noisy = [x.expand(guides, -1, -1, -1)]
+            if anchor is not None and places is not None:
+                noisy.append(noised(agreed, t, alphas, anchor).expand(guides, -1, -1, -1))
+            given = torch.cat([torch.cat(noisy).to(condition.dtype), condition], dim=1)
+            drawn = unet(given, t, encoder_hidden_states=embeddings).sample
+            return self._guided(drawn[:guides].float())
+
+        with shared_attention(unet, places):
+            start = self.start(request, timesteps[0])
+            latents = ddim(start, timesteps, alphas, predict, self.check)
+        return to_image(vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample)
