@@ -52,9 +52,9 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
 
 
 class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
-    """Keep this frame as you tried it, or else the key frame nearest to it as the last edit made it:
-    no later edit changes it, the other key frames follow it, and you may repaint and save it.
-    Delete its file in the take's folder "keys" to let it go"""
+    """Keep this frame as you tried it, or else the nearest key frame as the last edit made it: no
+    later edit changes it, the other key frames follow it, and you may repaint and save it. Delete
+    its file in the take's folder "keys" to let it go"""
 
     bl_idname = "portraitgen.keep_key"
     bl_label = "Keep Key Frame"

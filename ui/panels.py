@@ -245,6 +245,8 @@ class _Edit(_NeedsShot):
         settings = getattr(take, described.slot_of_editor(take.editor), None)
         if settings is not None:
             described.draw(layout, settings, known["options"])
+        if known["id"] == "relight":
+            layout.operator("portraitgen.light_from_scene", icon="LIGHT")
         if known["id"] == "paint":
             layout.operator("portraitgen.paint_frame", icon="BRUSH_DATA")
 

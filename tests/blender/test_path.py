@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's whole path, from the strip to the edited strip, with the real backend."""
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import bpy
 import numpy as np
 import pytest
 from conftest import module, plate_strip
+from mathutils import Vector
 
 START = 1001
 
@@ -102,25 +104,34 @@ def test_from_strip_to_strip(
     take = shot.take
     take.options_grade.exposure = 1.0
     take.settings_edit.steps = 10
+    assert not bpy.ops.portraitgen.keep_key.poll()
     bpy.ops.portraitgen.try_frame()
     until(lambda: take.preview)
     assert bpy.data.images[take.preview].size[0] > 0
+    tried = next((shot_folder / "takes" / take.folder_name / "tried").glob("*.png"))
+    keys = shot_folder / "takes" / take.folder_name / "keys"
+    bpy.ops.portraitgen.keep_key()
+    until(lambda: (keys / tried.name).exists())
+    until(lambda: not session.doing)
+    assert scene.frame_current == int(tried.stem) + shot.offset
     scene.frame_set(START + 8)
     bpy.ops.portraitgen.paint_frame()
     painted = shot_folder / "takes" / take.folder_name / "paint" / "0009.png"
     until(lambda: painted.exists() and len(bpy.data.images) > 1)
     assert (painted.parent / "0009.base.png").exists()
-    assert not bpy.ops.portraitgen.keep_key.poll()
     bpy.ops.portraitgen.edit()
     until(lambda: not session.busy, 300)
     assert session.job.state == "done", session.job.message
+    edit = shot_folder / "takes" / take.folder_name / "edits" / "0001"
+    assert json.loads((edit / "edit.json").read_text())["anchor"] == int(tried.stem)
+    scene.frame_set(START + 4)
     bpy.ops.portraitgen.keep_key()
-    keys = shot_folder / "takes" / take.folder_name / "keys"
-    until(lambda: keys.exists() and any(keys.glob("*.png")))
+    until(lambda: len(list(keys.glob("*.png"))) == 2)
     until(lambda: not session.doing)
-    kept = next(keys.glob("*.png"))
+    kept = next(each for each in keys.glob("*.png") if each.name != tried.name)
     assert scene.frame_current == int(kept.stem) + shot.offset
 
+    _check_lamp(scene, shot, shot_folder, until)
     before = {each.name: (each.channel, each.frame_final_start) for each in strips(scene)}
     bpy.ops.portraitgen.render_to_strip()
     lengths = set()
@@ -168,6 +179,43 @@ def test_from_strip_to_strip(
 
 def strips(scene: Any) -> Any:
     return module("portraitgen_addon.compat").strips(scene)
+
+
+def _check_lamp(scene: Any, shot: Any, folder: Path, until: Callable[..., None]) -> None:
+    """A lamp that goes from the left of the plate's camera to its right lights a take."""
+    assert not bpy.ops.portraitgen.light_from_scene.poll()
+    bpy.ops.portraitgen.take_add(editor="relight")
+    take = shot.take
+    lamp = bpy.data.objects.new("key", bpy.data.lights.new("key", "POINT"))
+    scene.collection.objects.link(lamp)
+    across = shot.camera.matrix_world.to_3x3() @ Vector((1, 0, 0))
+    for frame, side in ((START + 4, -3.0), (START + 19, 3.0)):
+        lamp.location = shot.camera.matrix_world.translation + across * side
+        lamp.keyframe_insert("location", frame=frame)
+    lamp.data.color = (1.0, 0.5, 0.25)
+    bpy.context.view_layer.objects.active = lamp
+    before = scene.frame_current
+    assert bpy.ops.portraitgen.light_from_scene() == {"FINISHED"}
+    assert scene.frame_current == before and take.options_relight.key == "scene"
+    light = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
+    assert light["frames"] == list(range(5, 21))
+    directions = np.array(light["directions"])
+    assert directions[0, 0] < -0.7 and directions[-1, 0] > 0.7
+    assert (directions[:, 2] < 0).all(), "the camera's side of the performer"
+    np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-5)
+    colours = np.array(light["colours"])
+    np.testing.assert_allclose(colours[:, 1] / colours[:, 0], 0.5, atol=1e-5)
+    assert colours.max() == 1 and colours[0, 0] < 0.6, "farther, and weaker, at the ends"
+    lamp.data.type = "SUN"
+    lamp.rotation_euler = (0, 0, 0)
+    bpy.ops.portraitgen.light_from_scene()
+    light = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
+    up = np.array(light["directions"])
+    assert (up[:, 1] < -0.9).all(), "a sun that shines straight down"
+    bpy.ops.portraitgen.try_frame()
+    until(lambda: take.preview)
+    bpy.data.objects.remove(lamp)
+    shot.active_take = 0
 
 
 def _check_rig(scene: Any, shot: Any) -> None:

@@ -484,3 +484,28 @@ def test_a_frame_that_was_tried_and_approved_is_the_anchor(
     assert keep_key(shot, "look", 99, nearest=True)["frame"] == facts["key_frames"][-1]
     with pytest.raises(EditError, match=f"choose one of {facts['key_frames'][0]}"):
         keep_key(shot, "look", 99)
+
+
+def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen: Command) -> None:
+    words = ["edit", copy, "--take", "lamp", "--editor", "relight", "--set", "key=scene"]
+    refused = portraitgen(*words)
+    assert refused.returncode == 1 and "has no lamp of the scene" in refused.stderr
+    lamp = {"frames": [1, 16], "directions": [[-1, 0, -0.2], [1, 0, -0.2]]}
+    write_json(copy / "takes" / "lamp" / "light.json", lamp | {"colours": [[1, 1, 1]] * 2})
+    done = portraitgen(*words, "--steps", "30", "--keys", "4")
+    assert done.returncode == 0, done.stderr
+    edit = copy / "takes" / "lamp" / "edits" / "0001"
+    assert read_json(edit / "edit.json")["moves"] and (edit / "light.json").exists()
+    done = portraitgen("render", copy, "--take", "lamp")
+    assert done.returncode == 0, done.stderr
+    brighter = []
+    for frame in (1, 16):
+        passes = read_exr(copy / "takes" / "lamp" / "frames" / f"lamp.{frame:04d}.exr")
+        lit = passes["Combined"][..., :3].mean(2) - (
+            passes["Reconstruction"].mean(2) * passes["Alpha"][..., 0]
+        )
+        weight = passes["Alpha"][..., 0] > 0.9
+        middle = np.median(np.nonzero(weight)[1])
+        columns = np.arange(weight.shape[1])[None] < middle
+        brighter.append(lit[weight & columns].mean() - lit[weight & ~columns].mean())
+    assert brighter[0] > 0.02 and brighter[1] < -0.02, brighter

@@ -48,7 +48,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     """Turns the performer into bronze by key frames in which he smiles, whatever he does.
 
     The pictures are rendered, so that what the edit should have been is known. Writes drift.png:
-    what was meant, without guidance, with it.
+    what was meant, learned without drift, with it, and with guidance.
 
     Returns:
         How far the landmarks of the edited shot lie from those of what was meant, per cent of the

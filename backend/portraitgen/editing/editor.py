@@ -96,6 +96,35 @@ class Editor:
         changed begins anew instead of going on."""
         return ""
 
+    def files(self) -> list[Path]:
+        """The take's files that it read and that rendering needs: the edit keeps a copy."""
+        return []
+
+    @property
+    def moves(self) -> bool:
+        """Whether `follow` has anything to do: a light that changes, say."""
+        return False
+
+    def follow(
+        self,
+        frame: int,
+        picture: np.ndarray,
+        normals: np.ndarray,
+        matte: np.ndarray,
+        strength: float,
+    ) -> np.ndarray:
+        """What changes from frame to frame beyond what the avatar has learned.
+
+        Args:
+            frame: its number.
+            picture: (H, W, 3), the edited avatar in it; normals, matte: as a request's.
+            strength: of the edit.
+
+        Returns:
+            (H, W, 3), as it is to be shown.
+        """
+        return picture
+
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..avatar.avatar import Avatar
 from ..body.camera import Camera
 from ..body.motion import Motion
 from ..errors import OptionError
@@ -20,6 +19,7 @@ from ..footage.encode import write_exr
 from ..footage.plate import Plate
 from ..shot import Shot
 from .avatars import frame_parameters
+from .looks import Look
 from .pictures import as_picture, save_png
 from .shots import Track
 
@@ -110,7 +110,7 @@ class LoneRenderer:
 
     Args:
         track: the track the avatar was made on.
-        avatar: the edited or plain avatar.
+        look: of the edited or plain avatar.
         motion: what it does.
         views: cameras by frame; the plate's own if None.
         size: side of the plate window, pixels, when there are no other cameras.
@@ -119,12 +119,12 @@ class LoneRenderer:
     def __init__(
         self,
         track: Track,
-        avatar: Avatar,
+        look: Look,
         motion: Motion,
         views: dict[int, View] | None,
         size: int,
     ) -> None:
-        self._track, self._avatar, self._motion = track, avatar, motion
+        self._track, self._look, self._motion = track, look, motion
         self._views, self._size = views, size
 
     @torch.no_grad()
@@ -137,7 +137,7 @@ class LoneRenderer:
             view = self._views[frame]
         width, height = view.camera.width, view.camera.height
         side = -(-max(width, height) // _MULTIPLE) * _MULTIPLE
-        output = self._avatar.render(
+        output = self._look.avatar.render(
             frame_parameters(self._motion, [frame]),
             torch.from_numpy(view.camera.matrix())[None],
             side,
@@ -148,13 +148,13 @@ class LoneRenderer:
         cut = {
             name: as_picture(values)[:height, :width]
             for name, values in (
-                ("colour", output.rgb),
                 ("alpha", output.alpha),
                 ("depth", output.depth),
                 ("normal", output.normals),
             )
         }
-        linear = to_linear(cut["colour"], plate.space) * cut["alpha"]
+        colours = self._look.colours(frame, output)[:height, :width]
+        linear = to_linear(colours, plate.space) * cut["alpha"]
         passes: dict[str, Any] = {
             "Combined": np.concatenate([linear, cut["alpha"]], axis=2),
             "Depth": cut["depth"],
@@ -162,7 +162,7 @@ class LoneRenderer:
             "Alpha": cut["alpha"],
         }
         write_exr(path, passes, fps=plate.fps, frame=frame, colour_space=plate.colour_space)
-        save_png(path.with_suffix(".png"), np.dstack([cut["colour"], cut["alpha"]]))
+        save_png(path.with_suffix(".png"), np.dstack([colours, cut["alpha"]]))
 
 
 def motion_of(shot: Shot, track: Track, drive: str) -> Motion:

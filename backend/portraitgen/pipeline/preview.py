@@ -62,10 +62,12 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     guide = expression_guide(editor, float(params.get("expression", 1.0)))
     edited = guide.guided(edited, request)
     guide.close()
-    alpha = request.matte[..., None]
-    over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
     if params.get("take"):
         save_png(tried_path(shot, params["take"], frame), edited)
+    if editor.moves:
+        edited = editor.follow(frame, edited, request.normals, request.matte, request.strength)
+    alpha = request.matte[..., None]
+    over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
     path = save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)
     return {"path": str(path)}
 

@@ -26,6 +26,7 @@ from .avatars import frame_parameters, load_avatar
 from .freeview import LoneRenderer, motion_of, read_views
 from .jobs import running
 from .local import Parts
+from .looks import Look
 from .mix import mix_of
 from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
@@ -89,8 +90,9 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         plate = plate_of(shot)
         painted = PaintedFrames(edit / "mask") if edit else None
         parts = Parts.from_json(body, track, facts.get("parts") or {}, painted)
-        renderer = FrameRenderer(track, plain, edited, size, options.detail, parts)
-        lone = LoneRenderer(track, edited, motion, views, size) if alone else None
+        look = Look(edited, edit, facts)
+        renderer = FrameRenderer(track, plain, look, size, options.detail, parts)
+        lone = LoneRenderer(track, look, motion, views, size) if alone else None
         done_file = job.work / "done.txt"
         done = set(done_file.read_text().split()) if done_file.exists() else set()
         stage = Stage(reporter, "render", len(frames))
@@ -156,14 +158,14 @@ class FrameRenderer:
         self,
         track: Track,
         plain: Avatar,
-        edited: Avatar,
+        look: Look,
         size: int,
         detail: float,
         parts: Parts,
     ) -> None:
         self._track = track
         self._plain = plain
-        self._edited = edited
+        self._look = look
         self._size = size
         self._detail = detail
         self._parts = parts
@@ -178,8 +180,8 @@ class FrameRenderer:
         intrinsics = torch.from_numpy(camera.matrix())[None]
         plain = self._plain.render(parameters, intrinsics, size, normals=True)
         edited = plain
-        if self._edited is not self._plain:
-            edited = self._edited.render(parameters, intrinsics, size, normals=True)
+        if self._look.avatar is not self._plain:
+            edited = self._look.avatar.render(parameters, intrinsics, size, normals=True)
         assert edited.normals is not None
         matte = _at_plate_size(load_matte(track, frame), image, box)
         matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
@@ -194,7 +196,7 @@ class FrameRenderer:
             alpha *= mask
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
-        beauty = as_picture(edited.rgb)
+        beauty = self._look.colours(frame, edited)
         reconstruction = as_picture(plain.rgb)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)

@@ -4,11 +4,13 @@
 
 The shot's own light is fitted as spherical harmonics of order two to the performer's luminance
 (Ramamoorthi and Hanrahan 2001); every pixel is then multiplied, in linear light, by what the new
-light gives its normal over what the old one gave.
+light gives its normal over what the old one gave. A lamp that moves is learned as its mean; each
+rendered frame then takes on what it has beyond that.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import cv2
@@ -17,6 +19,7 @@ import numpy as np
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import Editor, EditorInfo, EditRequest
+from ..light import LIGHT_FILE, LOBE, SceneLight, ambient, basis, key_and_fill
 
 # Towards the light, in camera space: x right, y down, z away from the camera.
 KEYS = {
@@ -28,10 +31,11 @@ KEYS = {
     "rim-left": (-1.0, -0.4, 0.55),
     "rim-right": (1.0, -0.4, 0.55),
 }
-# Cosine lobe of each order over pi, turning radiance into irradiance.
-_LOBE = np.array([1, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25])
+SCENE = "scene"
+"""The key that Blender gave the take."""
+
 _LOWEST, _HIGHEST = 0.18, 3.0
-_DARKEST = 0.35
+_DARKEST, _DARK = 0.35, 0.02
 _SMOOTH = 0.014
 _AGREEING = 0.75
 
@@ -40,11 +44,15 @@ _AGREEING = 0.75
 class RelightOptions:
     """The new light."""
 
-    key: str = option("left", "Where the key light comes from", choices=tuple(KEYS))
+    key: str = option(
+        "left",
+        "Where the key light comes from; scene: a lamp of Blender's, given with Light from Scene",
+        choices=(*KEYS, SCENE),
+    )
     azimuth: float | None = option(
         None,
         "Direction of the key round the performer, 0 from the camera and 90 from the picture's"
-        " right; overrides the preset",
+        " right; overrides a preset",
         unit="degrees",
         minimum=-180,
         maximum=180,
@@ -59,7 +67,7 @@ class RelightOptions:
 
 
 class Relight(Editor):
-    """One new light for the whole shot."""
+    """One new light for the whole shot, which may move."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
         id="relight",
@@ -70,29 +78,53 @@ class Relight(Editor):
 
     def __init__(self, options: RelightOptions) -> None:
         super().__init__(options)
-        self._source = np.zeros(9)
-        self._source[0] = 1 / 0.282095
+        self._source = ambient(1.0)
         self._level = 1.0
-        self._light = self._new_light()
+        self._lamp: SceneLight | None = None
+        self._folder = Path()
+
+    def use_take(self, folder: Path) -> None:
+        """Reads the lamp, if the key is the scene's."""
+        self._folder = folder
+        if self.options.key == SCENE:
+            self._lamp = SceneLight.read(folder)
+
+    def state(self) -> str:
+        """The lamp."""
+        return "".join(file.read_text("utf-8") for file in self.files())
+
+    def files(self) -> list[Path]:
+        """The lamp's."""
+        return [self._folder / LIGHT_FILE] if self._lamp else []
+
+    @property
+    def moves(self) -> bool:
+        """Whether the lamp does."""
+        return self._lamp is not None and self._lamp.moves
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Fits the shot's own light, and the exposure that keeps its mean brightness."""
         bases, values = [], []
         for each in samples:
             known = (np.linalg.norm(each.normals, axis=-1) > 0.5) & (each.matte > 0.9)
-            bases.append(_basis(each.normals[known]) * _LOBE)
+            bases.append(basis(each.normals[known]) * LOBE)
             values.append(to_linear(each.source)[known] @ LUMA)
-        basis, value = np.concatenate(bases), np.concatenate(values).astype(np.float64)
+        shaded, value = np.concatenate(bases), np.concatenate(values).astype(np.float64)
         if len(value) < 100:
             return
-        self._source = _robust_fit(basis, value)
-        shading = np.maximum(basis @ self._source, _DARKEST * np.median(basis @ self._source))
-        ratio = np.maximum(basis @ self._light, 0.02) @ LUMA / shading
+        self._source = _robust_fit(shaded, value)
+        old = shaded @ self._source
+        old = np.maximum(old, _DARKEST * np.median(old))
+        ratio = np.maximum(shaded @ self._light(), _DARK) @ LUMA / old
         self._level = float((value * ratio).sum() / value.sum())
 
-    def _new_light(self) -> np.ndarray:
-        """Spherical harmonics (9, 3) of key and fill."""
-        options = self.options
+    def _light(self, frame: int | None = None) -> np.ndarray:
+        """Spherical harmonics (9, 3) of key and fill, of a frame or on the whole."""
+        options, fill = self.options, warmth(self.options.fill_temperature)
+        if self._lamp is not None:
+            if frame is None:
+                return self._lamp.mean(fill, options.ratio)
+            return self._lamp.harmonics(frame, fill, options.ratio)
         direction = np.array(KEYS[options.key])
         if options.azimuth is not None:
             around, up = np.radians(options.azimuth), np.radians(options.elevation)
@@ -100,18 +132,34 @@ class Relight(Editor):
                 [np.cos(up) * np.sin(around), -np.sin(up), -np.cos(up) * np.cos(around)]
             )
         direction = direction / np.linalg.norm(direction)
-        key = _basis(direction[None])[0][:, None] * warmth(options.temperature) * np.pi
-        light = key * options.ratio
-        light[0] += warmth(options.fill_temperature) / 0.282095
-        return np.asarray(light / (1 + options.ratio))
+        return key_and_fill(direction, warmth(options.temperature), fill, options.ratio)
+
+    def follow(
+        self,
+        frame: int,
+        picture: np.ndarray,
+        normals: np.ndarray,
+        matte: np.ndarray,
+        strength: float,
+    ) -> np.ndarray:
+        """What a frame's light has beyond the mean."""
+        shaded = self._shaded(normals, matte)
+        now, mean = (
+            np.maximum(shaded @ each, _DARK) for each in (self._light(frame), self._light())
+        )
+        ratio = np.clip(now / mean, _LOWEST, _HIGHEST).reshape(picture.shape)
+        return to_display(to_linear(picture) * ratio**strength)
+
+    def _shaded(self, normals: np.ndarray, matte: np.ndarray) -> np.ndarray:
+        """What harmonics light every pixel with, (H W, 9)."""
+        sigma = max(1.0, _SMOOTH * normals.shape[0])
+        return basis(fill_normals(normals, matte, sigma).reshape(-1, 3)) * LOBE
 
     def _edit(self, request: EditRequest) -> np.ndarray:
-        size = request.source.shape[0]
-        normals = fill_normals(request.normals, request.matte, sigma=max(1.0, _SMOOTH * size))
-        basis = _basis(normals.reshape(-1, 3)) * _LOBE
-        old = basis @ self._source
+        shaded = self._shaded(request.normals, request.matte)
+        old = shaded @ self._source
         old = np.maximum(old, _DARKEST * np.median(old))
-        new = np.maximum(basis @ self._light, 0.02)
+        new = np.maximum(shaded @ self._light(), _DARK)
         ratio = new / old[:, None] / self._level * 2.0**self.options.exposure
         ratio = np.clip(ratio, _LOWEST, _HIGHEST).reshape(request.source.shape)
         light = to_linear(request.source) * ratio**request.strength
@@ -142,25 +190,6 @@ def fill_normals(normals: np.ndarray, matte: np.ndarray, sigma: float) -> np.nda
         weight += room
     filled += (1 - weight)[..., None] * np.array([0, 0, -1], np.float32)
     return filled / np.maximum(np.linalg.norm(filled, axis=-1, keepdims=True), 1e-6)
-
-
-def _basis(directions: np.ndarray) -> np.ndarray:
-    """Real spherical harmonics to order two of unit vectors (N, 3), as (N, 9)."""
-    x, y, z = directions[:, 0], directions[:, 1], directions[:, 2]
-    return np.stack(
-        [
-            np.full_like(x, 0.282095),
-            0.488603 * y,
-            0.488603 * z,
-            0.488603 * x,
-            1.092548 * x * y,
-            1.092548 * y * z,
-            0.315392 * (3 * z * z - 1),
-            1.092548 * x * z,
-            0.546274 * (x * x - y * y),
-        ],
-        axis=1,
-    )
 
 
 def _robust_fit(basis: np.ndarray, value: np.ndarray) -> np.ndarray:
