@@ -54,7 +54,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
         levels of 255), the strength of the edit (mean change, grey levels), how far the face's
         landmarks drift from the plate's (per cent of the eye distance, and in how many frames a
         face is found at all) and minutes. And how often either schedule calls an editor that
-        starts from the avatar's rendering, over a take of 500 frames.
+        starts from the avatar's rendering, over a take of 500 frames. For comparison the warp
+        error of the reconstruction, and of the plate when it is merely sharpened.
     """
     figures = {"editor calls, a long take": _calls()}
     with tempfile.TemporaryDirectory() as folder:
@@ -65,12 +66,18 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
         run("track", shot.path, {"frames": _FRAMES if footage else ""}, Reporter())
         run("reconstruct", shot.path, {"steps": _STEPS, "size": _SIZE}, Reporter())
         scene = _Scene(shot)
+        error = scene.warp_error(scene.sharpened()) / scene.own_error
+        figures["the plate itself, sharpened"] = f"warp error x {error:.2f}"
+        error = scene.warp_error(scene.unedited()) / scene.own_error
+        figures["the avatar, unedited"] = f"warp error x {error:.2f}"
         for name in _EDITORS:
             methods: dict[str, Callable[[str], list[np.ndarray]]] = {
                 "frame by frame": scene.each_frame,
                 "by optical flow": scene.by_flow,
                 "the paper's schedule": scene.by_paper,
                 "one-pass": scene.by_one_pass,
+                "one-pass, its 2D renderer left out": scene.without_renderer,
+                "one-pass, the head at full size": scene.by_face_aware,
             }
             rows = []
             for method, make in methods.items():
@@ -121,20 +128,21 @@ class _Scene:
             self._parts.surface(frame, camera)
             for frame, camera in zip(self.windows.frames, self.windows.cameras, strict=True)
         ]
-        plain = load_avatar(base, self._body)
-        self._normals = [self._drawn(plain, row)[1] for row in range(len(frames))]
+        self._plain = load_avatar(base, self._body)
+        self._normals = [self._drawn(self._plain, row)[1] for row in range(len(frames))]
         self._flows = [self._flow(row) for row in range(len(frames) - 1)]
         self.own_error = self.warp_error(self.sources)
         self._faces = self._landmarks(self.sources)
         self.shown = np.linspace(0, len(frames) - 1, _SHOWN + 2)[1:-1].astype(int).tolist()
 
     @torch.no_grad()
-    def _drawn(self, avatar: Any, row: int) -> tuple[np.ndarray, np.ndarray]:
+    def _drawn(self, avatar: Any, row: int, neural: bool = True) -> tuple[np.ndarray, np.ndarray]:
         output = avatar.render(
             frame_parameters(self._track.motion, [self.windows.frames[row]]),
             torch.from_numpy(self.windows.cameras[row].matrix())[None],
             _SIZE,
             normals=True,
+            neural=neural,
         )
         return as_picture(output.rgb), as_picture(output.normals)
 
@@ -172,9 +180,29 @@ class _Scene:
         """The edit job with all key frames edited first."""
         return self._by_avatar(name, "one-pass")
 
-    def _by_avatar(self, name: str, schedule: str) -> list[np.ndarray]:
-        take = f"{name}-{schedule}"
-        options = {"take": take, "editor": name, "schedule": schedule}
+    def by_face_aware(self, name: str) -> list[np.ndarray]:
+        """One-pass, the head edited again by itself."""
+        return self._by_avatar(name, "one-pass", face="on")
+
+    def without_renderer(self, name: str) -> list[np.ndarray]:
+        """What one-pass taught the texture alone."""
+        edited = load_avatar(self._shot.edit_folder(f"{name}-one-pass-auto"), self._body)
+        return [self._drawn(edited, row, neural=False)[0] for row in range(len(self.sources))]
+
+    def unedited(self) -> list[np.ndarray]:
+        """The reconstruction."""
+        return [self._drawn(self._plain, row)[0] for row in range(len(self.sources))]
+
+    def sharpened(self) -> list[np.ndarray]:
+        """No edit but an unsharp mask: what sharpness alone costs along a flow."""
+        return [
+            np.clip(2 * source - cv2.GaussianBlur(source, (0, 0), 1.0), 0, 1)
+            for source in self.sources
+        ]
+
+    def _by_avatar(self, name: str, schedule: str, face: str = "auto") -> list[np.ndarray]:
+        take = f"{name}-{schedule}-{face}"
+        options = {"take": take, "editor": name, "schedule": schedule, "face": face}
         run("edit", self._shot.path, options, Reporter())
         edited = load_avatar(self._shot.edit_folder(take), self._body)
         return [self._drawn(edited, row)[0] for row in range(len(self.sources))]
