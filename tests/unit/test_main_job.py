@@ -413,6 +413,15 @@ def test_a_frame_given_out_to_paint_is_never_overwritten(copy: Path, portraitgen
     assert done.returncode == 0, done.stderr
     facts = read_json(copy / "takes" / "tattoo" / "edits" / "0001" / "edit.json")
     assert 8 in facts["key_frames"]
+    # The avatar has hardly learned it; what the brush drew is laid over it in every frame.
+    path.write_bytes(b"changed after the edit")
+    done = portraitgen("render", copy, "--take", "tattoo")
+    assert done.returncode == 0, done.stderr
+    for frame in (8, 2):
+        shown = cv2.imread(str(copy / "takes" / "tattoo" / "frames" / f"tattoo.{frame:04d}.png"))
+        assert shown is not None
+        blue = (np.abs(shown.astype(int) - (200, 40, 20)).max(2) < 40).sum() / shown[..., 0].size
+        assert blue > 0.6 * np.pi * 30**2 / picture[..., 0].size, f"frame {frame}"
 
 
 def test_the_performer_alone_through_another_camera(copy: Path, portraitgen: Command) -> None:
@@ -495,7 +504,7 @@ def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen:
     done = portraitgen(*words, "--steps", "30", "--keys", "4")
     assert done.returncode == 0, done.stderr
     edit = copy / "takes" / "lamp" / "edits" / "0001"
-    assert read_json(edit / "edit.json")["moves"] and (edit / "light.json").exists()
+    assert read_json(edit / "edit.json")["follows"] and (edit / "light.json").exists()
     done = portraitgen("render", copy, "--take", "lamp")
     assert done.returncode == 0, done.stderr
     brighter = []

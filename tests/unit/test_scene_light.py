@@ -3,6 +3,7 @@
 """A lamp of the scene as the key light, standing or moving."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,9 +49,9 @@ def sides(picture: np.ndarray) -> float:
 
 def test_a_lamp_that_stands_is_one_light(tmp_path: Path) -> None:
     editor = relight(write(tmp_path, [1], [LEFT], [[1, 1, 1]]))
-    assert not editor.moves and editor.files() == [tmp_path / LIGHT_FILE]
+    assert not editor.follows and editor.files() == {LIGHT_FILE: tmp_path / LIGHT_FILE}
     assert sides(editor.edit(ball())) > 0.05
-    assert create_editor("relight", {}).files() == []
+    assert create_editor("relight", {}).files() == {}
 
 
 def test_its_colour_is_the_keys(tmp_path: Path) -> None:
@@ -63,9 +64,9 @@ def test_a_lamp_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Pat
     editor = relight(write(tmp_path, [1, 11], [LEFT, RIGHT], [[1, 1, 1], [1, 1, 1]]))
     request = ball()
     learned = editor.edit(request)
-    assert editor.moves and abs(sides(learned)) < 0.02, "the mean of left and right is neither"
+    assert editor.follows and abs(sides(learned)) < 0.02, "the mean of left and right is neither"
     shown = {
-        frame: editor.follow(frame, learned, request.normals, request.matte, 1.0)
+        frame: editor.follow(replace(request, frame=frame, rendered=learned))
         for frame in (1, 6, 11, 40)
     }
     assert sides(shown[1]) > 0.1 and sides(shown[11]) < -0.1
@@ -74,7 +75,7 @@ def test_a_lamp_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Pat
         still = relight(write(tmp_path, [1], [direction], [[1, 1, 1]])).edit(request)
         apart = np.abs(shown[frame] - still)[request.matte > 0]
         assert apart.mean() < 0.06, "it should be about the light of that frame"
-    half = editor.follow(1, learned, request.normals, request.matte, 0.5)
+    half = editor.follow(replace(request, rendered=learned, strength=0.5))
     assert 0 < sides(half) < sides(shown[1])
 
 
@@ -83,7 +84,7 @@ def test_a_lamp_that_dims_darkens(tmp_path: Path) -> None:
     request = ball()
     learned = editor.edit(request)
     bright, dark = (
-        editor.follow(frame, learned, request.normals, request.matte, 1.0) for frame in (1, 9)
+        editor.follow(replace(request, frame=frame, rendered=learned)) for frame in (1, 9)
     )
     assert dark.mean() < 0.6 * bright.mean()
 

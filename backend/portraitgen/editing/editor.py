@@ -96,34 +96,29 @@ class Editor:
         changed begins anew instead of going on."""
         return ""
 
-    def files(self) -> list[Path]:
-        """The take's files that it read and that rendering needs: the edit keeps a copy."""
-        return []
+    def files(self) -> dict[str, Path]:
+        """The user's files that `follow` needs, by where the edit keeps its copies."""
+        return {}
 
     @property
-    def moves(self) -> bool:
-        """Whether `follow` has anything to do: a light that changes, say."""
+    def follows(self) -> bool:
+        """Whether `follow` has anything to do."""
         return False
 
-    def follow(
-        self,
-        frame: int,
-        picture: np.ndarray,
-        normals: np.ndarray,
-        matte: np.ndarray,
-        strength: float,
-    ) -> np.ndarray:
-        """What changes from frame to frame beyond what the avatar has learned.
+    def follow(self, request: EditRequest) -> np.ndarray:
+        """What a frame shows beyond what the avatar has learned: a light that moves, sharp paint.
 
         Args:
-            frame: its number.
-            picture: (H, W, 3), the edited avatar in it; normals, matte: as a request's.
-            strength: of the edit.
+            request: as for `edit`; rendered is the edited avatar.
 
         Returns:
-            (H, W, 3), as it is to be shown.
+            float32 (H, W, 3).
         """
-        return picture
+        return request.rendered
+
+    def use_edit(self, folder: Path) -> None:
+        """Told the folder of a finished edit with the copies of `files`, before `follow`."""
+        self.use_take(folder)
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""

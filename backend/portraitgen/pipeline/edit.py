@@ -143,8 +143,9 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         folder.mkdir()
         trainer.avatar.save(folder / "avatar.safetensors")
         shutil.copytree(update.folder, folder / "dataset")
-        for file in editor.files():
-            shutil.copyfile(file, folder / file.name)
+        for name_of, file in editor.files().items():
+            (folder / name_of).parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, folder / name_of)
         if painted.frames:
             shutil.copytree(painted.folder, folder / "mask")
         key_frames = [usable[row] for row in plan.key_rows]
@@ -157,7 +158,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "options": asdict(editor.options),
             "commercial": editor.commercial(),
             "strength": options.strength,
-            "moves": editor.moves,
+            "follows": editor.follows,
             "parts": parts.to_json(),
             "schedule": "one-pass" if min(plan.edits) < 0 else "iterative",
             "face_aware": isinstance(aware, FaceAware),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One frame through an editor, in seconds, before a take is made."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     guide.close()
     if params.get("take"):
         save_png(tried_path(shot, params["take"], frame), edited)
-    if editor.moves:
-        edited = editor.follow(frame, edited, request.normals, request.matte, request.strength)
+    if editor.follows:
+        edited = editor.follow(replace(request, rendered=edited))
     alpha = request.matte[..., None]
     over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
     path = save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)

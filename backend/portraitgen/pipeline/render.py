@@ -26,12 +26,12 @@ from .avatars import frame_parameters, load_avatar
 from .freeview import LoneRenderer, motion_of, read_views
 from .jobs import running
 from .local import Parts
-from .looks import Look
+from .looks import Look, Seen
 from .mix import mix_of
 from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
-from .windows import load_matte
+from .windows import load_matte, load_windows
 
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
@@ -90,7 +90,8 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         plate = plate_of(shot)
         painted = PaintedFrames(edit / "mask") if edit else None
         parts = Parts.from_json(body, track, facts.get("parts") or {}, painted)
-        look = Look(edited, edit, facts)
+        look = Look(edited, edit, facts, track, parts)
+        look.prepare(load_windows(shot, track, look.wanted_frames, size, reporter))
         renderer = FrameRenderer(track, plain, look, size, options.detail, parts)
         lone = LoneRenderer(track, look, motion, views, size) if alone else None
         done_file = job.work / "done.txt"
@@ -185,8 +186,9 @@ class FrameRenderer:
         assert edited.normals is not None
         matte = _at_plate_size(load_matte(track, frame), image, box)
         matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
-        alpha = load_matte(track, frame, size).astype(np.float32) / 255
         window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
+        seen = Seen(window, load_matte(track, frame, size))
+        alpha = seen.matte.astype(np.float32) / 255
         mask = None
         if not self._parts.everywhere:
             surface = self._parts.surface(frame, camera)
@@ -196,7 +198,7 @@ class FrameRenderer:
             alpha *= mask
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
-        beauty = self._look.colours(frame, edited)
+        beauty = self._look.colours(frame, edited, seen)
         reconstruction = as_picture(plain.rgb)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)

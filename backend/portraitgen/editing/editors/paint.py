@@ -19,6 +19,8 @@ from ..painted import SURE, PaintedFrames
 _SHADE = 0.05
 _DARKEST, _BRIGHTEST = 0.4, 2.5
 
+_FOLDER = "paint"
+
 
 @dataclass(frozen=True)
 class PaintOptions:
@@ -62,7 +64,28 @@ class Paint(Editor):
     def use_take(self, folder: Path) -> None:
         """Looks into the take's own folder unless another was given."""
         if self._folder is None:
-            self._folder = folder / "paint"
+            self._folder = folder / _FOLDER
+
+    def use_edit(self, folder: Path) -> None:
+        """Looks into the copy that the edit keeps."""
+        self._folder = folder / _FOLDER
+
+    def files(self) -> dict[str, Path]:
+        """The painted frames, as they were given out and as they are."""
+        folder = self._frames().folder
+        return {f"{_FOLDER}/{path.name}": path for path in sorted(folder.glob("*.png"))}
+
+    @property
+    def follows(self) -> bool:
+        """The avatar's texture is coarser than a brush."""
+        return True
+
+    def follow(self, request: EditRequest) -> np.ndarray:
+        """The paint itself over what the avatar learned of it, where the painted frames saw it."""
+        colour, cover = self._carried(request)
+        amount = (request.strength * cover)[..., None]
+        laid: np.ndarray = request.rendered + amount * (colour - request.rendered)
+        return laid
 
     def wanted_frames(self) -> list[int]:
         """The painted frames."""
@@ -73,7 +96,7 @@ class Paint(Editor):
         return self._frames().digest()
 
     def _frames(self) -> PaintedFrames:
-        return PaintedFrames(self._folder or Path("paint"))
+        return PaintedFrames(self._folder or Path(_FOLDER))
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Reads the paint of the painted frames, which are among the samples."""

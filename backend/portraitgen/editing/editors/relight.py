@@ -91,14 +91,14 @@ class Relight(Editor):
 
     def state(self) -> str:
         """The lamp."""
-        return "".join(file.read_text("utf-8") for file in self.files())
+        return "".join(file.read_text("utf-8") for file in self.files().values())
 
-    def files(self) -> list[Path]:
+    def files(self) -> dict[str, Path]:
         """The lamp's."""
-        return [self._folder / LIGHT_FILE] if self._lamp else []
+        return {LIGHT_FILE: self._folder / LIGHT_FILE} if self._lamp else {}
 
     @property
-    def moves(self) -> bool:
+    def follows(self) -> bool:
         """Whether the lamp does."""
         return self._lamp is not None and self._lamp.moves
 
@@ -134,21 +134,14 @@ class Relight(Editor):
         direction = direction / np.linalg.norm(direction)
         return key_and_fill(direction, warmth(options.temperature), fill, options.ratio)
 
-    def follow(
-        self,
-        frame: int,
-        picture: np.ndarray,
-        normals: np.ndarray,
-        matte: np.ndarray,
-        strength: float,
-    ) -> np.ndarray:
+    def follow(self, request: EditRequest) -> np.ndarray:
         """What a frame's light has beyond the mean."""
-        shaded = self._shaded(normals, matte)
+        shaded = self._shaded(request.normals, request.matte)
         now, mean = (
-            np.maximum(shaded @ each, _DARK) for each in (self._light(frame), self._light())
+            np.maximum(shaded @ each, _DARK) for each in (self._light(request.frame), self._light())
         )
-        ratio = np.clip(now / mean, _LOWEST, _HIGHEST).reshape(picture.shape)
-        return to_display(to_linear(picture) * ratio**strength)
+        ratio = np.clip(now / mean, _LOWEST, _HIGHEST).reshape(request.rendered.shape)
+        return to_display(to_linear(request.rendered) * ratio**request.strength)
 
     def _shaded(self, normals: np.ndarray, matte: np.ndarray) -> np.ndarray:
         """What harmonics light every pixel with, (H W, 9)."""
