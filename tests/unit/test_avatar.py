@@ -231,6 +231,28 @@ def test_frames_an_artist_fixed_are_not_refined(
         assert not np.array_equal(a[1], b[1])
 
 
+def test_a_refined_identity_leaves_the_head_where_it_was(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = trainer(body, pictures, steps=15)
+    while not made.finished:
+        made.step()
+    head, shifts = made.avatar.head_shapes(made.data.parameters(0))
+    about = head - head.mean(0)
+
+    def as_a_whole(change: torch.Tensor) -> torch.Tensor:
+        moved = torch.einsum("s,snc->nc", change, shifts)
+        turned = torch.linalg.cross(about, moved).mean(0) / about.square().sum(1).mean()
+        scaled = (about * moved).sum(1).mean() / about.square().sum(1).mean()
+        return torch.cat([moved.mean(0) * 1e3, turned, scaled[None]]).abs()
+
+    refined = torch.from_numpy(made.refined_motion().betas - made.data.motion.betas)
+    assert refined.abs().max() > 1e-3, "nothing was refined"
+    assert as_a_whole(refined).max() < 1e-4
+    learned = made.refinement.identity.detach()
+    assert as_a_whole(learned).max() > 1e-3, "the change that was learned would have moved it"
+
+
 def test_an_avatar_read_back_draws_the_same_bits(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from .texture import FEATURES, NeuralGaussianTexture
 
 _MULTIPLE = 8
 _COVERED = 1e-3
+_HEAD = 15
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class Avatar(nn.Module):
         self._texels = texels
         self.vertices = used
         self._body = body.restricted(used)
+        self._head = torch.nonzero(body.weights[used, _HEAD] > 0.5)[:, 0]
         self.texture = NeuralGaussianTexture(body, texels)
         self.texture.face_corners = corners
         self.renderer = NeuralRenderer()
@@ -159,6 +161,22 @@ class Avatar(nn.Module):
             vertex_offsets=displaced,
         )
         return output.vertices
+
+    @torch.no_grad()
+    def head_shapes(self, parameters: FrameParameters) -> tuple[Tensor, Tensor]:
+        """The head's vertices in one frame, (N, 3), and how a unit of each shape direction moves
+        them, (S, N, 3), metres."""
+        parameters = parameters.on(self.betas.device)
+        count = len(self.betas)
+        steps = torch.cat([torch.zeros_like(self.betas)[None], torch.eye(count).to(self.betas)])
+        posed = self._body.forward(
+            self.betas + steps,
+            parameters.pose.expand(count + 1, -1, -1),
+            parameters.expression.expand(count + 1, -1),
+            parameters.transl.expand(count + 1, -1),
+            vertices=self._head,
+        ).vertices
+        return posed[0], posed[1:] - posed[:1]
 
     def render(
         self,

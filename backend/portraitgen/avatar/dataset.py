@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..body.motion import Motion
 from ..errors import AvatarError
+from .avatar import FrameParameters
 
 
 class TrainingSet:
@@ -57,6 +58,11 @@ class TrainingSet:
             if isinstance(value, Tensor):
                 setattr(self, name, value.to(device))
         return self
+
+    def parameters(self, row: int) -> FrameParameters:
+        """A row's motion as it was tracked."""
+        one = slice(row, row + 1)
+        return FrameParameters(self.pose[one], self.expression[one], self.transl[one])
 
     def replace(self, row: int, colours: np.ndarray) -> None:
         """Gives a row new colours, float32 (S, S, 3) in 0..1: an edit."""

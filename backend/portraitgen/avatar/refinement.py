@@ -19,11 +19,13 @@ class Refinement(nn.Module):
     Args:
         motion: the tracked motion; frames the artist fixed get none.
         bounds: the least and the greatest value of an expression.
+        steady: (S, S), from `steady_shapes`.
     """
 
     _free: Tensor
+    _steady: Tensor
 
-    def __init__(self, motion: Motion, bounds: tuple[float, float]) -> None:
+    def __init__(self, motion: Motion, bounds: tuple[float, float], steady: Tensor) -> None:
         super().__init__()
         self._bounds = bounds
         count = len(motion)
@@ -31,7 +33,13 @@ class Refinement(nn.Module):
         self.pose = nn.Parameter(torch.zeros(count, len(_REFINED_JOINTS), 3))
         self.expression = nn.Parameter(torch.zeros(count, motion.expression.shape[1]))
         self.transl = nn.Parameter(torch.zeros(count, 3))
+        self.register_buffer("_steady", steady, persistent=False)
         self.register_buffer("_free", torch.from_numpy(~motion.fixed).float(), persistent=False)
+
+    @property
+    def shape(self) -> Tensor:
+        """What is added to the identity, (S,)."""
+        return self._steady @ self.identity
 
     def apply_to(self, parameters: FrameParameters, rows: Sequence[int]) -> FrameParameters:
         """The corrected parameters of some rows."""
@@ -53,3 +61,27 @@ class Refinement(nn.Module):
             + self.expression[chosen].square().mean()
             + self.transl[chosen].square().mean() * 200
         )
+
+
+def steady_shapes(head: Tensor, shifts: Tensor) -> Tensor:
+    """Takes from a change of identity what moves, turns or scales the head as a whole.
+
+    A texture can slide over the surface, so that pictures do not tell where the head is as well as
+    landmarks do; without this the body under the avatar creeps away from the face.
+
+    Args:
+        head: (N, 3), the head's vertices.
+        shifts: (S, N, 3), how each shape direction moves them.
+
+    Returns:
+        (S, S), a projection.
+    """
+    about = (head - head.mean(0)).double()
+    moved = shifts.double()
+    mean = moved.mean(1)
+    turned = torch.linalg.cross(about.expand_as(moved), moved, dim=2).mean(1)
+    scaled = (about * moved).sum(2).mean(1, keepdim=True)
+    whole = torch.cat([mean, turned, scaled], dim=1)
+    found, _ = torch.linalg.qr(whole)
+    identity = torch.eye(len(whole), dtype=torch.float64, device=head.device)
+    return (identity - found @ found.T).to(head.dtype)

@@ -25,7 +25,7 @@ from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
 from .losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
 from .perceptual import Lpips
-from .refinement import Refinement
+from .refinement import Refinement, steady_shapes
 
 _FINAL_RATE = 0.08
 # LPIPS costs more than all the rest: every fifth step, on a crop.
@@ -148,7 +148,10 @@ class Trainer:
         self.done = 0
         self.curve: list[tuple[int, float]] = []
         self._placed: set[int] = set()
-        self.refinement = Refinement(data.motion, avatar.expression_bounds).to(device)
+        steady = torch.eye(len(avatar.betas))
+        if settings.refine:
+            steady = steady_shapes(*avatar.head_shapes(data.parameters(data.trained[0])))
+        self.refinement = Refinement(data.motion, avatar.expression_bounds, steady).to(device)
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
         self._laplacian = laplacian(avatar.faces, len(avatar.vertices)).to(device)
@@ -241,9 +244,7 @@ class Trainer:
         none if the artist fixed it.
         """
         data = self.data
-        plain = FrameParameters(
-            data.pose[row : row + 1], data.expression[row : row + 1], data.transl[row : row + 1]
-        )
+        plain = data.parameters(row)
         if not self.settings.refine or data.motion.fixed[row]:
             return plain
         if not data.held_out[row] or row in self._placed:
@@ -310,7 +311,7 @@ class Trainer:
         """The avatar as some rows show it, drawn together."""
         size = size or self.data.size
         if self.settings.refine:
-            self.avatar.betas = self._start_betas + self.refinement.identity
+            self.avatar.betas = self._start_betas + self.refinement.shape
         each = [self.parameters_of(row) for row in rows]
         parameters = FrameParameters(
             torch.cat([one.pose for one in each]),
@@ -384,7 +385,7 @@ class Trainer:
         def joined(name: str) -> np.ndarray:
             return torch.cat([getattr(each, name) for each in refined]).cpu().numpy()
 
-        betas = (self._start_betas + self.refinement.identity).cpu().numpy()
+        betas = (self._start_betas + self.refinement.shape).cpu().numpy()
         return replace(
             motion,
             betas=betas,
