@@ -114,6 +114,18 @@ def test_a_place_looks_at_its_own_place_in_the_anchor() -> None:
     assert mask[1, 1, 1, 7, 7] and not mask[1, 1, 1, :4].any()
 
 
+@pytest.mark.parametrize(("height", "width"), [(5, 7), (3, 4), (9, 16), (1, 3)])
+def test_tokens_lie_as_the_picture_does(height: int, width: int) -> None:
+    mask = SharedAttention(np.full((8 * height, 8 * width, 2), np.nan, np.float32))._mask(
+        height * width
+    )
+    assert mask.shape == (height * width, 2 * height * width)
+    places = np.zeros((8 * height, 8 * width, 2), np.float32)
+    near = SharedAttention(places)._mask(height * width)[:, height * width :]
+    assert near.reshape(-1, height, width)[0, 0, 0], "the first place is the corner's"
+    assert not near.reshape(-1, height, width)[0, :, 3:].any()
+
+
 def test_an_editor_agrees_with_its_anchor(
     tmp_path: Path, body: BodyModel, motion: Motion, surfaces: list[Surface]
 ) -> None:

@@ -72,7 +72,9 @@ class SharedAttention:
         """What each of a frame's tokens may look at, bool (N, 2N)."""
         if tokens not in self._masks:
             whole, across = self._places.shape[:2]
-            height = round((tokens * whole / across) ** 0.5)
+            likely = (tokens * whole / across) ** 0.5
+            rows_of = [count for count in range(1, tokens + 1) if tokens % count == 0]
+            height = min(rows_of, key=lambda count: abs(count - likely))
             width = tokens // height
             rows = ((np.arange(height) + 0.5) * whole / height).astype(int)
             columns = ((np.arange(width) + 0.5) * across / width).astype(int)
