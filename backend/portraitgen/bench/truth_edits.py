@@ -24,7 +24,7 @@ from ..shot import Shot
 from .synthetic import performed
 
 _SIZE, _FRAMES, _STEPS = 512, 48, 700
-_PAINTED, _COMPARED = 12, (2, 9, 16, 23, 30, 37, 44)
+_LIT, _COMPARED = 12, (2, 9, 16, 23, 30, 37, 44)
 # What differs less is not paint, or not light.
 _VISIBLE = 0.02
 
@@ -52,7 +52,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
             _edited(shot, name, "relight", options)
             rows.append(_compare(shot, name, plain, truth, f"relit {name}", figures))
         truth = Performer(body, motion, paint=cheek_patch(body, motion))
-        _give_paint(shot, "painted", plain, truth)
+        _give_paint(shot, "painted", plain, truth, _best_seen(plain, truth))
         _edited(shot, "painted", "paint", {})
         rows.append(_compare(shot, "painted", plain, truth, "painted", figures))
     out.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def _lamp(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
     warm, _, cold = LIGHTS[name][0].colour
     brighter = []
     for each in (truth, plain):
-        shown = each.render(_PAINTED, camera(128))
+        shown = each.render(_LIT, camera(128))
         brighter.append(float((shown.rgb[shown.alpha[..., 0] > 0.9] ** 2.2 @ LUMA).mean()))
     return {
         "azimuth": float(np.degrees(np.arctan2(x, -z))),
@@ -78,14 +78,24 @@ def _lamp(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
     }
 
 
-def _give_paint(shot: Shot, take: str, plain: Performer, truth: Performer) -> None:
+def _best_seen(plain: Performer, truth: Performer) -> int:
+    """The frame in which most of the paint is seen, as an artist would choose it."""
+
+    def shown(frame: int) -> int:
+        before, after = (each.render(frame, camera(_SIZE // 4)).rgb for each in (plain, truth))
+        return int((np.abs(after - before).max(2) > _VISIBLE).sum())
+
+    return max(range(1, _FRAMES + 1, 3), key=shown)
+
+
+def _give_paint(shot: Shot, take: str, plain: Performer, truth: Performer, frame: int) -> None:
     """Paints the frame given out as the truth is painted."""
-    path = Path(start_painting(shot, take, _PAINTED)["path"])
+    path = Path(start_painting(shot, take, frame)["path"])
     given = cv2.imread(str(path))
     assert given is not None
-    box = Track(shot).box(_PAINTED)
+    box = Track(shot).box(frame)
     before, after = (
-        cut(each.render(_PAINTED, camera(_SIZE)).rgb, box, given.shape[0])[0]
+        cut(each.render(frame, camera(_SIZE)).rgb, box, given.shape[0])[0]
         for each in (plain, truth)
     )
     added = 255 * (after - before)[..., ::-1]
