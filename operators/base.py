@@ -52,6 +52,11 @@ def no_track(context: Any) -> str:
     return "" if found and shot.view(found.path).tracks else "Track the shot first"
 
 
+def not_described(owner: Any, slot: str) -> str:
+    """Why there are no settings of the backend's to write to."""
+    return "" if hasattr(owner, slot) else "Start the backend once, for example with Check Setup"
+
+
 def no_avatar(context: Any) -> str:
     """Why there is no avatar."""
     found = properties.active_shot(context)

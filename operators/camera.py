@@ -25,8 +25,8 @@ class PORTRAITGEN_OT_take_focal(bpy.types.Operator):
         reason = "" if source else "The scene has no camera"
         if found and source is not None and source == found.camera:
             reason = "The scene's camera is the track's own"
-        if found and not hasattr(found, described.slot_of_job("track")):
-            reason = "Start the backend once, for example with Check Setup"
+        if found:
+            reason = base.not_described(found, described.slot_of_job("track")) or reason
         return base.allowed(cls, base.no_shot(context), reason)
 
     def execute(self, context: Any) -> set[str]:

@@ -30,16 +30,20 @@ class PORTRAITGEN_OT_light_from_scene(bpy.types.Operator):
         """Needs a rig, a take that relights, and a lamp as the active object."""
         found, source = properties.active_shot(context), context.active_object
         take = found.take if found else None
+        relights = take is not None and take.editor == EDITOR
         reason = ""
-        if not take or take.editor != EDITOR:
-            reason = "Choose the editor Relight first"
-        elif not hasattr(take, described.slot_of_editor(EDITOR)):
-            reason = "Start the backend once, for example with Check Setup"
-        elif source is None or source.type != "LIGHT":
+        if source is None or source.type != "LIGHT":
             reason = "Select a lamp in the 3D viewport first"
-        elif found.has_rig and source.name not in found.armature.users_scene[0].objects:
+        elif found and found.has_rig and source.name not in found.armature.users_scene[0].objects:
             reason = f"The lamp is not in the rig's scene, '{found.armature.users_scene[0].name}'"
-        return base.allowed(cls, base.no_shot(context), base.no_rig(context), reason)
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            "" if relights else "Choose the editor Relight first",
+            base.not_described(take, described.slot_of_editor(EDITOR)),
+            reason,
+        )
 
     def execute(self, context: Any) -> set[str]:
         """Writes the lamp into the take's folder, and sets the key to it."""

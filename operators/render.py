@@ -84,14 +84,10 @@ class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):
         render = scene.render
         share = render.resolution_percentage / 100
         size = (round(render.resolution_x * share), round(render.resolution_y * share))
-        current = scene.frame_current
         frames = {}
-        for frame in range(found.first, found.last + 1):
-            scene.frame_set(frame + found.offset)
-            graph = scene.view_layers[0].depsgraph
+        for frame, graph in camera.every_frame(found):
             through, plate = scene.camera.evaluated_get(graph), found.camera.evaluated_get(graph)
             frames[str(frame)] = camera.as_seen(through, plate, size, graph)
-        scene.frame_set(current)
         path = found.path / "rigs" / "scene_camera.json"
         path.parent.mkdir(exist_ok=True)
         write_json(path, {"width": size[0], "height": size[1], "frames": frames})

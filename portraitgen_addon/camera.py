@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plate's camera in Blender, with the plate behind the performer."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,24 @@ def show_plate(camera: Any, plate: Path, facts: dict[str, Any], offset: int) -> 
     background.alpha = 1.0
     background.display_depth = "BACK"
     background.frame_method = "FIT"
+
+
+def every_frame(found: Any) -> Iterator[tuple[int, Any]]:
+    """A shot's footage frames, each with its rig's scene evaluated on it; the playhead comes back.
+
+    Every frame is visited, since whatever is looked at may move.
+
+    Args:
+        found: the shot, with its rig.
+    """
+    scene = found.armature.users_scene[0]
+    current = scene.frame_current
+    try:
+        for frame in range(found.first, found.last + 1):
+            scene.frame_set(frame + found.offset)
+            yield frame, scene.view_layers[0].depsgraph
+    finally:
+        scene.frame_set(current)
 
 
 def as_seen(camera: Any, plate_camera: Any, size: tuple[int, int], graph: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@
 
 from typing import Any
 
-import bpy
 import numpy as np
 from mathutils import Vector
 
@@ -17,8 +16,6 @@ _NEAREST = 0.05
 def over_frames(lamp: Any, found: Any) -> dict[str, Any]:
     """A lamp over a shot's frames, as the backend's editor reads it.
 
-    Every frame is visited, since lamp, camera and performer may all move; the playhead comes back.
-
     Args:
         lamp: the object.
         found: the shot, with its rig.
@@ -27,26 +24,17 @@ def over_frames(lamp: Any, found: Any) -> dict[str, Any]:
         frames (of the footage), directions towards the lamp in the plate camera's space (x right,
         y down, z forward), and colours, linear, 1 the brightest.
     """
-    scene = found.armature.users_scene[0]
-    current = scene.frame_current
-    frames = list(range(found.first, found.last + 1))
-    directions, colours = [], []
-    try:
-        for frame in frames:
-            scene.frame_set(frame + found.offset)
-            graph = bpy.context.evaluated_depsgraph_get()
-            if scene != bpy.context.scene:
-                graph = scene.view_layers[0].depsgraph
-            lit, plate, rig = (
-                each.evaluated_get(graph) for each in (lamp, found.camera, found.armature)
-            )
-            head = rig.matrix_world @ rig.pose.bones[_HEAD].head
-            towards, colour = _seen_from(lit, head)
-            turned = plate.matrix_world.to_3x3().normalized().transposed() @ towards
-            directions.append(list(camera.FLIP.to_3x3() @ turned))
-            colours.append(colour)
-    finally:
-        scene.frame_set(current)
+    frames, directions, colours = [], [], []
+    for frame, graph in camera.every_frame(found):
+        lit, plate, rig = (
+            each.evaluated_get(graph) for each in (lamp, found.camera, found.armature)
+        )
+        head = rig.matrix_world @ rig.pose.bones[_HEAD].head
+        towards, colour = _seen_from(lit, head)
+        turned = plate.matrix_world.to_3x3().normalized().transposed() @ towards
+        frames.append(frame)
+        directions.append(list(camera.FLIP.to_3x3() @ turned))
+        colours.append(colour)
     brightest = max(float(np.max(colours)), 1e-9)
     return {
         "frames": frames,

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from ..body.model import BodyModel
 from ..body.motion import Motion
@@ -18,13 +17,14 @@ from ..editing.schedule import pivots
 from ..footage.window import cut
 from ..performer.acting import camera
 from ..performer.render import Performer
-from ..pipeline.avatars import frame_parameters, load_avatar
+from ..pipeline.avatars import load_avatar
+from ..pipeline.edit import sources_of
 from ..pipeline.expression import ExpressionGuide
-from ..pipeline.pictures import as_picture, on_grey, save_png, sheet
+from ..pipeline.pictures import on_grey, save_png, sheet
 from ..pipeline.reporter import Reporter
-from ..pipeline.shots import Track
+from ..pipeline.shots import Track, body_of
 from ..pipeline.stages import run
-from ..pipeline.windows import load_windows
+from ..pipeline.windows import Windows, load_windows
 from ..shot import Shot, read_json
 from ..tracking.landmarks import FACE_POINTS, LandmarkDetector
 from .synthetic import performed
@@ -81,7 +81,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         mattes = [matte.astype(np.float32) / 255 for matte in windows.mattes]
         shown.append([on_grey(truth[row], mattes[row]) for row in _SHOWN])
         for take, pictures in takes.items():
-            learned = _learned(shot, body, track, take, dict(zip(keys, pictures, strict=True)))
+            learned = _learned(shot, windows, track, take, dict(zip(keys, pictures, strict=True)))
             over = [
                 picture * matte[..., None] + image * (1 - matte[..., None])
                 for picture, matte, image in zip(learned, mattes, truth, strict=True)
@@ -115,7 +115,7 @@ def _bronze(performer: Performer, track: Track, frame: int) -> np.ndarray:
 
 
 def _learned(
-    shot: Shot, body: BodyModel, track: Track, take: str, keys: dict[int, np.ndarray]
+    shot: Shot, windows: Windows, track: Track, take: str, keys: dict[int, np.ndarray]
 ) -> list[np.ndarray]:
     """What the avatar shows in every frame once it has learned key frames, by the edit job."""
     for frame, picture in keys.items():
@@ -123,18 +123,8 @@ def _learned(
     run("edit", shot.path, {"take": take, "editor": "grade", "keys": 1}, Reporter())
     facts = read_json(shot.edit_folder(take) / "edit.json")
     assert facts["kept_frames"] == facts["key_frames"], "the editor drew some of the key frames"
-    avatar = load_avatar(shot.edit_folder(take), body)
-    pictures = []
-    for frame in track.frames:
-        lens = track.camera.window(track.box(frame), _WINDOW)
-        with torch.no_grad():
-            drawn = avatar.render(
-                frame_parameters(track.motion, [frame]),
-                torch.from_numpy(lens.matrix())[None],
-                _WINDOW,
-            )
-        pictures.append(as_picture(drawn.rgb))
-    return pictures
+    drawn = sources_of(windows, track, load_avatar(shot.edit_folder(take), body_of(shot)))
+    return list(drawn.astype(np.float32) / 255)
 
 
 def landmarks(pictures: list[np.ndarray]) -> np.ndarray:

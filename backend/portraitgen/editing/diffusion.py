@@ -116,8 +116,8 @@ class DiffusionEditor(Editor):
         with _at_work, torch.inference_mode():
             edited = self._diffuse(self._working(request))
         height, width = self._size(request)
-        full: tuple[int, int] = request.matte.shape  # type: ignore[assignment]
-        return resized(edited[:height, :width], full)
+        rows, columns = request.source.shape[:2]
+        return resized(edited[:height, :width], (rows, columns))
 
     def _size(self, request: EditRequest) -> tuple[int, int]:
         """Height and width to work at, before padding."""
@@ -284,10 +284,14 @@ def ddim(
     return latents
 
 
-def noised(clean: Tensor, t: int, alphas: Tensor, request: EditRequest) -> Tensor:
-    """Clean latents with the noise of a timestep, in float32; it lies on a request's body."""
+def noise_of(request: EditRequest, latents: Tensor) -> Tensor:
+    """The noise for a request's latents; it lies on the body."""
+    return surface_noise(latents.shape, request.seed, request.surface, latents)
+
+
+def noised(clean: Tensor, t: int, alphas: Tensor, drawn: Tensor) -> Tensor:
+    """Clean latents with as much of the noise drawn as a timestep has, in float32."""
     level = float(alphas[t])
-    drawn = surface_noise(clean.shape, request.seed, request.surface, clean)
     return level**0.5 * clean.float() + (1 - level) ** 0.5 * drawn
 
 

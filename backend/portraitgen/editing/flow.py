@@ -14,9 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .diffusion import DiffusionEditor, plane, read_picture, resized, to_tensor
+from .diffusion import DiffusionEditor, noise_of, plane, read_picture, resized, to_tensor
 from .editor import EditRequest
-from .noise import surface_noise
 
 _TRY_ON = (
     "Dress the person of image 1 in the garment of image {number}."
@@ -65,8 +64,7 @@ class FlowEditor(DiffusionEditor):
         sigmas = partial_sigmas(
             schedule, self.options.steps, request.strength, self._shift(pipeline, clean)
         )
-        drawn = surface_noise(clean.shape, request.seed, request.surface, clean)
-        mixed = (1 - sigmas[0]) * clean + sigmas[0] * drawn
+        mixed = (1 - sigmas[0]) * clean + sigmas[0] * noise_of(request, clean)
         pictures = [picture(image) for image in (request.source, *self._pictures)]
         # These sigmas are shifted already; the pipeline's own scheduler would shift them again.
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler(

@@ -56,12 +56,13 @@ class SharedAttention:
         )
         attend = nn.functional.scaled_dot_product_attention
         half = batch // 2
-        mask = self._mask(tokens).to(hidden_states.device)
+        if tokens not in self._masks:
+            self._masks[tokens] = self._mask(tokens).to(hidden_states.device)
         frame = attend(
             query[:half],
             torch.cat([key[:half], key[half:]], dim=2),
             torch.cat([value[:half], value[half:]], dim=2),
-            attn_mask=mask,
+            attn_mask=self._masks[tokens],
         )
         anchor = attend(query[half:], key[half:], value[half:])
         joined = torch.cat([frame, anchor]).transpose(1, 2).flatten(2).to(hidden_states.dtype)
@@ -70,21 +71,19 @@ class SharedAttention:
 
     def _mask(self, tokens: int) -> Tensor:
         """What each of a frame's tokens may look at, bool (N, 2N)."""
-        if tokens not in self._masks:
-            whole, across = self._places.shape[:2]
-            likely = (tokens * whole / across) ** 0.5
-            rows_of = [count for count in range(1, tokens + 1) if tokens % count == 0]
-            height = min(rows_of, key=lambda count: abs(count - likely))
-            width = tokens // height
-            rows = ((np.arange(height) + 0.5) * whole / height).astype(int)
-            columns = ((np.arange(width) + 0.5) * across / width).astype(int)
-            there = torch.from_numpy(self._places[np.ix_(rows, columns)].reshape(-1, 1, 2))
-            y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-            grid = torch.stack([x, y], dim=2).reshape(1, -1, 2) + 0.5
-            apart = (there * torch.tensor([width, height]) - grid).norm(dim=2)
-            near = (apart < _REACH) | apart.isnan()
-            self._masks[tokens] = torch.cat([torch.ones_like(near), near], dim=1)
-        return self._masks[tokens]
+        whole, across = self._places.shape[:2]
+        likely = (tokens * whole / across) ** 0.5
+        rows_of = [count for count in range(1, tokens + 1) if tokens % count == 0]
+        height = min(rows_of, key=lambda count: abs(count - likely))
+        width = tokens // height
+        rows = ((np.arange(height) + 0.5) * whole / height).astype(int)
+        columns = ((np.arange(width) + 0.5) * across / width).astype(int)
+        there = torch.from_numpy(self._places[np.ix_(rows, columns)].reshape(-1, 1, 2))
+        y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        grid = torch.stack([x, y], dim=2).reshape(1, -1, 2) + 0.5
+        apart = (there * torch.tensor([width, height]) - grid).norm(dim=2)
+        near = (apart < _REACH) | apart.isnan()
+        return torch.cat([torch.ones_like(near), near], dim=1)
 
 
 @contextmanager

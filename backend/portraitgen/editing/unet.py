@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .diffusion import DiffusionEditor, ddim, noised, plane, to_image, to_tensor
+from .diffusion import DiffusionEditor, ddim, noise_of, noised, plane, to_image, to_tensor
 from .editor import EditRequest
 from .sharing import places_in, shared_attention
 
@@ -29,7 +29,8 @@ class UNetEditor(DiffusionEditor):
     def start(self, request: EditRequest, t: int) -> Tensor:
         """The latent that an edit begins with, noised to a timestep."""
         clean = self._latent(self._begin(request))
-        return noised(clean, t, self.pipeline().scheduler.alphas_cumprod, request)
+        alphas = self.pipeline().scheduler.alphas_cumprod
+        return noised(clean, t, alphas, noise_of(request, clean))
 
     def _begin(self, request: EditRequest) -> np.ndarray:
         """The image that is noised."""
@@ -57,20 +58,21 @@ class UNetEditor(DiffusionEditor):
         pipeline = self.pipeline()
         vae, unet, alphas = pipeline.vae, pipeline.unet, pipeline.scheduler.alphas_cumprod
         timesteps = self.timesteps(request, len(alphas))
-        condition, embeddings = self._condition(request), self._embeddings()
-        guides, places = len(condition), None
-        anchor = self.anchor_for(request)
+        anchor, places = self.anchor_for(request), None
+        shown, beside = [request], []
         if anchor is not None and anchor.surface is not None and request.surface is not None:
             places = places_in(anchor.surface, request.surface)
             agreed = self._latent(anchor.rendered)
-            condition = torch.cat([condition, self._condition(anchor)])
-            embeddings = embeddings.repeat(2, 1, 1)
+            shown.append(anchor)
+            beside.append((agreed, noise_of(anchor, agreed)))
+        condition = torch.cat([self._condition(each) for each in shown])
+        embeddings = self._embeddings().repeat(len(shown), 1, 1)
+        guides = len(condition) // len(shown)
 
         def predict(x: Tensor, t: int) -> Tensor:
-            noisy = [x.expand(guides, -1, -1, -1)]
-            if anchor is not None and places is not None:
-                noisy.append(noised(agreed, t, alphas, anchor).expand(guides, -1, -1, -1))
-            given = torch.cat([torch.cat(noisy).to(condition.dtype), condition], dim=1)
+            noisy = [x, *(noised(clean, t, alphas, drawn) for clean, drawn in beside)]
+            repeated = torch.cat([each.expand(guides, -1, -1, -1) for each in noisy])
+            given = torch.cat([repeated.to(condition.dtype), condition], dim=1)
             drawn = unet(given, t, encoder_hidden_states=embeddings).sample
             return self._guided(drawn[:guides].float())
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar, AvatarOutput
+from ..body.surface import Surface
 from ..editing.editor import Editor, EditRequest
 from ..editing.registry import create_editor
 from ..footage.matte import foreground_colours
@@ -27,10 +28,12 @@ class Seen:
 
     Attributes:
         image: uint8 (S, S, 3); matte: uint8 (S, S).
+        surface: the tracked body in it.
     """
 
     image: np.ndarray
     matte: np.ndarray
+    surface: Surface
 
 
 class Look:
@@ -60,6 +63,11 @@ class Look:
             self._editor.use_edit(edit)
 
     @property
+    def follows(self) -> bool:
+        """Whether `colours` looks at what the plate shows."""
+        return self._editor is not None
+
+    @property
     def wanted_frames(self) -> list[int]:
         """Frames whose windows `prepare` needs."""
         frames = self._editor.wanted_frames() if self._editor else []
@@ -80,7 +88,8 @@ class Look:
                 image.shape[0],
                 normals=True,
             )
-            requests.append(self._request(frame, drawn, Seen(image, matte)))
+            surface = self._parts.surface(frame, camera)
+            requests.append(self._request(frame, drawn, Seen(image, matte, surface)))
         self._editor.prepare(requests)
 
     def colours(self, frame: int, drawn: AvatarOutput, seen: Seen | None) -> np.ndarray:
@@ -89,7 +98,8 @@ class Look:
         Args:
             frame: its number.
             drawn: the avatar in it, with normals.
-            seen: the plate, None where the avatar is drawn by itself: then only light is added.
+            seen: the plate, None where the avatar is drawn by itself (then only light is added) or
+                nothing follows.
         """
         if self._editor is None:
             return as_picture(drawn.rgb)
@@ -100,10 +110,9 @@ class Look:
         rendered, normals = as_picture(drawn.rgb), as_picture(drawn.normals)
         source, matte, surface = rendered, as_picture(drawn.alpha)[..., 0], None
         if seen is not None:
-            camera = self._track.camera.window(self._track.box(frame), seen.image.shape[0])
             source = foreground_colours(seen.image, seen.matte).astype(np.float32) / 255
             matte = seen.matte.astype(np.float32) / 255
-            surface = self._parts.surface(frame, camera)
+            surface = seen.surface
         return EditRequest(
             frame, rendered, source, matte, normals, strength=self._strength, surface=surface
         )

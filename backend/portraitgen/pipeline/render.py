@@ -187,11 +187,12 @@ class FrameRenderer:
         matte = _at_plate_size(load_matte(track, frame), image, box)
         matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
         window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
-        seen = Seen(window, load_matte(track, frame, size))
-        alpha = seen.matte.astype(np.float32) / 255
-        mask = None
-        if not self._parts.everywhere:
+        small = load_matte(track, frame, size)
+        alpha = small.astype(np.float32) / 255
+        mask, seen = None, None
+        if self._look.follows or not self._parts.everywhere:
             surface = self._parts.surface(frame, camera)
+            seen = Seen(window, small, surface)
             mask = self._parts.mask(surface, window.astype(np.float32) / 255, alpha)
         if mask is not None:
             # Beyond the edited parts the plate keeps its bits.

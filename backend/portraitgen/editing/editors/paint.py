@@ -82,10 +82,7 @@ class Paint(Editor):
 
     def follow(self, request: EditRequest) -> np.ndarray:
         """The paint itself over what the avatar learned of it, where the painted frames saw it."""
-        colour, cover = self._carried(request)
-        amount = (request.strength * cover)[..., None]
-        laid: np.ndarray = request.rendered + amount * (colour - request.rendered)
-        return laid
+        return self._laid(request, request.rendered)
 
     def wanted_frames(self) -> list[int]:
         """The painted frames."""
@@ -118,10 +115,14 @@ class Paint(Editor):
         return _Painted(sample.surface, image, cover * sample.matte, _light(sample))
 
     def _edit(self, request: EditRequest) -> np.ndarray:
+        return self._laid(request, request.source)
+
+    def _laid(self, request: EditRequest, under: np.ndarray) -> np.ndarray:
+        """The paint over a picture of a request."""
         colour, cover = self._carried(request)
         amount = (request.strength * cover)[..., None]
-        painted: np.ndarray = request.source + amount * (colour - request.source)
-        return painted
+        laid: np.ndarray = under + amount * (colour - under)
+        return laid
 
     def _carried(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
         """The paint (H, W, 3) as it lies in a frame, and its cover (H, W)."""

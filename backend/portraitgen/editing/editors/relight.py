@@ -10,6 +10,7 @@ rendered frame then takes on what it has beyond that.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -113,18 +114,16 @@ class Relight(Editor):
         if len(value) < 100:
             return
         self._source = _robust_fit(shaded, value)
-        old = shaded @ self._source
-        old = np.maximum(old, _DARKEST * np.median(old))
-        ratio = np.maximum(shaded @ self._light(), _DARK) @ LUMA / old
+        new = np.maximum(shaded @ self._light, _DARK)
+        ratio = new @ LUMA / self._old(shaded)
         self._level = float((value * ratio).sum() / value.sum())
 
-    def _light(self, frame: int | None = None) -> np.ndarray:
-        """Spherical harmonics (9, 3) of key and fill, of a frame or on the whole."""
+    @cached_property
+    def _light(self) -> np.ndarray:
+        """Spherical harmonics (9, 3) of key and fill; of a lamp that moves, the mean."""
         options, fill = self.options, warmth(self.options.fill_temperature)
         if self._lamp is not None:
-            if frame is None:
-                return self._lamp.mean(fill, options.ratio)
-            return self._lamp.harmonics(frame, fill, options.ratio)
+            return self._lamp.mean(fill, options.ratio)
         direction = np.array(KEYS[options.key])
         if options.azimuth is not None:
             around, up = np.radians(options.azimuth), np.radians(options.elevation)
@@ -136,10 +135,12 @@ class Relight(Editor):
 
     def follow(self, request: EditRequest) -> np.ndarray:
         """What a frame's light has beyond the mean."""
+        if self._lamp is None:
+            return request.rendered
+        fill = warmth(self.options.fill_temperature)
+        light = self._lamp.harmonics(request.frame, fill, self.options.ratio)
         shaded = self._shaded(request.normals, request.matte)
-        now, mean = (
-            np.maximum(shaded @ each, _DARK) for each in (self._light(request.frame), self._light())
-        )
+        now, mean = (np.maximum(shaded @ each, _DARK) for each in (light, self._light))
         ratio = np.clip(now / mean, _LOWEST, _HIGHEST).reshape(request.rendered.shape)
         return to_display(to_linear(request.rendered) * ratio**request.strength)
 
@@ -148,12 +149,15 @@ class Relight(Editor):
         sigma = max(1.0, _SMOOTH * normals.shape[0])
         return basis(fill_normals(normals, matte, sigma).reshape(-1, 3)) * LOBE
 
+    def _old(self, shaded: np.ndarray) -> np.ndarray:
+        """What the shot's own light gives, (N,), nowhere close to nothing."""
+        old = shaded @ self._source
+        return np.maximum(old, _DARKEST * np.median(old))
+
     def _edit(self, request: EditRequest) -> np.ndarray:
         shaded = self._shaded(request.normals, request.matte)
-        old = shaded @ self._source
-        old = np.maximum(old, _DARKEST * np.median(old))
-        new = np.maximum(shaded @ self._light(), _DARK)
-        ratio = new / old[:, None] / self._level * 2.0**self.options.exposure
+        new = np.maximum(shaded @ self._light, _DARK)
+        ratio = new / self._old(shaded)[:, None] / self._level * 2.0**self.options.exposure
         ratio = np.clip(ratio, _LOWEST, _HIGHEST).reshape(request.source.shape)
         light = to_linear(request.source) * ratio**request.strength
         return to_display(shoulder(light))
