@@ -163,6 +163,8 @@ def test_matrix_and_range_follow_the_tags_and_the_user(
     plate = open_plate(_flat_movie(tmp_path / "flat.mkv", size, SKIN, **tags), **asked)
     expected = _decoded(SKIN, *coefficients, full)
     assert np.abs(plate.read_uint8(1)[8, 8] - expected).max() <= 1.0
+    ((_, quick),) = plate.frames_uint8([1], exact=False)
+    assert np.abs(quick[8, 8] - expected).max() <= 4.0
     assert plate.range == ("full" if full else "limited")
 
 
@@ -192,6 +194,9 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path, full: bool, black: int, white: i
     grey = plate.read(1)[4, :, 1]
     assert len(np.unique(grey)) == len(codes)
     assert np.abs(grey - (codes - float(black)) / (white - black)).max() < 0.1 / (white - black)
+    ((_, quick),) = plate.frames_uint8([1], exact=False)
+    assert quick.dtype == np.uint8
+    assert np.abs(quick[4, :, 1] - 255 * grey).max() <= 4.0
 
 
 def test_a_movie_turned_by_its_header_is_upright(tmp_path: Path) -> None:

@@ -41,7 +41,8 @@ _STANDARD_RATES = [
     )
 ]  # fmt: skip
 _REPAIR = "copy or export the file again"
-# The default conversion truncates and loses more than a code on average; this one rounds.
+# The default conversion truncates and loses more than a code on average; this one rounds. It takes
+# eight times as long, more than decoding.
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
@@ -244,8 +245,14 @@ class MovieReader:
 
     _KEPT = 8
 
-    def __init__(self, path: Path, facts: MovieFacts, matrix: str, range: str) -> None:
-        """Opens nothing yet; `matrix` and `range` are the names to decode with."""
+    def __init__(
+        self, path: Path, facts: MovieFacts, matrix: str, range: str, exact: bool = True
+    ) -> None:
+        """Opens nothing yet; `matrix` and `range` are the names to decode with.
+
+        Args:
+            exact: codes as the movie has them; if not, 8 bits whose codes may be off by a few.
+        """
         self._path = path
         self._facts = facts
         self._matrix = None if matrix == "rgb" else MATRICES[matrix]
@@ -256,7 +263,8 @@ class MovieReader:
         self._stream: Any = None
         self._decoded: Iterator[Any] = iter(())
         self._at = -1
-        self._format = "rgb24" if facts.bit_depth <= 8 else "rgb48le"
+        self._format = "rgb24" if facts.bit_depth <= 8 or not exact else "rgb48le"
+        self._interpolation = EXACT if exact else Interpolation.BILINEAR
 
     def read(self, position: int) -> NativeFrame:
         """The frame at `position` of `facts.times`, as RGB codes.
@@ -278,7 +286,7 @@ class MovieReader:
                 dst_colorspace=self._matrix,
                 src_color_range=self._range,
                 dst_color_range=ColorRange.JPEG,
-                interpolation=EXACT,
+                interpolation=self._interpolation,
             )
             pixels: np.ndarray = converted.to_ndarray()
         if pixels.dtype == np.uint16 and self._matrix is not None:

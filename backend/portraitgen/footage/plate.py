@@ -118,10 +118,15 @@ class Plate:
             yield frame, colour.to_display(native.encoded(), self.space)
 
     def frames_uint8(
-        self, numbers: Iterable[int] | None = None
+        self, numbers: Iterable[int] | None = None, exact: bool = True
     ) -> Iterator[tuple[int, np.ndarray]]:
-        """Like `frames`, as `read_uint8` gives."""
-        for frame, native in self._ahead(numbers):
+        """Like `frames`, as `read_uint8` gives.
+
+        Args:
+            exact: if not, a movie's colours may be off by a few codes, for a third of the time:
+                enough to find things in a picture, not to show it.
+        """
+        for frame, native in self._ahead(numbers, exact):
             yield frame, self._as_uint8(native)
 
     def close(self) -> None:
@@ -195,7 +200,9 @@ class Plate:
         display = colour.to_display(native.encoded(), self.space)
         return np.rint(np.clip(display, 0, 1) * np.float32(255)).astype(np.uint8)
 
-    def _ahead(self, numbers: Iterable[int] | None) -> Iterator[tuple[int, NativeFrame]]:
+    def _ahead(
+        self, numbers: Iterable[int] | None, exact: bool = True
+    ) -> Iterator[tuple[int, NativeFrame]]:
         wanted = list(self.numbers if numbers is None else numbers)
         positions = [self._position(frame) for frame in wanted]
         decoded: queue.Queue[NativeFrame | PortraitError | Exception] = queue.Queue(_AHEAD)
@@ -211,7 +218,7 @@ class Plate:
             return False
 
         def decode() -> None:
-            reader = self._source.reader()
+            reader = self._source.reader(exact)
             try:
                 for position in positions:
                     if not put(reader.read(position)):
@@ -247,8 +254,8 @@ class _Source(Protocol):
     notes: list[str]
     suffix: str
 
-    def reader(self) -> FrameReader:
-        """A new reader."""
+    def reader(self, exact: bool = True) -> FrameReader:
+        """A new reader; of codes that may be off by a few where they need not be exact."""
 
     def digest(self) -> str:
         """The fingerprint of the files."""
@@ -282,8 +289,8 @@ class _MovieSource:
         self.bit_depth = facts.bit_depth
         self.pixel_aspect = facts.pixel_aspect
 
-    def reader(self) -> FrameReader:
-        reader = self._movie.MovieReader(self._path, self.facts, self.matrix, self.range)
+    def reader(self, exact: bool = True) -> FrameReader:
+        reader = self._movie.MovieReader(self._path, self.facts, self.matrix, self.range, exact)
         return _Mapped(reader, self._table)
 
     def digest(self) -> str:
@@ -329,7 +336,7 @@ class _ImageSource:
         self.bit_depth = facts.bit_depth
         self.pixel_aspect = facts.pixel_aspect
 
-    def reader(self) -> FrameReader:
+    def reader(self, exact: bool = True) -> FrameReader:
         return _ImageReader(self.files, (self.height, self.width))
 
     def digest(self) -> str:

@@ -120,7 +120,7 @@ def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> Chu
     parts = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
     paths = [job.work / f"landmarks.{part[0]}.safetensors" for part in parts]
     missing = [part for part, path in zip(parts, paths, strict=True) if not path.exists()]
-    decoded = plate.frames_uint8(chain(*missing))
+    decoded = plate.frames_uint8(chain(*missing), exact=False)
     with ThreadPoolExecutor(1) as beside:
         marked: Future[None] | None = None
         for part, path in zip(parts, paths, strict=True):
@@ -184,7 +184,7 @@ def _mattes(
     before: tuple[np.ndarray, np.ndarray] | None = None
 
     def windows() -> Iterator[_Window]:
-        for frame, image in plate.frames_uint8(range(first, frames[-1] + 1)):
+        for frame, image in plate.frames_uint8(range(first, frames[-1] + 1), exact=False):
             box = boxes.get(frame, fixed)
             window, inside = cut(image, box, min(_MATTE_SIZE, max(64, round(box.side))))
             todo = None if _matte(folder, frame).exists() else beside.submit(maker.alone, window)
