@@ -398,7 +398,9 @@ def test_a_take_builds_on_another(copy: Path, portraitgen: Command) -> None:
     assert dark.mean() < 0.6 * toon.mean()
 
 
-def test_a_frame_given_out_to_paint_is_never_overwritten(copy: Path, portraitgen: Command) -> None:
+def test_a_frame_given_out_to_paint_is_never_overwritten(
+    copy: Path, clip: Path, portraitgen: Command
+) -> None:
     words = ["paint", copy, "--take", "tattoo", "--frame", "8"]
     assert portraitgen(*words).returncode == 0
     path = copy / "takes" / "tattoo" / "paint" / "0008.png"
@@ -415,9 +417,12 @@ def test_a_frame_given_out_to_paint_is_never_overwritten(copy: Path, portraitgen
     assert 8 in facts["key_frames"]
     # The avatar has hardly learned it; what the brush drew is laid over it in every frame.
     path.write_bytes(b"changed after the edit")
-    done = portraitgen("render", copy, "--take", "tattoo")
+    done = portraitgen("render", copy, "--take", "tattoo", "--plate")
     assert done.returncode == 0, done.stderr
     for frame in (8, 2):
+        plate, painted = plate_and_take(copy, "tattoo", frame, clip)
+        touched = (plate != painted).any(-1).mean()
+        assert touched < 0.05, f"{touched:.3f} of frame {frame} is not the plate's any more"
         shown = cv2.imread(str(copy / "takes" / "tattoo" / "frames" / f"tattoo.{frame:04d}.png"))
         assert shown is not None
         blue = (np.abs(shown.astype(int) - (200, 40, 20)).max(2) < 40).sum() / shown[..., 0].size

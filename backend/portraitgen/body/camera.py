@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pinhole camera of a plate and of the windows cut from it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,6 +44,16 @@ class Camera:
             (self.cy - box.y) * scale,
             size,
             size,
+        )
+
+    def part(self, rows: slice, columns: slice) -> "Camera":
+        """The camera of some rows and columns of its picture."""
+        return replace(
+            self,
+            cx=self.cx - columns.start,
+            cy=self.cy - rows.start,
+            width=columns.stop - columns.start,
+            height=rows.stop - rows.start,
         )
 
     def project(self, points: np.ndarray) -> np.ndarray:

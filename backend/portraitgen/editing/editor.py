@@ -97,16 +97,16 @@ class Editor:
         return ""
 
     def files(self) -> dict[str, Path]:
-        """The user's files that `follow` needs, by where the edit keeps its copies."""
+        """The user's files that rendering needs, by where the edit keeps its copies."""
         return {}
 
     @property
     def follows(self) -> bool:
-        """Whether `follow` has anything to do."""
+        """Whether rendering a take needs its editor: for `follow`, or for `laid_over`."""
         return False
 
     def follow(self, request: EditRequest) -> np.ndarray:
-        """What a frame shows beyond what the avatar has learned: a light that moves, sharp paint.
+        """What a frame shows beyond what the avatar has learned, such as a light that moves.
 
         Args:
             request: as for `edit`; rendered is the edited avatar.
@@ -116,8 +116,20 @@ class Editor:
         """
         return request.rendered
 
+    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray] | None:
+        """For editors that change the plate only here and there: what lies over it in a frame.
+
+        Args:
+            request: as for `edit`, at any size; source is the plate.
+
+        Returns:
+            Colours, float32 (H, W, 3), and how far they cover the plate, (H, W); None if the
+            edited avatar takes the performer's place.
+        """
+        return None
+
     def use_edit(self, folder: Path) -> None:
-        """Told the folder of a finished edit with the copies of `files`, before `follow`."""
+        """Told the folder of a finished edit with the copies of `files`, before it is rendered."""
         self.use_take(folder)
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:

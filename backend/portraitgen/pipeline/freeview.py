@@ -153,7 +153,7 @@ class LoneRenderer:
                 ("normal", output.normals),
             )
         }
-        colours = self._look.colours(frame, output, None)[:height, :width]
+        colours = self._look.colours(frame, output)[:height, :width]
         linear = to_linear(colours, plate.space) * cut["alpha"]
         passes: dict[str, Any] = {
             "Combined": np.concatenate([linear, cut["alpha"]], axis=2),

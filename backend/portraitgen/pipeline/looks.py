@@ -3,37 +3,21 @@
 """What a take looks like in a frame: the avatar that learned it, and what its editor adds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..avatar.avatar import Avatar, AvatarOutput
-from ..body.surface import Surface
+from ..body.camera import Camera
 from ..editing.editor import Editor, EditRequest
 from ..editing.registry import create_editor
-from ..footage.matte import foreground_colours
-from .avatars import frame_parameters
+from ..footage.window import Laid, place
 from .local import Parts
 from .pictures import as_picture
 from .shots import Track
 from .windows import Windows
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A frame's window as the plate shows it.
-
-    Attributes:
-        image: uint8 (S, S, 3); matte: uint8 (S, S).
-        surface: the tracked body in it.
-    """
-
-    image: np.ndarray
-    matte: np.ndarray
-    surface: Surface
 
 
 class Look:
@@ -57,15 +41,11 @@ class Look:
         self.avatar = avatar
         self._track, self._parts = track, parts
         self._strength = float(facts.get("strength", 1.0))
+        self._stacked = bool(facts.get("base"))
         self._editor: Editor | None = None
         if edit is not None and facts.get("follows"):
             self._editor = create_editor(facts["editor"], facts["options"])
             self._editor.use_edit(edit)
-
-    @property
-    def follows(self) -> bool:
-        """Whether `colours` looks at what the plate shows."""
-        return self._editor is not None
 
     @property
     def wanted_frames(self) -> list[int]:
@@ -73,46 +53,70 @@ class Look:
         frames = self._editor.wanted_frames() if self._editor else []
         return [frame for frame in frames if frame in self._track.frames]
 
-    @torch.no_grad()
     def prepare(self, windows: Windows) -> None:
         """Shows the editor the windows of the wanted frames, if there are any."""
         if self._editor is None or not windows.frames:
             return
-        requests = []
-        for frame, image, matte, camera in zip(
-            windows.frames, windows.images, windows.mattes, windows.cameras, strict=True
-        ):
-            drawn = self.avatar.render(
-                frame_parameters(self._track.motion, [frame]),
-                torch.from_numpy(camera.matrix())[None],
-                image.shape[0],
-                normals=True,
-            )
-            surface = self._parts.surface(frame, camera)
-            requests.append(self._request(frame, drawn, Seen(image, matte, surface)))
-        self._editor.prepare(requests)
+        shown = zip(windows.frames, windows.images, windows.mattes, windows.cameras, strict=True)
+        self._editor.prepare(
+            [
+                self._of_plate(frame, image.astype(np.float32) / 255, matte / 255, camera)
+                for frame, image, matte, camera in shown
+            ]
+        )
 
-    def colours(self, frame: int, drawn: AvatarOutput, seen: Seen | None) -> np.ndarray:
+    def colours(self, frame: int, drawn: AvatarOutput) -> np.ndarray:
         """What a frame shows, float32 (H, W, 3) of 0..1, not multiplied by alpha.
 
         Args:
             frame: its number.
             drawn: the avatar in it, with normals.
-            seen: the plate, None where the avatar is drawn by itself (then only light is added) or
-                nothing follows.
+        """
+        rendered = as_picture(drawn.rgb)
+        if self._editor is None:
+            return rendered
+        assert drawn.normals is not None
+        cover, normals = as_picture(drawn.alpha)[..., 0], as_picture(drawn.normals)
+        return self._editor.follow(
+            EditRequest(frame, rendered, rendered, cover, normals, strength=self._strength)
+        )
+
+    def over_plate(self, frame: int, image: np.ndarray, matte: np.ndarray, laid: Laid) -> Laid:
+        """What a frame shows at its plate's resolution.
+
+        Args:
+            frame: its number.
+            image: float32 (H, W, 3), the plate.
+            matte: float32 (S, S), the performer's coverage of the frame's window.
+            laid: the avatar laid over it.
         """
         if self._editor is None:
-            return as_picture(drawn.rgb)
-        return self._editor.follow(self._request(frame, drawn, seen))
+            return laid
+        height, width = image.shape[:2]
+        cover, rows, columns = place(matte, self._track.box(frame), width, height)
+        part = self._track.camera.part(rows, columns)
+        request = self._of_plate(frame, image[rows, columns], cover, part)
+        found = self._editor.laid_over(request)
+        if found is None:
+            return laid
+        colours, cover = found
+        # On another take the avatar stands for what is under the paint, else the plate itself.
+        if self._stacked:
+            colours = laid.colours + cover[..., None] * (colours - laid.colours)
+            return replace(laid, colours=colours)
+        return replace(laid, colours=colours, cover=laid.cover * cover)
 
-    def _request(self, frame: int, drawn: AvatarOutput, seen: Seen | None) -> EditRequest:
-        assert drawn.normals is not None
-        rendered, normals = as_picture(drawn.rgb), as_picture(drawn.normals)
-        source, matte, surface = rendered, as_picture(drawn.alpha)[..., 0], None
-        if seen is not None:
-            source = foreground_colours(seen.image, seen.matte).astype(np.float32) / 255
-            matte = seen.matte.astype(np.float32) / 255
-            surface = seen.surface
+    def _of_plate(
+        self, frame: int, image: np.ndarray, matte: np.ndarray, camera: Camera
+    ) -> EditRequest:
+        surface = self._parts.surface(frame, camera)
+        unknown = np.zeros_like(image)
         return EditRequest(
-            frame, rendered, source, matte, normals, strength=self._strength, surface=surface
+            frame,
+            image,
+            image,
+            matte.astype(np.float32),
+            unknown,
+            strength=self._strength,
+            surface=surface,
         )

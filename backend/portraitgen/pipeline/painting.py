@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..body.camera import Box
 from ..errors import ShotError
 from ..footage.window import cut
 from ..shot import Shot, check_take_name
@@ -15,6 +16,11 @@ from .shots import Track, plate_of
 
 _LARGEST = 2048
 _LEAST = 512
+
+
+def painting_side(box: Box) -> int:
+    """The side in pixels at which a window is painted."""
+    return int(np.clip(round(box.side), _LEAST, _LARGEST))
 
 
 def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dict[str, Any]:
@@ -43,8 +49,7 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dic
     folder.mkdir(parents=True, exist_ok=True)
     box = track.box(frame)
     plate = plate_of(shot)
-    side = int(np.clip(round(box.side), _LEAST, _LARGEST))
-    window, _ = cut(plate.read(frame), box, side)
+    window, _ = cut(plate.read(frame), box, painting_side(box))
     plate.close()
     if not base.exists():
         save_png(base, window)

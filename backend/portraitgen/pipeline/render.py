@@ -26,8 +26,9 @@ from .avatars import frame_parameters, load_avatar
 from .freeview import LoneRenderer, motion_of, read_views
 from .jobs import running
 from .local import Parts
-from .looks import Look, Seen
+from .looks import Look
 from .mix import mix_of
+from .painting import painting_side
 from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
@@ -91,7 +92,9 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         painted = PaintedFrames(edit / "mask") if edit else None
         parts = Parts.from_json(body, track, facts.get("parts") or {}, painted)
         look = Look(edited, edit, facts, track, parts)
-        look.prepare(load_windows(shot, track, look.wanted_frames, size, reporter))
+        wanted = look.wanted_frames
+        side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
+        look.prepare(load_windows(shot, track, wanted, side, reporter))
         renderer = FrameRenderer(track, plain, look, size, options.detail, parts)
         lone = LoneRenderer(track, look, motion, views, size) if alone else None
         done_file = job.work / "done.txt"
@@ -184,28 +187,30 @@ class FrameRenderer:
         if self._look.avatar is not self._plain:
             edited = self._look.avatar.render(parameters, intrinsics, size, normals=True)
         assert edited.normals is not None
-        matte = _at_plate_size(load_matte(track, frame), image, box)
-        matte *= _feather(box, matte.shape[0], image.shape[1], image.shape[0])
+        whole = _at_plate_size(load_matte(track, frame), image, box)
+        matte = whole * _feather(box, whole.shape[0], image.shape[1], image.shape[0])
         window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
         small = load_matte(track, frame, size)
         alpha = small.astype(np.float32) / 255
-        mask, seen = None, None
-        if self._look.follows or not self._parts.everywhere:
+        mask = None
+        if not self._parts.everywhere:
             surface = self._parts.surface(frame, camera)
-            seen = Seen(window, small, surface)
             mask = self._parts.mask(surface, window.astype(np.float32) / 255, alpha)
         if mask is not None:
             # Beyond the edited parts the plate keeps its bits.
             alpha *= mask
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
-        beauty = self._look.colours(frame, edited, seen)
+        beauty = self._look.colours(frame, edited)
         reconstruction = as_picture(plain.rgb)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover * mix
-        laid = lay(image, box, beauty, full, reference=reconstruction, detail=self._detail)
+        avatar = lay(image, box, beauty, full, reference=reconstruction, detail=self._detail)
+        laid = self._look.over_plate(frame, image, whole, avatar)
         over, touched = paste(image, laid)
+        if laid is not avatar:
+            beauty, _ = cut(over, box, size)
         depth = as_picture(edited.depth)[..., 0]
         normals = as_picture(edited.normals)
         on_plate = (box, image.shape[1], image.shape[0])

@@ -10,6 +10,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from ...body.camera import Camera
 from ...body.surface import Surface, carry
 from ...errors import EditError
 from ...settings import option
@@ -77,12 +78,13 @@ class Paint(Editor):
 
     @property
     def follows(self) -> bool:
-        """The avatar's texture is coarser than a brush."""
+        """The avatar's texture is coarser than a brush, and its face is not the plate's."""
         return True
 
-    def follow(self, request: EditRequest) -> np.ndarray:
-        """The paint itself over what the avatar learned of it, where the painted frames saw it."""
-        return self._laid(request, request.rendered)
+    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
+        """The paint itself, where the painted frames saw the body."""
+        colour, cover = self._carried(request)
+        return colour, request.strength * cover
 
     def wanted_frames(self) -> list[int]:
         """The painted frames."""
@@ -115,22 +117,17 @@ class Paint(Editor):
         return _Painted(sample.surface, image, cover * sample.matte, _light(sample))
 
     def _edit(self, request: EditRequest) -> np.ndarray:
-        return self._laid(request, request.source)
-
-    def _laid(self, request: EditRequest, under: np.ndarray) -> np.ndarray:
-        """The paint over a picture of a request."""
-        colour, cover = self._carried(request)
-        amount = (request.strength * cover)[..., None]
-        laid: np.ndarray = under + amount * (colour - under)
-        return laid
+        colour, cover = self.laid_over(request)
+        painted: np.ndarray = request.source + cover[..., None] * (colour - request.source)
+        return painted
 
     def _carried(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
         """The paint (H, W, 3) as it lies in a frame, and its cover (H, W)."""
-        own = self._painted.get(request.frame)
-        if own is not None:
-            return own.image, own.cover
         if request.surface is None:
             return request.source, np.zeros(request.matte.shape, np.float32)
+        own = self._painted.get(request.frame)
+        if own is not None:
+            return _resampled(own, request.surface.camera)
         light = _light(request)
         total = np.zeros((*request.matte.shape, 4), np.float32)
         weight = np.zeros(request.matte.shape, np.float32)
@@ -147,10 +144,30 @@ class Paint(Editor):
         return colour, cover * np.clip(weight / SURE, 0, 1)
 
 
+def _resampled(own: _Painted, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Paint and cover of a painted frame in another part of its own plate, or at another size."""
+    given = own.surface.camera
+    if given == camera:
+        return own.image, own.cover
+    scale = given.fx / camera.fx
+    # cv2 puts pixel centres at whole numbers, we at +0.5.
+    left = given.cx - 0.5 + scale * (0.5 - camera.cx)
+    top = given.cy - 0.5 + scale * (0.5 - camera.cy)
+    packed = cv2.warpAffine(
+        np.dstack([own.image * own.cover[..., None], own.cover]),
+        np.array([[scale, 0, left], [0, scale, top]]),
+        (camera.width, camera.height),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    cover = packed[..., 3]
+    return packed[..., :3] / np.maximum(cover, 1e-6)[..., None], cover
+
+
 def _light(request: EditRequest) -> np.ndarray:
     """The performer's brightness without its detail, float32 (H, W)."""
     grey = request.source @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    sigma = _SHADE * grey.shape[0]
+    sigma = _SHADE * max(grey.shape)
     over = cv2.GaussianBlur((grey * request.matte).astype(np.float32), (0, 0), sigma)
     under = cv2.GaussianBlur(request.matte.astype(np.float32), (0, 0), sigma)
     return over / np.maximum(under, 1e-3)
