@@ -33,8 +33,7 @@ def _room() -> np.ndarray:
     return room
 
 
-@pytest.fixture(scope="module")
-def keyed() -> tuple[list[np.ndarray], np.ndarray]:
+def _over(room: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """Frames composited over a room, and their true mattes (N, 512, 512)."""
     if not GREEN.exists():
         pytest.skip(f"needs {GREEN}")
@@ -43,10 +42,16 @@ def keyed() -> tuple[list[np.ndarray], np.ndarray]:
         alpha = _keyed(image)
         colours = foreground_colours(image, (alpha * 255).astype(np.uint8)).astype(np.float32)
         colours[..., 1] = np.minimum(colours[..., 1], np.maximum(colours[..., 0], colours[..., 2]))
-        frame = colours * alpha[..., None] + _room() * (1 - alpha[..., None])
+        frame = colours * alpha[..., None] + room * (1 - alpha[..., None])
         frames.append(np.clip(frame, 0, 255).astype(np.uint8))
         mattes.append(alpha)
     return frames, np.array(mattes)
+
+
+@pytest.fixture(scope="module")
+def keyed() -> tuple[list[np.ndarray], np.ndarray]:
+    """In front of a calm room."""
+    return _over(_room())
 
 
 def _made(frames: list[np.ndarray], quality, lean: bool) -> np.ndarray:
@@ -74,6 +79,16 @@ def test_the_fast_matte_is_close_to_the_key(keyed) -> None:
     assert _edge_error(mattes, truth) < 0.055
 
 
+@pytest.mark.parametrize("quality", ["fast", "fine"])
+def test_shelves_the_colour_of_skin_do_not_run_into_the_face(quality) -> None:
+    room = _room()
+    for top in range(40, 512, 55):
+        room[top : top + 14] = (196, 140, 105)
+    frames, truth = _over(room)
+    mattes = _made(frames[:2], quality, lean=False)
+    assert _edge_error(mattes, truth[:2]) < 0.036
+
+
 def test_the_fine_matte_is_closer_and_prints_nothing(keyed, capfd) -> None:
     frames, truth = keyed
     fine = _made(frames[:2], "fine", lean=True)
@@ -88,7 +103,7 @@ def test_leaning_on_the_frame_before_flickers_less(keyed) -> None:
     for lean in (True, False):
         mattes = _made(frames, "fast", lean).astype(np.float32) / 255
         flicker.append(np.sqrt(np.square(np.diff(mattes, axis=0) - np.diff(truth, axis=0)).mean()))
-    assert flicker[0] < 0.97 * flicker[1]
+    assert flicker[0] < 0.98 * flicker[1]
 
 
 def test_a_matte_can_be_resumed_from_the_stored_one_alone(keyed) -> None:

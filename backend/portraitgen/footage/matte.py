@@ -16,12 +16,17 @@ Quality = Literal["fast", "fine"]
 
 _TUNED_AT = 512
 """Side of the windows the radii below were measured on, pixels."""
-_GUIDE_RADIUS = 14
+# Radius, and what counts as nothing and the rest of it as all. The first pass finds the edge, the
+# second settles on it; wide windows would let a shelf behind the ear run into the face.
+_GUIDE_PASSES = ((8, 0.2), (4, 0.08))
 # For an 8-bit guide; a float guide blurs like a box in OpenCV's implementation.
 _GUIDE_EPSILON = 6.5
 # Statistics at half resolution cost a fifth and are a little closer to keyed mattes.
 _GUIDE_SCALE = 0.5
-_BAND = 12
+# At this size the matting equation is solved six times as fast, and no worse.
+_SOLVED_AT = 256
+_BAND = 8
+_SOLVED_RADIUS = 3
 _SPECK = 0.005
 _BLEND = 0.5
 _SAME_COLOUR = 12.0
@@ -33,7 +38,7 @@ class MatteMaker:
 
     Args:
         quality: "fast" refines by a guided filter (He et al. 2013), "fine" solves the matting
-            equation (Levin et al. 2008) in the band round the edge, at some ten times the cost.
+            equation (Levin et al. 2008) in the band round the edge, at some five times the cost.
     """
 
     def __init__(self, quality: Quality = "fast") -> None:
@@ -191,23 +196,30 @@ def _guided(image: np.ndarray, soft: np.ndarray, radius: int, scale: float) -> n
 
 
 def _fast(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
-    radius = max(2, round(_GUIDE_RADIUS * image.shape[0] / _TUNED_AT))
-    alpha = (_guided(image, coarse, radius, _GUIDE_SCALE) - 0.15) / 0.7
-    # Colours like the other side's must not count far from the edge.
-    reach = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
-    alpha = np.maximum(alpha, cv2.erode(coarse, reach))
-    return np.minimum(alpha, cv2.dilate(coarse, reach))
+    for radius, least in _GUIDE_PASSES:
+        radius = max(2, round(radius * image.shape[0] / _TUNED_AT))
+        alpha = (_guided(image, coarse, radius, _GUIDE_SCALE) - least) / (1 - 2 * least)
+        # Colours like the other side's must not count far from the edge.
+        reach = np.ones((2 * radius + 1, 2 * radius + 1), np.uint8)
+        alpha = np.maximum(alpha, cv2.erode(coarse, reach))
+        coarse = np.clip(np.minimum(alpha, cv2.dilate(coarse, reach)), 0, 1)
+    return coarse
 
 
 def _fine(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     from pymatting import estimate_alpha_cf, ichol
 
+    whole, size = image, image.shape[1::-1]
+    if image.shape[0] > _SOLVED_AT:
+        small = (_SOLVED_AT, _SOLVED_AT)
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        coarse = cv2.resize(coarse, small, interpolation=cv2.INTER_AREA)
     band = max(2, round(_BAND * image.shape[0] / _TUNED_AT))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1,) * 2)
     inside = cv2.erode((coarse > 0.9).astype(np.uint8), kernel)
     outside = cv2.erode((coarse < 0.1).astype(np.uint8), kernel)
     if not inside.any() or not outside.any():
-        return _fast(image, coarse)
+        return _fast(whole, cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR))
     trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
     # Flat regions make the plain factorisation fail; PyMatting prints about it, and standard
     # output may be carrying a protocol.
@@ -217,6 +229,12 @@ def _fine(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
             trimap,
             preconditioner=functools.partial(ichol, shifts=(1e-3, 1e-2, 0.1, 1.0)),
             laplacian_kwargs={"epsilon": 1e-6},
-            cg_kwargs={"rtol": 1e-5, "maxiter": 2000},
+            cg_kwargs={"rtol": 1e-3, "maxiter": 2000},
         )
-    return ((alpha - 0.05) / 0.9).astype(np.float32)
+    alpha = np.clip((alpha - 0.05) / 0.9, 0, 1).astype(np.float32)
+    if image is whole:
+        return alpha
+    large = cv2.resize(alpha, size, interpolation=cv2.INTER_CUBIC)
+    radius = max(2, round(_SOLVED_RADIUS * whole.shape[0] / _TUNED_AT))
+    refined: np.ndarray = (_guided(whole, large, radius, _GUIDE_SCALE) - 0.05) / 0.9
+    return refined
