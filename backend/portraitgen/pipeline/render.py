@@ -3,7 +3,12 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from ..editing.painted import PaintedFrames
 from ..footage.colour import from_display, to_linear
 from ..footage.encode import MovieWriter, write_exr, write_plate
 from ..footage.matte import enlarged
+from ..footage.native import NativeFrame
 from ..footage.plate import Plate
 from ..footage.window import Laid, cut, lay, paste, place
 from ..frames import parse_frames
@@ -100,29 +106,63 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         done_file = job.work / "done.txt"
         done = set(done_file.read_text().split()) if done_file.exists() else set()
         stage = Stage(reporter, "render", len(frames))
-        for count, (frame, image) in enumerate(plate.frames(frames), 1):
+
+        def paths(frame: int) -> tuple[Path, Path | None]:
             path = folder / f"{take}.{frame:04d}.exr"
-            full = (
-                folder.parent / "plates" / f"{path.stem}{plate.suffix}"
-                if options.plate and not alone
-                else None
-            )
-            if str(frame) not in done:
-                if lone is not None:
+            if alone:
+                return path, path.with_suffix(".png")
+            full = folder.parent / "plates" / f"{path.stem}{plate.suffix}"
+            return path, full if options.plate else None
+
+        def writes() -> Iterator[tuple[int, Callable[[], None] | None]]:
+            for frame, image in plate.frames(frames):
+                path, full = paths(frame)
+                if str(frame) in done:
+                    yield frame, None
+                elif lone is not None:
                     lone.write(path, frame, plate)
+                    yield frame, None
                 else:
                     rendered = renderer.render(frame, image, mix[frame])
-                    _write(path, rendered, plate, frame, full)
-                with done_file.open("a") as record:
-                    record.write(f"{frame}\n")
-            reporter.frame(take, frame, path, path.with_suffix(".png") if alone else full)
-            stage.step(count)
+                    native = _laid_over(rendered, plate, frame) if full else None
+                    yield frame, partial(_write, path, rendered, plate, frame, full, native)
+
+        with closing(_beside(writes())) as written:
+            for count, frame in enumerate(written, 1):
+                if str(frame) not in done:
+                    with done_file.open("a") as record:
+                        record.write(f"{frame}\n")
+                reporter.frame(take, frame, *paths(frame))
+                stage.step(count)
         result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
         if options.movie and not alone:
             result["movie"] = str(_movie(shot, folder, take, track, frames, size, plate, reporter))
         plate.close()
         job.finish(result=result)
     return result
+
+
+def _beside(
+    tasks: Iterable[tuple[int, Callable[[], None] | None]],
+) -> Generator[int, None, None]:
+    """Runs each task beside the making of the next; gives their numbers out as they are done."""
+    with ThreadPoolExecutor(1) as beside:
+        running: deque[tuple[int, Future[None] | None]] = deque()
+        for number, task in tasks:
+            running.append((number, beside.submit(task) if task else None))
+            while running and (len(running) > 1 or _is_done(running[0][1])):
+                number, task_run = running.popleft()
+                if task_run:
+                    task_run.result()
+                yield number
+        for number, task_run in running:
+            if task_run:
+                task_run.result()
+            yield number
+
+
+def _is_done(task: Future[None] | None) -> bool:
+    return task is None or task.done()
 
 
 def _alone_folder(options: RenderOptions) -> str:
@@ -261,8 +301,19 @@ def _feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
     return feather
 
 
+def _laid_over(frame: RenderedFrame, plate: Plate, number: int) -> NativeFrame:
+    """The plate's frame in its own codes, the edit laid over it."""
+    encoded = from_display(frame.over, plate.space)
+    return plate.read_native(number).replaced(encoded, frame.touched)
+
+
 def _write(
-    path: Path, frame: RenderedFrame, plate: Plate, number: int, full_plate: Path | None
+    path: Path,
+    frame: RenderedFrame,
+    plate: Plate,
+    number: int,
+    full_plate: Path | None,
+    native: NativeFrame | None,
 ) -> None:
     space = plate.space
     alpha = frame.laid.cover[..., None]
@@ -284,10 +335,8 @@ def _write(
         attributes=place_of,
     )
     save_png(path.with_suffix(".png"), frame.beauty)
-    if full_plate:
-        native = plate.read_native(number)
-        replaced = native.replaced(from_display(frame.over, space), frame.touched)
-        write_plate(full_plate.with_suffix(""), replaced, plate)
+    if full_plate and native:
+        write_plate(full_plate.with_suffix(""), native, plate)
 
 
 def _movie(
