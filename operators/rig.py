@@ -41,7 +41,7 @@ class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
         areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
         area = max(areas, key=lambda each: each.width * each.height)
         settings = preferences.get()
-        found.mesh.color = settings.overlay_colour
+        rig.tint(found.mesh, settings.overlay_colour)
         _look(area.spaces.active, settings.wire_opacity)
         region = next(each for each in area.regions if each.type == "WINDOW")
         layer = scene.view_layers[0]
@@ -60,7 +60,7 @@ def _look(space: Any, wires: float) -> None:
     """Solid shading in which a transparent body reads well over a plate."""
     space.region_3d.view_perspective = "CAMERA"
     shading, overlay = space.shading, space.overlay
-    shading.type, shading.color_type, shading.light = "SOLID", "OBJECT", "STUDIO"
+    shading.type, shading.color_type, shading.light = "SOLID", "MATERIAL", "STUDIO"
     shading.wireframe_color_type = "OBJECT"
     shading.show_backface_culling = True
     shading.show_xray = shading.show_cavity = shading.show_object_outline = False

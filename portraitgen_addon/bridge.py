@@ -205,8 +205,7 @@ def _build_rig(found: Any, bundle: rig.Bundle) -> None:
     if scene.camera is None:
         scene.camera = plate_camera
     built = rig.build(found.name, bundle, plate_camera, collection, found.offset)
-    colour = preferences.get().overlay_colour
-    built.mesh.color = colour
+    rig.tint(built.mesh, preferences.get().overlay_colour)
     camera.show_plate(
         plate_camera,
         plate_file(found.path, facts),

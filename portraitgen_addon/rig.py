@@ -180,11 +180,26 @@ def _mesh(name: str, bundle: Bundle, collection: Any) -> Any:
         # A new key's value is 1 in some versions, and values clamp to the sliders.
         key.slider_min, key.slider_max, key.value = -10, 10, 0
     _set_vertices(mesh, bundle)
-    mesh.color = COLOUR
+    for part in ("body", "inside"):
+        data.materials.append(bpy.data.materials.new(f"{name} {part}"))
+    # Rigs exported by earlier versions do not tell what is inside.
+    if "inside" in arrays:
+        data.polygons.foreach_set("material_index", arrays["inside"])
+    tint(mesh, COLOUR)
     mesh.show_wire = mesh.show_all_edges = True
     mesh.hide_select = True
     mesh.hide_render = True
     return mesh
+
+
+def tint(mesh: Any, colour: Any) -> None:
+    """Colours the body over its plate; the inside of the mouth would only cloud the face."""
+    mesh.color = colour
+    materials = mesh.data.materials
+    if not materials:
+        materials.append(bpy.data.materials.new(mesh.name))
+    for material, opacity in zip(materials, (colour[3], 0.0), strict=False):
+        material.diffuse_color = (*colour[:3], opacity)
 
 
 def _weights(mesh: Any, bundle: Bundle) -> None:

@@ -78,6 +78,16 @@ def local(parts: Any) -> np.ndarray:
     return vertices_of(parts.mesh) @ place[:3, :3].T + place[:3, 3]
 
 
+def test_the_inside_of_the_mouth_does_not_cloud_the_face(built: SimpleNamespace) -> None:
+    mesh, inside = built.parts.mesh, built.bundle.arrays["inside"]
+    found = np.empty(len(inside), np.int32)
+    mesh.data.polygons.foreach_get("material_index", found)
+    assert np.array_equal(found, inside) and 500 < inside.sum() < 3000
+    built.rig.tint(mesh, (1, 0, 0, 0.5))
+    outer, inner = mesh.data.materials
+    assert tuple(outer.diffuse_color) == (1, 0, 0, 0.5) and inner.diffuse_color[3] == 0
+
+
 def test_the_mesh_is_the_backends_body_and_comes_back(built: SimpleNamespace) -> None:
     assert round(built.scene.render.fps / built.scene.render.fps_base, 3) == 23.976
     for row, vertices in zip(built.posed["rows"], built.posed["vertices"], strict=True):

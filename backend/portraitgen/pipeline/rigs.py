@@ -24,15 +24,18 @@ from .shots import Track, body_of
 # What a float32 round trip through another program may change without anyone having touched it.
 _TURNED, _MOVED, _EXPRESSED = 1e-4, 1e-5, 1e-4
 
+_INSIDE = ("mouth", "teeth", "tongue")
+
 
 def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
     """Writes what a rig is built from: the performer's mesh with identity, its units, the motion.
 
-    The file holds vertices (V, 3), faces (F, 3), uv (T, 2), uv_faces (F, 3), units (E, V, 3),
-    joints (55, 3), parents (55), weight_vertices, weight_joints and weight_values (N), frames (T),
-    transl (T, 3), pose (T, 55, 3), expression (T, E), valid and fixed (T), residual (T), NaN where
-    no face was seen. Metres, radians; camera axes as OpenCV's. Its metadata holds "rig", JSON with
-    the names of joints and units and the camera.
+    The file holds vertices (V, 3), faces (F, 3), uv (T, 2), uv_faces (F, 3), inside (F), 1 for the
+    faces of mouth and teeth where the body model tells its parts, units (E, V, 3), joints (55, 3),
+    parents (55), weight_vertices, weight_joints and weight_values (N), frames (T), transl (T, 3),
+    pose (T, 55, 3), expression (T, E), valid and fixed (T), residual (T), NaN where no face was
+    seen. Metres, radians; camera axes as OpenCV's. Its metadata holds "rig", JSON with the names of
+    joints and units and the camera.
 
     Args:
         version: of the track, the latest by default.
@@ -78,12 +81,17 @@ def _geometry(body: BodyModel, motion: Motion) -> dict[str, np.ndarray]:
     directions = body.directions[body.n_shape : body.n_shape + units].view(units, -1, 3)
     weights = body.weights.numpy()
     vertices, joints = np.nonzero(weights)
+    inside = np.zeros(len(body.faces), bool)
+    for part in _INSIDE:
+        if part in body.parts:
+            inside |= body.parts[part].numpy()
     return {
         "vertices": neutral.vertices[0].numpy(),
         "joints": neutral.joints[0].numpy(),
         "faces": body.faces.numpy().astype(np.int32),
         "uv": body.uv.numpy(),
         "uv_faces": body.uv_faces.numpy().astype(np.int32),
+        "inside": inside.astype(np.int32),
         "units": directions.numpy(),
         "parents": np.array(body.parents, np.int32),
         "weight_vertices": vertices.astype(np.int32),
