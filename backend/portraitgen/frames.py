@@ -1,10 +1,14 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Frame ranges as people write them. Standard library only."""
+"""Frame ranges as people write them, and choosing among frames. Standard library only."""
 
 import re
+from collections.abc import Sequence
+from typing import TypeVar
 
 from .errors import OptionError
+
+Thing = TypeVar("Thing")
 
 
 def parse_frames(text: str, available: range) -> range:
@@ -32,3 +36,10 @@ def parse_frames(text: str, available: range) -> range:
         span = f"{available.start}-{available.stop - 1}"
         raise OptionError(f"{text} leaves the frames there are", "frames", f"stay within {span}")
     return range(first, last + 1)
+
+
+def spread(things: Sequence[Thing], most: int) -> list[Thing]:
+    """At most so many of some things, evenly from the first to the last."""
+    gaps = max(most - 1, 1)
+    places = {index * (len(things) - 1) // gaps for index in range(most)} if things else set()
+    return [things[place] for place in sorted(places)]

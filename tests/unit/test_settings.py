@@ -5,9 +5,11 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from portraitgen.errors import OptionError
-from portraitgen.frames import parse_frames
+from portraitgen.frames import parse_frames, spread
 from portraitgen.settings import describe, option, parse
 
 
@@ -75,3 +77,16 @@ def test_frame_ranges_keep_the_plates_own_numbers() -> None:
 def test_a_range_that_cannot_be_says_what_can(text: str, sentence: str) -> None:
     with pytest.raises(OptionError, match=sentence):
         parse_frames(text, range(1001, 1251))
+
+
+@given(st.integers(1, 500), st.integers(1, 60))
+def test_a_spread_is_even_and_holds_both_ends(count: int, most: int) -> None:
+    chosen = spread(range(1001, 1001 + count), most)
+    assert len(chosen) == min(count, most) and chosen[0] == 1001
+    assert most == 1 or chosen[-1] == 1000 + count
+    gaps = {after - before for before, after in zip(chosen, chosen[1:], strict=False)}
+    assert not gaps or (min(gaps) >= 1 and max(gaps) - min(gaps) <= 1)
+
+
+def test_a_spread_of_nothing_is_nothing() -> None:
+    assert spread([], 5) == []

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ..body.motion import Motion
 from ..errors import AvatarError
+from ..frames import spread
 from ..shot import atomic_path
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
@@ -198,8 +199,7 @@ class Trainer:
         held = np.flatnonzero(self.data.held_out)
         if coarse or self.done % every or not len(held):
             return {}
-        rows = held[np.unique(np.linspace(0, len(held) - 1, _LOOK_ROWS).astype(int))]
-        found = self.evaluate(rows.tolist())["psnr"]
+        found = self.evaluate(spread(held.tolist(), _LOOK_ROWS))["psnr"]
         self.curve.append((self.done, found))
         return {"psnr": found}
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import PortraitError
 from ..footage.movie import MOVIE_SUFFIXES
 from ..footage.plate import open_plate
+from ..frames import spread
 from ..pipeline.local import Parts
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, body_of, create_shot
@@ -63,8 +64,7 @@ def _silhouette(shot: Shot) -> float:
     """The mean intersection over union of body and matte in some windows, both without hair."""
     track = Track(shot)
     frames = track.tracked(track.frames)
-    chosen = [frames[row] for row in np.linspace(0, len(frames) - 1, _LOOKS).astype(int)]
-    windows = load_windows(shot, track, sorted(set(chosen)), _SIZE, Reporter())
+    windows = load_windows(shot, track, spread(frames, _LOOKS), _SIZE, Reporter())
     parts = Parts(body_of(shot), track, "hair")
     parts.learn(windows)
     agreed = []

@@ -25,7 +25,7 @@ from ..editing.registry import create_editor
 from ..editing.schedule import Schedule, iterative, one_pass
 from ..errors import EditError, OptionError
 from ..footage.matte import foreground_colours
-from ..frames import parse_frames
+from ..frames import parse_frames, spread
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
 from .avatars import frame_parameters, load_avatar, training_set
@@ -324,7 +324,7 @@ class DatasetUpdate:
         self._colours = colours
         self._options = options
         self._parts = parts
-        rows = set(np.linspace(0, len(windows.frames) - 1, _SAMPLES).astype(int).tolist())
+        rows = set(spread(range(len(windows.frames)), _SAMPLES))
         rows |= set(_rows(windows, editor.wanted_frames()))
         editor.prepare([self.request(row) for row in sorted(rows)])
 

@@ -14,6 +14,7 @@ from ..body.surface import Surface
 from ..editing.painted import PaintedFrames, PaintedMask
 from ..editing.parts import Tones, face_labels, parse_parts, part_labels, part_mask, tones_of
 from ..errors import EditError
+from ..frames import spread
 from .avatars import frame_parameters
 from .shots import Track
 from .windows import Windows
@@ -103,7 +104,7 @@ class Parts:
         """Learns the shot's colours of hair and skin."""
         if self._labels is None:
             return
-        rows = np.unique(np.linspace(0, len(windows.frames) - 1, _LEARNT_FROM).astype(int))
+        rows = spread(range(len(windows.frames)), _LEARNT_FROM)
         surfaces = [self.surface(windows.frames[row], windows.cameras[row]) for row in rows]
         images = [windows.images[row].astype(np.float32) / 255 for row in rows]
         mattes = [windows.mattes[row].astype(np.float32) / 255 for row in rows]

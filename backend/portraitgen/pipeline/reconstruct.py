@@ -22,7 +22,7 @@ from ..body.model import BodyModel
 from ..body.uv import gaussian_texels
 from ..errors import AvatarError
 from ..footage.matte import foreground_colours
-from ..frames import parse_frames
+from ..frames import parse_frames, spread
 from ..settings import option
 from ..shot import Job, Shot, now, write_json
 from .avatars import best_device, frame_parameters, training_set
@@ -169,8 +169,7 @@ def new_trainer(
     seen = _seen_faces(body, track, windows)
     texels = gaussian_texels(body, options.gaussians, seen)
     avatar = kind(body, torch.from_numpy(track.motion.betas), texels)
-    spread = np.unique(np.linspace(0, len(data.trained) - 1, _LOOKS).astype(int))
-    project_colours(avatar, data, [data.trained[row] for row in spread])
+    project_colours(avatar, data, spread(data.trained, _LOOKS))
     device = best_device()
     settings = TrainingSettings(
         steps=options.steps,
@@ -184,7 +183,7 @@ def new_trainer(
 
 def _seen_faces(body: BodyModel, track: Track, windows: Windows) -> np.ndarray:
     """1 for faces that the windows show, with their neighbours; less for what stays hidden."""
-    chosen = np.unique(np.linspace(0, len(windows.frames) - 1, _LOOKS).astype(int))
+    chosen = spread(range(len(windows.frames)), _LOOKS)
     faces = body.faces.numpy()
     shown = np.zeros(len(faces), bool)
     for row in chosen:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..footage.window import cut
+from ..frames import spread
 from ..shot import Shot
 from .avatars import frame_parameters
 from .pictures import mesh_overlay, save_png, sheet
@@ -107,7 +108,7 @@ def _curve(quality: list[dict[str, Any]], width: int) -> np.ndarray:
             cv2.line(canvas, (left, y), (right, y), (0.5, 0.5, 0.5), 1)
             _write(canvas, f"{value:g} %", (4, y + 4))
     frames = [row["frame"] for row in quality]
-    for index in np.unique(np.linspace(0, len(frames) - 1, 9).astype(int)):
+    for index in spread(range(len(frames)), 9):
         _write(canvas, str(frames[index]), (round(left + index * step), bottom + 18))
     at = left
     for state, colour in _COLOURS.items():
