@@ -15,7 +15,7 @@ from ..editing.editor import Editor, EditRequest
 from ..editing.registry import create_editor
 from ..footage.window import Laid, place
 from .local import Parts
-from .pictures import as_picture
+from .pictures import as_picture, carried_on
 from .shots import Track
 from .windows import Windows
 
@@ -72,7 +72,7 @@ class Look:
             frame: its number.
             drawn: the avatar in it, with normals.
         """
-        rendered = as_picture(drawn.rgb)
+        rendered, _ = carried_on(drawn)
         if self._editor is None:
             return rendered
         assert drawn.normals is not None

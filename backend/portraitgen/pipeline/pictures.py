@@ -9,10 +9,12 @@ import cv2
 import numpy as np
 from torch import Tensor
 
+from ..avatar.avatar import AvatarOutput
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
 from ..shot import atomic_path
 
+_CARRIED, _SOLID = (0.004, 0.012, 0.036), 8.0
 _TEAL = np.array([0.10, 0.75, 0.95], np.float32)
 _GROUND = 0.13
 _GAP = 6
@@ -22,6 +24,30 @@ _LABEL = 26
 def as_picture(planes: Tensor) -> np.ndarray:
     """The first image of a tensor (B, C, H, W) of any device as float32 (H, W, C)."""
     return planes[0].permute(1, 2, 0).cpu().numpy()
+
+
+def carried_on(drawn: AvatarOutput) -> tuple[np.ndarray, np.ndarray]:
+    """An avatar's colours, carried on beyond its own edge.
+
+    Its edge is not the plate's: where the matte goes farther (the ends of long hair) there would
+    be nothing, and thin coverage has hardly a colour of its own.
+
+    Returns:
+        float32 (H, W, 3), not multiplied by alpha, and how far they can be believed, (H, W), 1
+        falling to 0 where the avatar is far away.
+    """
+    thin = as_picture(drawn.alpha)[..., 0]
+    colour, known = as_picture(drawn.premultiplied).clip(0, 1), thin.copy()
+    filled = colour.copy()
+    # Coarser and coarser averages fill what the finer ones do not reach.
+    for share in _CARRIED:
+        sigma = share * thin.shape[0]
+        around = cv2.GaussianBlur(thin, (0, 0), sigma)
+        room = (1 - known) * np.clip(_SOLID * around, 0, 1)
+        average = cv2.GaussianBlur(colour, (0, 0), sigma) / np.maximum(around, 1e-4)[..., None]
+        filled += room[..., None] * average
+        known += room
+    return (filled / np.maximum(known, 1e-3)[..., None]).clip(0, 1), known
 
 
 def mesh_overlay(

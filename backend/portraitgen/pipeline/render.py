@@ -35,7 +35,7 @@ from .local import Parts
 from .looks import Look
 from .mix import mix_of
 from .painting import painting_side
-from .pictures import as_picture, save_png
+from .pictures import as_picture, carried_on, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
 from .windows import load_matte, load_windows
@@ -242,7 +242,10 @@ class FrameRenderer:
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
         beauty = self._look.colours(frame, edited)
-        reconstruction = as_picture(plain.rgb)
+        reconstruction, reach = carried_on(plain)
+        # Where the avatar has nothing to show, its plate does.
+        alpha *= reach
+        matte *= cv2.resize(reach, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover * mix
@@ -258,7 +261,7 @@ class FrameRenderer:
             laid,
             _depth_on_plate(depth, *on_plate),
             place(normals * 0.5 + 0.5, *on_plate)[0] * 2 - 1,
-            place(reconstruction, *on_plate)[0],
+            place(as_picture(plain.rgb), *on_plate)[0],
             beauty * alpha[..., None] + 0.5 * (1 - alpha[..., None]),
             over,
             touched,
