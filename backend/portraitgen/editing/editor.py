@@ -27,6 +27,8 @@ class EditorInfo:
         memory_gb: of the accelerator, 0 if none is needed.
         starts_from_render: it refines the avatar's own rendering round after round, as the
             diffusion editors do; otherwise it edits the plate, once a frame.
+        lies_on_plate: it changes the plate only here and there, by what `laid_over` gives; the
+            avatar does not take the performer's place.
     """
 
     id: str
@@ -37,6 +39,7 @@ class EditorInfo:
     commercial: bool = True
     memory_gb: float = 0.0
     starts_from_render: bool = False
+    lies_on_plate: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,17 +119,16 @@ class Editor:
         """
         return request.rendered
 
-    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray] | None:
-        """For editors that change the plate only here and there: what lies over it in a frame.
+    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
+        """What lies over the plate in a frame, of an editor that lies on it.
 
         Args:
             request: as for `edit`, at any size; source is the plate.
 
         Returns:
-            Colours, float32 (H, W, 3), and how far they cover the plate, (H, W); None if the
-            edited avatar takes the performer's place.
+            Colours, float32 (H, W, 3), and how far they cover the plate, (H, W).
         """
-        return None
+        raise NotImplementedError
 
     def use_edit(self, folder: Path) -> None:
         """Told the folder of a finished edit with the copies of `files`, before it is rendered."""

@@ -105,6 +105,23 @@ def _transferred(own: np.ndarray, driving: np.ndarray, rows: np.ndarray) -> np.n
     return moved.astype(own.dtype)
 
 
+@dataclass(frozen=True)
+class LoneFrame:
+    """The avatar by itself through a camera; float32 (H, W, C).
+
+    Attributes:
+        colours: not multiplied by alpha.
+        alpha: coverage.
+        depth: metres along the camera's axis, 0 outside.
+        normals: in the space of the plate's camera.
+    """
+
+    colours: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+    normals: np.ndarray
+
+
 class LoneRenderer:
     """Renders the avatar without its plate.
 
@@ -128,8 +145,8 @@ class LoneRenderer:
         self._views, self._size = views, size
 
     @torch.no_grad()
-    def write(self, path: Path, frame: int, plate: Plate) -> None:
-        """Writes one frame as EXR and as PNG with alpha."""
+    def render(self, frame: int) -> LoneFrame:
+        """One frame."""
         if self._views is None:
             camera = self._track.camera.window(self._track.box(frame), self._size)
             view = View(camera, np.eye(4))
@@ -145,24 +162,26 @@ class LoneRenderer:
             views=torch.from_numpy(view.matrix).float()[None],
         )
         assert output.normals is not None
-        cut = {
-            name: as_picture(values)[:height, :width]
-            for name, values in (
-                ("alpha", output.alpha),
-                ("depth", output.depth),
-                ("normal", output.normals),
-            )
-        }
-        colours = self._look.colours(frame, output)[:height, :width]
-        linear = to_linear(colours, plate.space) * cut["alpha"]
-        passes: dict[str, Any] = {
-            "Combined": np.concatenate([linear, cut["alpha"]], axis=2),
-            "Depth": cut["depth"],
-            "Normal": cut["normal"] @ view.matrix[:3, :3].T.astype(np.float32),
-            "Alpha": cut["alpha"],
-        }
-        write_exr(path, passes, fps=plate.fps, frame=frame, colour_space=plate.colour_space)
-        save_png(path.with_suffix(".png"), np.dstack([colours, cut["alpha"]]))
+        shown = (slice(height), slice(width))
+        return LoneFrame(
+            self._look.colours(frame, output)[shown],
+            as_picture(output.alpha)[shown],
+            as_picture(output.depth)[shown],
+            as_picture(output.normals)[shown] @ view.matrix[:3, :3].T.astype(np.float32),
+        )
+
+
+def write_alone(path: Path, drawn: LoneFrame, plate: Plate, frame: int) -> None:
+    """Writes one frame as EXR and as PNG with alpha."""
+    linear = to_linear(drawn.colours, plate.space) * drawn.alpha
+    passes: dict[str, Any] = {
+        "Combined": np.concatenate([linear, drawn.alpha], axis=2),
+        "Depth": drawn.depth,
+        "Normal": drawn.normals,
+        "Alpha": drawn.alpha,
+    }
+    write_exr(path, passes, fps=plate.fps, frame=frame, colour_space=plate.colour_space)
+    save_png(path.with_suffix(".png"), np.dstack([drawn.colours, drawn.alpha]))
 
 
 def motion_of(shot: Shot, track: Track, drive: str) -> Motion:

@@ -41,11 +41,20 @@ class Look:
         self.avatar = avatar
         self._track, self._parts = track, parts
         self._strength = float(facts.get("strength", 1.0))
-        self._stacked = bool(facts.get("base"))
+        self._base = str(facts.get("base", ""))
         self._editor: Editor | None = None
         if edit is not None and facts.get("follows"):
             self._editor = create_editor(facts["editor"], facts["options"])
             self._editor.use_edit(edit)
+
+    @property
+    def keeps_performer(self) -> bool:
+        """Whether the plate's performer stays, with something laid over, instead of the avatar."""
+        return self._lies_on_plate and not self._base
+
+    @property
+    def _lies_on_plate(self) -> bool:
+        return self._editor is not None and self._editor.info.lies_on_plate
 
     @property
     def wanted_frames(self) -> list[int]:
@@ -90,21 +99,17 @@ class Look:
             matte: float32 (S, S), the performer's coverage of the frame's window.
             laid: the avatar laid over it.
         """
-        if self._editor is None:
+        if self._editor is None or not self._lies_on_plate:
             return laid
         height, width = image.shape[:2]
         cover, rows, columns = place(matte, self._track.box(frame), width, height)
         part = self._track.camera.part(rows, columns)
         request = self._of_plate(frame, image[rows, columns], cover, part)
-        found = self._editor.laid_over(request)
-        if found is None:
-            return laid
-        colours, cover = found
-        # On another take the avatar stands for what is under the paint, else the plate itself.
-        if self._stacked:
-            colours = laid.colours + cover[..., None] * (colours - laid.colours)
-            return replace(laid, colours=colours)
-        return replace(laid, colours=colours, cover=laid.cover * cover)
+        colours, cover = self._editor.laid_over(request)
+        if self.keeps_performer:
+            return replace(laid, colours=colours, cover=laid.cover * cover)
+        # On another take the avatar stands for what is underneath.
+        return replace(laid, colours=laid.colours + cover[..., None] * (colours - laid.colours))
 
     def _of_plate(
         self, frame: int, image: np.ndarray, matte: np.ndarray, camera: Camera

@@ -29,7 +29,7 @@ from ..frames import parse_frames
 from ..settings import option
 from ..shot import Shot, read_json
 from .avatars import frame_parameters, load_avatar
-from .freeview import LoneRenderer, motion_of, read_views
+from .freeview import LoneRenderer, motion_of, read_views, write_alone
 from .jobs import running
 from .local import Parts
 from .looks import Look
@@ -114,14 +114,13 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             full = folder.parent / "plates" / f"{path.stem}{plate.suffix}"
             return path, full if options.plate else None
 
-        def writes() -> Iterator[tuple[int, Callable[[], None] | None]]:
+        def writes() -> Iterator[tuple[int, Callable[[], None]]]:
             for frame, image in plate.frames(frames):
                 path, full = paths(frame)
                 if str(frame) in done:
-                    yield frame, None
+                    yield frame, lambda: None
                 elif lone is not None:
-                    lone.write(path, frame, plate)
-                    yield frame, None
+                    yield frame, partial(write_alone, path, lone.render(frame), plate, frame)
                 else:
                     rendered = renderer.render(frame, image, mix[frame])
                     native = _laid_over(rendered, plate, frame) if full else None
@@ -142,27 +141,19 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     return result
 
 
-def _beside(
-    tasks: Iterable[tuple[int, Callable[[], None] | None]],
-) -> Generator[int, None, None]:
+def _beside(tasks: Iterable[tuple[int, Callable[[], None]]]) -> Generator[int, None, None]:
     """Runs each task beside the making of the next; gives their numbers out as they are done."""
     with ThreadPoolExecutor(1) as beside:
-        running: deque[tuple[int, Future[None] | None]] = deque()
+        running: deque[tuple[int, Future[None]]] = deque()
         for number, task in tasks:
-            running.append((number, beside.submit(task) if task else None))
-            while running and (len(running) > 1 or _is_done(running[0][1])):
-                number, task_run = running.popleft()
-                if task_run:
-                    task_run.result()
-                yield number
-        for number, task_run in running:
-            if task_run:
-                task_run.result()
-            yield number
-
-
-def _is_done(task: Future[None] | None) -> bool:
-    return task is None or task.done()
+            running.append((number, beside.submit(task)))
+            while running and (len(running) > 1 or running[0][1].done()):
+                first, future = running.popleft()
+                future.result()
+                yield first
+        for last, future in running:
+            future.result()
+            yield last
 
 
 def _alone_folder(options: RenderOptions) -> str:
@@ -243,9 +234,10 @@ class FrameRenderer:
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
         beauty = self._look.colours(frame, edited)
         reconstruction, reach = carried_on(plain)
-        # Where the avatar has nothing to show, its plate does.
-        alpha *= reach
-        matte *= cv2.resize(reach, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        if not self._look.keeps_performer:
+            # Where the avatar has nothing to show, its plate does.
+            alpha *= reach
+            matte *= cv2.resize(reach, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover * mix

@@ -54,6 +54,7 @@ class Paint(Editor):
         label="Paint",
         description="Your own paint on one frame or more, carried to every frame and view",
         needs=("a frame that you have painted over",),
+        lies_on_plate=True,
     )
     Options = PaintOptions
 
