@@ -193,7 +193,7 @@ def _mesh(name: str, bundle: Bundle, collection: Any) -> Any:
 
 
 def tint(mesh: Any, colour: Any) -> None:
-    """Colours the body over its plate; the inside of the mouth would only cloud the face."""
+    """Colours the body over its plate; mouth and eyeballs would only cloud the face."""
     mesh.color = colour
     materials = mesh.data.materials
     if not materials:

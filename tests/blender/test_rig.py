@@ -78,7 +78,7 @@ def local(parts: Any) -> np.ndarray:
     return vertices_of(parts.mesh) @ place[:3, :3].T + place[:3, 3]
 
 
-def test_the_inside_of_the_mouth_does_not_cloud_the_face(built: SimpleNamespace) -> None:
+def test_what_lies_inside_does_not_cloud_the_face(built: SimpleNamespace) -> None:
     mesh, inside = built.parts.mesh, built.bundle.arrays["inside"]
     found = np.empty(len(inside), np.int32)
     mesh.data.polygons.foreach_get("material_index", found)

@@ -24,18 +24,18 @@ from .shots import Track, body_of
 # What a float32 round trip through another program may change without anyone having touched it.
 _TURNED, _MOVED, _EXPRESSED = 1e-4, 1e-5, 1e-4
 
-_INSIDE = ("mouth", "teeth", "tongue")
+_INSIDE = ("mouth", "teeth", "tongue", "eyes")
 
 
 def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
     """Writes what a rig is built from: the performer's mesh with identity, its units, the motion.
 
     The file holds vertices (V, 3), faces (F, 3), uv (T, 2), uv_faces (F, 3), inside (F), 1 for the
-    faces of mouth and teeth where the body model tells its parts, units (E, V, 3), joints (55, 3),
-    parents (55), weight_vertices, weight_joints and weight_values (N), frames (T), transl (T, 3),
-    pose (T, 55, 3), expression (T, E), valid and fixed (T), residual (T), NaN where no face was
-    seen. Metres, radians; camera axes as OpenCV's. Its metadata holds "rig", JSON with the names of
-    joints and units and the camera.
+    faces of mouth, teeth and eyes where the body model tells its parts, units (E, V, 3), joints
+    (55, 3), parents (55), weight_vertices, weight_joints and weight_values (N), frames (T), transl
+    (T, 3), pose (T, 55, 3), expression (T, E), valid and fixed (T), residual (T), NaN where no face
+    was seen. Metres, radians; camera axes as OpenCV's. Its metadata holds "rig", JSON with the
+    names of joints and units and the camera.
 
     Args:
         version: of the track, the latest by default.
