@@ -3,9 +3,8 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -114,7 +113,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             full = folder.parent / "plates" / f"{path.stem}{plate.suffix}"
             return path, full if options.plate else None
 
-        def writes() -> Iterator[tuple[int, Callable[[], None]]]:
+        def made() -> Iterator[tuple[int, Callable[[], None]]]:
             for frame, image in plate.frames(frames):
                 path, full = paths(frame)
                 if str(frame) in done:
@@ -126,7 +125,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
                     native = _laid_over(rendered, plate, frame) if full else None
                     yield frame, partial(_write, path, rendered, plate, frame, full, native)
 
-        with closing(_beside(writes())) as written:
+        with closing(_written(made())) as written:
             for count, frame in enumerate(written, 1):
                 if str(frame) not in done:
                     with done_file.open("a") as record:
@@ -141,19 +140,15 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     return result
 
 
-def _beside(tasks: Iterable[tuple[int, Callable[[], None]]]) -> Generator[int, None, None]:
-    """Runs each task beside the making of the next; gives their numbers out as they are done."""
+def _written(made: Iterator[tuple[int, Callable[[], None]]]) -> Generator[int, None, None]:
+    """Writes each frame, and gives its number out at once, while the next one is rendered."""
     with ThreadPoolExecutor(1) as beside:
-        running: deque[tuple[int, Future[None]]] = deque()
-        for number, task in tasks:
-            running.append((number, beside.submit(task)))
-            while running and (len(running) > 1 or running[0][1].done()):
-                first, future = running.popleft()
-                future.result()
-                yield first
-        for last, future in running:
-            future.result()
-            yield last
+        coming = beside.submit(next, made, None)
+        while (frame := coming.result()) is not None:
+            coming = beside.submit(next, made, None)
+            number, write = frame
+            write()
+            yield number
 
 
 def _alone_folder(options: RenderOptions) -> str:
