@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from .errors import OptionError
 
-Thing = TypeVar("Thing")
+_Thing = TypeVar("_Thing")
 
 
 def parse_frames(text: str, available: range) -> range:
@@ -38,7 +38,7 @@ def parse_frames(text: str, available: range) -> range:
     return range(first, last + 1)
 
 
-def spread(things: Sequence[Thing], most: int) -> list[Thing]:
+def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:
     """At most so many of some things, evenly from the first to the last."""
     gaps = max(most - 1, 1)
     places = {index * (len(things) - 1) // gaps for index in range(most)} if things else set()

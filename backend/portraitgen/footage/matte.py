@@ -209,7 +209,7 @@ def _fast(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
 def _fine(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     from pymatting import estimate_alpha_cf, ichol
 
-    whole, size = image, image.shape[1::-1]
+    whole, segmented, size = image, coarse, image.shape[1::-1]
     if image.shape[0] > _SOLVED_AT:
         small = (_SOLVED_AT, _SOLVED_AT)
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
@@ -219,7 +219,7 @@ def _fine(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     inside = cv2.erode((coarse > 0.9).astype(np.uint8), kernel)
     outside = cv2.erode((coarse < 0.1).astype(np.uint8), kernel)
     if not inside.any() or not outside.any():
-        return _fast(whole, cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR))
+        return _fast(whole, segmented)
     trimap = np.where(inside, 1.0, np.where(outside, 0.0, 0.5))
     # Flat regions make the plain factorisation fail; PyMatting prints about it, and standard
     # output may be carrying a protocol.

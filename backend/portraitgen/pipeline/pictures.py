@@ -12,6 +12,7 @@ from torch import Tensor
 from ..avatar.avatar import AvatarOutput
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
+from ..editing.filling import filled_outward
 from ..shot import atomic_path
 
 _CARRIED, _SOLID = (0.004, 0.012, 0.036), 8.0
@@ -37,16 +38,9 @@ def carried_on(drawn: AvatarOutput) -> tuple[np.ndarray, np.ndarray]:
         falling to 0 where the avatar is far away.
     """
     thin = as_picture(drawn.alpha)[..., 0]
-    colour, known = as_picture(drawn.premultiplied).clip(0, 1), thin.copy()
-    filled = colour.copy()
-    # Coarser and coarser averages fill what the finer ones do not reach.
-    for share in _CARRIED:
-        sigma = share * thin.shape[0]
-        around = cv2.GaussianBlur(thin, (0, 0), sigma)
-        room = (1 - known) * np.clip(_SOLID * around, 0, 1)
-        average = cv2.GaussianBlur(colour, (0, 0), sigma) / np.maximum(around, 1e-4)[..., None]
-        filled += room[..., None] * average
-        known += room
+    colour = as_picture(drawn.premultiplied).clip(0, 1)
+    sigmas = [share * thin.shape[0] for share in _CARRIED]
+    filled, known = filled_outward(colour, thin, sigmas, _SOLID, False)
     return (filled / np.maximum(known, 1e-3)[..., None]).clip(0, 1), known
 
 

@@ -97,7 +97,8 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         painted = PaintedFrames(edit / "mask") if edit else None
         parts = Parts.from_json(body, track, facts.get("parts") or {}, painted)
         look = Look(edited, edit, facts, track, parts)
-        wanted = look.wanted_frames
+        # Alone, nothing lies on the plate.
+        wanted = [] if alone else look.wanted_frames
         side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
         look.prepare(load_windows(shot, track, wanted, side, reporter))
         renderer = FrameRenderer(track, plain, look, size, options.detail, parts)

@@ -14,6 +14,7 @@ from ...body.camera import Camera
 from ...body.surface import Surface, carry
 from ...errors import EditError
 from ...settings import option
+from ..colour import LUMA
 from ..editor import Editor, EditorInfo, EditRequest
 from ..painted import SURE, PaintedFrames
 
@@ -167,7 +168,7 @@ def _resampled(own: _Painted, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
 
 def _light(request: EditRequest) -> np.ndarray:
     """The performer's brightness without its detail, float32 (H, W)."""
-    grey = request.source @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    grey = request.source @ LUMA
     sigma = _SHADE * max(grey.shape)
     over = cv2.GaussianBlur((grey * request.matte).astype(np.float32), (0, 0), sigma)
     under = cv2.GaussianBlur(request.matte.astype(np.float32), (0, 0), sigma)

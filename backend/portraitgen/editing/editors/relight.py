@@ -20,6 +20,7 @@ import numpy as np
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import Editor, EditorInfo, EditRequest
+from ..filling import filled_outward
 from ..light import LIGHT_FILE, LOBE, SceneLight, ambient, basis, key_and_fill
 
 # Towards the light, in camera space: x right, y down, z away from the camera.
@@ -176,15 +177,8 @@ def fill_normals(normals: np.ndarray, matte: np.ndarray, sigma: float) -> np.nda
     around = cv2.GaussianBlur(normals * known[..., None], (0, 0), 4 * sigma)
     around /= np.maximum(np.linalg.norm(around, axis=-1, keepdims=True), 1e-6)
     known *= (normals * around).sum(-1) > _AGREEING
-    filled = np.zeros_like(normals)
-    weight = np.zeros(known.shape, np.float32)
-    # Coarser and coarser averages fill what the finer ones do not reach.
-    for scale in (1, 3, 9, 27):
-        blurred = cv2.GaussianBlur(normals * known[..., None], (0, 0), sigma * scale)
-        share = cv2.GaussianBlur(known, (0, 0), sigma * scale)
-        room = (1 - weight) * np.clip(share * 2, 0, 1)
-        filled += room[..., None] * blurred / np.maximum(share, 1e-4)[..., None]
-        weight += room
+    sigmas = [sigma * scale for scale in (1, 3, 9, 27)]
+    filled, weight = filled_outward(normals * known[..., None], known, sigmas, 2, True)
     filled += (1 - weight)[..., None] * np.array([0, 0, -1], np.float32)
     return filled / np.maximum(np.linalg.norm(filled, axis=-1, keepdims=True), 1e-6)
 
