@@ -24,6 +24,8 @@ from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import open_plate
 from portraitgen.pipeline.keys import keep_key, tried_path
 from portraitgen.pipeline.preview import preview_frame
+from portraitgen.pipeline.reconstruct import ReconstructOptions
+from portraitgen.pipeline.shots import Track
 from portraitgen.shot import Shot, read_json, write_json
 
 FRAMES = "1-16"
@@ -69,6 +71,21 @@ def test_info_tells_machines_what_people_read(shot: Path, portraitgen: Command) 
     assert facts["unfinished_jobs"] == [] and facts["holders"] == []
     words = portraitgen("info", shot).stdout
     assert "tracked frames: 16" in words and "name toon" in words
+
+
+def test_the_whole_performer_gets_a_larger_window_and_a_larger_avatar(
+    shot: Path, portraitgen: Command, clip: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shot"
+    words = ["--footage", clip, "--frames", "1-4", "--window", "whole"]
+    done = portraitgen("track", folder, *words)
+    assert done.returncode == 0, done.stderr
+    # This performer fills the plate.
+    whole, head = Track(Shot.open(folder)), Track(Shot.open(shot), 1)
+    assert whole.box(1) == (0, 0, 512) and head.box(1).side <= 512
+    assert ReconstructOptions().scale(whole) == (512, 24576)
+    assert ReconstructOptions().scale(head) == (256, 16384)
+    assert ReconstructOptions(size=300, gaussians=5000).scale(whole) == (296, 5000)
 
 
 def test_the_track_agrees_with_the_truth(shot: Path, clip: Path) -> None:

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from portraitgen.body.camera import Box, Camera
 from portraitgen.errors import FootageError
-from portraitgen.footage.window import cut, fixed_window, following_windows, lay, paste, place
+from portraitgen.footage.window import (
+    cut,
+    fixed_window,
+    following_windows,
+    lay,
+    paste,
+    place,
+    whole_window,
+)
 
 WIDTH, HEIGHT = 640, 480
 
@@ -90,6 +98,37 @@ def test_every_window_is_a_whole_square_that_reaches_the_plate(places) -> None:
             assert 0 <= box.x and box.x + box.side <= WIDTH
         if box.side <= HEIGHT:
             assert 0 <= box.y and box.y + box.side <= HEIGHT
+
+
+def test_the_whole_window_holds_the_body_that_the_plate_shows() -> None:
+    heads = _heads([300, 310])
+    # Legs go on below the plate; an arm swings out in the second frame.
+    extents = np.array([[200, 90, 400, 1300], [160, 95, 420, 1290]], float)
+    window = whole_window(heads, extents, WIDTH, HEIGHT)
+    assert window.x <= 160 and window.x + window.side >= 420
+    assert window.y <= 90 - 10 and window.y + window.side == HEIGHT
+    assert window.side < WIDTH
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 640), st.floats(0, 480), st.floats(20, 400), st.floats(-900, 900)),
+        min_size=1,
+        max_size=9,
+    ),
+    st.sampled_from([(WIDTH, HEIGHT), (HEIGHT, WIDTH)]),
+)
+def test_a_body_astray_never_takes_the_window_from_the_head(places, plate) -> None:
+    heads = {i: Box(x - side / 2, y - side / 2, side) for i, (x, y, side, _) in enumerate(places)}
+    extents = np.array([[x + away, y, x + away + 9, y + 5] for x, y, _, away in places])
+    window = whole_window(heads, extents, *plate)
+    assert 16 <= window.side <= max(plate)
+    assert all(float(value).is_integer() for value in window)
+    for head in heads.values():
+        for start, low, extent in ((head.x, window.x, plate[0]), (head.y, window.y, plate[1])):
+            assert low <= min(max(start, 0), extent) + 1
+            assert low + window.side >= min(max(start + head.side, 0), extent) - 1
 
 
 def test_shrinking_averages_over_areas() -> None:

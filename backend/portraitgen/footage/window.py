@@ -18,6 +18,9 @@ HEAD_SHARE = 2.6
 _LEAST = 1.35
 """Side of the window over the head's where the plate is too small for more."""
 
+_CLOTHED = 0.3
+"""How far hair and clothes may stand off the body, in sides of the head's box."""
+
 _EDGE_FADE = 0.06
 """Width over which the edit fades at window edges that cut through the picture, in sides."""
 
@@ -42,6 +45,37 @@ def fixed_window(heads: Mapping[int, Box | None], width: int, height: int) -> Bo
     reach = np.abs(known[:, :2] - centre).max(axis=0) + known[:, 2].max()
     side = max(HEAD_SHARE * side, 2 * reach[0], reach[1] / _HEAD_HEIGHT)
     return _settled(centre[0], centre[1], side, known[:, 2].max(), width, height)
+
+
+def whole_window(
+    heads: Mapping[int, Box | None], extents: np.ndarray, width: int, height: int
+) -> Box:
+    """One window for the whole shot that holds all of the performer that the plate shows.
+
+    Args:
+        heads: as for `fixed_window`.
+        extents: (N, 4), left, top, right and bottom of the body in frames of the shot, in plate
+            pixels; may leave the plate.
+        width, height: of the plate.
+
+    Raises:
+        FootageError: if no frame has a head.
+    """
+    known = _known(heads)
+    # Hair and clothes stand off the body, and a body is tracked less closely than a head.
+    margin = _CLOTHED * np.median(known[:, 2])
+    limit = np.array([width, height], float)
+    low = np.clip(extents[:, :2].min(axis=0) - margin, 0, limit)
+    high = np.clip(extents[:, 2:].max(axis=0) + margin, 0, limit)
+    # A body that was lost may lie anywhere: its head is there at least.
+    low = np.minimum(low, np.clip((known[:, :2] - known[:, 2:]).min(axis=0), 0, limit))
+    high = np.maximum(high, np.clip((known[:, :2] + known[:, 2:]).max(axis=0), 0, limit))
+    side = max(16, int(np.ceil((high - low).max())))
+    left, top = (
+        _placed((low[axis] + high[axis] - side) / 2, side, extent)
+        for axis, extent in enumerate((width, height))
+    )
+    return Box(left, top, side)
 
 
 def following_windows(
@@ -99,14 +133,16 @@ def _settled(x: float, y: float, side: float, head: float, width: int, height: i
     side = min(side, max(min(width, height), _LEAST * head))
     side = max(16, round(side))
 
-    def place(start: float, extent: int) -> int:
-        if side <= extent:
-            start = min(max(start, 0), extent - side)
-        else:
-            start = (extent - side) / 2
-        return round(start)
+    return Box(
+        _placed(x - side / 2, side, width), _placed(y - _HEAD_HEIGHT * side, side, height), side
+    )
 
-    return Box(place(x - side / 2, width), place(y - _HEAD_HEIGHT * side, height), side)
+
+def _placed(start: float, side: int, extent: int) -> int:
+    """Where a side begins so that it stays on the plate, or covers it evenly if it is longer."""
+    if side <= extent:
+        return round(min(max(start, 0), extent - side))
+    return round((extent - side) / 2)
 
 
 def cut(

@@ -44,8 +44,19 @@ class ReconstructOptions:
     """What to rebuild and how long to train."""
 
     frames: str = option("", "Frames to learn from as 1001-1250, all tracked ones by default")
-    size: int = option(256, "Side of the portrait window", unit="px", minimum=64, maximum=1024)
-    gaussians: int = option(16384, "How many Gaussians", minimum=1000, maximum=200000)
+    size: int | None = option(
+        None,
+        "Side at which the window is learned and edited; 256, or 512 for the whole performer",
+        unit="px",
+        minimum=64,
+        maximum=1024,
+    )
+    gaussians: int | None = option(
+        None,
+        "How many Gaussians; 16384, or 24576 for the whole performer",
+        minimum=1000,
+        maximum=200000,
+    )
     steps: int = option(1200, "How many training steps", minimum=1)
     hold_out: int = option(
         8, "Every which frame is kept out of training to measure on; 0 keeps none", minimum=0
@@ -55,6 +66,11 @@ class ReconstructOptions:
         "", "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss", path=True
     )
     seed: int = option(0, "Seed of the order of the frames", minimum=0)
+
+    def scale(self, track: Track) -> tuple[int, int]:
+        """Side of the window and number of Gaussians, as given or as a track's window needs."""
+        size, gaussians = (512, 24576) if track.window == "whole" else (256, 16384)
+        return (self.size or size) // 8 * 8, self.gaussians or gaussians
 
 
 def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> dict[str, Any]:
@@ -117,7 +133,7 @@ def training_data(
     Raises:
         AvatarError: if none of them is tracked.
     """
-    size = options.size // 8 * 8
+    size, _ = options.scale(track)
     usable = track.tracked(frames)
     if not usable:
         raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
@@ -167,7 +183,8 @@ def new_trainer(
     """
     torch.manual_seed(options.seed)
     seen = _seen_faces(body, track, windows)
-    texels = gaussian_texels(body, options.gaussians, seen)
+    _, gaussians = options.scale(track)
+    texels = gaussian_texels(body, gaussians, seen)
     avatar = kind(body, torch.from_numpy(track.motion.betas), texels)
     project_colours(avatar, data, spread(data.trained, _LOOKS))
     device = best_device()

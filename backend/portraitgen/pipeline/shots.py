@@ -127,6 +127,11 @@ class Track:
         states = {row["frame"]: row["state"] for row in self.facts["quality"]}
         return [frame for frame in frames if states.get(frame) == "tracked"]
 
+    @property
+    def window(self) -> str:
+        """What the windows hold: "fixed", "follow" or "whole", as they were asked for."""
+        return str(self.facts["window"]["mode"])
+
     def box(self, frame: int) -> Box:
         """The portrait window of a frame, in plate pixels."""
         return self._boxes[frame] if frame in self._boxes else self._boxes[min(self._boxes)]

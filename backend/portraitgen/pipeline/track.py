@@ -12,21 +12,27 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..body.camera import Box
+from ..body.camera import Box, Camera
+from ..body.model import BodyModel
+from ..body.motion import Motion
 from ..errors import TrackingError
 from ..footage.matte import MatteMaker
 from ..footage.plate import Plate
-from ..footage.window import cut, fixed_window, following_windows
-from ..frames import parse_frames
+from ..footage.window import cut, fixed_window, following_windows, whole_window
+from ..frames import parse_frames, spread
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, now, write_json
 from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
+from ..tracking.silhouette import fit_silhouettes
 from ..tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
 from .jobs import running
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
 
 _MATTE_SIZE = 512
+_EXTENTS = 48
+# How many frames tell how broad the body is, and the side of the windows they are looked at in.
+_OUTLINES, _OUTLINE_SIZE = 10, 256
 _TRACK_SCHEMA = 1
 
 
@@ -37,8 +43,9 @@ class TrackOptions(TrackSettings):
     frames: str = option("", "Frames to track as 1001-1250, all by default")
     window: str = option(
         "fixed",
-        "Whether the portrait window stays or follows the head",
-        choices=("fixed", "follow"),
+        "What is edited: head and shoulders, in a window that stays or one that follows the head, "
+        "or the whole performer as far as the plate shows them",
+        choices=("fixed", "follow", "whole"),
     )
     matte: str = option("fast", "How carefully the matte is made", choices=("fast", "fine"))
 
@@ -76,10 +83,11 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
         motion = solution.motion
         if shot.versions("track"):
             motion = with_fixed(motion, Track(shot).motion)
-        boxes = _boxes(solution, plate, options)
+        boxes = _boxes(body, solution, plate, options)
         staged = job.work / "track"
         staged.mkdir(exist_ok=True)
         _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
+        motion = _filling(body, motion, solution.camera, boxes, staged / "mattes")
         motion.save(staged / "params.safetensors")
         version = (shot.versions("track") or [0])[-1] + 1
         facts = {
@@ -153,11 +161,44 @@ def _mark(
     detector.mark(pictures, chunk).save(path)
 
 
-def _boxes(solution: TrackSolution, plate: Plate, options: TrackOptions) -> dict[int, Box]:
+def _boxes(
+    body: BodyModel, solution: TrackSolution, plate: Plate, options: TrackOptions
+) -> dict[int, Box]:
     heads = {frame: Box(*head) if head else None for frame, head in solution.heads.items()}
+    if options.window == "follow":
+        return following_windows(heads, plate.width, plate.height, float(plate.fps))
     if options.window == "fixed":
         return {min(heads): fixed_window(heads, plate.width, plate.height)}
-    return following_windows(heads, plate.width, plate.height, float(plate.fps))
+    extents = _extents(body, solution)
+    return {min(heads): whole_window(heads, extents, plate.width, plate.height)}
+
+
+def _extents(body: BodyModel, solution: TrackSolution) -> np.ndarray:
+    """Left, top, right and bottom of the body in frames of the shot, (N, 4), plate pixels."""
+    import torch
+
+    motion = solution.motion
+    rows = spread(np.flatnonzero(motion.valid).tolist(), _EXTENTS)
+    values = (motion.pose[rows], motion.expression[rows], motion.transl[rows])
+    with torch.no_grad():
+        posed = body.forward(torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values))
+    pixels = solution.camera.project(posed.vertices.numpy())
+    return np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+
+
+def _filling(
+    body: BodyModel, motion: Motion, camera: Camera, boxes: dict[int, Box], folder: Path
+) -> Motion:
+    """The motion of a body that is as broad as the mattes show it."""
+    rows = spread(np.flatnonzero(motion.valid).tolist(), _OUTLINES)
+    cameras, mattes = [], []
+    for row in rows:
+        frame = int(motion.frames[row])
+        cameras.append(camera.window(boxes.get(frame, boxes[min(boxes)]), _OUTLINE_SIZE))
+        matte = _read(_matte(folder, frame))
+        size = (_OUTLINE_SIZE, _OUTLINE_SIZE)
+        mattes.append(cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+    return fit_silhouettes(body, motion, rows, cameras, mattes)
 
 
 def _mattes(
@@ -194,9 +235,7 @@ def _mattes(
         for each in _one_ahead(windows()):
             path = _matte(folder, each.frame)
             if each.alone is None:
-                matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-                if matte is None:
-                    raise TrackingError("a matte cannot be read", path, "delete it and run again")
+                matte = _read(path)
             else:
                 alike = before is not None and before[0].shape == each.image.shape
                 matte = maker.steadied(each.image, each.alone.result(), before if alike else None)
@@ -230,6 +269,13 @@ def _one_ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
 
 def _matte(folder: Path, frame: int) -> Path:
     return folder / f"matte.{frame:04d}.png"
+
+
+def _read(path: Path) -> np.ndarray:
+    matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if matte is None:
+        raise TrackingError("a matte cannot be read", path, "delete it and run again")
+    return matte
 
 
 def _lost(solution: TrackSolution) -> list[str]:

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hangs the body under the tracked head: torso, arms and hands from body and hand landmarks.
 
-The head's place in space is known; all frames are solved at once for the torso's orientation and
-the arms that meet the landmarks seen, stay near a relaxed stance where none are, and move smoothly.
+The head's place in space is known; all frames are solved at once for the torso's orientation, the
+neck's bend and the arms that meet the landmarks seen, stay near a relaxed stance where none are,
+and move smoothly; and for how broad shoulders and how long arms are, which a face does not tell.
 """
 
 import numpy as np
@@ -13,8 +14,9 @@ from torch import Tensor
 
 from ..body.camera import Camera
 from ..body.model import BodyModel, rodrigues
+from .silhouette import HEAD, shape_precision
 
-NECK, HEAD = 12, 15
+NECK = 12
 _NECK_SHARE = 0.4
 _LEFT_SHOULDER, _RIGHT_SHOULDER = 16, 17
 # SMPL-X joint -> MediaPipe's body landmark.
@@ -29,6 +31,9 @@ _HAND_JOINTS = (
 )
 _HAND_WEIGHT = 0.25
 _STEPS = 100
+# A deviation of shape costs as much as these many landmarks 2 cm off; a neck bent beyond its share
+# of the head's turn as much as a collar.
+_SHAPE, _STIFF = 10.0, 6.0
 _HANGING = np.radians(38)
 _VISIBLE = 0.5
 
@@ -41,11 +46,11 @@ def hang_body(
     pose_landmarks: np.ndarray,
     hand_landmarks: np.ndarray,
     camera: Camera,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pose and translation of the whole body.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Identity, pose and translation of the whole body.
 
     Args:
-        betas: (S,).
+        betas: (S,), the identity of the head, which stays as it is.
         head_rotation: (F, 3, 3), the head's orientation in camera space.
         head_joint: (F, 3), where the head joint lies, metres.
         pose_landmarks: (F, 33, 3), plate pixels and visibility; NaN where unseen.
@@ -53,12 +58,14 @@ def hang_body(
         camera: of the plate.
 
     Returns:
-        pose (F, 55, 3) axis-angle, and transl (F, 3).
+        betas (S,), pose (F, 55, 3) axis-angle, and transl (F, 3).
     """
     frames = len(head_rotation)
     target_head = torch.from_numpy(head_rotation).float()
     place = torch.from_numpy(head_joint).float()
-    joints = body.rest_joints(torch.from_numpy(betas).float())
+    rest = body.rest_joints(torch.from_numpy(betas).float())
+    spread = _shape_steps(body)
+    changes = (spread @ body.joint_directions[: body.n_shape]).view(len(spread), -1, 3)
     targets = _Targets(pose_landmarks, hand_landmarks)
     scale = camera.fx / place[:, 2]
 
@@ -69,8 +76,12 @@ def hang_body(
     relaxed[:, _ARMS.index(_LEFT_SHOULDER), 2] = -_HANGING
     relaxed[:, _ARMS.index(_RIGHT_SHOULDER), 2] = _HANGING
     torso = torch.zeros(frames, 3, requires_grad=True)
+    bend = torch.zeros(frames, 3, requires_grad=True)
     limbs = relaxed.clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([torso, limbs], lr=0.045)
+    shape = torch.zeros(len(spread), requires_grad=True)
+    optimiser = torch.optim.Adam(
+        [{"params": [torso, bend, limbs], "lr": 0.045}, {"params": [shape], "lr": 0.1}]
+    )
     base = rodrigues(upright)
     stiffness = torch.ones(len(turned), 1)
     stiffness[:2] = 6.0  # Collars move little.
@@ -78,21 +89,32 @@ def hang_body(
     for _ in range(_STEPS):
         optimiser.zero_grad()
         turn = base @ rodrigues(torso)
-        places = _places(body, joints, turn, target_head, place, turned, limbs)
+        joints = rest + torch.tensordot(shape, changes, 1)
+        places = _places(body, joints, turn, bend, target_head, place, turned, limbs)
         fit = targets.misfit(places, camera, scale)
         # The torso stays upright and faces the camera where nothing else tells how it is turned.
         prior = 1.5 * (torso * torch.tensor([2.0, 1.0, 2.0])).square().sum()
         prior = prior + (stiffness * (limbs - relaxed)).square().sum()
+        prior = prior + _STIFF * bend.square().sum() + _SHAPE * shape.square().sum()
         if frames > 1:
-            prior = prior + 60 * torso.diff(dim=0).square().sum()
+            still = torso.diff(dim=0).square().sum() + bend.diff(dim=0).square().sum()
+            prior = prior + 60 * still
             prior = prior + 40 * (stiffness * limbs.diff(dim=0)).square().sum()
         (fit + prior).backward()
         optimiser.step()
     with torch.no_grad():
         turn = base @ rodrigues(torso)
-        pose = _assemble(turn, target_head, turned, limbs)
+        joints = rest + torch.tensordot(shape, changes, 1)
+        pose = _assemble(turn, bend, target_head, turned, limbs)
         transl = place - _chain(body, joints, rodrigues(pose))[:, HEAD]
-    return pose.numpy(), transl.numpy()
+        betas = betas + (shape @ spread).numpy()
+    return betas, pose.numpy(), transl.numpy()
+
+
+def _shape_steps(body: BodyModel) -> Tensor:
+    """Changes of identity that cost a deviation each and leave the head, (S, S)."""
+    precision, directions = np.linalg.eigh(shape_precision(body, joints=False))
+    return torch.from_numpy((directions / np.sqrt(precision)).T).float()
 
 
 class _Targets:
@@ -132,6 +154,7 @@ def _places(
     body: BodyModel,
     joints: Tensor,
     turn: Tensor,
+    bend: Tensor,
     head: Tensor,
     place: Tensor,
     turned: Tensor,
@@ -141,25 +164,23 @@ def _places(
     rotations = torch.eye(3).expand(len(turn), 55, 3, 3).clone()
     rotations[:, 0] = turn
     rotations[:, turned] = rodrigues(limbs)
-    rotations[:, NECK] = _split(turn, head)[0]
+    rotations[:, NECK] = _neck(turn, head) @ rodrigues(bend)
     places = _chain(body, joints, rotations)
     return places - places[:, HEAD : HEAD + 1] + place[:, None]
 
 
-def _split(turn: Tensor, head: Tensor) -> tuple[Tensor, Tensor]:
-    """The head's turn on the torso shared between neck and head, as matrices."""
+def _neck(turn: Tensor, head: Tensor) -> Tensor:
+    """The neck's share of the head's turn on the torso, as matrices."""
     relative = (turn.transpose(1, 2) @ head).detach().numpy().astype(np.float64)
-    whole = Rotation.from_matrix(relative).as_rotvec()
-    neck = torch.from_numpy(Rotation.from_rotvec(whole * _NECK_SHARE).as_matrix()).float()
-    rest = torch.from_numpy(Rotation.from_rotvec(whole * (1 - _NECK_SHARE)).as_matrix()).float()
-    return neck, rest
+    share = Rotation.from_matrix(relative).as_rotvec() * _NECK_SHARE
+    return torch.from_numpy(Rotation.from_rotvec(share).as_matrix()).float()
 
 
-def _assemble(turn: Tensor, head: Tensor, turned: Tensor, limbs: Tensor) -> Tensor:
+def _assemble(turn: Tensor, bend: Tensor, head: Tensor, turned: Tensor, limbs: Tensor) -> Tensor:
     pose = torch.zeros(len(turn), 55, 3)
-    pose[:, 0] = torch.from_numpy(Rotation.from_matrix(turn.double().numpy()).as_rotvec()).float()
-    neck, rest = _split(turn, head)
-    for joint, matrix in ((NECK, neck), (HEAD, rest)):
+    neck = _neck(turn, head) @ rodrigues(bend)
+    rest = (turn @ neck).transpose(1, 2) @ head
+    for joint, matrix in ((0, turn), (NECK, neck), (HEAD, rest)):
         vectors = Rotation.from_matrix(matrix.double().numpy()).as_rotvec()
         pose[:, joint] = torch.from_numpy(vectors).float()
     pose[:, turned] = limbs

@@ -15,10 +15,11 @@ from ..body.motion import Motion
 from ..errors import TrackingError
 from ..settings import option
 from .blend import blend_corrections
-from .bodyfit import HEAD, hang_body
+from .bodyfit import hang_body
 from .cuts import find_cuts
 from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
 from .landmarks import ChunkLandmarks
+from .silhouette import HEAD
 from .smoothing import bridge, gaps, smooth, smooth_rotations
 
 _IDENTITY_FRAMES = 20
@@ -204,7 +205,9 @@ def _to_motion(
     joints = body.rest_joints(torch.from_numpy(betas).float()).numpy().astype(np.float64)
     offset = joints[HEAD] - model.origin
     place = heads.translation + heads.rotation @ offset
-    pose, transl = hang_body(body, betas, heads.rotation, place, seen.pose, seen.hands, camera)
+    betas, pose, transl = hang_body(
+        body, betas, heads.rotation, place, seen.pose, seen.hands, camera
+    )
     gaze = _gaze(seen, joints, camera, heads, model, known, body)
     pose[:, _LEFT_EYE], pose[:, _RIGHT_EYE] = gaze, gaze
     expression = heads.expression
