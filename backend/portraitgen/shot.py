@@ -18,9 +18,10 @@ import json
 import os
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ from .errors import ShotError
 from .locks import Lock
 
 SCHEMA = 1
+# What `atomic_path` makes; nothing is half written for so long.
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
+_STRAY_SECONDS = 3600
 _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 
 
@@ -316,6 +320,7 @@ class Shot:
             ):
                 job.update(state="running", resumed=job.facts.get("resumed", 0) + 1)
                 return job
+        self._sweep()
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job_id = f"{stamp}-{kind}-{uuid.uuid4().hex[:6]}"
         facts = {"schema": SCHEMA, "id": job_id, "kind": kind, "options": options}
@@ -324,6 +329,14 @@ class Shot:
         job = Job(folder, facts | {"state": "running", "started": now(), "resumed": 0})
         job.update()
         return job
+
+    def _sweep(self) -> None:
+        """Removes the halves of files that killed processes left long ago."""
+        for path in self.path.rglob(".*"):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                with suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > _STRAY_SECONDS:
+                        path.unlink()
 
     def jobs(self) -> list["Job"]:
         """All jobs, oldest first; a folder whose record cannot be read is passed over."""

@@ -133,6 +133,21 @@ def test_an_unfinished_job_is_taken_up_again(shot: Shot) -> None:
     assert shot.start_job("edit", {"take": "x", "strength": 0.5}).id != job.id
 
 
+def test_a_new_job_removes_what_a_kill_left_half_written(shot: Shot) -> None:
+    frames = shot.path / "takes" / "look" / "frames"
+    with pytest.raises(KeyboardInterrupt), atomic_path(frames / "look.0001.exr") as temporary:
+        left = temporary.name
+        raise KeyboardInterrupt
+    old, fresh, mine = frames / left, frames / left.replace("0001", "0002"), frames / ".mine.png"
+    for path in (old, fresh, mine, frames / "look.0003.exr"):
+        path.write_bytes(b"half")
+    for path in (old, mine):
+        os.utime(path, (0, 0))
+    shot.start_job("render", {"take": "look"})
+    kept = {path.name for path in frames.iterdir()}
+    assert kept == {fresh.name, mine.name, "look.0003.exr"}
+
+
 def test_the_second_process_is_told_who_holds_the_shot(shot: Shot) -> None:
     with shot.hold("track", "tracking"):
         with pytest.raises(ShotLocked, match=rf"process {os.getpid()}.*busy with tracking"):

@@ -65,10 +65,10 @@ def _start(stage: str, shot: Path, options: list[str]) -> "subprocess.Popen[byte
 def _digest(shot: Path, stage: str) -> dict[str, str]:
     """A mark of everything a stage made, without dates."""
     patterns = {
-        "track": ["track/0001/params.safetensors", "track/0001/mattes/*.png"],
+        "track": ["track/0001/params.safetensors", "track/0001/mattes/[!.]*.png"],
         "reconstruct": ["avatar/0001/avatar.safetensors", "track/0002/params.safetensors"],
-        "edit": ["takes/look/edits/0001/avatar.safetensors", "takes/look/edits/0001/dataset/*"],
-        "render": ["takes/look/frames/*.exr", "takes/look/frames/*.png"],
+        "edit": ["takes/look/edits/0001/avatar.safetensors", "takes/look/edits/0001/dataset/[!.]*"],
+        "render": ["takes/look/frames/[!.]*.exr", "takes/look/frames/[!.]*.png"],
     }[stage]
     found = {}
     for pattern in patterns:

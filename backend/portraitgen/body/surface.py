@@ -42,6 +42,13 @@ class Surface:
         rest, faces = body.template.numpy(), body.faces.numpy()
         return cls(*rasterize_mesh(vertices, faces, camera), vertices, rest, faces, camera)
 
+    @property
+    def pixels_per_metre(self) -> float:
+        """How large the body is drawn, at the middle depth of what is seen of it."""
+        seen = self.depth[np.isfinite(self.depth)]
+        depth = np.median(seen) if len(seen) else np.median(self.vertices[:, 2])
+        return float(self.camera.fx / max(float(depth), 1e-6))
+
     def seen_by(self, camera: Camera) -> "Surface":
         """The same body in another picture."""
         drawn = rasterize_mesh(self.vertices, self.faces, camera)

@@ -38,7 +38,7 @@ class PaintedFrames:
         if not self.frames:
             return ""
         whole = hashlib.sha256()
-        for path in sorted(self.folder.glob("*.png")):
+        for path in sorted(self.folder.glob("[!.]*.png")):
             whole.update(path.name.encode() + path.read_bytes())
         return whole.hexdigest()
 

@@ -76,7 +76,7 @@ class Paint(Editor):
     def files(self) -> dict[str, Path]:
         """The painted frames, as they were given out and as they are."""
         folder = self._frames().folder
-        return {f"{_FOLDER}/{path.name}": path for path in sorted(folder.glob("*.png"))}
+        return {f"{_FOLDER}/{path.name}": path for path in sorted(folder.glob("[!.]*.png"))}
 
     @property
     def follows(self) -> bool:

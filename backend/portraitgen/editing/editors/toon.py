@@ -8,9 +8,13 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from ...body.surface import Surface
 from ...settings import option
 from ..editor import Editor, EditorInfo, EditRequest
 
+# Half a line's width, metres on the performer, and where no body is known in sides of the window.
+_OF_PERFORMER, _OF_WINDOW, _THINNEST = 0.0022, 0.0035, 0.6
+_DARK, _FAINTEST, _BLACKEST = 0.15, 0.02, 0.06
 _PASSES = 3
 
 
@@ -46,15 +50,24 @@ class Toon(Editor):
         lab[..., 0] = np.clip((step + within) / options.tones * 100, 0, 100)
         lab[..., 1:] *= options.saturation
         flat = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
-        flat = flat * (1 - options.lines * self._ink(image))[..., None]
+        flat = flat * (1 - options.lines * self._ink(image, request.surface))[..., None]
         drawn: np.ndarray = request.source + request.strength * (flat - request.source)
         return drawn
 
-    def _ink(self, image: np.ndarray) -> np.ndarray:
-        """Where lines are, 0..1: an extended difference of Gaussians, softly thresholded."""
+    def _ink(self, image: np.ndarray, surface: Surface | None) -> np.ndarray:
+        """Where lines are, 0..1: where it is darker than round about, softly thresholded."""
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-        sigma = 0.0035 * image.shape[0] * self.options.line_width
+        sigma = self.options.line_width * _line(image.shape[0], surface)
         fine = cv2.GaussianBlur(grey, (0, 0), sigma)
         wide = cv2.GaussianBlur(grey, (0, 0), 1.6 * sigma)
-        edge = fine - 0.985 * wide
-        return np.clip(-np.tanh(120 * (edge - 0.0005)), 0, 1) * np.clip(60 * (wide - fine), 0, 1)
+        # In proportion to the light, or shadows and beards would be all ink.
+        darker = (wide - fine) / (wide + _DARK)
+        ink = np.clip((darker - _FAINTEST) / (_BLACKEST - _FAINTEST), 0, 1)
+        return ink * ink * (3 - 2 * ink)
+
+
+def _line(size: int, surface: Surface | None) -> float:
+    """Half a line's width in pixels: the same on the performer, however large the window."""
+    if surface is None:
+        return _OF_WINDOW * size
+    return max(_OF_PERFORMER * surface.pixels_per_metre, _THINNEST)
