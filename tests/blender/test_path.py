@@ -91,6 +91,7 @@ def test_from_strip_to_strip(
     assert not module("portraitgen_addon.rig").has_corrections(shot.armature)
 
     settings = shot.settings_reconstruct
+    settings.use_gaussians = settings.use_size = True
     settings.steps, settings.gaussians, settings.size = 30, 3000, 96
     bpy.ops.portraitgen.reconstruct()
     until(lambda: not session.busy, 300)
