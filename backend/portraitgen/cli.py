@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .chatter import without_chatter
 from .errors import Cancelled, OptionError, PortraitError
 from .pipeline.reporter import Reporter
 
@@ -34,6 +35,7 @@ class TerminalReporter(Reporter):
         super().__init__()
         self._events = events
         self._open_line = False
+        self._told = ("", 0)
 
     def _emit(self, event: str, **facts: Any) -> None:
         print(json.dumps({"event": event} | facts, ensure_ascii=False), flush=True)
@@ -41,15 +43,17 @@ class TerminalReporter(Reporter):
     def progress(
         self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
     ) -> None:
-        """Rewrites the line of the stage; without a terminal only its end is told."""
+        """Rewrites the line of the stage; without a terminal each tenth is told."""
         if self._events:
             self._emit(
                 "progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=metrics
             )
             return
         live = sys.stderr.isatty()
-        if not live and step < steps:
+        tenth = (stage, 10 * step // max(steps, 1))
+        if not live and (tenth == self._told or step == 0):
             return
+        self._told = tenth
         facts = "".join(f"  {name} {value:.4g}" for name, value in metrics.items())
         left = f"  {eta_s:.0f} s left" if eta_s and step < steps else ""
         line = f"{stage}: {step} of {steps}{facts}{left}"
@@ -91,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Idle threads of torch's pool must not spin while the rasteriser's own work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        _run(arguments)
+        with without_chatter():
+            _run(arguments)
     except (Cancelled, KeyboardInterrupt):
         print("Stopped; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)

@@ -18,6 +18,7 @@ STDLIB_ONLY = {
     "shot": {"errors", "locks"},
     "frames": {"errors"},
     "protocol": set(),
+    "chatter": set(),
 }
 ROOMS = {
     "raster": BASE,
@@ -29,7 +30,7 @@ ROOMS = {
     "editing": BASE | {"avatar", "raster", "body", "models"},
 }
 ROOMS["pipeline"] = BASE | set(ROOMS)
-EVERYTHING = BASE | set(ROOMS) | {"bench", "cli", "worker", "demo", "performer"}
+EVERYTHING = BASE | set(ROOMS) | {"chatter", "bench", "cli", "worker", "demo", "performer"}
 ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "bench", "demo", "performer"), EVERYTHING)
 
 
