@@ -308,6 +308,22 @@ def test_the_words_are_embedded_as_the_stock_pipeline_does(built: Callable[[str]
 FLOW = ["flux2-klein", "qwen-image-edit"]
 
 
+class Called:
+    """A pipeline whose call is watched."""
+
+    def __init__(self, pipeline: Any, call: Callable[..., Any]) -> None:
+        self.__dict__.update(pipeline=pipeline, call=call)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.pipeline, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.pipeline, name, value)
+
+    def __call__(self, **given: Any) -> Any:
+        return self.call(**given)
+
+
 @pytest.mark.parametrize("name", FLOW)
 def test_the_whole_schedule_equals_the_stock_pipeline(
     built: Callable[[str], Case], name: str
@@ -379,6 +395,33 @@ def test_a_garment_needs_no_words_and_changes_the_edit(
         assert "garment of image 2" in editor.words()
         edits.append(editor.edit(request()))
     assert np.abs(edits[0] - edits[1]).mean() > 1e-4
+
+
+@pytest.mark.parametrize("name", FLOW)
+def test_other_frames_are_shown_the_anchor(
+    built: Callable[[str], Case], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = built(name).editor()
+    alone = editor.edit(request())
+    pipeline, calls = editor.pipeline(), []
+
+    def called(**given: Any) -> Any:
+        calls.append((len(given["image"]), given["prompt"]))
+        return kind.__call__(pipeline, **given)
+
+    kind = type(pipeline)
+    monkeypatch.setattr(editor, "pipeline", lambda: Called(pipeline, called))
+    shown = []
+    for colour in (0.1, 0.9):
+        anchor = request(rendered=np.full_like(request().rendered, colour))
+        editor.agree_with(dataclasses.replace(anchor, frame=request().frame + 7))
+        shown.append(editor.edit(request()))
+    assert all(count == 2 and "Image 2 is another frame" in words for count, words in calls)
+    assert np.abs(shown[0] - shown[1]).mean() > 1e-4
+    # The anchor itself is edited as it would be without one.
+    editor.agree_with(request(rendered=shown[0]))
+    assert np.array_equal(editor.edit(request()), alone)
+    assert calls[-1] == (1, "bronze")
 
 
 def test_a_picture_that_is_none_is_refused(built: Callable[[str], Case], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the flow-matching editors share: a start from the rendering, and pictures beside the plate.
 
+Each picture is tokens that every layer attends to, so the anchor of a take is one more picture.
 The pipelines of diffusers begin at pure noise. Here they begin part of the way: the rendering's
 latents are mixed with noise as the schedule asks at that place, and only the schedule's tail is
 run, with the shift that the whole of it would have had.
@@ -22,6 +23,10 @@ _TRY_ON = (
     " Keep the person's face, hair, expression, pose and the background."
 )
 _AS_SHOWN = "Image {number} is the reference."
+_AS_ANCHOR = (
+    "Image {number} is another frame of the same shot, edited already: give image 1 exactly that"
+    " look, and keep the pose and expression of image 1."
+)
 
 
 class FlowEditor(DiffusionEditor):
@@ -65,15 +70,18 @@ class FlowEditor(DiffusionEditor):
             schedule, self.options.steps, request.strength, self._shift(pipeline, clean)
         )
         mixed = (1 - sigmas[0]) * clean + sigmas[0] * noise_of(request, clean)
-        pictures = [picture(image) for image in (request.source, *self._pictures)]
+        shown, words = [request.source, *self._pictures], self.words()
+        if (anchor := self.anchor_for(request)) is not None:
+            shown.append(anchor.rendered)
+            words = f"{words} {_AS_ANCHOR.format(number=len(shown))}"
         # These sigmas are shifted already; the pipeline's own scheduler would shift them again.
         pipeline.scheduler = FlowMatchEulerDiscreteScheduler(
             num_train_timesteps=schedule.config.num_train_timesteps, shift=1.0
         )
         try:
             images = pipeline(
-                image=pictures,
-                prompt=self.words(),
+                image=[picture(image) for image in shown],
+                prompt=words,
                 height=request.source.shape[0],
                 width=request.source.shape[1],
                 latents=self._packed(pipeline, mixed),
