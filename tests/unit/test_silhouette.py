@@ -35,7 +35,7 @@ def motion(body: BodyModel) -> Motion:
     return replace(motion, betas=np.zeros(body.n_shape, np.float32))
 
 
-def broader(body: BodyModel, motion: Motion, deviations: float = 2.0) -> np.ndarray:
+def broader(body: BodyModel, motion: Motion, deviations: float = 6.0) -> np.ndarray:
     """An identity with the same head, broader in the trunk."""
     precision, directions = np.linalg.eigh(shape_precision(body, joints=True))
     steps = (directions / np.sqrt(precision)).T

@@ -20,7 +20,7 @@ from ..footage.plate import Plate
 from ..shot import Shot
 from .avatars import frame_parameters
 from .looks import Look
-from .pictures import as_picture, save_png
+from .pictures import as_picture, carried_on, save_png
 from .shots import Track
 
 _MULTIPLE = 8
@@ -164,7 +164,7 @@ class LoneRenderer:
         assert output.normals is not None
         shown = (slice(height), slice(width))
         return LoneFrame(
-            self._look.colours(frame, output)[shown],
+            self._look.colours(frame, carried_on(output)[0], output)[shown],
             as_picture(output.alpha)[shown],
             as_picture(output.depth)[shown],
             as_picture(output.normals)[shown] @ view.matrix[:3, :3].T.astype(np.float32),

@@ -15,7 +15,7 @@ from ..editing.editor import Editor, EditRequest
 from ..editing.registry import create_editor
 from ..footage.window import Laid, place
 from .local import Parts
-from .pictures import as_picture, carried_on
+from .pictures import as_picture
 from .shots import Track
 from .windows import Windows
 
@@ -74,14 +74,14 @@ class Look:
             ]
         )
 
-    def colours(self, frame: int, drawn: AvatarOutput) -> np.ndarray:
+    def colours(self, frame: int, rendered: np.ndarray, drawn: AvatarOutput) -> np.ndarray:
         """What a frame shows, float32 (H, W, 3) of 0..1, not multiplied by alpha.
 
         Args:
             frame: its number.
+            rendered: the avatar's colours in it, as `carried_on` gives them.
             drawn: the avatar in it, with normals.
         """
-        rendered, _ = carried_on(drawn)
         if self._editor is None:
             return rendered
         assert drawn.normals is not None

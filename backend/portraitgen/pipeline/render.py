@@ -123,8 +123,8 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
                     yield frame, partial(write_alone, path, lone.render(frame), plate, frame)
                 else:
                     rendered = renderer.render(frame, image, mix[frame])
-                    native = _laid_over(rendered, plate, frame) if full else None
-                    yield frame, partial(_write, path, rendered, plate, frame, full, native)
+                    over = (full, _laid_over(rendered, plate, frame)) if full else None
+                    yield frame, partial(_write, path, rendered, plate, frame, over)
 
         with closing(_written(made())) as written:
             for count, frame in enumerate(written, 1):
@@ -228,8 +228,9 @@ class FrameRenderer:
             alpha *= mask
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
-        beauty = self._look.colours(frame, edited)
         reconstruction, reach = carried_on(plain)
+        rendered = reconstruction if edited is plain else carried_on(edited)[0]
+        beauty = self._look.colours(frame, rendered, edited)
         if not self._look.keeps_performer:
             # Where the avatar has nothing to show, its plate does.
             alpha *= reach
@@ -303,9 +304,9 @@ def _write(
     frame: RenderedFrame,
     plate: Plate,
     number: int,
-    full_plate: Path | None,
-    native: NativeFrame | None,
+    over: tuple[Path, NativeFrame] | None,
 ) -> None:
+    """The layers of a frame, its picture and, if it is asked for, where and what its plate is."""
     space = plate.space
     alpha = frame.laid.cover[..., None]
     layers = {
@@ -326,8 +327,9 @@ def _write(
         attributes=place_of,
     )
     save_png(path.with_suffix(".png"), frame.beauty)
-    if full_plate and native:
-        write_plate(full_plate.with_suffix(""), native, plate)
+    if over:
+        full, native = over
+        write_plate(full.with_suffix(""), native, plate)
 
 
 def _movie(

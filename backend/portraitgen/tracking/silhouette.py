@@ -24,7 +24,7 @@ _HEAD_JOINTS = (15, 22, 23, 24)
 _BODY_JOINTS = 22
 # What costs as much as one deviation of shape: so far a head's vertices, and a body's joints from
 # the head's, may move (root mean square, metres).
-_HEAD_MOVES, _JOINTS_MOVE = 1.5e-4, 5e-3
+_HEAD_MOVES, _JOINTS_MOVE = 7e-5, 5e-3
 _ROUNDS = 3
 # Points of an outline in each frame; all outlines together speak for so many independent ones.
 _POINTS, _INDEPENDENT = 300, 60
