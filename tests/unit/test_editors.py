@@ -153,6 +153,59 @@ def test_a_mosaic_has_few_colours_in_square_cells() -> None:
     assert np.array_equal(cells, np.broadcast_to(cells[:, :1, :, :1], cells.shape))
 
 
+def plain(shade: float, colour: tuple[float, float, float], stroke: bool = False) -> EditRequest:
+    """A ball of one colour in even light, perhaps with a dark stroke across."""
+    request = sphere()
+    source = np.broadcast_to(np.array(colour, np.float32) * shade, request.source.shape).copy()
+    if stroke:
+        source[44:48, 30:66] *= 0.4
+    return dataclasses.replace(request, source=source)
+
+
+def test_a_statue_has_its_material_s_colour_whatever_the_performer_s() -> None:
+    fair, dark = plain(0.9, (1.0, 0.8, 0.7)), plain(0.3, (0.5, 0.6, 1.0))
+    inside = fair.matte > 0.5
+    means = {}
+    for material in ("bronze", "gold", "silver", "marble"):
+        one, other = (
+            prepared("statue", each, material=material).edit(each) for each in (fair, dark)
+        )
+        assert np.abs(one - other)[inside].max() < 1e-3
+        means[material] = one[inside].mean(0)
+    for warm in ("bronze", "gold"):
+        red, green, blue = means[warm]
+        assert red > 1.15 * green > 1.15 * 1.15 * blue
+    assert np.ptp(means["silver"]) < 0.03
+    assert means["marble"].min() > 2 * means["bronze"].min()
+
+
+def test_metal_shines_where_the_studio_s_lights_are_and_marble_does_not() -> None:
+    request = plain(0.5, (1.0, 1.0, 1.0))
+    inside = cv2.erode(request.matte, np.ones((9, 9))) > 0.5
+    silver, marble = (
+        prepared("statue", request, material=name).edit(request).mean(2)[inside]
+        for name in ("silver", "marble")
+    )
+    contrast = [np.quantile(each, 0.98) / np.quantile(each, 0.1) for each in (silver, marble)]
+    assert contrast[0] > 1.5 * contrast[1]
+    y, x = np.nonzero(inside)
+    brightest = silver > np.quantile(silver, 0.95)
+    # The key hangs to the upper left.
+    assert x[brightest].mean() < 48 and y[brightest].mean() < 48
+
+
+def test_what_is_drawn_on_the_performer_is_cut_into_the_statue() -> None:
+    bare, drawn = plain(0.6, (1.0, 0.9, 0.8)), plain(0.6, (1.0, 0.9, 0.8), stroke=True)
+    near, far = np.s_[40:52, 36:60], np.s_[70:80, 40:56]
+    changes = []
+    for relief in (0.0, 1.0):
+        edits = [prepared("statue", each, relief=relief).edit(each) for each in (bare, drawn)]
+        changes.append(np.abs(edits[0] - edits[1]))
+    assert changes[0].max() < 1e-6
+    assert changes[1][near].mean() > 10 * changes[1][far].mean()
+    assert changes[1][near].mean() > 0.02
+
+
 def test_unknown_editors_and_options_name_what_there_is() -> None:
     with pytest.raises(EditError, match="use one of: grade, relight"):
         create_editor("magic", {})
@@ -249,7 +302,7 @@ def test_the_papers_schedule_edits_in_turn_while_training() -> None:
 
 
 def test_a_patch_of_stray_normals_leaves_no_patch_of_shade() -> None:
-    from portraitgen.editing.editors.relight import fill_normals
+    from portraitgen.editing.filling import fill_normals
 
     request = sphere()
     stray = request.normals.copy()

@@ -134,6 +134,32 @@ def test_windows_of_any_size_get_a_matte(keyed, size: int) -> None:
     assert np.abs(matte / 255.0 - expected).mean() < 0.02
 
 
+def test_beyond_the_plate_nothing_misleads_the_matte(keyed) -> None:
+    frames, truth = keyed
+    size = frames[0].shape[0]
+    start, off = size // 3, []
+    maker = MatteMaker("fast")
+    # The plate ends at the performer's ear; the window goes on with its last column.
+    for frame, key in zip(frames[:3], truth[:3], strict=True):
+        image = frame.copy()
+        image[:, :start] = image[:, start : start + 1]
+        inside = np.zeros((size, size), bool)
+        inside[:, start:] = True
+        told, untold = maker.alone(image, inside), maker.alone(image)
+        off.append([np.abs(each - key)[:, start:].mean() for each in (told, untold)])
+    told, untold = np.mean(off, axis=0)
+    assert told < 0.7 * untold
+
+
+def test_a_gap_between_arm_and_body_is_no_earring() -> None:
+    from portraitgen.footage.matte import _without_specks
+
+    coarse = np.ones((128, 128), np.float32)
+    coarse[60:66, 40:46], coarse[60:66, 80:86] = 0.4, 0.05
+    filled = _without_specks(coarse)
+    assert (filled[60:66, 40:46] == 1).all() and (filled[60:66, 80:86] < 0.1).all()
+
+
 def test_a_picture_without_a_person_gives_an_empty_matte_in_either_quality() -> None:
     empty = np.full((256, 256, 3), 90, np.uint8)
     for quality in ("fast", "fine"):

@@ -1,11 +1,13 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filling a picture where it says nothing, from what surrounds that."""
+"""Filling a picture where it says nothing, from what surrounds that: colours, normals."""
 
 from collections.abc import Iterable
 
 import cv2
 import numpy as np
+
+_AGREEING = 0.75
 
 
 def filled_outward(
@@ -34,3 +36,22 @@ def filled_outward(
         filled += room[..., None] * blurred / np.maximum(share, 1e-4)[..., None]
         known += room
     return filled, known
+
+
+def fill_normals(normals: np.ndarray, matte: np.ndarray, sigma: float) -> np.ndarray:
+    """Smooth unit normals everywhere: hair and clothes off the body take their surroundings'.
+
+    Args:
+        normals: (H, W, 3), zero where unknown.
+        matte: (H, W); beyond the silhouette normals turn away from the camera's axis.
+        sigma: of the smoothing, pixels.
+    """
+    known = (np.linalg.norm(normals, axis=-1) > 0.5).astype(np.float32)
+    # Gums and nostrils that shine through lips face anywhere; their surroundings know better.
+    around = cv2.GaussianBlur(normals * known[..., None], (0, 0), 4 * sigma)
+    around /= np.maximum(np.linalg.norm(around, axis=-1, keepdims=True), 1e-6)
+    known *= (normals * around).sum(-1) > _AGREEING
+    sigmas = [sigma * scale for scale in (1, 3, 9, 27)]
+    filled, weight = filled_outward(normals * known[..., None], known, sigmas, 2, True)
+    filled += (1 - weight)[..., None] * np.array([0, 0, -1], np.float32)
+    return filled / np.maximum(np.linalg.norm(filled, axis=-1, keepdims=True), 1e-6)

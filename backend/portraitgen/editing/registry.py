@@ -24,6 +24,7 @@ _OURS = {
     "relight": "relight:Relight",
     "toon": "toon:Toon",
     "pixel": "pixel:Pixel",
+    "statue": "statue:Statue",
     "paint": "paint:Paint",
     "instruct-pix2pix": "instruct_pix2pix:InstructPix2Pix",
     "ic-light": "ic_light:ICLight",

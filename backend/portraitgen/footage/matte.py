@@ -27,7 +27,11 @@ _GUIDE_SCALE = 0.5
 _SOLVED_AT = 256
 _BAND = 8
 _SOLVED_RADIUS = 3
-_SPECK = 0.005
+# A hole in the performer so small is an earring or a reflection, unless somewhere in it the
+# segmentation is sure of the background, as between arm and body.
+_SPECK, _SURE = 0.005, 0.15
+# The segmenter is given squares; a narrower part of a window would be stretched out of all shape.
+_LEAST_INSIDE = 0.55
 _BLEND = 0.5
 _SAME_COLOUR = 12.0
 _SAME_PLACE = 1.5
@@ -65,16 +69,33 @@ class MatteMaker:
         """
         return self.steadied(image, self.alone(image), previous)
 
-    def alone(self, image: np.ndarray) -> np.ndarray:
+    def alone(self, image: np.ndarray, inside: np.ndarray | None = None) -> np.ndarray:
         """The matte of a window without its past, float32 (S, S), 0..1.
 
         It may run in another thread, beside `steadied` on the window before.
+
+        Args:
+            image: as for `frame`.
+            inside: bool (S, S), what of it lies on the plate, as `cut` gives it.
         """
-        coarse = self._segmenter.process(np.ascontiguousarray(image)).segmentation_mask
-        coarse = _without_specks(np.clip(coarse, 0, 1).astype(np.float32))
+        coarse = _without_specks(self._segmented(image, inside))
         alpha = _fine(image, coarse) if self._quality == "fine" else _fast(image, coarse)
         clipped: np.ndarray = np.clip(alpha, 0, 1)
         return clipped
+
+    def _segmented(self, image: np.ndarray, inside: np.ndarray | None) -> np.ndarray:
+        """The segmentation of what lies on the plate, carried on beyond it as its colours are.
+
+        Smeared edges mislead the segmenter, which would rather lose an arm there.
+        """
+        if inside is None or inside.mean() < _LEAST_INSIDE:
+            mask = self._segmenter.process(np.ascontiguousarray(image)).segmentation_mask
+            return np.clip(mask, 0, 1).astype(np.float32)
+        rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+        mask = self._segmented(image[top:bottom, left:right], None)
+        height, width = image.shape[:2]
+        return np.pad(mask, ((top, height - bottom), (left, width - right)), "edge")
 
     def steadied(
         self,
@@ -180,14 +201,16 @@ def enlarged(matte: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 
 def _without_specks(coarse: np.ndarray) -> np.ndarray:
-    """Fills small enclosed holes: an earring or a reflection is no view of the background."""
+    """Fills small enclosed holes that are no view of the background."""
     count, labels, facts, _ = cv2.connectedComponentsWithStats((coarse < 0.9).astype(np.uint8))
     height, width = coarse.shape
     for label in range(1, count):
         left, top, wide, high, area = facts[label]
         inside = left > 0 and top > 0 and left + wide < width and top + high < height
         if inside and area < _SPECK * coarse.size:
-            coarse[labels == label] = 1
+            hole = labels == label
+            if coarse[hole].min() > _SURE:
+                coarse[hole] = 1
     return coarse
 
 

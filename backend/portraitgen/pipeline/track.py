@@ -228,7 +228,8 @@ def _mattes(
         for frame, image in plate.frames_uint8(range(first, frames[-1] + 1), exact=False):
             box = boxes.get(frame, fixed)
             window, inside = cut(image, box, min(_MATTE_SIZE, max(64, round(box.side))))
-            todo = None if _matte(folder, frame).exists() else beside.submit(maker.alone, window)
+            made = _matte(folder, frame).exists()
+            todo = None if made else beside.submit(maker.alone, window, inside)
             yield _Window(frame, window, inside, todo)
 
     with ThreadPoolExecutor(1) as beside:

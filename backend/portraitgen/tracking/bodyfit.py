@@ -31,9 +31,9 @@ _HAND_JOINTS = (
 )
 _HAND_WEIGHT = 0.25
 _STEPS = 100
-# A deviation of shape costs as much as these many landmarks 2 cm off; a neck bent beyond its share
-# of the head's turn as much as a collar.
-_SHAPE, _STIFF = 10.0, 6.0
+# A deviation of shape costs as much as so many landmarks 2 cm off, in the whole shot; a neck that
+# bends by a radian beyond its share of the head's turn, in its frame.
+_SHAPE, _STIFF = 10.0, 20.0
 _HANGING = np.radians(38)
 _VISIBLE = 0.5
 

@@ -14,13 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import Editor, EditorInfo, EditRequest
-from ..filling import filled_outward
+from ..filling import fill_normals
 from ..light import LIGHT_FILE, LOBE, SceneLight, ambient, basis, key_and_fill
 
 # Towards the light, in camera space: x right, y down, z away from the camera.
@@ -39,7 +38,6 @@ SCENE = "scene"
 _LOWEST, _HIGHEST = 0.18, 3.0
 _DARKEST, _DARK = 0.35, 0.02
 _SMOOTH = 0.014
-_AGREEING = 0.75
 
 
 @dataclass(frozen=True)
@@ -162,25 +160,6 @@ class Relight(Editor):
         ratio = np.clip(ratio, _LOWEST, _HIGHEST).reshape(request.source.shape)
         light = to_linear(request.source) * ratio**request.strength
         return to_display(shoulder(light))
-
-
-def fill_normals(normals: np.ndarray, matte: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooth unit normals everywhere: hair and clothes off the body take their surroundings'.
-
-    Args:
-        normals: (H, W, 3), zero where unknown.
-        matte: (H, W); beyond the silhouette normals turn away from the camera's axis.
-        sigma: of the smoothing, pixels.
-    """
-    known = (np.linalg.norm(normals, axis=-1) > 0.5).astype(np.float32)
-    # Gums and nostrils that shine through lips face anywhere; their surroundings know better.
-    around = cv2.GaussianBlur(normals * known[..., None], (0, 0), 4 * sigma)
-    around /= np.maximum(np.linalg.norm(around, axis=-1, keepdims=True), 1e-6)
-    known *= (normals * around).sum(-1) > _AGREEING
-    sigmas = [sigma * scale for scale in (1, 3, 9, 27)]
-    filled, weight = filled_outward(normals * known[..., None], known, sigmas, 2, True)
-    filled += (1 - weight)[..., None] * np.array([0, 0, -1], np.float32)
-    return filled / np.maximum(np.linalg.norm(filled, axis=-1, keepdims=True), 1e-6)
 
 
 def _robust_fit(basis: np.ndarray, value: np.ndarray) -> np.ndarray:
