@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..body.camera import Box, Camera
+from ..body.camera import Box
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import TrackingError
@@ -23,7 +23,7 @@ from ..frames import parse_frames, spread
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, now, write_json
 from ..tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
-from ..tracking.silhouette import fit_silhouettes
+from ..tracking.silhouette import fit_silhouettes, with_identity
 from ..tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
 from .jobs import running
 from .reporter import Reporter, Stage
@@ -80,14 +80,14 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
             lambda name: steps.step(next(counted)),
         )
         steps.step(3)
-        motion = solution.motion
-        if shot.versions("track"):
-            motion = with_fixed(motion, Track(shot).motion)
         boxes = _boxes(body, solution, plate, options)
         staged = job.work / "track"
         staged.mkdir(exist_ok=True)
         _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
-        motion = _filling(body, motion, solution.camera, boxes, staged / "mattes")
+        motion = _filling(body, solution, boxes, staged / "mattes")
+        if shot.versions("track"):
+            kept = with_identity(body, Track(shot).motion, motion.betas)
+            motion = with_fixed(motion, kept)
         motion.save(staged / "params.safetensors")
         version = (shot.versions("track") or [0])[-1] + 1
         facts = {
@@ -187,14 +187,15 @@ def _extents(body: BodyModel, solution: TrackSolution) -> np.ndarray:
 
 
 def _filling(
-    body: BodyModel, motion: Motion, camera: Camera, boxes: dict[int, Box], folder: Path
+    body: BodyModel, solution: TrackSolution, boxes: dict[int, Box], folder: Path
 ) -> Motion:
     """The motion of a body that is as broad as the mattes show it."""
+    motion = solution.motion
     rows = spread(np.flatnonzero(motion.valid).tolist(), _OUTLINES)
     cameras, mattes = [], []
     for row in rows:
         frame = int(motion.frames[row])
-        cameras.append(camera.window(boxes.get(frame, boxes[min(boxes)]), _OUTLINE_SIZE))
+        cameras.append(solution.camera.window(boxes.get(frame, boxes[min(boxes)]), _OUTLINE_SIZE))
         matte = _read(_matte(folder, frame))
         size = (_OUTLINE_SIZE, _OUTLINE_SIZE)
         mattes.append(cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
