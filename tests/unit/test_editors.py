@@ -12,14 +12,18 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
+from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
+from portraitgen.body.surface import Surface
 from portraitgen.editing import registry
 from portraitgen.editing.colour import to_display, to_linear
 from portraitgen.editing.editor import Editor, EditorInfo, EditRequest
 from portraitgen.editing.registry import create_editor, describe_editors, editor_classes
 from portraitgen.editing.schedule import iterative, one_pass, pivots
 from portraitgen.errors import EditError, OptionError
+from portraitgen.performer.acting import act, camera
 from portraitgen.settings import option
 
 EDITORS = sorted(name for name, editor in editor_classes().items() if not editor.info.needs)
@@ -204,6 +208,34 @@ def test_what_is_drawn_on_the_performer_is_cut_into_the_statue() -> None:
     assert changes[0].max() < 1e-6
     assert changes[1][near].mean() > 10 * changes[1][far].mean()
     assert changes[1][near].mean() > 0.02
+
+
+def test_under_a_statue_s_clothes_there_is_no_other_person_s_anatomy() -> None:
+    body, view = BodyModel.load(), camera(192)
+    motion = act(body, range(1, 2), 0)
+    values = (motion.pose, motion.expression, motion.transl)
+    with torch.no_grad():
+        posed = body.forward(torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values))
+    surface = Surface.of(body, posed.vertices[0].numpy(), view)
+    seen = surface.face >= 0
+    corners = surface.vertices[surface.faces[surface.face[seen]]]
+    facets = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    facets /= np.linalg.norm(facets, axis=1, keepdims=True)
+    normals = np.zeros((192, 192, 3), np.float32)
+    normals[seen] = np.where(facets[:, 2:] > 0, -facets, facets)
+    grey = np.full((192, 192, 3), 0.5, np.float32)
+    request = EditRequest(1, grey, grey, seen.astype(np.float32), normals, surface=surface)
+    bare = dataclasses.replace(request, surface=None)
+    draped, tracked = (prepared("statue", each).edit(each).mean(2) for each in (request, bare))
+    on_trunk = np.isin(surface.face, np.flatnonzero(body.parts["torso"].numpy())) & seen
+    on_face = np.isin(surface.face, np.flatnonzero(body.parts["face"].numpy())) & seen
+    inner = [cv2.erode(each.astype(np.uint8), np.ones((7, 7))) > 0 for each in (on_trunk, on_face)]
+    rough = [
+        [np.abs(cv2.Laplacian(each, cv2.CV_32F))[part].mean() for part in inner]
+        for each in (draped, tracked)
+    ]
+    trunk, face = np.divide(*rough)
+    assert trunk < 0.6 and face > 0.7
 
 
 def test_unknown_editors_and_options_name_what_there_is() -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from ...body.surface import Surface
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear
 from ..editor import Editor, EditorInfo, EditRequest
@@ -51,9 +52,13 @@ _LIGHTS = (
 )
 _SKY, _ZENITH, _FLOOR = 0.16, 0.34, 0.10
 _SHARPEST, _WIDENING, _SPREAD = 0.1, 0.5, 0.3
+# How far a surface seen edge-on mirrors white; tracked normals turn away too soon for all of it.
+_GRAZING = 0.25
 # Metres on the performer: how smooth the form is, what is relief and what is shade, how high
 # relief stands for a doubling of brightness.
 _FORM, _FINE, _COARSE, _HEIGHT = 3.7e-3, 1.4e-3, 15.6e-3, 4.5e-3
+# Metres: how smooth clothes lie over a trunk, how far below the crown it begins, half its width.
+_DRAPED, _NECK, _TRUNK = 0.035, 0.31, 0.17
 # Sides of a window are so many metres where no body is known.
 _WINDOW = 0.62
 # Light below this share of white is noise.
@@ -85,7 +90,7 @@ class Statue(Editor):
         size = request.source.shape[0]
         scale = request.surface.pixels_per_metre if request.surface else size / _WINDOW
         relief = _relief(request.source, scale)
-        form = fill_normals(request.normals, request.matte, max(1.0, _FORM * scale))
+        form = _form(request, scale)
         down, across = np.gradient(relief)
         height = options.relief * _HEIGHT * scale
         cut = form - height * np.stack([across, down, np.zeros_like(down)], axis=-1)
@@ -98,7 +103,7 @@ class Statue(Editor):
         light = gloss * _mirrored(towards, _SHARPEST + _WIDENING * rough)
         light += (1 - gloss) * _scattered(cut)
         open_ = np.exp2(np.clip(relief, -1.2, 0.6) * 0.75 * min(options.relief, 1.0))
-        grazing = gloss * (1 - np.clip(-cut[..., 2], 0, 1)) ** 4
+        grazing = _GRAZING * gloss * (1 - np.clip(-cut[..., 2], 0, 1)) ** 5
         reflects = np.array(material.reflects, np.float32)
         tint = reflects + grazing[..., None] * (1 - reflects)
         shown = tint * (light * open_)[..., None]
@@ -106,6 +111,39 @@ class Statue(Editor):
         made = to_display(shoulder(shown * 2.0**options.exposure))
         drawn: np.ndarray = request.source + request.strength * (made - request.source)
         return drawn
+
+
+def _form(request: EditRequest, scale: float) -> np.ndarray:
+    """Unit normals (H, W, 3) of head and hands as tracked, of the clothed body without its anatomy.
+
+    What a body model has under a jersey is the mean person's, not the performer's.
+    """
+
+    def smoothed(metres: float) -> np.ndarray:
+        return fill_normals(request.normals, request.matte, max(1.0, metres * scale))
+
+    if request.surface is None:
+        return smoothed(_FORM)
+    clothed = _below_neck(request.surface, scale)[..., None]
+    form = smoothed(_FORM) * (1 - clothed) + smoothed(_DRAPED) * clothed
+    return form / np.maximum(np.linalg.norm(form, axis=-1, keepdims=True), 1e-6)
+
+
+def _below_neck(surface: Surface, scale: float) -> np.ndarray:
+    """How surely each pixel belongs to the trunk, float32 (H, W) in 0..1; hair goes with the head.
+
+    Arms are as wide as what is smoothed and stay as they are.
+    """
+    rest = surface.rest
+    trunk = (rest[:, 1] < rest[:, 1].max() - _NECK) & (np.abs(rest[:, 0]) < _TRUNK)
+    seen = surface.face >= 0
+    value = np.zeros(surface.face.shape, np.float32)
+    value[seen] = trunk[surface.faces[surface.face[seen]]].mean(1)
+    sigma = max(1.0, 0.5 * _DRAPED * scale)
+    near = cv2.GaussianBlur(value, (0, 0), sigma)
+    cover = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), sigma)
+    share: np.ndarray = np.clip(near / np.maximum(cover, 1e-3), 0, 1)
+    return share
 
 
 def _relief(source: np.ndarray, scale: float) -> np.ndarray:
