@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small colour mathematics shared by the editors."""
+"""Small mathematics of colour and light shared by the editors."""
 
 import numpy as np
 
@@ -33,3 +33,9 @@ def shoulder(linear: np.ndarray, start: float = 0.75) -> np.ndarray:
     room = 1 - start
     rolled = start + room * (1 - np.exp(-(linear - start) / room))
     return np.where(over, rolled, linear).astype(np.float32)
+
+
+def eased(share: np.ndarray) -> np.ndarray:
+    """0 to 1 as `share` goes from 0 to 1, beginning and ending gently."""
+    share = np.clip(share, 0, 1)
+    return share * share * (3 - 2 * share)

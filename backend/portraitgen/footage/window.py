@@ -114,6 +114,11 @@ def following_windows(
     }
 
 
+def box_of(boxes: Mapping[int, Box], frame: int) -> Box:
+    """The window of a frame; one that stays is kept under the first frame alone."""
+    return boxes[frame] if frame in boxes else boxes[min(boxes)]
+
+
 def _known(heads: Mapping[int, Box | None]) -> np.ndarray:
     """Centre x, centre y and side of the heads that are there, (N, 3), by frame."""
     known = [

@@ -13,6 +13,7 @@ from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import BodyError, OptionError, ShotError
 from ..footage.plate import Plate, open_plate
+from ..footage.window import box_of
 from ..locks import holders
 from ..shot import Shot, read_json
 
@@ -134,7 +135,7 @@ class Track:
 
     def box(self, frame: int) -> Box:
         """The portrait window of a frame, in plate pixels."""
-        return self._boxes[frame] if frame in self._boxes else self._boxes[min(self._boxes)]
+        return box_of(self._boxes, frame)
 
     def matte_path(self, frame: int) -> Path:
         """Where the matte of a frame's window lies; mattes are kept by the solve they came from."""

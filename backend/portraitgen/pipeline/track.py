@@ -11,6 +11,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from ..body.camera import Box
 from ..body.model import BodyModel
@@ -18,7 +19,7 @@ from ..body.motion import Motion
 from ..errors import TrackingError
 from ..footage.matte import MatteMaker
 from ..footage.plate import Plate
-from ..footage.window import cut, fixed_window, following_windows, whole_window
+from ..footage.window import box_of, cut, fixed_window, following_windows, whole_window
 from ..frames import parse_frames, spread
 from ..settings import option
 from ..shot import Job, Shot, atomic_path, now, write_json
@@ -175,8 +176,6 @@ def _boxes(
 
 def _extents(body: BodyModel, solution: TrackSolution) -> np.ndarray:
     """Left, top, right and bottom of the body in frames of the shot, (N, 4), plate pixels."""
-    import torch
-
     motion = solution.motion
     rows = spread(np.flatnonzero(motion.valid).tolist(), _EXTENTS)
     values = (motion.pose[rows], motion.expression[rows], motion.transl[rows])
@@ -195,7 +194,7 @@ def _filling(
     cameras, mattes = [], []
     for row in rows:
         frame = int(motion.frames[row])
-        cameras.append(solution.camera.window(boxes.get(frame, boxes[min(boxes)]), _OUTLINE_SIZE))
+        cameras.append(solution.camera.window(box_of(boxes, frame), _OUTLINE_SIZE))
         matte = _read(_matte(folder, frame))
         size = (_OUTLINE_SIZE, _OUTLINE_SIZE)
         mattes.append(cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
@@ -216,7 +215,6 @@ def _mattes(
     While one is steadied by its past, the next one's window is segmented.
     """
     folder.mkdir(exist_ok=True)
-    fixed = boxes[min(boxes)]
     missing = [frame for frame in frames if not _matte(folder, frame).exists()]
     stage = Stage(reporter, "mattes", len(frames), done=len(frames) - len(missing))
     if not missing:
@@ -227,7 +225,7 @@ def _mattes(
 
     def windows() -> Iterator[_Window]:
         for frame, image in plate.frames_uint8(range(first, frames[-1] + 1), exact=False):
-            box = boxes.get(frame, fixed)
+            box = box_of(boxes, frame)
             window, inside = cut(image, box, min(_MATTE_SIZE, max(64, round(box.side))))
             made = _matte(folder, frame).exists()
             todo = None if made else beside.submit(maker.alone, window, inside)

@@ -42,7 +42,7 @@ def shape_precision(body: BodyModel, *, joints: bool) -> np.ndarray:
     """
     count = body.n_shape
     of_joints = body.joint_directions[:count].view(count, -1, 3).double().numpy()
-    on_head = np.isin(body.weights.numpy().argmax(axis=1), _HEAD_JOINTS)
+    on_head = _on_head(body)
     of_head = body.directions[:count].view(count, -1, 3).numpy()[:, on_head].astype(np.float64)
     of_head = (of_head - of_joints[:, HEAD : HEAD + 1]).reshape(count, -1)
     precision = np.eye(count) + of_head @ of_head.T / (on_head.sum() * _HEAD_MOVES**2)
@@ -50,6 +50,11 @@ def shape_precision(body: BodyModel, *, joints: bool) -> np.ndarray:
         apart = (of_joints - of_joints[:, HEAD : HEAD + 1])[:, :_BODY_JOINTS].reshape(count, -1)
         precision += apart @ apart.T / (_BODY_JOINTS * _JOINTS_MOVE**2)
     return precision
+
+
+def _on_head(body: BodyModel) -> np.ndarray:
+    """Which vertices follow the head, bool (V,)."""
+    return np.isin(body.weights.numpy().argmax(axis=1), _HEAD_JOINTS)
 
 
 def fit_silhouettes(
@@ -69,12 +74,12 @@ def fit_silhouettes(
         mattes: the performer's coverage of these pictures, uint8 (H, W).
     """
     prior = shape_precision(body, joints=True)
-    heads = _head_joints(body, motion.betas, motion)
+    heads, on_head = _head_joints(body, motion.betas, motion), _on_head(body)
     change = np.zeros(body.n_shape)
     for _ in range(_ROUNDS):
         betas = (motion.betas + change).astype(np.float32)
         found = [
-            _to_edges(body, motion, betas, row, heads[row], camera, matte)
+            _to_edges(body, on_head, motion, betas, row, heads[row], camera, matte)
             for row, camera, matte in zip(rows, cameras, mattes, strict=True)
         ]
         moves, misses = (np.concatenate(each) for each in zip(*found, strict=True))
@@ -110,6 +115,7 @@ def _head_joints(body: BodyModel, betas: np.ndarray, motion: Motion) -> np.ndarr
 @torch.no_grad()
 def _to_edges(
     body: BodyModel,
+    on_head: np.ndarray,
     motion: Motion,
     betas: np.ndarray,
     row: int,
@@ -133,7 +139,7 @@ def _to_edges(
     points, outward = _outline(face_id >= 0)
     nearest = faces[face_id[points[:, 1], points[:, 0]], 0]
     # Heads are known, and hair is no part of the body.
-    used = np.flatnonzero(~np.isin(body.weights.numpy().argmax(axis=1)[nearest], _HEAD_JOINTS))
+    used = np.flatnonzero(~on_head[nearest])
     used = used[np.linspace(0, len(used) - 1, min(len(used), _POINTS)).astype(int)]
     points, outward, nearest = points[used], outward[used], nearest[used]
     scale = camera.fx / vertices[nearest, 2]
@@ -151,8 +157,8 @@ def _to_edges(
         nowhere,
         vertices=torch.from_numpy(chosen),
     )
-    on_head = (moved.vertices - moved.joints[:, HEAD : HEAD + 1])[:, place, :2].double().numpy()
-    return np.einsum("snc,nc->ns", on_head[1:] - on_head[:1], outward), away
+    beside = (moved.vertices - moved.joints[:, HEAD : HEAD + 1])[:, place, :2].double().numpy()
+    return np.einsum("snc,nc->ns", beside[1:] - beside[:1], outward), away
 
 
 def _outline(covered: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...body.surface import Surface
 from ...settings import option
-from ..colour import LUMA, shoulder, to_display, to_linear
+from ..colour import LUMA, eased, shoulder, to_display, to_linear
 from ..editor import Editor, EditorInfo, EditRequest
 from ..filling import fill_normals
 
@@ -161,9 +161,9 @@ def _mirrored(towards: np.ndarray, width: float) -> np.ndarray:
         width: how gradually its lights begin and end.
     """
     up = -towards[..., 1]
-    light = _SKY + _ZENITH * _eased((up + 1) / 2) + _FLOOR * _eased(-up)
+    light = _SKY + _ZENITH * eased((up + 1) / 2) + _FLOOR * eased(-up)
     for place, reach, brightness in _LIGHTS:
-        light = light + brightness * _eased((towards @ _camera(place) - reach) / width + 0.5)
+        light = light + brightness * eased((towards @ _camera(place) - reach) / width + 0.5)
     return np.asarray(light, np.float32)
 
 
@@ -179,8 +179,3 @@ def _camera(place: tuple[float, float, float]) -> np.ndarray:
     """A direction with y up and z to the camera as a unit vector of camera space."""
     direction = np.array(place, np.float32) * np.array([1, -1, -1], np.float32)
     return direction / np.linalg.norm(direction)
-
-
-def _eased(share: np.ndarray) -> np.ndarray:
-    share = np.clip(share, 0, 1)
-    return share * share * (3 - 2 * share)

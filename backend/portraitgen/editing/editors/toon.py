@@ -10,6 +10,7 @@ import numpy as np
 
 from ...body.surface import Surface
 from ...settings import option
+from ..colour import eased
 from ..editor import Editor, EditorInfo, EditRequest
 
 # Half a line's width, metres on the performer, and where no body is known in sides of the window.
@@ -62,8 +63,7 @@ class Toon(Editor):
         wide = cv2.GaussianBlur(grey, (0, 0), 1.6 * sigma)
         # In proportion to the light, or shadows and beards would be all ink.
         darker = (wide - fine) / (wide + _DARK)
-        ink = np.clip((darker - _FAINTEST) / (_BLACKEST - _FAINTEST), 0, 1)
-        return ink * ink * (3 - 2 * ink)
+        return eased((darker - _FAINTEST) / (_BLACKEST - _FAINTEST))
 
 
 def _line(size: int, surface: Surface | None) -> float:
