@@ -17,6 +17,7 @@ from ..body.surface import Surface, carry
 from ..editing.editor import EditRequest
 from ..editing.registry import create_editor
 from ..editing.schedule import iterative, one_pass
+from ..footage.flow import carried, dense_flow
 from ..footage.matte import foreground_colours
 from ..performer.acting import act
 from ..performer.clip import write_clip
@@ -27,6 +28,7 @@ from ..pipeline.pictures import as_picture, on_grey, save_png, sheet
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
+from ..pipeline.steady import Steadier, steadied
 from ..pipeline.windows import Windows, load_windows
 from ..shot import Shot, read_json
 from .avatar import CLIP
@@ -68,14 +70,18 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
         scene = _Scene(shot)
         error = scene.warp_error(scene.sharpened()) / scene.own_error
         figures["the plate itself, sharpened"] = f"warp error x {error:.2f}"
-        error = scene.warp_error(scene.unedited()) / scene.own_error
-        figures["the avatar, unedited"] = f"warp error x {error:.2f}"
+        for name, pictures in (
+            ("the avatar, unedited", scene.steadied(scene.unedited())),
+            ("the avatar, unedited, not steadied", scene.unedited()),
+        ):
+            figures[name] = f"warp error x {scene.warp_error(pictures) / scene.own_error:.2f}"
         for name in _EDITORS:
             methods: dict[str, Callable[[str], list[np.ndarray]]] = {
                 "frame by frame": scene.each_frame,
                 "by optical flow": scene.by_flow,
                 "the paper's schedule": scene.by_paper,
                 "one-pass": scene.by_one_pass,
+                "one-pass, not steadied": scene.not_steadied,
                 "one-pass, its 2D renderer left out": scene.without_renderer,
                 "one-pass, the head at full size": scene.by_face_aware,
             }
@@ -169,7 +175,7 @@ class _Scene:
         editor.prepare([self._request(0)])
         pictures = [editor.edit(self._request(0))]
         for flow, _ in self._flows:
-            pictures.append(_warp(pictures[-1], flow))
+            pictures.append(carried(pictures[-1], flow))
         return pictures
 
     def by_paper(self, name: str) -> list[np.ndarray]:
@@ -184,10 +190,23 @@ class _Scene:
         """One-pass, the head edited again by itself."""
         return self._by_avatar(name, "one-pass", face="on")
 
+    def not_steadied(self, name: str) -> list[np.ndarray]:
+        """One-pass as the avatar draws it, every frame by itself."""
+        return self._of_take(f"{name}-one-pass-auto")
+
     def without_renderer(self, name: str) -> list[np.ndarray]:
         """What one-pass taught the texture alone."""
-        edited = load_avatar(self._shot.edit_folder(f"{name}-one-pass-auto"), self._body)
-        return [self._drawn(edited, row, neural=False)[0] for row in range(len(self.sources))]
+        return self.steadied(self._of_take(f"{name}-one-pass-auto", neural=False))
+
+    def _of_take(self, take: str, neural: bool = True) -> list[np.ndarray]:
+        edited = load_avatar(self._shot.edit_folder(take), self._body)
+        return [self._drawn(edited, row, neural)[0] for row in range(len(self.sources))]
+
+    def steadied(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
+        """The pictures steadied along the plate's motion, as rendering does it."""
+        rows, windows = range(len(pictures)), dict(enumerate(self.windows.images))
+        steadier, shown = Steadier(1.0), dict(enumerate(pictures))
+        return [steadied(row, shown, steadier.along(row, windows)) for row in rows]
 
     def unedited(self) -> list[np.ndarray]:
         """The reconstruction."""
@@ -204,26 +223,24 @@ class _Scene:
         take = f"{name}-{schedule}-{face}"
         options = {"take": take, "editor": name, "schedule": schedule, "face": face}
         run("edit", self._shot.path, options, Reporter())
-        edited = load_avatar(self._shot.edit_folder(take), self._body)
-        return [self._drawn(edited, row)[0] for row in range(len(self.sources))]
+        return self.steadied(self._of_take(take))
 
     def _flow(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel of the next frame comes from in this one, and where that is sure."""
         before, after = (
             cv2.cvtColor(self.windows.images[index], cv2.COLOR_RGB2GRAY) for index in (row, row + 1)
         )
-        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        nothing: Any = None
-        back, forth = dis.calc(after, before, nothing), dis.calc(before, after, nothing)
-        apart = np.linalg.norm(back + _warp(forth, back), axis=2)
-        inner = np.minimum(self.mattes[row + 1], _warp(self.mattes[row], back))
+        flow = dense_flow("medium")
+        back, forth = flow(after, before), flow(before, after)
+        apart = np.linalg.norm(back + carried(forth, back), axis=2)
+        inner = np.minimum(self.mattes[row + 1], carried(self.mattes[row], back))
         return back, (apart < _CONSISTENT_PX) & (inner > _INNER)
 
     def warp_error(self, pictures: list[np.ndarray]) -> float:
         """Mean change along the plate's flow, where it is sure and the performer is."""
         errors = []
         for row, (flow, sure) in enumerate(self._flows):
-            change = np.abs(pictures[row + 1] - _warp(pictures[row], flow)).mean(2)
+            change = np.abs(pictures[row + 1] - carried(pictures[row], flow)).mean(2)
             errors.append(float(change[sure].mean()) if sure.any() else 0.0)
         return float(np.mean(errors))
 
@@ -272,13 +289,3 @@ class _Scene:
     def some(self, pictures: list[np.ndarray]) -> list[np.ndarray]:
         """A few of the pictures, on grey."""
         return [on_grey(pictures[row], self.mattes[row]) for row in self.shown]
-
-
-def _warp(image: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """An image sampled where a flow says each pixel comes from."""
-    height, width = flow.shape[:2]
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    warped: np.ndarray = cv2.remap(
-        image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return warped

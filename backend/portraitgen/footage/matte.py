@@ -12,6 +12,8 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from .flow import alike, carried, dense_flow, trusted
+
 Quality = Literal["fast", "fine"]
 
 _TUNED_AT = 512
@@ -34,7 +36,6 @@ _SPECK, _SURE = 0.005, 0.15
 _LEAST_INSIDE = 0.55
 _BLEND = 0.5
 _SAME_COLOUR = 12.0
-_SAME_PLACE = 1.5
 
 
 class MatteMaker:
@@ -52,7 +53,7 @@ class MatteMaker:
 
         self._quality = quality
         self._segmenter: Any = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
-        self._flow: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._flow = dense_flow("fast")
 
     def frame(
         self, image: np.ndarray, previous: tuple[np.ndarray, np.ndarray] | None = None
@@ -115,41 +116,21 @@ class MatteMaker:
     def _leaning(
         self, image: np.ndarray, alpha: np.ndarray, before: np.ndarray, matte: np.ndarray
     ) -> np.ndarray:
-        """Blended with the matte before, carried by optical flow, where it can be trusted.
-
-        Flow is trusted where it leads back to where it came from (nothing was uncovered or
-        hidden) and where the colours at its two ends agree.
-        """
+        """Blended with the matte before, carried by optical flow, where it can be trusted."""
         half = (max(8, alpha.shape[1] // 2), max(8, alpha.shape[0] // 2))
         small = [
             cv2.resize(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA)
             for each in (image, before)
         ]
-        back = self._flow.calc(small[0], small[1], None)
-        forth = self._flow.calc(small[1], small[0], None)
-        returned = _carried(forth, back)
-        astray = np.square(back[..., 0] + returned[..., 0])
-        astray += np.square(back[..., 1] + returned[..., 1])
-        trust = np.exp(-astray / _SAME_PLACE**2)
+        back = self._flow(small[0], small[1])
+        trust = trusted(back, self._flow(small[1], small[0]))
 
         size = alpha.shape[1::-1]
         scale = np.array([size[0] / half[0], size[1] / half[1]], np.float32)
         flow = cv2.resize(back, size, interpolation=cv2.INTER_LINEAR) * scale
-        carried, expected = _carried(matte, flow), _carried(before, flow)
-        red, green, blue = cv2.split(cv2.absdiff(expected, image))
-        apart = cv2.max(cv2.max(red, green), blue).astype(np.float32)
-        share = _BLEND * cv2.resize(trust, size) * np.exp(-np.square(apart / _SAME_COLOUR))
-        return alpha * (1 - share) + carried.astype(np.float32) / 255 * share
-
-
-def _carried(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """What every pixel's flow points at."""
-    how = cv2.INTER_LINEAR | cv2.WARP_RELATIVE_MAP
-    # The stubs know no map of two channels, which needs no second one.
-    carried: np.ndarray = cv2.remap(  # type: ignore[call-overload]
-        picture, flow, None, how, borderMode=cv2.BORDER_REPLICATE
-    )
-    return carried
+        same = alike(carried(before, flow), image, _SAME_COLOUR)
+        share = _BLEND * cv2.resize(trust, size) * same
+        return alpha * (1 - share) + carried(matte, flow).astype(np.float32) / 255 * share
 
 
 def foreground_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -3,7 +3,8 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Container, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..avatar.avatar import Avatar
+from ..avatar.avatar import Avatar, AvatarOutput
 from ..body.camera import Box
 from ..editing.painted import PaintedFrames
 from ..footage.colour import from_display, to_linear
@@ -37,6 +38,7 @@ from .painting import painting_side
 from .pictures import as_picture, carried_on, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of, plate_of
+from .steady import REACH, Steadier, near, steadied
 from .windows import load_matte, load_windows
 
 RECONSTRUCTION = "reconstruction"
@@ -64,6 +66,12 @@ class RenderOptions:
         "", "Another shot's folder, whose performance the avatar acts, alone", path=True
     )
     mix: str = option("1", "How much of the edit shows, 0 to 1, or by frame as 1001:0,1020:1")
+    steady: float = option(
+        1.0,
+        "How far the edit is steadied along the plate's motion; 0 shows every frame as it is drawn",
+        minimum=0,
+        maximum=1,
+    )
 
 
 def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, Any]:
@@ -101,7 +109,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         wanted = [] if alone else look.wanted_frames
         side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
         look.prepare(load_windows(shot, track, wanted, side, reporter))
-        renderer = FrameRenderer(track, plain, look, size, options.detail, parts)
+        renderer = FrameRenderer(track, plain, look, size, options.detail, options.steady, parts)
         lone = LoneRenderer(track, look, motion, views, size) if alone else None
         done_file = job.work / "done.txt"
         done = set(done_file.read_text().split()) if done_file.exists() else set()
@@ -114,8 +122,11 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             full = folder.parent / "plates" / f"{path.stem}{plate.suffix}"
             return path, full if options.plate else None
 
+        left = {frame for frame in frames if str(frame) not in done}
+        images = plate.frames(frames) if alone else renderer.ahead(plate, frames, left)
+
         def made() -> Iterator[tuple[int, Callable[[], None]]]:
-            for frame, image in plate.frames(frames):
+            for frame, image in images:
                 path, full = paths(frame)
                 if str(frame) in done:
                     yield frame, lambda: None
@@ -182,6 +193,19 @@ class RenderedFrame:
     touched: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """A frame's window of the plate, uint8 (S, S, 3), and what the avatars show in it: the
+    reconstruction's and the take's colours, and how far they can be believed."""
+
+    window: np.ndarray
+    plain: AvatarOutput
+    edited: AvatarOutput
+    reconstruction: np.ndarray
+    rendered: np.ndarray
+    reach: np.ndarray
+
+
 class FrameRenderer:
     """Renders frames of one take of one track."""
 
@@ -192,6 +216,7 @@ class FrameRenderer:
         look: Look,
         size: int,
         detail: float,
+        steady: float,
         parts: Parts,
     ) -> None:
         self._track = track
@@ -200,36 +225,80 @@ class FrameRenderer:
         self._size = size
         self._detail = detail
         self._parts = parts
+        self._steadier = Steadier(steady)
+        # What lies on the plate moves with it.
+        self._reach = 0 if steady == 0 or look.keeps_performer else REACH
+        self._drawn: dict[int, _Drawn] = {}
+
+    def ahead(
+        self, plate: Plate, frames: range, wanted: Container[int]
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """A plate's frames and their pictures; the avatars are drawn in each wanted one and in
+        those beside it before it is given out."""
+        reach = self._reach
+        first = max(frames[0] - reach, self._track.frames[0])
+        last = min(frames[-1] + reach, self._track.frames[-1])
+        waiting: deque[tuple[int, np.ndarray]] = deque()
+        for frame, image in plate.frames(range(first, last + 1)):
+            if any(frame + step in wanted for step in range(-reach, reach + 1)):
+                self._draw(frame, image)
+            if frame in frames:
+                waiting.append((frame, image))
+            while waiting and min(waiting[0][0] + reach, last) <= frame:
+                oldest = waiting[0][0] - reach
+                self._drawn = {at: each for at, each in self._drawn.items() if at >= oldest}
+                yield waiting.popleft()
 
     @torch.no_grad()
-    def render(self, frame: int, image: np.ndarray, mix: float) -> RenderedFrame:
-        """One frame over its plate `image`, float32 (H, W, 3), of which `mix` shows."""
+    def _draw(self, frame: int, image: np.ndarray) -> None:
         track, size = self._track, self._size
         box = track.box(frame)
-        camera = track.camera.window(box, size)
         parameters = frame_parameters(track.motion, [frame])
-        intrinsics = torch.from_numpy(camera.matrix())[None]
+        intrinsics = torch.from_numpy(track.camera.window(box, size).matrix())[None]
         plain = self._plain.render(parameters, intrinsics, size, normals=True)
         edited = plain
         if self._look.avatar is not self._plain:
             edited = self._look.avatar.render(parameters, intrinsics, size, normals=True)
-        assert edited.normals is not None
+        window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
+        reconstruction, reach = carried_on(plain)
+        rendered = reconstruction if edited is plain else carried_on(edited)[0]
+        self._drawn[frame] = _Drawn(window, plain, edited, reconstruction, rendered, reach)
+
+    def _steadied(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """The reconstruction's and the take's colours in a frame that was drawn."""
+        shown = self._track.tracked(near(frame, self._drawn)) if self._reach else []
+        drawn = {each: self._drawn[each] for each in (frame, *shown)}
+        along = self._steadier.along(frame, {at: each.window for at, each in drawn.items()})
+        reconstruction = steadied(
+            frame, {at: each.reconstruction for at, each in drawn.items()}, along
+        )
+        if self._look.avatar is self._plain:
+            return reconstruction, reconstruction
+        rendered = steadied(frame, {at: each.rendered for at, each in drawn.items()}, along)
+        return reconstruction, rendered
+
+    def render(self, frame: int, image: np.ndarray, mix: float) -> RenderedFrame:
+        """One frame that `ahead` gave out, of which `mix` shows over its plate `image`, float32
+        (H, W, 3)."""
+        track, size = self._track, self._size
+        box = track.box(frame)
+        camera = track.camera.window(box, size)
+        drawn = self._drawn[frame]
+        plain, edited, reach = drawn.plain, drawn.edited, drawn.reach
         whole = _at_plate_size(load_matte(track, frame), image, box)
         matte = whole * _feather(box, whole.shape[0], image.shape[1], image.shape[0])
-        window, _ = cut((image * 255 + 0.5).astype(np.uint8), box, size)
         small = load_matte(track, frame, size)
         alpha = small.astype(np.float32) / 255
         mask = None
         if not self._parts.everywhere:
             surface = self._parts.surface(frame, camera)
-            mask = self._parts.mask(surface, window.astype(np.float32) / 255, alpha)
+            mask = self._parts.mask(surface, drawn.window.astype(np.float32) / 255, alpha)
         if mask is not None:
             # Beyond the edited parts the plate keeps its bits.
             alpha *= mask
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= _feather(box, size, image.shape[1], image.shape[0])
-        reconstruction, reach = carried_on(plain)
-        rendered = reconstruction if edited is plain else carried_on(edited)[0]
+        reconstruction, rendered = self._steadied(frame)
         beauty = self._look.colours(frame, rendered, edited)
         if not self._look.keeps_performer:
             # Where the avatar has nothing to show, its plate does.
@@ -243,8 +312,8 @@ class FrameRenderer:
         over, touched = paste(image, laid)
         if laid is not avatar:
             beauty, _ = cut(over, box, size)
-        depth = as_picture(edited.depth)[..., 0]
-        normals = as_picture(edited.normals)
+        assert edited.normals is not None
+        depth, normals = as_picture(edited.depth)[..., 0], as_picture(edited.normals)
         on_plate = (box, image.shape[1], image.shape[0])
         return RenderedFrame(
             laid,
