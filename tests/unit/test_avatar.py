@@ -333,9 +333,10 @@ def test_a_size_that_cannot_be_halved_thrice_is_refused(body: BodyModel) -> None
     assert dataclasses.is_dataclass(nothing)
 
 
-def test_a_training_step_leaves_no_tensor_behind_on_the_cpu(
+@pytest.fixture
+def on_meta(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> Trainer:
     """The meta device refuses to be mixed with the CPU as a GPU does, and needs none."""
 
     def splat(
@@ -359,12 +360,16 @@ def test_a_training_step_leaves_no_tensor_behind_on_the_cpu(
     monkeypatch.setattr("portraitgen.avatar.avatar.rasterize", splat)
     monkeypatch.setattr(torch.sparse, "mm", product)
     made = trainer(body, pictures)
-    moved = Trainer(made.avatar.on("meta"), made.data, made.settings)
-    output = moved.render_row(1, normals=True)
-    loss = moved._loss(output, *moved.data.target([1], SIZE), [1])
+    return Trainer(made.avatar.on("meta"), made.data, made.settings)
+
+
+def test_a_training_step_leaves_no_tensor_behind_on_the_cpu(on_meta: Trainer) -> None:
+    output = on_meta.render_row(1, normals=True)
+    loss = on_meta._loss(output, *on_meta.data.target([1], SIZE), [1])
     loss.backward()
-    moved.optimiser.step()
+    on_meta.optimiser.step()
     assert loss.device.type == "meta" and output.rgb.device.type == "meta"
-    assert moved.parameters_of(HELD_OUT).pose.device.type == "meta"
-    loose = [p for group in moved.optimiser.param_groups for p in group["params"] if p.grad is None]
+    assert on_meta.parameters_of(HELD_OUT).pose.device.type == "meta"
+    groups = on_meta.optimiser.param_groups
+    loose = [p for group in groups for p in group["params"] if p.grad is None]
     assert not loose, "a parameter was not reached"

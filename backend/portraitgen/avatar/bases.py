@@ -44,7 +44,7 @@ class PersonalBases(nn.Module):
             pose: (B, 55, 3), axis-angle.
             expression: (B, E).
         """
-        acted = torch.cat([pose[:, list(_JOINTS)].flatten(1), expression], dim=1)
+        acted = torch.cat([*(pose[:, joint] for joint in _JOINTS), expression], dim=1)
         # What the weights would gain by another pose is no reason to refine it.
         weights = self.network(acted.detach())
         return (

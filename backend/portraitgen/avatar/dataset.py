@@ -71,9 +71,8 @@ class TrainingSet:
 
     def target(self, rows: Sequence[int], size: int) -> tuple[Tensor, Tensor]:
         """Colours times alpha (B, 3, s, s) and alpha (B, 1, s, s), area-averaged."""
-        chosen = list(rows)
-        alpha = self.mattes[chosen].float()[:, None] / 255
-        colour = self.colours[chosen].float().permute(0, 3, 1, 2) / 255 * alpha
+        alpha = rows_of(self.mattes, rows).float()[:, None] / 255
+        colour = rows_of(self.colours, rows).float().permute(0, 3, 1, 2) / 255 * alpha
         if size == self.size:
             return colour, alpha
         factor = self.size // size
@@ -81,6 +80,11 @@ class TrainingSet:
 
     def intrinsics(self, rows: Sequence[int], size: int) -> Tensor:
         """K (B, 3, 3) at a smaller size."""
-        K = self.Ks[list(rows)]
+        K = rows_of(self.Ks, rows)
         K[:, :2] *= size / self.size
         return K
+
+
+def rows_of(values: Tensor, rows: Sequence[int]) -> Tensor:
+    """A copy of some rows (N, ...), by slices: a list would be sent to the GPU and waited for."""
+    return torch.cat([values[row : row + 1] for row in rows])

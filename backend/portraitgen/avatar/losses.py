@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What training asks for: likeness of images, and geometry that stays reasonable."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -73,3 +75,21 @@ def laplacian(faces: Tensor, count: int) -> Tensor:
         (count, count),
         check_invariants=True,
     ).coalesce()
+
+
+class Product(torch.autograd.Function):
+    """A constant sparse matrix times values, given its transpose.
+
+    torch would sort the transpose anew in every backward pass, for which the CPU waits on a GPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, matrix: Tensor, transpose: Tensor, values: Tensor) -> Tensor:
+        """(M, C) from matrix (M, N), transpose (N, M), both coalesced, and values (N, C)."""
+        ctx.transpose = transpose
+        return torch.sparse.mm(matrix, values)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[None, None, Tensor]:
+        """The values' gradient."""
+        return None, None, torch.sparse.mm(ctx.transpose, slopes[0])

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..body.motion import Motion
 from .avatar import FrameParameters
+from .dataset import rows_of
 
 _REFINED_JOINTS = (9, 12, 15)
 
@@ -23,6 +24,7 @@ class Refinement(nn.Module):
     """
 
     _free: Tensor
+    _joints: Tensor
     _steady: Tensor
 
     def __init__(self, motion: Motion, bounds: tuple[float, float], steady: Tensor) -> None:
@@ -33,6 +35,7 @@ class Refinement(nn.Module):
         self.pose = nn.Parameter(torch.zeros(count, len(_REFINED_JOINTS), 3))
         self.expression = nn.Parameter(torch.zeros(count, motion.expression.shape[1]))
         self.transl = nn.Parameter(torch.zeros(count, 3))
+        self.register_buffer("_joints", torch.tensor(_REFINED_JOINTS), persistent=False)
         self.register_buffer("_steady", steady, persistent=False)
         self.register_buffer("_free", torch.from_numpy(~motion.fixed).float(), persistent=False)
 
@@ -43,23 +46,22 @@ class Refinement(nn.Module):
 
     def apply_to(self, parameters: FrameParameters, rows: Sequence[int]) -> FrameParameters:
         """The corrected parameters of some rows."""
-        chosen = list(rows)
-        free = self._free[chosen][:, None]
-        pose = parameters.pose.clone()
-        joints = list(_REFINED_JOINTS)
-        pose[:, joints] = pose[:, joints] + self.pose[chosen] * free[..., None]
-        expression = parameters.expression + self.expression[chosen] * free
+        free = rows_of(self._free, rows)[:, None]
+        pose, joints = parameters.pose.clone(), self._joints
+        pose[:, joints] = pose[:, joints] + rows_of(self.pose, rows) * free[..., None]
+        expression = parameters.expression + rows_of(self.expression, rows) * free
         return FrameParameters(
-            pose, expression.clamp(*self._bounds), parameters.transl + self.transl[chosen] * free
+            pose,
+            expression.clamp(*self._bounds),
+            parameters.transl + rows_of(self.transl, rows) * free,
         )
 
     def penalty(self, rows: Sequence[int]) -> Tensor:
         """How far some rows strayed, weighted by how sure the track is of each kind."""
-        chosen = list(rows)
         return (
-            self.pose[chosen].square().mean() * 20
-            + self.expression[chosen].square().mean()
-            + self.transl[chosen].square().mean() * 200
+            rows_of(self.pose, rows).square().mean() * 20
+            + rows_of(self.expression, rows).square().mean()
+            + rows_of(self.transl, rows).square().mean() * 200
         )
 
 

@@ -24,7 +24,7 @@ from ..frames import spread
 from ..shot import atomic_path
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
-from .losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
+from .losses import Product, gradient_pyramid, laplacian, psnr, scale_excess, ssim
 from .perceptual import Lpips
 from .refinement import Refinement, steady_shapes
 
@@ -155,7 +155,9 @@ class Trainer:
         self.refinement = Refinement(data.motion, avatar.expression_bounds, steady).to(device)
         self._start_betas = avatar.betas.clone()
         self._start_offset = avatar.texture.offset.detach().clone()
-        self._laplacian = laplacian(avatar.faces, len(avatar.vertices)).to(device)
+        smoothness = laplacian(avatar.faces, len(avatar.vertices))
+        self._laplacian = smoothness.to(device)
+        self._laplacian_transpose = smoothness.t().coalesce().to(device)
         self._network = next(avatar.renderer.parameters())
         texture, rates = avatar.texture, settings.rates
         groups: list[tuple[list[nn.Parameter], float]] = [
@@ -341,7 +343,7 @@ class Trainer:
             apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()
             loss = loss + weights.lpips * _LPIPS_EVERY * apart
         for displaced in output.displaced:
-            smooth = torch.sparse.mm(self._laplacian, displaced)
+            smooth = Product.apply(self._laplacian, self._laplacian_transpose, displaced)
             share = 1 / len(rows)
             loss = loss + share * weights.laplacian * smooth.square().sum(-1).mean()
             loss = loss + share * weights.displacement * displaced.square().sum(-1).mean()
