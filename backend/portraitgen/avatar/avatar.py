@@ -16,8 +16,9 @@ from ..errors import AvatarError
 from ..raster import rasterize
 from ..shot import atomic_path
 from .bases import PersonalBases
+from .graphed import Graphs
 from .renderer import NeuralRenderer
-from .texture import FEATURES, NeuralGaussianTexture
+from .texture import FEATURES, Gaussians, NeuralGaussianTexture
 
 _MULTIPLE = 8
 _COVERED = 1e-3
@@ -87,6 +88,7 @@ class Avatar(nn.Module):
 
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
         super().__init__()
+        self._graphs = Graphs()
         used, corners = body.faces[texels.face].unique(return_inverse=True)
         self._texels = texels
         self.vertices = used
@@ -153,14 +155,53 @@ class Avatar(nn.Module):
             parameters: of B frames, where the avatar is.
             displaced: the first of what `personal` gives for them.
         """
+        return self._vertices(self.betas, parameters, displaced)
+
+    def _vertices(self, betas: Tensor, parameters: FrameParameters, displaced: Tensor) -> Tensor:
         output = self._body.forward(
-            self.betas[None],
+            betas[None],
             parameters.pose,
             parameters.expression,
             parameters.transl,
             vertex_offsets=displaced,
         )
         return output.vertices
+
+    def gaussians(
+        self, parameters: FrameParameters, eyes: Tensor | None, channels: int
+    ) -> tuple[Gaussians, Tensor]:
+        """The Gaussians, ready to be splatted, and what `personal` displaces.
+
+        Args:
+            parameters: of B frames, where the avatar is.
+            eyes, channels: as the texture takes them.
+        """
+        displaced, *fields = self._graphs(
+            self._posed,
+            self.parameters(),
+            self.betas,
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+            eyes,
+            channels,
+        )
+        return Gaussians(*fields), displaced
+
+    def _posed(
+        self,
+        betas: Tensor,
+        pose: Tensor,
+        expression: Tensor,
+        transl: Tensor,
+        eyes: Tensor | None,
+        channels: int,
+    ) -> tuple[Tensor, ...]:
+        """What is displaced, then the Gaussians' fields in their order."""
+        parameters = FrameParameters(pose, expression, transl)
+        displaced, tints = self.personal(parameters)
+        vertices = self._vertices(betas, parameters, displaced)
+        return displaced, *vars(self.texture(vertices, eyes, channels, tints)).values()
 
     @torch.no_grad()
     def head_shapes(self, parameters: FrameParameters) -> tuple[Tensor, Tensor]:
@@ -212,9 +253,7 @@ class Avatar(nn.Module):
             views = views.to(device)
             eyes = -(views[:, :3, :3].mT @ views[:, :3, 3:])[..., 0]
         neural = neural and self.neural
-        displaced, tints = self.personal(parameters)
-        vertices = self.pose_vertices(parameters, displaced)
-        gaussians = self.texture(vertices, eyes, FEATURES if neural else 3, tints)
+        gaussians, displaced = self.gaussians(parameters, eyes, FEATURES if neural else 3)
         drawn = rasterize(
             gaussians.means,
             gaussians.quats,

@@ -8,6 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from .graphed import Graphs
 from .texture import FEATURES
 
 
@@ -23,6 +24,7 @@ class NeuralRenderer(nn.Module):
 
     def __init__(self, channels: tuple[int, ...] = (32, 48, 64)) -> None:
         super().__init__()
+        self._graphs = Graphs()
         self.down = nn.ModuleList()
         width = 4 * (FEATURES + 1)
         for count in channels:
@@ -50,11 +52,17 @@ class NeuralRenderer(nn.Module):
         Returns:
             (B, 3, H, W).
         """
+        (colours,) = self._graphs(self._draw, self.parameters(), features, alpha)
+        return colours
+
+    def _draw(self, features: Tensor, alpha: Tensor) -> tuple[Tensor]:
         kind = features.device.type
-        half = torch.autocast(kind, torch.bfloat16) if _is_half_quicker(kind) else nullcontext()
-        with half:
+        half = half_precision(kind, torch.is_grad_enabled())
+        # Every weight is read once, and a graph must not keep a copy of it.
+        reduced = torch.autocast(kind, half, cache_enabled=False) if half else nullcontext()
+        with reduced:
             added = self._trunk(torch.cat([features, alpha], dim=1)).float()
-        return features[:, :3] + added * alpha
+        return (features[:, :3] + added * alpha,)
 
     def _trunk(self, seen: Tensor) -> Tensor:
         packed = nn.functional.pixel_unshuffle(seen, 2)
@@ -72,14 +80,20 @@ class NeuralRenderer(nn.Module):
 
 
 @cache
-def _is_half_quicker(kind: str) -> bool:
-    """Whether a kind of device multiplies in bfloat16, by which it is about twice as quick."""
+def half_precision(kind: str, learning: bool) -> torch.dtype | None:
+    """The type in which a kind of device multiplies about twice as quickly; None if it has none.
+
+    On CUDA float16 for pictures, which every card has; its gradients would vanish unless they were
+    scaled, so that learning takes bfloat16, on cards that have it.
+    """
     if kind == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        if not learning:
+            return torch.float16
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
     if kind == "cpu":
         able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False
+        return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
+    return None
 
 
 def _block(inside: int, outside: int) -> nn.Sequential:
