@@ -21,6 +21,7 @@ _MEASURES = {
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "truth_edits": "light and paint on the synthetic performer against their truth",
     "drift": "expressions after a strong edit, with and without guidance",
+    "gpu": "speed and memory on the GPU, and gsplat against numba; a small run without a GPU",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",
 }
 

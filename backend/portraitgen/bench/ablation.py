@@ -62,10 +62,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         made, memory = {}, {}
         for name, (kind, refine) in _PEERS.items():
             chosen = replace(options, refine=refine)
-            _forget_peak()
-            before = _memory_mb("VmRSS")
+            forget_peak()
+            before = memory_mb("VmRSS")
             pace = _pace(new_trainer(body, track, windows, data, chosen, kind))
-            memory[name] = _memory_mb("VmHWM") - before
+            memory[name] = memory_mb("VmHWM") - before
             made[name] = kind, replace(chosen, steps=max(20, round(_SECONDS / pace)))
         for name, (kind, chosen) in made.items():
             trainer = new_trainer(body, track, windows, data, chosen, kind)
@@ -109,7 +109,7 @@ def _pace(trainer: Trainer) -> float:
     return float((shares * seconds).sum())
 
 
-def _forget_peak() -> None:
+def forget_peak() -> None:
     """Begins the peak of memory anew, where Linux keeps one."""
     gc.collect()
     clear = Path("/proc/self/clear_refs")
@@ -117,7 +117,7 @@ def _forget_peak() -> None:
         clear.write_text("5")
 
 
-def _memory_mb(field: str) -> float:
+def memory_mb(field: str) -> float:
     """This process's memory as Linux tells it, VmRSS now or VmHWM at its peak; NaN elsewhere."""
     status = Path("/proc/self/status")
     if not status.exists():

@@ -42,7 +42,7 @@ _INNER = 0.9
 _CONSISTENT_PX = 1.0
 _SHOWN = 4
 # The released schedule edits a clip of 1000 frames for 31 200 steps.
-_LONG, _PAPER_STEPS = 500, 31.2
+_LONG, PAPER_STEPS = 500, 15600
 
 
 def measure(footage: Path | None, out: Path) -> dict[str, str]:
@@ -59,7 +59,9 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
         starts from the avatar's rendering, over a take of 500 frames. For comparison the warp
         error of the reconstruction, and of the plate when it is merely sharpened.
     """
-    figures = {"editor calls, a long take": _calls()}
+    ours, paper = calls()
+    long = f"one-pass {ours}, the paper's schedule {paper}, {_LONG} frames"
+    figures = {"editor calls, a long take": long}
     with tempfile.TemporaryDirectory() as folder:
         clip = footage / CLIP if footage else Path(folder) / "performer.mp4"
         if not footage:
@@ -104,14 +106,13 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
     return figures
 
 
-def _calls() -> str:
-    """Counts the edits of both schedules; the paper's goes on for 31 steps a frame."""
+def calls() -> tuple[int, int]:
+    """How often one-pass and the paper's schedule call an editor over a take of 500 frames."""
     options, body = EditOptions(), BodyModel.load()
     motion = act(body, range(1, _LONG + 1), 0)
     ours = len(one_pass(motion, options.keys, again=options.steps // 2).edits)
-    steps = round(_PAPER_STEPS * _LONG)
-    paper = iterative(_LONG, options.key_every, options.interval, steps, steps)
-    return f"one-pass {ours}, the paper's schedule {len(paper.edits)}, {_LONG} frames"
+    paper = iterative(_LONG, options.key_every, options.interval, PAPER_STEPS, PAPER_STEPS)
+    return ours, len(paper.edits)
 
 
 class _Scene:

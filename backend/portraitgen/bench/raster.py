@@ -16,7 +16,7 @@ from portraitgen.body.model import BodyModel
 from portraitgen.body.uv import gaussian_texels
 from portraitgen.performer.acting import act, camera
 from portraitgen.pipeline.avatars import best_device, frame_parameters
-from portraitgen.raster import Raster, rasterize
+from portraitgen.raster import Backend, Raster, rasterize
 
 _CHANNELS = 32
 _ROUNDS = 15
@@ -117,18 +117,54 @@ def _timings(count: int, size: int) -> tuple[float, float]:
         torch.autograd.grad(outputs, leaves, [grad_features, grad_map, grad_map])
 
     with torch.no_grad():
-        forward_ms = _median_ms(forward)
-    return forward_ms, _median_ms(forward_backward)
+        forward_ms = median_ms(forward)
+    return forward_ms, median_ms(forward_backward)
 
 
-def _median_ms(function: Callable[[], object]) -> float:
+def median_ms(function: Callable[[], object], rounds: int = _ROUNDS) -> float:
+    """Median milliseconds of a function, once warm, until a GPU is done with it."""
     function()
-    rounds = []
-    for _ in range(_ROUNDS):
+    times = []
+    for _ in range(rounds):
+        _wait()
         start = time.perf_counter()
         function()
-        rounds.append(1000 * (time.perf_counter() - start))
-    return statistics.median(rounds)
+        _wait()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def largest_differences(
+    backends: tuple[Backend, Backend], count: int, size: int, device: torch.device
+) -> tuple[float, float]:
+    """How far two backends are apart on one bust, in float32, outputs and gradients.
+
+    Returns:
+        The largest relative difference of any output or gradient: the norm of the difference over
+        that of the second backend's; and that of its worst value, over the greatest.
+    """
+    grads = [torch.randn(1, size, size, channels) for channels in (_CHANNELS, 1, 1)]
+    viewmat, K, width, height = _camera(size)
+    camera = (viewmat.to(device), K.to(device), width, height)
+
+    def made(backend: Backend) -> list[Tensor]:
+        leaves = [tensor.to(device).requires_grad_() for tensor in bust(count)]
+        means, quats, scales, opacities, features = leaves
+        raster = rasterize(means, quats, scales, opacities, features, *camera, backend=backend)
+        outputs = [raster.features, raster.alpha, raster.depth]
+        slopes = torch.autograd.grad(outputs, leaves, [each.to(device) for each in grads])
+        return [each.detach().double().cpu() for each in (*outputs, *slopes)]
+
+    apart = [
+        ((a - b).norm() / b.norm(), (a - b).abs().max() / b.abs().max())
+        for a, b in zip(*(made(backend) for backend in backends), strict=True)
+    ]
+    return max(float(whole) for whole, _ in apart), max(float(worst) for _, worst in apart)
 
 
 def _largest_error() -> float:
