@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from scipy.interpolate import RBFInterpolator
 
-# Landmarks beside each other differ by as much, of the eye distance, in one face drawn two ways.
-_SURE = 0.015
+# Landmarks differ by as much, of the eye distance, in one face drawn two ways, and stay; from twice
+# as much on they go the whole way.
+_UNSURE = 0.015
 _SMOOTHING, _NEIGHBOURS = 2.0, 40
 # Bending fades out between the face's outline and so many times its extent.
 _AROUND = 1.5
@@ -36,8 +37,8 @@ def bent_back(
     """
     moved = shown - meant
     length = np.linalg.norm(moved, axis=1, keepdims=True)
-    unsure = _SURE * np.linalg.norm(meant[_EYES[0]] - meant[_EYES[1]])
-    moved = share * moved * np.clip(1 - unsure / np.maximum(length, 1e-6), 0, 1)
+    unsure = _UNSURE * np.linalg.norm(meant[_EYES[0]] - meant[_EYES[1]])
+    moved = share * moved * np.clip(length / max(float(unsure), 1e-6) - 1, 0, 1)
     if not moved.any():
         return picture
     outline = cv2.convexHull(meant.astype(np.float32))[:, 0]
