@@ -120,6 +120,20 @@ def test_losses_at_points_where_they_are_known() -> None:
     assert torch.allclose(laplacian(faces, 4).to_dense().sum(1), torch.zeros(4), atol=1e-6)
 
 
+def test_ssim_is_that_of_whole_windows() -> None:
+    first, second = torch.rand(2, 2, 3, 24, 40, generator=torch.Generator().manual_seed(0))
+
+    def mean(image: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.avg_pool2d(image, 11, 1, 5, count_include_pad=False)
+
+    a, b = mean(first), mean(second)
+    spread = mean(first * first) - a * a + mean(second * second) - b * b
+    together = mean(first * second) - a * b
+    expected = (2 * a * b + 1e-4) * (2 * together + 9e-4)
+    expected = expected / ((a * a + b * b + 1e-4) * (spread + 9e-4))
+    assert torch.allclose(ssim(first, second), expected, atol=1e-4)
+
+
 def test_training_gains_on_frames_it_never_saw(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
 ) -> None:
