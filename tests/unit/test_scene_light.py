@@ -49,8 +49,10 @@ def sides(picture: np.ndarray) -> float:
 
 def test_a_lamp_that_stands_is_one_light(tmp_path: Path) -> None:
     editor = relight(write(tmp_path, [1], [LEFT], [[1, 1, 1]]))
-    assert not editor.follows and editor.files() == {LIGHT_FILE: tmp_path / LIGHT_FILE}
-    assert sides(editor.edit(ball())) > 0.05
+    assert editor.files() == {LIGHT_FILE: tmp_path / LIGHT_FILE}
+    learned = editor.edit(ball())
+    assert sides(learned) > 0.05
+    assert (editor.follow(replace(ball(), rendered=learned)) == learned).all()
     assert create_editor("relight", {}).files() == {}
 
 

@@ -56,6 +56,13 @@ class Camera:
             height=rows.stop - rows.start,
         )
 
+    def resized(self, width: int, height: int) -> "Camera":
+        """The camera of its whole picture resampled to another size."""
+        across, down = width / self.width, height / self.height
+        return Camera(
+            self.fx * across, self.fy * down, self.cx * across, self.cy * down, width, height
+        )
+
     def project(self, points: np.ndarray) -> np.ndarray:
         """Camera-space points (..., 3) in metres to pixels (..., 2)."""
         points = np.asarray(points)

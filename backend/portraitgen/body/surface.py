@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 
 from .camera import Camera
-from .geometry import rasterize_mesh
+from .geometry import rasterize_mesh, vertex_normals
 from .model import BodyModel
 
 _TOUCHING = 0.004
@@ -53,6 +54,16 @@ class Surface:
         """The same body in another picture."""
         drawn = rasterize_mesh(self.vertices, self.faces, camera)
         return Surface(*drawn, self.vertices, self.rest, self.faces, camera)
+
+    def normals(self) -> np.ndarray:
+        """Smooth unit normals in camera space, 0 where there is no body, float32 (H, W, 3)."""
+        seen = self.face >= 0
+        smooth = vertex_normals(torch.from_numpy(self.vertices), torch.from_numpy(self.faces))
+        corners = smooth.numpy()[self.faces[self.face[seen]]]
+        normal = (corners * self.barycentric[seen][..., None]).sum(1)
+        result = np.zeros((*self.face.shape, 3), np.float32)
+        result[seen] = normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+        return result
 
     def facing(self) -> np.ndarray:
         """How squarely the surface at each pixel faces the camera, 0..1, float32 (H, W)."""

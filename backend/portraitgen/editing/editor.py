@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a 2D editor is: one image in, one image out, the structure kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,8 @@ class EditorInfo:
             diffusion editors do; otherwise it edits the plate, once a frame.
         lies_on_plate: it changes the plate only here and there, by what `laid_over` gives; the
             avatar does not take the performer's place.
+        recolours_plate: what `laid_over` gives is the performer in the plate in other colours; only
+            on another take, which is no plate, the avatar takes the performer's place.
     """
 
     id: str
@@ -40,6 +42,7 @@ class EditorInfo:
     memory_gb: float = 0.0
     starts_from_render: bool = False
     lies_on_plate: bool = False
+    recolours_plate: bool = False
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,10 @@ class Editor:
         return request.rendered
 
     def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
-        """What lies over the plate in a frame, of an editor that lies on it.
+        """What lies over the plate in a frame, of an editor that lies on it or recolours it.
 
         Args:
-            request: as for `edit`, at any size; source is the plate.
+            request: as for `edit`, at any size, without normals; rendered is the plate.
 
         Returns:
             Colours, float32 (H, W, 3), and how far they cover the plate, (H, W).
@@ -133,6 +136,13 @@ class Editor:
     def use_edit(self, folder: Path) -> None:
         """Told the folder of a finished edit with the copies of `files`, before it is rendered."""
         self.use_take(folder)
+
+    def learned(self) -> dict[str, Any]:
+        """What `prepare` found out that rendering needs, JSON-ready; the edit keeps it."""
+        return {}
+
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Given back what `learned` told, before a finished edit is rendered."""
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Light from all around as spherical harmonics, and a lamp that moves over a shot."""
+"""Light on a performer, and a lamp that moves over a shot."""
 
 import json
 from dataclasses import dataclass
@@ -9,53 +9,54 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import EditError
+from ..frames import spread
 
 LIGHT_FILE = "light.json"
 """Where a take keeps the lamp that Blender gave it."""
 
-LOBE = np.array([1, 2 / 3, 2 / 3, 2 / 3, 0.25, 0.25, 0.25, 0.25, 0.25])
-"""Cosine lobe of each order over pi, turning radiance into irradiance."""
+WRAP = 0.2
+"""How far light reaches round a surface beyond its edge, as a share of the cosine: lamps have a
+size, and skin scatters what it takes in."""
 
-_AMBIENT = 0.282095
-
-
-def basis(directions: np.ndarray) -> np.ndarray:
-    """Real spherical harmonics to order two of unit vectors (N, 3), as (N, 9)."""
-    x, y, z = directions[:, 0], directions[:, 1], directions[:, 2]
-    return np.stack(
-        [
-            np.full_like(x, _AMBIENT),
-            0.488603 * y,
-            0.488603 * z,
-            0.488603 * x,
-            1.092548 * x * y,
-            1.092548 * y * z,
-            0.315392 * (3 * z * z - 1),
-            1.092548 * x * z,
-            0.546274 * (x * x - y * y),
-        ],
-        axis=1,
-    )
+_MOMENTS = 48
 
 
-def ambient(level: float) -> np.ndarray:
-    """The harmonics (9,) of light that comes from everywhere."""
-    return np.array([level / _AMBIENT, *([0.0] * 8)])
+def lobes(normals: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """How squarely surfaces (M, 3) face lamps (N, 3), float32 (M, N): 1 for straight on."""
+    cosine = normals.astype(np.float32) @ directions.astype(np.float32).T
+    return np.maximum((cosine + np.float32(WRAP)) / np.float32(1 + WRAP), 0)
 
 
-def key_and_fill(
-    direction: np.ndarray, key: np.ndarray, fill: np.ndarray, ratio: float
-) -> np.ndarray:
-    """The harmonics (9, 3) of a key light and a fill from everywhere.
+@dataclass(frozen=True)
+class Light:
+    """Lamps far away, and a light that comes from everywhere.
+
+    Attributes:
+        even: (C,), linear, what the light from everywhere gives.
+        directions: (N, 3), unit, towards the lamps, in camera space.
+        colours: (N, C), linear, what each lamp gives a surface that faces it.
+    """
+
+    even: np.ndarray
+    directions: np.ndarray
+    colours: np.ndarray
+
+    def on(self, normals: np.ndarray) -> np.ndarray:
+        """What surfaces with unit normals (..., 3) are lit with, float32 (..., C)."""
+        facing = lobes(normals.reshape(-1, 3), self.directions)
+        lit = facing @ self.colours.astype(np.float32) + self.even.astype(np.float32)
+        return lit.reshape(*normals.shape[:-1], -1)
+
+
+def key_and_fill(direction: np.ndarray, key: np.ndarray, fill: np.ndarray, ratio: float) -> Light:
+    """A key light and a fill from everywhere.
 
     Args:
         direction: (3,), unit, towards the key.
         key, fill: (3,), linear colours.
         ratio: of key to fill.
     """
-    light = basis(direction[None])[0][:, None] * key * np.pi * ratio
-    light[0] += fill / _AMBIENT
-    return np.asarray(light / (1 + ratio))
+    return Light(fill / (1 + ratio), direction[None], key[None] * (ratio / (1 + ratio)))
 
 
 @dataclass(frozen=True)
@@ -107,9 +108,8 @@ class SceneLight:
         values = np.concatenate([self.directions, self.colours], axis=1)
         return bool(np.ptp(values, axis=0).max() > 1e-3)
 
-    def harmonics(self, frame: float, fill: np.ndarray, ratio: float) -> np.ndarray:
-        """The light of a frame with a fill (3,), (9, 3); between its frames the lamp goes on
-        evenly."""
+    def at(self, frame: float, fill: np.ndarray, ratio: float) -> Light:
+        """The light of a frame with a fill (3,); between its frames the lamp goes on evenly."""
         direction, colour = (
             np.array([np.interp(frame, self.frames, column) for column in each.T])
             for each in (self.directions, self.colours)
@@ -117,7 +117,13 @@ class SceneLight:
         direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
         return key_and_fill(direction, colour, fill, ratio)
 
-    def mean(self, fill: np.ndarray, ratio: float) -> np.ndarray:
-        """The mean light over its frames, (9, 3)."""
-        each = [self.harmonics(float(frame), fill, ratio) for frame in self.frames]
-        return np.asarray(np.mean(each, axis=0))
+    def mean(self, fill: np.ndarray, ratio: float) -> Light:
+        """The mean light over its frames."""
+        each = [
+            self.at(float(frame), fill, ratio) for frame in spread(self.frames.tolist(), _MOMENTS)
+        ]
+        return Light(
+            np.mean([light.even for light in each], axis=0),
+            np.concatenate([light.directions for light in each]),
+            np.concatenate([light.colours for light in each]) / len(each),
+        )

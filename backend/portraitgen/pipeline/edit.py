@@ -159,6 +159,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             "commercial": editor.commercial(),
             "strength": options.strength,
             "follows": editor.follows,
+            "learned": editor.learned(),
             "parts": parts.to_json(),
             "schedule": "one-pass" if min(plan.edits) < 0 else "iterative",
             "face_aware": isinstance(aware, FaceAware),

@@ -13,11 +13,15 @@ from ..avatar.avatar import Avatar, AvatarOutput
 from ..body.camera import Camera
 from ..editing.editor import Editor, EditRequest
 from ..editing.registry import create_editor
+from ..footage.matte import foreground_colours
 from ..footage.window import Laid, place
 from .local import Parts
 from .pictures import as_picture
 from .shots import Track
 from .windows import Windows
+
+# From this cover on the plate shows nothing but the performer.
+_SOLID = 0.99
 
 
 class Look:
@@ -46,6 +50,7 @@ class Look:
         if edit is not None and facts.get("follows"):
             self._editor = create_editor(facts["editor"], facts["options"])
             self._editor.use_edit(edit)
+            self._editor.recall(facts.get("learned") or {})
 
     @property
     def keeps_performer(self) -> bool:
@@ -54,7 +59,10 @@ class Look:
 
     @property
     def _lies_on_plate(self) -> bool:
-        return self._editor is not None and self._editor.info.lies_on_plate
+        if self._editor is None:
+            return False
+        info = self._editor.info
+        return info.lies_on_plate or (info.recolours_plate and not self._base)
 
     @property
     def wanted_frames(self) -> list[int]:
@@ -105,6 +113,11 @@ class Look:
         cover, rows, columns = place(matte, self._track.box(frame), width, height)
         part = self._track.camera.part(rows, columns)
         request = self._of_plate(frame, image[rows, columns], cover, part)
+        if self._editor.info.recolours_plate:
+            codes = [(each * 255 + 0.5).astype(np.uint8) for each in (request.rendered, cover)]
+            own = foreground_colours(*codes).astype(np.float32) / 255
+            solid = (cover > _SOLID)[..., None]
+            request = replace(request, source=np.where(solid, request.rendered, own))
         colours, cover = self._editor.laid_over(request)
         if self.keeps_performer:
             return replace(laid, colours=colours, cover=laid.cover * cover)

@@ -2,25 +2,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Relight: another key light, by the ratio of new to old shading on the tracked normals.
 
-The shot's own light is fitted as spherical harmonics of order two to the performer's luminance
-(Ramamoorthi and Hanrahan 2001); every pixel is then multiplied, in linear light, by what the new
-light gives its normal over what the old one gave. A lamp that moves is learned as its mean; each
-rendered frame then takes on what it has beyond that.
+The light that the shot was taken in is fitted to its brightness; every pixel is then multiplied,
+in linear light, by what the new light gives its normal over what the old one gave. Over its plate
+a take shows the plate's own pixels in the new light. The avatar learns them for other views; a lamp
+that moves it learns as its mean, to which each rendered frame adds what it has beyond that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import Editor, EditorInfo, EditRequest
 from ..filling import fill_normals
-from ..light import LIGHT_FILE, LOBE, SceneLight, ambient, basis, key_and_fill
+from ..light import LIGHT_FILE, Light, SceneLight, key_and_fill
+from ..lightfit import fitted_light
 
 # Towards the light, in camera space: x right, y down, z away from the camera.
 KEYS = {
@@ -36,8 +38,10 @@ SCENE = "scene"
 """The key that Blender gave the take."""
 
 _LOWEST, _HIGHEST = 0.18, 3.0
-_DARKEST, _DARK = 0.35, 0.02
-_SMOOTH = 0.014
+# What the old light gives nowhere less than, as a share of its mean.
+_DARKEST = 0.25
+_SMOOTH, _LEAST_SMOOTH = 0.004, 0.7
+_WORKING = 512
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,13 @@ class Relight(Editor):
         id="relight",
         label="Relight",
         description="Another key light, from the tracked normals",
+        recolours_plate=True,
     )
     Options = RelightOptions
 
     def __init__(self, options: RelightOptions) -> None:
         super().__init__(options)
-        self._source = ambient(1.0)
+        self._own = Light(np.ones(1), np.zeros((0, 3)), np.zeros((0, 1)))
         self._level = 1.0
         self._lamp: SceneLight | None = None
         self._folder = Path()
@@ -99,27 +104,38 @@ class Relight(Editor):
 
     @property
     def follows(self) -> bool:
-        """Whether the lamp does."""
-        return self._lamp is not None and self._lamp.moves
+        """The plate itself is lit, pore by pore; the avatar's texture is coarser."""
+        return True
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Fits the shot's own light, and the exposure that keeps its mean brightness."""
-        bases, values = [], []
+        seen = []
         for each in samples:
-            known = (np.linalg.norm(each.normals, axis=-1) > 0.5) & (each.matte > 0.9)
-            bases.append(basis(each.normals[known]) * LOBE)
-            values.append(to_linear(each.source)[known] @ LUMA)
-        shaded, value = np.concatenate(bases), np.concatenate(values).astype(np.float64)
-        if len(value) < 100:
+            normals = _normals(each)
+            known = (np.linalg.norm(normals, axis=-1) > 0.5) & (each.matte > 0.9)
+            seen.append((to_linear(each.source) @ LUMA, normals, known))
+        own = fitted_light(seen)
+        if own is None:
             return
-        self._source = _robust_fit(shaded, value)
-        new = np.maximum(shaded @ self._light, _DARK)
-        ratio = new @ LUMA / self._old(shaded)
-        self._level = float((value * ratio).sum() / value.sum())
+        self._own = own
+        values = np.concatenate([value[known] for value, _, known in seen]).astype(np.float64)
+        normals = np.concatenate([normal[known] for _, normal, known in seen])
+        ratio = self._light.on(normals) @ LUMA / self._old(normals)[:, 0]
+        self._level = float((values * ratio).sum() / values.sum())
+
+    def learned(self) -> dict[str, Any]:
+        """The shot's own light, and that exposure."""
+        light = {name: value.tolist() for name, value in vars(self._own).items()}
+        return {"light": light, "level": self._level}
+
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Takes both up."""
+        self._own = Light(**{name: np.array(each) for name, each in learned["light"].items()})
+        self._level = float(learned["level"])
 
     @cached_property
-    def _light(self) -> np.ndarray:
-        """Spherical harmonics (9, 3) of key and fill; of a lamp that moves, the mean."""
+    def _light(self) -> Light:
+        """Key and fill; of a lamp that moves, the mean."""
         options, fill = self.options, warmth(self.options.fill_temperature)
         if self._lamp is not None:
             return self._lamp.mean(fill, options.ratio)
@@ -134,45 +150,62 @@ class Relight(Editor):
 
     def follow(self, request: EditRequest) -> np.ndarray:
         """What a frame's light has beyond the mean."""
-        if self._lamp is None:
+        if self._lamp is None or not self._lamp.moves:
             return request.rendered
-        fill = warmth(self.options.fill_temperature)
-        light = self._lamp.harmonics(request.frame, fill, self.options.ratio)
-        shaded = self._shaded(request.normals, request.matte)
-        now, mean = (np.maximum(shaded @ each, _DARK) for each in (light, self._light))
-        ratio = np.clip(now / mean, _LOWEST, _HIGHEST).reshape(request.rendered.shape)
+        normals = _filled(request.normals, request.matte)
+        now = self._light_of(request.frame).on(normals)
+        ratio = np.clip(now / self._light.on(normals), _LOWEST, _HIGHEST)
         return to_display(to_linear(request.rendered) * ratio**request.strength)
 
-    def _shaded(self, normals: np.ndarray, matte: np.ndarray) -> np.ndarray:
-        """What harmonics light every pixel with, (H W, 9)."""
-        sigma = max(1.0, _SMOOTH * normals.shape[0])
-        return basis(fill_normals(normals, matte, sigma).reshape(-1, 3)) * LOBE
-
-    def _old(self, shaded: np.ndarray) -> np.ndarray:
-        """What the shot's own light gives, (N,), nowhere close to nothing."""
-        old = shaded @ self._source
-        return np.maximum(old, _DARKEST * np.median(old))
+    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
+        """The performer in the light of the frame."""
+        lit = self._lit(request, self._light_of(request.frame))
+        return lit, np.ones(request.matte.shape, np.float32)
 
     def _edit(self, request: EditRequest) -> np.ndarray:
-        shaded = self._shaded(request.normals, request.matte)
-        new = np.maximum(shaded @ self._light, _DARK)
-        ratio = new / self._old(shaded)[:, None] / self._level * 2.0**self.options.exposure
-        ratio = np.clip(ratio, _LOWEST, _HIGHEST).reshape(request.source.shape)
-        light = to_linear(request.source) * ratio**request.strength
-        return to_display(shoulder(light))
+        return self._lit(request, self._light)
+
+    def _light_of(self, frame: int) -> Light:
+        if self._lamp is None:
+            return self._light
+        return self._lamp.at(frame, warmth(self.options.fill_temperature), self.options.ratio)
+
+    def _old(self, normals: np.ndarray) -> np.ndarray:
+        """What the shot's own light gives, (..., 1), nowhere close to nothing."""
+        return np.maximum(self._own.on(normals), _DARKEST)
+
+    def _lit(self, request: EditRequest, light: Light) -> np.ndarray:
+        """The source in another light, float32 (H, W, 3)."""
+        height, width = request.matte.shape
+        size = _working_size(width, height)
+        matte = cv2.resize(request.matte, size, interpolation=cv2.INTER_AREA)
+        normals = _filled(_normals(request, size), matte)
+        gain = 2.0**self.options.exposure / self._level
+        ratio = np.clip(gain * light.on(normals) / self._old(normals), _LOWEST, _HIGHEST)
+        ratio = cv2.resize(ratio, (width, height), interpolation=cv2.INTER_LINEAR)
+        return to_display(shoulder(to_linear(request.source) * ratio**request.strength))
 
 
-def _robust_fit(basis: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Least squares that hair, eyes and clothes do not sway: reweighted, higher orders damped."""
-    damping = np.diag([0, 0.02, 0.02, 0.02, *([0.3] * 5)]) * len(value)
-    weight = np.ones(len(value))
-    coefficients = np.zeros(9)
-    for _ in range(8):
-        weighted = basis * weight[:, None]
-        coefficients = np.linalg.solve(
-            weighted.T @ basis + damping + 1e-6 * np.eye(9), weighted.T @ value
-        )
-        error = value - basis @ coefficients
-        spread = 1.48 * np.median(np.abs(error)) + 1e-4
-        weight = 1 / (1 + (error / (1.5 * spread)) ** 2)
-    return coefficients
+def _working_size(width: int, height: int) -> tuple[int, int]:
+    """At which shading is made: it is smooth, and a plate may be large."""
+    scale = min(1.0, _WORKING / max(width, height))
+    return round(width * scale), round(height * scale)
+
+
+def _normals(request: EditRequest, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The tracked body's normals, 0 where it is not; the avatar's, which are rougher, if need be.
+
+    Args:
+        size: width and height, the request's own by default.
+    """
+    if request.surface is None:
+        return request.normals if size is None else cv2.resize(request.normals, size)
+    camera = request.surface.camera
+    if size is None or size == (camera.width, camera.height):
+        return request.surface.normals()
+    return request.surface.seen_by(camera.resized(*size)).normals()
+
+
+def _filled(normals: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Unit normals everywhere, (H, W, 3)."""
+    return fill_normals(normals, matte, max(_LEAST_SMOOTH, _SMOOTH * max(matte.shape)))
