@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a 2D editor is: one image in, one image out, the structure kept."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -138,7 +138,7 @@ class Editor:
         self.use_take(folder)
 
     def learned(self) -> dict[str, Any]:
-        """What `prepare` found out that rendering needs, JSON-ready; the edit keeps it."""
+        """What it found out of the shot that rendering needs, JSON-ready; the edit keeps it."""
         return {}
 
     def recall(self, learned: Mapping[str, Any]) -> None:
@@ -146,6 +146,10 @@ class Editor:
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""
+
+    def watch(self, shot: Iterable[EditRequest]) -> None:
+        """Looks at all frames of the shot, in order and once, before the first edit, if it lies on
+        the plate; each is the plate's window, without normals, at a size that shows the skin."""
 
     def agree_with(self, anchor: EditRequest | None) -> None:
         """Told the frame that all others are to look like, its edit in the place of the rendering;

@@ -36,6 +36,7 @@ from .local import Parts
 from .pictures import as_picture, save_png
 from .reporter import Reporter, Stage
 from .shots import Track, body_of
+from .watching import watched
 from .windows import Windows, load_windows
 
 _CHECKPOINT_STEPS = 50
@@ -136,6 +137,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         update = DatasetUpdate(
             editor, aware, guide, kept, trainer, windows, colours, plan, parts, options, job.work
         )
+        if editor.info.lies_on_plate:
+            editor.watch(watched(shot, track, parts, usable, reporter))
         _run(update, job, reporter)
         guide.close()
         folder = job.work / "edit"

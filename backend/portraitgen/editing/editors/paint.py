@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's own paint on some frames, carried over the body to every other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from ...settings import option
 from ..colour import LUMA
 from ..editor import Editor, EditorInfo, EditRequest
 from ..painted import SURE, PaintedFrames
+from ..slip import Slips, slipped
 
 _SHADE = 0.05
 _DARKEST, _BRIGHTEST = 0.4, 2.5
@@ -63,6 +64,7 @@ class Paint(Editor):
         super().__init__(options)
         self._folder = Path(options.folder).expanduser() if options.folder else None
         self._painted: dict[int, _Painted] = {}
+        self._slips: dict[int, dict[int, np.ndarray]] = {}
 
     def use_take(self, folder: Path) -> None:
         """Looks into the take's own folder unless another was given."""
@@ -112,6 +114,33 @@ class Paint(Editor):
                 "give a frame out with 'portraitgen paint', paint over it and save it",
             )
 
+    def watch(self, shot: Iterable[EditRequest]) -> None:
+        """Finds how skin slips over the body where it is painted."""
+        watched: dict[int, Slips] = {}
+        for request in shot:
+            for frame, each in self._painted.items():
+                if frame not in watched:
+                    side = request.matte.shape[0]
+                    watched[frame] = Slips(each.cover, each.surface, side)
+                watched[frame].show(request)
+        self._slips = {frame: each.from_frame(frame) for frame, each in watched.items()}
+
+    def learned(self) -> dict[str, Any]:
+        """The slips of each painted frame's paint in each frame."""
+        return {
+            "slips": {
+                str(painted): {str(frame): slip.tolist() for frame, slip in slips.items()}
+                for painted, slips in self._slips.items()
+            }
+        }
+
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Takes them up."""
+        self._slips = {
+            int(painted): {int(frame): np.array(slip) for frame, slip in slips.items()}
+            for painted, slips in learned.get("slips", {}).items()
+        }
+
     def _read(self, sample: EditRequest) -> _Painted:
         if sample.surface is None:
             raise EditError("the frame is not tracked", f"frame {sample.frame}", "paint another")
@@ -133,8 +162,12 @@ class Paint(Editor):
         light = _light(request)
         total = np.zeros((*request.matte.shape, 4), np.float32)
         weight = np.zeros(request.matte.shape, np.float32)
-        for each in self._painted.values():
-            packed = np.dstack([each.image * each.cover[..., None], each.cover, each.light])
+        for frame, each in self._painted.items():
+            paint = np.dstack([each.image * each.cover[..., None], each.cover])
+            slip = self._slips.get(frame, {}).get(request.frame)
+            if slip is not None:
+                paint = slipped(paint, slip)
+            packed = np.dstack([paint, each.light])
             carried, surety = carry(packed, each.surface, request.surface)
             ratio = np.clip(light / np.maximum(carried[..., 4], 0.02), _DARKEST, _BRIGHTEST)
             shaded = carried[..., :3] * (1 + self.options.shade * (ratio - 1))[..., None]
