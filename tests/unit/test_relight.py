@@ -149,8 +149,9 @@ def test_only_its_own_plate_is_lit_itself(tmp_path: Path, base: str) -> None:
         assert look.over_plate(1, whole, np.ones((4, 4)), laid) is laid
 
 
-def test_an_older_edit_shows_what_its_avatar_learned(tmp_path: Path) -> None:
-    facts = {"editor": "relight", "options": {"key": "left"}, "follows": False}
+@pytest.mark.parametrize("follows", [False, True])
+def test_an_older_edit_shows_what_its_avatar_learned(tmp_path: Path, follows: bool) -> None:
+    facts = {"editor": "relight", "options": {"key": "left"}, "follows": follows}
     look = Look(cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(Parts, None))
     assert not look.keeps_performer
 

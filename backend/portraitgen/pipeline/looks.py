@@ -46,11 +46,14 @@ class Look:
         self._track, self._parts = track, parts
         self._strength = float(facts.get("strength", 1.0))
         self._base = str(facts.get("base", ""))
+        # Older edits kept nothing; they show what their avatar learned.
+        self._learned = facts.get("learned") or {}
         self._editor: Editor | None = None
         if edit is not None and facts.get("follows"):
             self._editor = create_editor(facts["editor"], facts["options"])
             self._editor.use_edit(edit)
-            self._editor.recall(facts.get("learned") or {})
+            if self._learned:
+                self._editor.recall(self._learned)
 
     @property
     def keeps_performer(self) -> bool:
@@ -62,7 +65,8 @@ class Look:
         if self._editor is None:
             return False
         info = self._editor.info
-        return info.lies_on_plate or (info.recolours_plate and not self._base)
+        recolours = info.recolours_plate and bool(self._learned) and not self._base
+        return info.lies_on_plate or recolours
 
     @property
     def wanted_frames(self) -> list[int]:
