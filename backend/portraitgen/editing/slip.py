@@ -23,7 +23,6 @@ _DARK, _SEEN, _KEPT = 0.02, 0.03, 0.95
 _ROUNDS, _ENOUGH, _LEAST = 10, 0.01, 0.4
 # The body is about right: how far skin slips, of the picture's side, and how much it stretches.
 _SLIP, _STRETCH = 0.006, 0.15
-_STEADY = 1.0
 
 
 class Slips:
@@ -86,11 +85,7 @@ class Slips:
                 slip = self._aligned(texture, picture, where, slip)
                 found[frame] = slip
                 texture = _KEPT * texture + (1 - _KEPT) * self._moved(picture, slip)
-        values = np.array([found[frame] for frame in frames])
-        steady = cv2.GaussianBlur(
-            values, (1, 0), sigmaX=1e-3, sigmaY=_STEADY, borderType=cv2.BORDER_REPLICATE
-        )
-        return {frame: self._map(slip) for frame, slip in zip(frames, steady, strict=True)}
+        return {frame: self._map(slip) for frame, slip in found.items()}
 
     def _aligned(
         self, texture: np.ndarray, picture: np.ndarray, where: np.ndarray, before: np.ndarray
