@@ -43,8 +43,12 @@ def _box_sum(image: Tensor, window: int) -> Tensor:
     By running sums: torch's pooling reads every pixel as often as the window is long.
     """
     half = window // 2
-    sums = nn.functional.pad(image.cumsum(-1), (0, half, 0, 0), mode="replicate")
-    sums = nn.functional.pad(sums, (half + 1, 0))
+    sums = image.cumsum(-1)
+    none, all_of_it = torch.zeros_like(sums[..., :1]), sums[..., -1:]
+    sums = torch.cat(
+        [none.expand(*none.shape[:-1], half + 1), sums, all_of_it.expand(*none.shape[:-1], half)],
+        dim=-1,
+    )
     return sums[..., window:] - sums[..., :-window]
 
 
