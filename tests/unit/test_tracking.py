@@ -124,6 +124,24 @@ def test_the_performer_is_found_again(body: BodyModel) -> None:
     assert solved.summary()["landmark_residual_percent"] < 0.8
 
 
+def test_brows_do_not_tremble_and_lids_stay_quick(body: BodyModel) -> None:
+    brow, lid = (body.expression_names.index(name) for name in ("browInnerUp", "eyeBlinkLeft"))
+    truth, seen = synthetic(body, 48)
+    trembling = ChunkLandmarks(**vars(seen) | {"face": seen.face.copy()})
+    raised = seen.face[truth.expression[:, brow].argmax()]
+    forehead = np.flatnonzero(raised[:FACE_POINTS, 1] < raised[[159, 386], 1].min())
+    trembling.face[::2, forehead] += (0, 1.5)
+    calm, shaken = (
+        solve_track(body, each, (SIZE, SIZE), TrackSettings(focal=camera(SIZE).fx)).motion
+        for each in (seen, trembling)
+    )
+    for unit in (brow, lid):
+        followed = np.corrcoef(calm.expression[:, unit], truth.expression[:, unit])
+        assert followed[0, 1] > 0.9
+    jerk, own = (np.abs(np.diff(each.expression[:, brow], 2)).mean() for each in (shaken, calm))
+    assert jerk < 3 * own + 0.01
+
+
 def test_short_gaps_are_bridged_and_long_ones_are_lost(body: BodyModel) -> None:
     _, seen = synthetic(body)
     seen.face[4:6] = np.nan

@@ -136,7 +136,7 @@ def solve_track(
     residual = _residual_percent(points, project(model, betas, camera, heads), model)
     step("body")
     confidence = np.clip(1 - (residual - _FAIR) / (_POOR - _FAIR), 0.05, 1)
-    heads, full = _over_all_frames(heads, known, confidence, settings, body.expression_bounds)
+    heads, full = _over_all_frames(heads, known, confidence, settings, body)
     motion = _to_motion(body, seen, betas, camera, full, model, known)
     quality = _quality(seen.frames, known, residual, confidence, settings)
     boxes = _head_boxes(seen, known, model, betas, camera, full)
@@ -170,7 +170,7 @@ def _over_all_frames(
     known: np.ndarray,
     confidence: np.ndarray,
     settings: TrackSettings,
-    bounds: tuple[float, float],
+    body: BodyModel,
 ) -> tuple[HeadPoses, HeadPoses]:
     """The heads of all frames, gaps bridged, jitter smoothed."""
     rows = np.flatnonzero(known)
@@ -186,8 +186,13 @@ def _over_all_frames(
     ray = smooth(translation[:, :2] / translation[:, 2:], 0.3 * strength, weights)
     translation = np.concatenate([ray * depth, depth], axis=1)
     rotation = smooth_rotations(spread.rotation, 0.5 * strength, weights)
-    # Lids are quicker than everything else, so that a blink of three frames stays one.
-    expression = np.clip(smooth(expression, 0.06 * strength, weights), *bounds)
+    # Lids are quicker than everything else, so that a blink of three frames stays one; brows are
+    # slow, and hardly seen where they have the skin's colour.
+    brows = [index for index, name in enumerate(body.expression_names) if name.startswith("brow")]
+    slow = smooth(expression[:, brows], 3 * strength, weights)
+    expression = smooth(expression, 0.06 * strength, weights)
+    expression[:, brows] = slow
+    expression = np.clip(expression, *body.expression_bounds)
     return heads, HeadPoses(rotation, translation, expression)
 
 
