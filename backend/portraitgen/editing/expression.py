@@ -21,16 +21,13 @@ _FADE_PX = 3.0
 _EYES = (33, 263)
 
 
-def bent_back(
-    picture: np.ndarray, shown: np.ndarray, meant: np.ndarray, share: float
-) -> np.ndarray:
+def bent_back(picture: np.ndarray, shown: np.ndarray, meant: np.ndarray) -> np.ndarray:
     """A picture whose face has the landmarks that it should have.
 
     Args:
         picture: float32 (H, W, 3).
         shown: (L, 2), MediaPipe's landmarks of the face in it, pixels.
         meant: (L, 2), where they should be.
-        share: how much of the way they go, 0 to 1.
 
     Returns:
         float32 (H, W, 3), unchanged beside the face.
@@ -38,7 +35,7 @@ def bent_back(
     moved = shown - meant
     length = np.linalg.norm(moved, axis=1, keepdims=True)
     unsure = _UNSURE * np.linalg.norm(meant[_EYES[0]] - meant[_EYES[1]])
-    moved = share * moved * np.clip(length / max(float(unsure), 1e-6) - 1, 0, 1)
+    moved = moved * np.clip(length / max(float(unsure), 1e-6) - 1, 0, 1)
     if not moved.any():
         return picture
     outline = cv2.convexHull(meant.astype(np.float32))[:, 0]

@@ -8,6 +8,9 @@ from ..editing.editor import EditRequest
 from ..editing.expression import bent_back
 from ..tracking.landmarks import LandmarkDetector
 
+# A face is found a little elsewhere once it is bent: the second look takes up what is left.
+_LOOKS = 2
+
 
 class ExpressionGuide:
     """Gives edited pictures the expressions of their plates.
@@ -29,12 +32,15 @@ class ExpressionGuide:
             return edited
         if self._detector is None:
             self._detector = LandmarkDetector()
-        over = request.source + request.matte[..., None] * (edited - request.source)
-        pictures = [(255 * each + 0.5).astype(np.uint8) for each in (request.source, over)]
-        meant, shown = self._detector.whole([0, 1], pictures).face.astype(np.float64)
-        if np.isnan(meant).any() or np.isnan(shown).any():
-            return edited
-        bent = bent_back(edited, shown, meant, self._share)
+        bent, goal = edited, None
+        for _ in range(_LOOKS):
+            over = request.source + request.matte[..., None] * (bent - request.source)
+            pictures = [(255 * each + 0.5).astype(np.uint8) for each in (request.source, over)]
+            meant, shown = self._detector.whole([0, 1], pictures).face.astype(np.float64)
+            if np.isnan(meant).any() or np.isnan(shown).any():
+                break
+            goal = shown + self._share * (meant - shown) if goal is None else goal
+            bent = bent_back(bent, shown, goal)
         if request.mask is None:
             return bent
         return np.where(request.mask[..., None] > 0, bent, edited)
