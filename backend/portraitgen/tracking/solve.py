@@ -187,7 +187,7 @@ def _over_all_frames(
     translation = np.concatenate([ray * depth, depth], axis=1)
     rotation = smooth_rotations(spread.rotation, 0.5 * strength, weights)
     # Lids are quicker than everything else, so that a blink of three frames stays one; brows are
-    # slow, and hardly seen where they have the skin's colour.
+    # slow, and landmarks tell little of them.
     brows = [index for index, name in enumerate(body.expression_names) if name.startswith("brow")]
     slow = smooth(expression[:, brows], 3 * strength, weights)
     expression = smooth(expression, 0.06 * strength, weights)
