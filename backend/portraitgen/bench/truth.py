@@ -16,6 +16,7 @@ from ..performer.render import Performer
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track
 from ..pipeline.stages import run
+from ..shot import Shot
 from ..tracking.landmarks import LandmarkDetector
 from ..tracking.solve import TrackSettings, solve_track
 from .synthetic import performed
@@ -53,30 +54,28 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     found: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         for identity, light in _PEOPLE:
-            shot, truth, told = performed(
-                Path(folder), frames=_FRAMES, size=_SIZE, identity=identity, light=light
-            )
-            figures = {"landmark_residual_percent": told["landmark_residual_percent"]}
-            figures |= compare(body, truth, Track(shot).motion)
+            shot, truth, figures = _tracked(body, Path(folder), identity, light)
             rebuilt = run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
             figures |= {"held_out_psnr": rebuilt["psnr"], "held_out_ssim": rebuilt["ssim"]}
             refined = compare(body, truth, Track(shot).motion)
             figures |= {f"{name}_refined": value for name, value in refined.items()}
             found.append(figures)
-        nine = found + [_tracked(body, Path(folder), *other) for other in _OTHERS]
+        nine = found + [_tracked(body, Path(folder), *other)[2] for other in _OTHERS]
     figures = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
     for name in nine[-1]:
         figures[f"{name}_nine"] = float(np.mean([each[name] for each in nine]))
     return figures | {"rest_jitter_percent": _rest_jitter(body)}
 
 
-def _tracked(body: BodyModel, folder: Path, identity: int, light: str) -> dict[str, float]:
-    """How far the track of a performer is from its truth."""
+def _tracked(
+    body: BodyModel, folder: Path, identity: int, light: str
+) -> tuple[Shot, Motion, dict[str, float]]:
+    """A performer's shot, its truth, and how far the track is from it."""
     shot, truth, told = performed(
         folder, frames=_FRAMES, size=_SIZE, identity=identity, light=light
     )
     residual = {"landmark_residual_percent": told["landmark_residual_percent"]}
-    return residual | compare(body, truth, Track(shot).motion)
+    return shot, truth, residual | compare(body, truth, Track(shot).motion)
 
 
 def _rest_jitter(body: BodyModel) -> float:

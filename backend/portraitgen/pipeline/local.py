@@ -11,6 +11,7 @@ import torch
 from ..body.camera import Camera
 from ..body.model import BodyModel
 from ..body.surface import Surface
+from ..editing.editor import EditRequest
 from ..editing.painted import PaintedFrames, PaintedMask
 from ..editing.parts import Tones, face_labels, parse_parts, part_labels, part_mask, tones_of
 from ..errors import EditError
@@ -99,6 +100,25 @@ class Parts:
             parameters.transl,
         )
         return Surface.of(self._body, posed.vertices[0].numpy(), camera)
+
+    def of_plate(
+        self,
+        frame: int,
+        image: np.ndarray,
+        matte: np.ndarray,
+        camera: Camera,
+        strength: float = 1.0,
+    ) -> EditRequest:
+        """A picture of the plate, float32 (H, W, 3), with the body and without normals."""
+        return EditRequest(
+            frame,
+            image,
+            image,
+            matte.astype(np.float32),
+            np.zeros_like(image),
+            strength=strength,
+            surface=self.surface(frame, camera),
+        )
 
     def learn(self, windows: Windows) -> None:
         """Learns the shot's colours of hair and skin."""

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..avatar.avatar import Avatar, AvatarOutput
-from ..body.camera import Camera
 from ..editing.editor import Editor, EditRequest
 from ..editing.registry import create_editor
 from ..footage.matte import foreground_colours
@@ -81,7 +80,9 @@ class Look:
         shown = zip(windows.frames, windows.images, windows.mattes, windows.cameras, strict=True)
         self._editor.prepare(
             [
-                self._of_plate(frame, image.astype(np.float32) / 255, matte / 255, camera)
+                self._parts.of_plate(
+                    frame, image.astype(np.float32) / 255, matte / 255, camera, self._strength
+                )
                 for frame, image, matte, camera in shown
             ]
         )
@@ -116,7 +117,7 @@ class Look:
         height, width = image.shape[:2]
         cover, rows, columns = place(matte, self._track.box(frame), width, height)
         part = self._track.camera.part(rows, columns)
-        request = self._of_plate(frame, image[rows, columns], cover, part)
+        request = self._parts.of_plate(frame, image[rows, columns], cover, part, self._strength)
         if self._editor.info.recolours_plate:
             codes = [(each * 255 + 0.5).astype(np.uint8) for each in (request.rendered, cover)]
             own = foreground_colours(*codes).astype(np.float32) / 255
@@ -127,18 +128,3 @@ class Look:
             return replace(laid, colours=colours, cover=laid.cover * cover)
         # On another take the avatar stands for what is underneath.
         return replace(laid, colours=laid.colours + cover[..., None] * (colours - laid.colours))
-
-    def _of_plate(
-        self, frame: int, image: np.ndarray, matte: np.ndarray, camera: Camera
-    ) -> EditRequest:
-        surface = self._parts.surface(frame, camera)
-        unknown = np.zeros_like(image)
-        return EditRequest(
-            frame,
-            image,
-            image,
-            matte.astype(np.float32),
-            unknown,
-            strength=self._strength,
-            surface=surface,
-        )

@@ -20,7 +20,7 @@ from .local import Parts
 from .looks import Look
 from .pictures import as_picture, carried_on
 from .shots import Track
-from .steady import REACH, Steadier, near, steadied
+from .steady import REACH, Steadier, steadied
 from .windows import load_matte
 
 # The chest goes on below the window; hair that comes near the other borders is kept.
@@ -85,6 +85,7 @@ class FrameRenderer:
         self._steadier = Steadier(steady)
         # What lies on the plate moves with it.
         self._reach = 0 if steady == 0 or look.keeps_performer else REACH
+        self._tracked = set(track.tracked(track.frames))
         self._drawn: dict[int, _Drawn] = {}
 
     def ahead(
@@ -123,8 +124,7 @@ class FrameRenderer:
 
     def _steadied(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """The reconstruction's and the take's colours in a frame that was drawn."""
-        shown = self._track.tracked(near(frame, self._drawn)) if self._reach else []
-        drawn = {each: self._drawn[each] for each in (frame, *shown)}
+        drawn = {at: each for at, each in self._drawn.items() if at == frame or at in self._tracked}
         along = self._steadier.along(frame, {at: each.window for at, each in drawn.items()})
         reconstruction = steadied(
             frame, {at: each.reconstruction for at, each in drawn.items()}, along

@@ -32,9 +32,7 @@ def watched(
             window, _ = cut(image, box, side)
             picture = window.astype(np.float32) / 255
             matte = load_matte(track, frame, side).astype(np.float32) / 255
-            surface = parts.surface(frame, track.camera.window(box, side))
-            unknown = np.zeros_like(picture)
-            yield EditRequest(frame, picture, picture, matte, unknown, surface=surface)
+            yield parts.of_plate(frame, picture, matte, track.camera.window(box, side))
             stage.step(count)
 
 
