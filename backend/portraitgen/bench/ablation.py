@@ -56,7 +56,11 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         run("track", shot.path, {"frames": _FRAMES}, Reporter())
         track, body = Track(shot), body_of(shot)
         options = ReconstructOptions(frames=_FRAMES)
-        windows, data = training_data(shot, track, track.frames, options, Reporter())
+        learned = {}
+        for refine in (True, False):
+            chosen = replace(options, refine=refine)
+            windows, learned[refine] = training_data(shot, track, track.frames, chosen, Reporter())
+        data = learned[True]
         held = np.flatnonzero(data.held_out).tolist()
         shown = held[len(held) // 2]
         made, memory = {}, {}
@@ -64,11 +68,11 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
             chosen = replace(options, refine=refine)
             forget_peak()
             before = memory_mb("VmRSS")
-            pace = _pace(new_trainer(body, track, windows, data, chosen, kind))
+            pace = _pace(new_trainer(body, track, windows, learned[refine], chosen, kind))
             memory[name] = memory_mb("VmHWM") - before
             made[name] = kind, replace(chosen, steps=max(20, round(_SECONDS / pace)))
         for name, (kind, chosen) in made.items():
-            trainer = new_trainer(body, track, windows, data, chosen, kind)
+            trainer = new_trainer(body, track, windows, learned[chosen.refine], chosen, kind)
             while not trainer.finished:
                 trainer.step()
             found = trainer.evaluate(held)

@@ -25,6 +25,7 @@ from ..footage.matte import foreground_colours
 from ..frames import parse_frames, spread
 from ..settings import option
 from ..shot import Job, Shot, now, write_json
+from ..tracking.photometric import fit_photometric
 from .avatars import best_device, frame_parameters, training_set
 from .jobs import running
 from .pictures import as_picture, save_png
@@ -139,7 +140,14 @@ def training_data(
         raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
     windows = load_windows(shot, track, usable, size, reporter)
     held = _held_out(options, len(usable))
-    return windows, training_set(track.motion, windows, _colours(windows, reporter), held)
+    colours = _colours(windows, reporter)
+    motion = track.motion.rows(np.array([track.motion.index(frame) for frame in usable]))
+    if options.refine:
+        stage = Stage(reporter, "align", 100)
+        motion = fit_photometric(
+            body_of(shot), motion, windows.images, windows.mattes, windows.cameras, stage.step
+        )
+    return windows, training_set(motion, windows, colours, held)
 
 
 def _base_track(shot: Shot) -> Track:

@@ -1,0 +1,354 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lays the tracked face on the plate's own pixels: head and expression of every frame.
+
+What the frames of a shot show at each point of the face is averaged into one texture, and every
+frame is aligned to it (direct alignment of a deforming mesh, as in Matthews and Baker, "Active
+Appearance Models Revisited", 2004). Only detail between two scales counts, in logarithms: pores,
+brows and creases stay on the skin, light does not. Landmarks remain the prior: they know where a
+head is, pixels how it moved.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from ..body.camera import Camera
+from ..body.geometry import rasterize_mesh
+from ..body.model import BodyModel, BodyOutput
+from ..body.motion import Motion
+from .silhouette import HEAD
+
+_NECK, _JAW, _EYES = 12, 22, (23, 24)
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_DARK = 0.06
+# Detail between two Gaussians is compared; their deviations on the face, metres.
+_FINE, _COARSE = 0.002, 0.008
+_LEAST_BLUR = 0.6  # Pixels.
+_ROUNDS = 8
+# How far landmarks may be off, one deviation each: turn, place across and along the line of sight,
+# and the value of a facial unit that runs from 0 to 1; they see a jaw best of all.
+_TURN, _ACROSS, _ALONG, _UNIT, _JAW_UNIT = np.radians(1.5), 0.001, 0.01, 0.2, 0.05
+# So many points of the face are looked at; they speak for so many independent ones.
+_POINTS, _INDEPENDENT = 2500, 150
+_FACING, _COVERED, _TOUCHING = 0.2, 0.9, 0.012
+_OUTLIER = 2.0
+_LARGEST_TURN = 0.03
+# The skin round landmarks, of a body whose face is not labelled, metres.
+_AROUND = 0.03
+# Lids cover what they would be aligned by, eyes have joints of their own, tongues are not skin.
+_LEFT_ALONE = ("eyeBlink", "eyeLook", "tongueOut", "jawForward")
+_CHUNK = 64
+_WAYS = ((1, 0), (0, 1))
+
+
+def fit_photometric(
+    body: BodyModel,
+    motion: Motion,
+    images: np.ndarray,
+    mattes: np.ndarray,
+    cameras: Sequence[Camera],
+    step: Callable[[int], None] = lambda done: None,
+) -> Motion:
+    """Aligns the face in every frame with what all of them show.
+
+    Args:
+        body: the body model.
+        motion: of exactly these frames.
+        images: uint8 (F, S, S, 3), display-referred.
+        mattes: uint8 (F, S, S), the performer.
+        cameras: one an image.
+        step: told how much of the work is done, per cent.
+
+    Returns:
+        The motion with head, place and expression corrected. Frames that an artist fixed, or that
+        agree no better with the others than they did, keep theirs.
+    """
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        alignment = _Alignment(body, motion, images, mattes, cameras, pool)
+        found = motion
+        for turn in range(_ROUNDS):
+            step(100 * turn // _ROUNDS)
+            found = alignment.step(found)
+        better = alignment.improved(found) & ~motion.fixed
+    step(100)
+    rows = np.flatnonzero(better)
+    values = {name: getattr(motion, name).copy() for name in ("pose", "expression", "transl")}
+    for name, value in values.items():
+        value[rows] = getattr(found, name)[rows]
+    return replace(motion, **values)
+
+
+@dataclass(frozen=True)
+class _Posed:
+    """The face's points in every frame.
+
+    Attributes:
+        points: float32 (F, P, 3), camera space.
+        facing: float32 (F, P), how squarely each faces the camera, -1..1.
+        turned: float64 (F, 3, 3), the head's rotation; place: float64 (F, 3), of its joint.
+    """
+
+    points: np.ndarray
+    facing: np.ndarray
+    turned: np.ndarray
+    place: np.ndarray
+
+
+class _Face:
+    """Points of a body's face, which follow the head and the jaw.
+
+    Attributes:
+        units: float32 (3, P, E), how facial units move them in the head's space.
+    """
+
+    def __init__(self, body: BodyModel) -> None:
+        follows = body.weights[:, HEAD] + body.weights[:, _JAW]
+        chosen = (follows[body.faces] > 0.9).all(1).numpy() & _skin(body)
+        faces = body.faces[torch.from_numpy(chosen)]
+        faces = faces[:: max(1, len(faces) // _POINTS)]
+        vertices, places = faces.unique(return_inverse=True)
+        self._body, self._corners = body.restricted(vertices), places.numpy()
+        moved = body.directions.view(len(body.directions), -1, 3)[body.n_shape :, vertices]
+        self.units = moved.numpy()[:, self._corners].mean(2).transpose(2, 1, 0).copy()
+
+    def posed(self, motion: Motion) -> _Posed:
+        """Where the points lie."""
+        parts = [self._part(motion, start) for start in range(0, len(motion), _CHUNK)]
+        return _Posed(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+    def _part(self, motion: Motion, start: int) -> tuple[np.ndarray, ...]:
+        rows = slice(start, start + _CHUNK)
+        values = (motion.pose[rows], motion.expression[rows], motion.transl[rows])
+        with torch.no_grad():
+            output = self._body.forward(
+                torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values)
+            )
+        corners = output.vertices.numpy()[:, self._corners]
+        points = corners.mean(2)
+        normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
+        lengths = np.linalg.norm(normals, axis=2) * np.linalg.norm(points, axis=2)
+        facing = -(normals * points).sum(2) / np.maximum(lengths, 1e-12)
+        turned, place = output.rotations[:, HEAD].double(), output.joints[:, HEAD].double()
+        return points, facing, turned.numpy(), place.numpy()
+
+
+def _skin(body: BodyModel) -> np.ndarray:
+    """The faces of a body that are skin of the face, bool (F,)."""
+    if "face" in body.parts:
+        chosen: np.ndarray = (body.parts["face"] | body.parts["lips"]).numpy()
+        return chosen
+    vertices, faces = body.template.numpy(), body.faces.numpy()
+    middles, marks = vertices[faces].mean(1), body.landmarks.on(vertices, faces)
+    near: np.ndarray = (
+        np.linalg.norm(middles[:, None] - marks[None], axis=2).min(1, initial=np.inf) < _AROUND
+    )
+    return near
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What every frame shows at the face's points.
+
+    Attributes:
+        posed: where they lie.
+        detail: float32 (F, P).
+        slope: float32 (F, P, 3), its change by a metre of movement in camera space.
+        weight: float32 (F, P), 0 where a point is hidden.
+    """
+
+    posed: _Posed
+    detail: np.ndarray
+    slope: np.ndarray
+    weight: np.ndarray
+
+    def texture(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """The mean detail (P,), the points' weights without outliers (F, P), and the noise."""
+        noise, weight = np.inf, self.weight
+        for _ in range(2):
+            mean = (weight * self.detail).sum(0) / np.maximum(weight.sum(0), 1e-6)
+            error = self.detail - mean
+            shown = np.abs(error[self.weight > 0])
+            noise = 1.48 * float(np.median(shown)) + 1e-4 if len(shown) else 1.0
+            weight = self.weight / (1 + (error / (_OUTLIER * noise)) ** 2)
+        mean = (weight * self.detail).sum(0) / np.maximum(weight.sum(0), 1e-6)
+        return mean, weight, noise
+
+
+class _Alignment:
+    """The windows of a shot and the face in them."""
+
+    def __init__(
+        self,
+        body: BodyModel,
+        motion: Motion,
+        images: np.ndarray,
+        mattes: np.ndarray,
+        cameras: Sequence[Camera],
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._body, self._start, self._pool = body, motion, pool
+        self._images, self._mattes, self._cameras = images, mattes, cameras
+        self._rows = range(len(motion))
+        self._face = _Face(body)
+        self._tracked = self._face.posed(motion)
+        self._seen = np.stack(list(pool.map(self._seen_in, self._rows)))
+        self._details = list(pool.map(self._detail_of, self._rows))
+        names = body.expression_names
+        self._free = np.array([not name.startswith(_LEFT_ALONE) for name in names])
+        self._low, self._high = body.expression_bounds
+        units = [self._high * (_JAW_UNIT if name.startswith("jaw") else _UNIT) for name in names]
+        deviations = [*[_TURN] * 3, _ACROSS, _ACROSS, _ALONG, *units]
+        self._prior = np.array(deviations) ** -2.0
+
+    def step(self, motion: Motion) -> Motion:
+        """A Gauss-Newton step of every frame towards the texture that all of them show."""
+        looks = self._looks(motion)
+        texture, weight, noise = looks.texture()
+        information = _INDEPENDENT / looks.detail.shape[1] / noise**2
+
+        def solved(row: int) -> np.ndarray:
+            error = looks.detail[row] - texture
+            return self._solved(motion, looks, row, error, information * weight[row])
+
+        steps = np.stack(list(self._pool.map(solved, self._rows)))
+        steps[:, :3] = steps[:, :3].clip(-_LARGEST_TURN, _LARGEST_TURN)
+        turns = Rotation.from_rotvec(steps[:, :3]).as_matrix()
+        units = (motion.expression + steps[:, 6:]).clip(self._low, self._high)
+        return _moved(self._body, motion, turns, steps[:, 3:6], units)
+
+    def improved(self, motion: Motion) -> np.ndarray:
+        """Which frames agree better with a motion's texture than they did at first, bool (F,)."""
+        looks = self._looks(motion)
+        texture, _, noise = looks.texture()
+
+        def disagreement(looks: _Looks) -> np.ndarray:
+            error = np.minimum(np.abs(looks.detail - texture), _OUTLIER * noise)
+            mean: np.ndarray = (looks.weight * error**2).sum(1) / np.maximum(looks.weight.sum(1), 1)
+            return mean
+
+        return disagreement(looks) < disagreement(self._looks(self._start))
+
+    def _detail_of(self, row: int) -> np.ndarray:
+        pixels = self._cameras[row].fx / max(float(self._tracked.place[row, 2]), 1e-3)
+        return _detail(self._images[row], self._mattes[row], _FINE * pixels, _COARSE * pixels)
+
+    def _looks(self, motion: Motion) -> _Looks:
+        posed = self._face.posed(motion)
+        found = self._pool.map(lambda row: self._look(posed, row), self._rows)
+        return _Looks(posed, *(np.stack(each) for each in zip(*found, strict=True)))
+
+    def _look(self, posed: _Posed, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        camera, points = self._cameras[row], posed.points[row]
+        where = camera.project(points).astype(np.float32) - 0.5
+        detail = self._details[row].astype(np.float32)
+        slopes = (cv2.Sobel(detail, cv2.CV_32F, *way, ksize=3, scale=1 / 8) for way in _WAYS)
+        value, across, down = (_sampled(each, where) for each in (detail, *slopes))
+        pixels = camera.fx / points[:, 2]
+        depth = -(points[:, 0] * across + points[:, 1] * down) / points[:, 2]
+        slope = np.stack([across, down, depth], axis=1) * pixels[:, None]
+        covered = _sampled(self._mattes[row].astype(np.float32) / 255, where) > _COVERED
+        facing = posed.facing[row]
+        shown = self._seen[row] & covered & (facing > _FACING)
+        return value, slope, np.where(shown, facing**2, 0).astype(np.float32)
+
+    def _seen_in(self, row: int) -> np.ndarray:
+        """Which points nothing of the body hides, bool (P,)."""
+        one, camera = self._start.rows(np.array([row])), self._cameras[row]
+        with torch.no_grad():
+            body = self._body.forward(
+                torch.from_numpy(one.betas)[None],
+                *map(torch.from_numpy, (one.pose, one.expression, one.transl)),
+            )
+        _, _, depth = rasterize_mesh(body.vertices[0].numpy(), self._body.faces.numpy(), camera)
+        near = cv2.erode(depth.astype(np.float32), np.ones((3, 3), np.uint8))
+        points = self._tracked.points[row]
+        column, line = camera.project(points).astype(int).T
+        inside = (column >= 0) & (column < camera.width) & (line >= 0) & (line < camera.height)
+        hidden_by = near[line.clip(0, camera.height - 1), column.clip(0, camera.width - 1)]
+        seen: np.ndarray = inside & (points[:, 2] - hidden_by < _TOUCHING)
+        return seen
+
+    def _solved(
+        self, motion: Motion, looks: _Looks, row: int, error: np.ndarray, weight: np.ndarray
+    ) -> np.ndarray:
+        """A frame's step: turn, shift (camera space) and facial units, (6 + E,)."""
+        posed, tracked, slope = looks.posed, self._tracked, looks.slope[row]
+        turn = np.cross(posed.points[row] - posed.place[row], slope)
+        local = slope @ posed.turned[row]
+        units = sum(local[:, axis : axis + 1] * self._face.units[axis] for axis in range(3))
+        root = np.sqrt(weight)[:, None]
+        jacobian = torch.from_numpy(np.concatenate([turn, slope, units], axis=1) * root).float()
+        residual = torch.from_numpy(error * root[:, 0]).float()
+        normal = (jacobian.T @ jacobian).double().numpy() + np.diag(self._prior)
+        present = motion.expression[row]
+        strayed = np.concatenate(
+            [
+                Rotation.from_matrix(posed.turned[row] @ tracked.turned[row].T).as_rotvec(),
+                posed.place[row] - tracked.place[row],
+                present - self._start.expression[row],
+            ]
+        )
+        pull = (jacobian.T @ residual).double().numpy() + self._prior * strayed
+        push = pull[6:]
+        held = (present <= self._low) & (push > 0) | (present >= self._high) & (push < 0)
+        moving = np.concatenate([np.ones(6, bool), ~held & self._free])
+        step = np.zeros(len(pull))
+        step[moving] = -np.linalg.solve(normal[np.ix_(moving, moving)], pull[moving])
+        return step
+
+
+def _detail(image: np.ndarray, matte: np.ndarray, fine: float, coarse: float) -> np.ndarray:
+    """What lies between two deviations (pixels) of the performer's logarithm, float16 (S, S)."""
+    grey = np.log(image.astype(np.float32) @ _LUMA / 255 + _DARK)
+    inside = matte.astype(np.float32) / 255
+
+    def mean(sigma: float) -> np.ndarray:
+        blur = max(sigma, _LEAST_BLUR)
+        over = cv2.GaussianBlur(grey * inside, (0, 0), blur)
+        return np.asarray(over / np.maximum(cv2.GaussianBlur(inside, (0, 0), blur), 1e-3))
+
+    return (mean(fine) - mean(coarse)).astype(np.float16)
+
+
+def _sampled(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Bilinear samples (P,) of a picture (S, S) at pixel positions (P, 2), 0 outside."""
+    columns, rows = where[:, 0], where[:, 1]
+    return np.asarray(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))[:, 0]
+
+
+def _moved(
+    body: BodyModel, motion: Motion, turns: np.ndarray, shifts: np.ndarray, units: np.ndarray
+) -> Motion:
+    """The motion with every head turned about its joint and shifted; necks and eyes stay.
+
+    Args:
+        turns: (F, 3, 3), in camera space.
+        shifts: (F, 3), metres.
+        units: (F, E), the new expressions.
+    """
+    before = _joints(body, motion)
+    neck = before.rotations[:, _NECK].double().numpy()
+    head = turns @ before.rotations[:, HEAD].double().numpy()
+    pose = motion.pose.copy()
+    pose[:, HEAD] = Rotation.from_matrix(neck.transpose(0, 2, 1) @ head).as_rotvec()
+    for eye in _EYES:
+        gaze = before.rotations[:, eye].double().numpy()
+        pose[:, eye] = Rotation.from_matrix(head.transpose(0, 2, 1) @ gaze).as_rotvec()
+    moved = replace(motion, pose=pose, expression=units.astype(np.float32))
+    apart = (before.joints - _joints(body, moved).joints)[:, HEAD].numpy()
+    return replace(moved, transl=(motion.transl + apart + shifts).astype(np.float32))
+
+
+def _joints(body: BodyModel, motion: Motion) -> BodyOutput:
+    """The joints of every frame, with a single vertex."""
+    with torch.no_grad():
+        return body.restricted(torch.tensor([0])).forward(
+            torch.from_numpy(motion.betas)[None],
+            *map(torch.from_numpy, (motion.pose, motion.expression, motion.transl)),
+        )

@@ -1,0 +1,174 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faces are laid on the plate's own pixels, whatever light, hands and artists do."""
+
+import copy
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from portraitgen.body.geometry import rasterize_mesh
+from portraitgen.body.model import BodyModel
+from portraitgen.body.motion import Motion
+from portraitgen.performer.acting import act, camera
+from portraitgen.tracking.photometric import fit_photometric
+
+FRAMES, SIZE = 10, 192
+HEAD, EYES = 15, [23, 24]
+VIEW = camera(SIZE)
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return BodyModel.load()
+
+
+@pytest.fixture(scope="module")
+def truth(body: BodyModel) -> Motion:
+    chosen = np.arange(0, 40, 40 // FRAMES)
+    motion = act(body, range(1, 41), 0).rows(chosen)
+    return replace(motion, frames=np.arange(1, FRAMES + 1))
+
+
+@pytest.fixture(scope="module")
+def tracked(body: BodyModel, truth: Motion) -> Motion:
+    """Heads off by a degree, brows that do not move."""
+    generator = np.random.default_rng(0)
+    pose, expression = truth.pose.copy(), truth.expression.copy()
+    pose[:, HEAD] += generator.normal(0, np.radians(0.7), (FRAMES, 3))
+    brows = [i for i, name in enumerate(body.expression_names) if name.startswith("brow")]
+    expression[:, brows] = expression[:, brows].mean(0)
+    return replace(truth, pose=pose, expression=expression)
+
+
+def posed(body: BodyModel, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (F, V, 3) and the joints' rotations (F, 55, 3, 3)."""
+    values = (motion.pose, motion.expression, motion.transl)
+    with torch.no_grad():
+        output = body.forward(torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values))
+    return output.vertices.numpy(), output.rotations.numpy()
+
+
+@pytest.fixture(scope="module")
+def filmed(body: BodyModel, truth: Motion) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of a body with pores, and their mattes."""
+    grain = np.random.default_rng(1).normal(size=(3, 64, 64, 64)).astype(np.float32)
+    tone = sum(
+        weight * cv2.GaussianBlur(each.reshape(64, -1), (0, 0), sigma).reshape(64, 64, 64)
+        for weight, each, sigma in zip((1.0, 2.0, 3.0), grain, (0.5, 1.0, 2.0), strict=True)
+    )
+    cells = ((body.template.numpy() / 0.004).round().astype(int) % 64).T
+    shade = np.clip(0.5 + 0.25 * tone[tuple(cells)], 0.05, 1)
+    images = np.full((FRAMES, SIZE, SIZE, 3), 30, np.uint8)
+    mattes = np.zeros((FRAMES, SIZE, SIZE), np.uint8)
+    faces = body.faces.numpy()
+    for row, vertices in enumerate(posed(body, truth)[0]):
+        face, barycentric, _ = rasterize_mesh(vertices, faces, VIEW)
+        seen = face >= 0
+        grey = (shade[faces[face[seen]]] * barycentric[seen]).sum(1)
+        images[row][seen] = (255 * grey[:, None]).astype(np.uint8)
+        mattes[row][seen] = 255
+    return images, mattes
+
+
+def wander(body: BodyModel, truth: Motion, motion: Motion) -> float:
+    """How far the face strays from the truth from frame to frame, pixels, root mean square.
+
+    What all frames have in common cannot be seen by comparing them.
+    """
+    skin = body.faces[body.parts["face"]].unique().numpy()
+    apart = VIEW.project(posed(body, motion)[0][:, skin])
+    apart = apart - VIEW.project(posed(body, truth)[0][:, skin])
+    return float(np.sqrt(((apart - apart.mean(0)) ** 2).sum(-1).mean()))
+
+
+def fitted(body: BodyModel, tracked: Motion, images: np.ndarray, mattes: np.ndarray) -> Motion:
+    return fit_photometric(body, tracked, images, mattes, [VIEW] * FRAMES)
+
+
+def test_heads_and_brows_come_back(
+    body: BodyModel, truth: Motion, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    found = fitted(body, tracked, *filmed)
+    assert wander(body, truth, found) < 0.4 * wander(body, truth, tracked)
+    brow = body.expression_names.index("browInnerUp")
+    assert truth.expression[:, brow].std() > 0.05
+    assert np.corrcoef(found.expression[:, brow], truth.expression[:, brow])[0, 1] > 0.8
+
+
+def test_light_that_changes_is_not_taken_for_movement(
+    body: BodyModel, truth: Motion, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, mattes = filmed
+    across = np.linspace(-1, 1, SIZE)[None, :, None]
+    lit = np.stack(
+        [
+            (image * (0.7 + 0.25 * np.sin(row) * across)).clip(0, 255).astype(np.uint8)
+            for row, image in enumerate(images)
+        ]
+    )
+    found = fitted(body, tracked, lit, mattes)
+    assert wander(body, truth, found) < 0.5 * wander(body, truth, tracked)
+
+
+def test_a_hand_over_the_face_carries_nothing_away(
+    body: BodyModel, truth: Motion, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, mattes = filmed[0].copy(), filmed[1]
+    middle = VIEW.project(posed(body, truth)[0][:, body.faces[body.parts["lips"]].unique()]).mean(1)
+    for row in (3, 4, 5):
+        x, y = middle[row].astype(int)
+        cv2.circle(images[row], (int(x), int(y)), SIZE // 12, (150, 110, 90), -1)
+    found = fitted(body, tracked, images, mattes)
+    assert wander(body, truth, found) < 0.5 * wander(body, truth, tracked)
+
+
+def test_what_an_artist_fixed_and_what_shows_no_face_stays(
+    body: BodyModel, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, mattes = filmed[0], filmed[1].copy()
+    mattes[2] = 0
+    fixed = np.zeros(FRAMES, bool)
+    fixed[5] = True
+    found = fitted(body, replace(tracked, fixed=fixed), images, mattes)
+    for row in (2, 5):
+        for name in ("pose", "expression", "transl"):
+            assert np.array_equal(getattr(found, name)[row], getattr(tracked, name)[row])
+    assert np.array_equal(found.betas, tracked.betas)
+    assert not np.array_equal(found.pose[3], tracked.pose[3])
+
+
+def test_only_the_head_turns_and_eyes_look_where_they_looked(
+    body: BodyModel, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    found = fitted(body, tracked, *filmed)
+    others = np.setdiff1d(np.arange(55), [HEAD, *EYES])
+    assert np.array_equal(found.pose[:, others], tracked.pose[:, others])
+    before, after = (posed(body, each)[1][:, EYES] for each in (tracked, found))
+    turned = Rotation.from_matrix((after @ before.transpose(0, 1, 3, 2)).reshape(-1, 3, 3))
+    assert np.degrees(turned.magnitude()).max() < 0.05
+    low, high = body.expression_bounds
+    assert found.expression.min() >= low
+    assert found.expression.max() <= high
+    lids = [i for i, name in enumerate(body.expression_names) if name.startswith("eyeBlink")]
+    assert np.array_equal(found.expression[:, lids], tracked.expression[:, lids])
+
+
+def test_a_body_without_labels_and_a_single_frame_serve(
+    body: BodyModel, truth: Motion, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    images, mattes = filmed
+    plain = copy.copy(body)
+    plain.parts = {}
+    told: list[int] = []
+    found = fit_photometric(plain, tracked, images, mattes, [VIEW] * FRAMES, told.append)
+    assert wander(body, truth, found) < 0.5 * wander(body, truth, tracked)
+    assert told == sorted(told)
+    assert told[-1] == 100
+    one = tracked.rows(np.array([0]))
+    alone = fit_photometric(plain, one, images[:1], mattes[:1], [VIEW])
+    assert np.abs(alone.pose - one.pose).max() < 0.01
