@@ -111,7 +111,7 @@ class _Face:
         follows = body.weights[:, HEAD] + body.weights[:, _JAW]
         chosen = (follows[body.faces] > 0.9).all(1).numpy() & _skin(body)
         faces = body.faces[torch.from_numpy(chosen)]
-        faces = faces[:: max(1, len(faces) // _POINTS)]
+        faces = faces[:: max(1, -(-len(faces) // _POINTS))]
         vertices, places = faces.unique(return_inverse=True)
         self._body, self._corners = body.restricted(vertices), places.numpy()
         moved = body.directions.view(len(body.directions), -1, 3)[body.n_shape :, vertices]
@@ -210,7 +210,7 @@ class _Alignment:
         """A Gauss-Newton step of every frame towards the texture that all of them show."""
         looks = self._looks(motion)
         texture, weight, noise = looks.texture()
-        information = _INDEPENDENT / looks.detail.shape[1] / noise**2
+        information = _INDEPENDENT / max(looks.detail.shape[1], 1) / noise**2
 
         def solved(row: int) -> np.ndarray:
             error = looks.detail[row] - texture
