@@ -13,11 +13,13 @@ from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..performer.acting import act, camera
 from ..performer.render import Performer
+from ..pipeline.reconstruct import ReconstructOptions, training_data
 from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track
 from ..pipeline.stages import run
 from ..shot import Shot
 from ..tracking.landmarks import LandmarkDetector
+from ..tracking.photometric import fit_photometric
 from ..tracking.solve import TrackSettings, solve_track
 from .synthetic import performed
 
@@ -48,7 +50,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         best size too, which one camera cannot see; of the mean face for comparison), head turn
         (degrees) and place (mm; `_across` without depth), landmarks (per cent of the eye
         distance), correlation of expressions, frames between a blink and where it was found, jaw
-        error, held-out PSNR; each also `_refined`, and as tracked over all nine `_nine`.
+        error, held-out PSNR; each also `_aligned` with the plate's pixels and `_refined` with the
+        avatar; the first two over all nine, too, `_nine`.
     """
     body = BodyModel.load()
     found: list[dict[str, float]] = []
@@ -64,23 +67,27 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     figures = {name: float(np.mean([each[name] for each in found])) for name in found[0]}
     for name in nine[-1]:
         figures[f"{name}_nine"] = float(np.mean([each[name] for each in nine]))
-    return figures | {"rest_jitter_percent": _rest_jitter(body)}
+    return figures | _rest_jitter(body)
 
 
 def _tracked(
     body: BodyModel, folder: Path, identity: int, light: str
 ) -> tuple[Shot, Motion, dict[str, float]]:
-    """A performer's shot, its truth, and how far the track is from it."""
+    """A performer's shot, its truth, and how far the track is from it, as it is and aligned."""
     shot, truth, told = performed(
         folder, frames=_FRAMES, size=_SIZE, identity=identity, light=light
     )
-    residual = {"landmark_residual_percent": told["landmark_residual_percent"]}
-    return shot, truth, residual | compare(body, truth, Track(shot).motion)
+    track = Track(shot)
+    figures = {"landmark_residual_percent": told["landmark_residual_percent"]}
+    figures |= compare(body, truth, track.motion)
+    _, data = training_data(shot, track, track.frames, ReconstructOptions(), Reporter())
+    aligned = compare(body, truth, data.motion)
+    return shot, truth, figures | {f"{name}_aligned": value for name, value in aligned.items()}
 
 
-def _rest_jitter(body: BodyModel) -> float:
+def _rest_jitter(body: BodyModel) -> dict[str, float]:
     """How far the tracked head of a motionless performer in a noisy plate moves from frame to
-    frame, root mean square, per cent of the face's width."""
+    frame, root mean square, per cent of the face's width; by landmarks and aligned."""
     motion, lens = act(body, range(1, 2), 0), camera(_SIZE)
     still = Performer(body, motion).render(1, lens).rgb
     generator = np.random.default_rng(0)
@@ -93,10 +100,17 @@ def _rest_jitter(body: BodyModel) -> float:
     detector.close()
     settings = TrackSettings(focal=lens.fx)
     found = solve_track(body, seen, (_SIZE, _SIZE), settings).motion
+    images, mattes = np.stack(noisy), np.full((_STILL, _SIZE, _SIZE), 255, np.uint8)
+    aligned = fit_photometric(body, found, images, mattes, [lens] * _STILL)
     face = body.faces[body.parts["face"]].unique()
-    points = lens.project(_heads(body, found, face)[0])
-    width = np.ptp(points[..., 0], axis=1).mean()
-    return float(100 * np.sqrt((np.diff(points, axis=0) ** 2).sum(-1).mean()) / width)
+    figures = {}
+    for name, each in (("", found), ("_aligned", aligned)):
+        points = lens.project(_heads(body, each, face)[0])
+        moved = np.sqrt((np.diff(points, axis=0) ** 2).sum(-1).mean())
+        figures[f"rest_jitter{name}_percent"] = float(
+            100 * moved / np.ptp(points[..., 0], axis=1).mean()
+        )
+    return figures
 
 
 def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
