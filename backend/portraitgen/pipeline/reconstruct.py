@@ -62,7 +62,9 @@ class ReconstructOptions:
     hold_out: int = option(
         8, "Every which frame is kept out of training to measure on; 0 keeps none", minimum=0
     )
-    refine: bool = option(True, "Refine the track together with the avatar")
+    refine: bool = option(
+        True, "Refine the track by the plate's pixels, then together with the avatar"
+    )
     vgg: str = option(
         "", "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss", path=True
     )
@@ -130,6 +132,8 @@ def training_data(
     shot: Shot, track: Track, frames: range, options: ReconstructOptions, reporter: Reporter
 ) -> tuple[Windows, TrainingSet]:
     """The windows of the tracked frames of a range, and what is learned from them.
+
+    If the track is to be refined, its faces are aligned by the windows' pixels.
 
     Raises:
         AvatarError: if none of them is tracked.
