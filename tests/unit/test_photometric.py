@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from portraitgen.body.geometry import rasterize_mesh
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
+from portraitgen.errors import Cancelled
 from portraitgen.performer.acting import act, camera
 from portraitgen.tracking.photometric import fit_photometric
 
@@ -169,6 +170,23 @@ def test_a_body_without_labels_and_a_single_frame_serve(
     assert wander(body, truth, found) < 0.5 * wander(body, truth, tracked)
     assert told == sorted(told)
     assert told[-1] == 100
+    assert len(told) > 10 * FRAMES
     one = tracked.rows(np.array([0]))
     alone = fit_photometric(plain, one, images[:1], mattes[:1], [VIEW])
     assert np.abs(alone.pose - one.pose).max() < 0.01
+
+
+def test_it_stops_at_once(
+    body: BodyModel, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    asked = 0
+
+    def cancel(done: int) -> None:
+        nonlocal asked
+        asked += 1
+        if done > 40:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        fit_photometric(body, tracked, *filmed, [VIEW] * FRAMES, cancel)
+    assert asked < 10 * FRAMES

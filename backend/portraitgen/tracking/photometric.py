@@ -12,6 +12,7 @@ head is, pixels how it moved.
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,8 @@ from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel, BodyOutput
 from ..body.motion import Motion
 from .silhouette import HEAD
+
+_Found = TypeVar("_Found")
 
 _NECK, _JAW, _EYES = 12, 22, (23, 24)
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
@@ -44,6 +47,8 @@ _AROUND = 0.03
 # Lids cover what they would be aligned by, eyes have joints of their own, tongues are not skin.
 _LEFT_ALONE = ("eyeBlink", "eyeLook", "tongueOut", "jawForward")
 _CHUNK = 64
+# Over all frames: what hides points, the detail, two in every round, two in the end.
+_PASSES = 2 + 2 * _ROUNDS + 2
 _WAYS = ((1, 0), (0, 1))
 
 
@@ -63,17 +68,16 @@ def fit_photometric(
         images: uint8 (F, S, S, 3), display-referred.
         mattes: uint8 (F, S, S), the performer.
         cameras: one an image.
-        step: told how much of the work is done, per cent.
+        step: told how much of the work is done, per cent, after every frame; may raise to stop.
 
     Returns:
         The motion with head, place and expression corrected. Frames that an artist fixed, or that
         agree no better with the others than they did, keep theirs.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        alignment = _Alignment(body, motion, images, mattes, cameras, pool)
+        alignment = _Alignment(body, motion, images, mattes, cameras, _Workers(pool, step))
         found = motion
-        for turn in range(_ROUNDS):
-            step(100 * turn // _ROUNDS)
+        for _ in range(_ROUNDS):
             found = alignment.step(found)
         better = alignment.improved(found) & ~motion.fixed
     step(100)
@@ -82,6 +86,22 @@ def fit_photometric(
     for name, value in values.items():
         value[rows] = getattr(found, name)[rows]
     return replace(motion, **values)
+
+
+class _Workers:
+    """Threads that work frame by frame, and tell of it."""
+
+    def __init__(self, pool: ThreadPoolExecutor, step: Callable[[int], None]) -> None:
+        self._pool, self._step, self._passes = pool, step, 0
+
+    def each(self, work: Callable[[int], _Found], rows: range) -> list[_Found]:
+        """What the work gives for every row."""
+        found = []
+        for result in self._pool.map(work, rows):
+            found.append(result)
+            self._step(int(99 * (self._passes + len(found) / len(rows)) / _PASSES))
+        self._passes += 1
+        return found
 
 
 @dataclass(frozen=True)
@@ -190,15 +210,15 @@ class _Alignment:
         images: np.ndarray,
         mattes: np.ndarray,
         cameras: Sequence[Camera],
-        pool: ThreadPoolExecutor,
+        workers: _Workers,
     ) -> None:
-        self._body, self._start, self._pool = body, motion, pool
+        self._body, self._start, self._workers = body, motion, workers
         self._images, self._mattes, self._cameras = images, mattes, cameras
         self._rows = range(len(motion))
         self._face = _Face(body)
         self._tracked = self._face.posed(motion)
-        self._seen = np.stack(list(pool.map(self._seen_in, self._rows)))
-        self._details = list(pool.map(self._detail_of, self._rows))
+        self._seen = np.stack(workers.each(self._seen_in, self._rows))
+        self._details = workers.each(self._detail_of, self._rows)
         names = body.expression_names
         self._free = np.array([not name.startswith(_LEFT_ALONE) for name in names])
         self._low, self._high = body.expression_bounds
@@ -216,7 +236,7 @@ class _Alignment:
             error = looks.detail[row] - texture
             return self._solved(motion, looks, row, error, information * weight[row])
 
-        steps = np.stack(list(self._pool.map(solved, self._rows)))
+        steps = np.stack(self._workers.each(solved, self._rows))
         steps[:, :3] = steps[:, :3].clip(-_LARGEST_TURN, _LARGEST_TURN)
         turns = Rotation.from_rotvec(steps[:, :3]).as_matrix()
         units = (motion.expression + steps[:, 6:]).clip(self._low, self._high)
@@ -240,7 +260,7 @@ class _Alignment:
 
     def _looks(self, motion: Motion) -> _Looks:
         posed = self._face.posed(motion)
-        found = self._pool.map(lambda row: self._look(posed, row), self._rows)
+        found = self._workers.each(lambda row: self._look(posed, row), self._rows)
         return _Looks(posed, *(np.stack(each) for each in zip(*found, strict=True)))
 
     def _look(self, posed: _Posed, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
