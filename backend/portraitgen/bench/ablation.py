@@ -17,6 +17,7 @@ import torch
 
 from ..avatar.avatar import Avatar
 from ..avatar.training import Trainer
+from ..pipeline.avatars import training_set
 from ..pipeline.pictures import as_picture, save_png, sheet
 from ..pipeline.reconstruct import ReconstructOptions, new_trainer, training_data
 from ..pipeline.reporter import Reporter
@@ -56,11 +57,9 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         run("track", shot.path, {"frames": _FRAMES}, Reporter())
         track, body = Track(shot), body_of(shot)
         options = ReconstructOptions(frames=_FRAMES)
-        learned = {}
-        for refine in (True, False):
-            chosen = replace(options, refine=refine)
-            windows, learned[refine] = training_data(shot, track, track.frames, chosen, Reporter())
-        data = learned[True]
+        windows, data = training_data(shot, track, track.frames, options, Reporter())
+        unaligned = training_set(track.motion, windows, data.colours.numpy(), data.held_out)
+        learned = {True: data, False: unaligned}
         held = np.flatnonzero(data.held_out).tolist()
         shown = held[len(held) // 2]
         made, memory = {}, {}

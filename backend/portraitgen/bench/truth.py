@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from ..body.model import BodyModel
-from ..body.motion import Motion
+from ..body.motion import Motion, posed
 from ..performer.acting import act, camera
 from ..performer.render import Performer
 from ..pipeline.reconstruct import ReconstructOptions, training_data
@@ -174,12 +174,7 @@ def _blinks_off(truth: np.ndarray, found: np.ndarray) -> float:
 def _heads(
     body: BodyModel, motion: Motion, vertices: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
-    output = body.restricted(vertices).forward(
-        torch.from_numpy(motion.betas)[None],
-        torch.from_numpy(motion.pose),
-        torch.from_numpy(motion.expression),
-        torch.from_numpy(motion.transl),
-    )
+    output = posed(body, motion, vertices)
     return output.vertices.numpy(), output.rotations[:, 15].double().numpy()
 
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from torch import Tensor
 
 from ..errors import ShotError
+from .model import BodyModel, BodyOutput
 
 _TENSORS = ("frames", "betas", "transl", "pose", "expression", "valid", "fixed")
 
@@ -79,3 +82,19 @@ class Motion:
             raise ShotError(
                 f"the track's parameters cannot be read ({error})", path, "track the shot again"
             ) from error
+
+
+@torch.no_grad()
+def posed(body: BodyModel, motion: Motion, vertices: Tensor | None = None) -> BodyOutput:
+    """The body in every frame of a motion, in camera space.
+
+    Args:
+        vertices: int64 (N,), the only vertices wanted.
+    """
+    return body.forward(
+        torch.from_numpy(motion.betas)[None],
+        torch.from_numpy(motion.pose),
+        torch.from_numpy(motion.expression),
+        torch.from_numpy(motion.transl),
+        vertices=vertices,
+    )

@@ -11,11 +11,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from ..body.camera import Box
 from ..body.model import BodyModel
-from ..body.motion import Motion
+from ..body.motion import Motion, posed
 from ..errors import TrackingError
 from ..footage.matte import MatteMaker
 from ..footage.plate import Plate
@@ -178,10 +177,7 @@ def _extents(body: BodyModel, solution: TrackSolution) -> np.ndarray:
     """Left, top, right and bottom of the body in frames of the shot, (N, 4), plate pixels."""
     motion = solution.motion
     rows = spread(np.flatnonzero(motion.valid).tolist(), _EXTENTS)
-    values = (motion.pose[rows], motion.expression[rows], motion.transl[rows])
-    with torch.no_grad():
-        posed = body.forward(torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values))
-    pixels = solution.camera.project(posed.vertices.numpy())
+    pixels = solution.camera.project(posed(body, motion.rows(np.array(rows))).vertices.numpy())
     return np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
 
 

@@ -21,8 +21,8 @@ from scipy.spatial.transform import Rotation
 
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
-from ..body.model import BodyModel, BodyOutput
-from ..body.motion import Motion
+from ..body.model import BodyModel
+from ..body.motion import Motion, posed
 from .silhouette import HEAD
 
 _Found = TypeVar("_Found")
@@ -50,6 +50,8 @@ _CHUNK = 64
 # Over all frames: what hides points, the detail, two in every round, two in the end.
 _PASSES = 2 + 2 * _ROUNDS + 2
 _WAYS = ((1, 0), (0, 1))
+# A single vertex, where only the joints are wanted.
+_ANY = torch.zeros(1, dtype=torch.int64)
 
 
 def fit_photometric(
@@ -143,12 +145,8 @@ class _Face:
         return _Posed(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
     def _part(self, motion: Motion, start: int) -> tuple[np.ndarray, ...]:
-        rows = slice(start, start + _CHUNK)
-        values = (motion.pose[rows], motion.expression[rows], motion.transl[rows])
-        with torch.no_grad():
-            output = self._body.forward(
-                torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values)
-            )
+        rows = np.arange(start, min(start + _CHUNK, len(motion)))
+        output = posed(self._body, motion.rows(rows))
         corners = output.vertices.numpy()[:, self._corners]
         points = corners.mean(2)
         normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])
@@ -176,13 +174,13 @@ class _Looks:
     """What every frame shows at the face's points.
 
     Attributes:
-        posed: where they lie.
+        face: where they lie.
         detail: float32 (F, P).
         slope: float32 (F, P, 3), its change by a metre of movement in camera space.
         weight: float32 (F, P), 0 where a point is hidden.
     """
 
-    posed: _Posed
+    face: _Posed
     detail: np.ndarray
     slope: np.ndarray
     weight: np.ndarray
@@ -228,7 +226,7 @@ class _Alignment:
 
     def step(self, motion: Motion) -> Motion:
         """A Gauss-Newton step of every frame towards the texture that all of them show."""
-        looks = self._looks(motion)
+        looks = self._looks(self._face.posed(motion))
         texture, weight, noise = looks.texture()
         information = _INDEPENDENT / max(looks.detail.shape[1], 1) / noise**2
 
@@ -244,7 +242,7 @@ class _Alignment:
 
     def improved(self, motion: Motion) -> np.ndarray:
         """Which frames agree better with a motion's texture than they did at first, bool (F,)."""
-        looks = self._looks(motion)
+        looks = self._looks(self._face.posed(motion))
         texture, _, noise = looks.texture()
 
         def disagreement(looks: _Looks) -> np.ndarray:
@@ -252,19 +250,18 @@ class _Alignment:
             mean: np.ndarray = (looks.weight * error**2).sum(1) / np.maximum(looks.weight.sum(1), 1)
             return mean
 
-        return disagreement(looks) < disagreement(self._looks(self._start))
+        return disagreement(looks) < disagreement(self._looks(self._tracked))
 
     def _detail_of(self, row: int) -> np.ndarray:
         pixels = self._cameras[row].fx / max(float(self._tracked.place[row, 2]), 1e-3)
         return _detail(self._images[row], self._mattes[row], _FINE * pixels, _COARSE * pixels)
 
-    def _looks(self, motion: Motion) -> _Looks:
-        posed = self._face.posed(motion)
-        found = self._workers.each(lambda row: self._look(posed, row), self._rows)
-        return _Looks(posed, *(np.stack(each) for each in zip(*found, strict=True)))
+    def _looks(self, face: _Posed) -> _Looks:
+        found = self._workers.each(lambda row: self._look(face, row), self._rows)
+        return _Looks(face, *(np.stack(each) for each in zip(*found, strict=True)))
 
-    def _look(self, posed: _Posed, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        camera, points = self._cameras[row], posed.points[row]
+    def _look(self, face: _Posed, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        camera, points = self._cameras[row], face.points[row]
         where = camera.project(points).astype(np.float32) - 0.5
         detail = self._details[row].astype(np.float32)
         slopes = (cv2.Sobel(detail, cv2.CV_32F, *way, ksize=3, scale=1 / 8) for way in _WAYS)
@@ -273,19 +270,15 @@ class _Alignment:
         depth = -(points[:, 0] * across + points[:, 1] * down) / points[:, 2]
         slope = np.stack([across, down, depth], axis=1) * pixels[:, None]
         covered = _sampled(self._mattes[row].astype(np.float32) / 255, where) > _COVERED
-        facing = posed.facing[row]
+        facing = face.facing[row]
         shown = self._seen[row] & covered & (facing > _FACING)
         return value, slope, np.where(shown, facing**2, 0).astype(np.float32)
 
     def _seen_in(self, row: int) -> np.ndarray:
         """Which points nothing of the body hides, bool (P,)."""
-        one, camera = self._start.rows(np.array([row])), self._cameras[row]
-        with torch.no_grad():
-            body = self._body.forward(
-                torch.from_numpy(one.betas)[None],
-                *map(torch.from_numpy, (one.pose, one.expression, one.transl)),
-            )
-        _, _, depth = rasterize_mesh(body.vertices[0].numpy(), self._body.faces.numpy(), camera)
+        camera = self._cameras[row]
+        vertices = posed(self._body, self._start.rows(np.array([row]))).vertices[0].numpy()
+        _, _, depth = rasterize_mesh(vertices, self._body.faces.numpy(), camera)
         near = cv2.erode(depth.astype(np.float32), np.ones((3, 3), np.uint8))
         points = self._tracked.points[row]
         column, line = camera.project(points).astype(int).T
@@ -298,9 +291,9 @@ class _Alignment:
         self, motion: Motion, looks: _Looks, row: int, error: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
         """A frame's step: turn, shift (camera space) and facial units, (6 + E,)."""
-        posed, tracked, slope = looks.posed, self._tracked, looks.slope[row]
-        turn = np.cross(posed.points[row] - posed.place[row], slope)
-        local = slope @ posed.turned[row]
+        face, tracked, slope = looks.face, self._tracked, looks.slope[row]
+        turn = np.cross(face.points[row] - face.place[row], slope)
+        local = slope @ face.turned[row]
         units = sum(local[:, axis : axis + 1] * self._face.units[axis] for axis in range(3))
         root = np.sqrt(weight)[:, None]
         jacobian = torch.from_numpy(np.concatenate([turn, slope, units], axis=1) * root).float()
@@ -309,8 +302,8 @@ class _Alignment:
         present = motion.expression[row]
         strayed = np.concatenate(
             [
-                Rotation.from_matrix(posed.turned[row] @ tracked.turned[row].T).as_rotvec(),
-                posed.place[row] - tracked.place[row],
+                Rotation.from_matrix(face.turned[row] @ tracked.turned[row].T).as_rotvec(),
+                face.place[row] - tracked.place[row],
                 present - self._start.expression[row],
             ]
         )
@@ -352,7 +345,7 @@ def _moved(
         shifts: (F, 3), metres.
         units: (F, E), the new expressions.
     """
-    before = _joints(body, motion)
+    before = posed(body, motion, _ANY)
     neck = before.rotations[:, _NECK].double().numpy()
     head = turns @ before.rotations[:, HEAD].double().numpy()
     pose = motion.pose.copy()
@@ -361,14 +354,5 @@ def _moved(
         gaze = before.rotations[:, eye].double().numpy()
         pose[:, eye] = Rotation.from_matrix(head.transpose(0, 2, 1) @ gaze).as_rotvec()
     moved = replace(motion, pose=pose, expression=units.astype(np.float32))
-    apart = (before.joints - _joints(body, moved).joints)[:, HEAD].numpy()
+    apart = (before.joints - posed(body, moved, _ANY).joints)[:, HEAD].numpy()
     return replace(moved, transl=(motion.transl + apart + shifts).astype(np.float32))
-
-
-def _joints(body: BodyModel, motion: Motion) -> BodyOutput:
-    """The joints of every frame, with a single vertex."""
-    with torch.no_grad():
-        return body.restricted(torch.tensor([0])).forward(
-            torch.from_numpy(motion.betas)[None],
-            *map(torch.from_numpy, (motion.pose, motion.expression, motion.transl)),
-        )

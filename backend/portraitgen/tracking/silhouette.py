@@ -17,7 +17,7 @@ import torch
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel
-from ..body.motion import Motion
+from ..body.motion import Motion, posed
 
 HEAD = 15
 _HEAD_JOINTS = (15, 22, 23, 24)
@@ -98,17 +98,10 @@ def with_identity(body: BodyModel, motion: Motion, betas: np.ndarray) -> Motion:
     return replace(motion, betas=betas, transl=motion.transl + moved)
 
 
-@torch.no_grad()
 def _head_joints(body: BodyModel, betas: np.ndarray, motion: Motion) -> np.ndarray:
     """Where the head joint lies in every frame, (F, 3)."""
-    posed = body.forward(
-        torch.from_numpy(betas)[None],
-        torch.from_numpy(motion.pose),
-        torch.from_numpy(motion.expression),
-        torch.from_numpy(motion.transl),
-        vertices=torch.zeros(1, dtype=torch.int64),
-    )
-    places: np.ndarray = posed.joints[:, HEAD].numpy()
+    output = posed(body, replace(motion, betas=betas), torch.zeros(1, dtype=torch.int64))
+    places: np.ndarray = output.joints[:, HEAD].numpy()
     return places
 
 
@@ -132,8 +125,8 @@ def _to_edges(
         torch.from_numpy(each[row : row + 1]) for each in (motion.pose, motion.expression)
     )
     nowhere = torch.zeros(1, 3)
-    posed = body.forward(torch.from_numpy(betas)[None], pose, expression, nowhere)
-    vertices = (posed.vertices[0] - posed.joints[0, HEAD]).numpy() + head
+    output = body.forward(torch.from_numpy(betas)[None], pose, expression, nowhere)
+    vertices = (output.vertices[0] - output.joints[0, HEAD]).numpy() + head
     faces = body.faces.numpy()
     face_id, _, _ = rasterize_mesh(vertices, faces, camera)
     points, outward = _outline(face_id >= 0)
