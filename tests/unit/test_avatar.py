@@ -59,7 +59,7 @@ def trainer(
     data = TrainingSet(motion, pictures[0].copy(), pictures[1], Ks, held)
     avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, texels))
     project_colours(avatar, data, data.trained)
-    return Trainer(avatar, data, TrainingSettings(steps=steps, **changes))
+    return Trainer(avatar, data, TrainingSettings(steps=steps, **{"neural": True, **changes}))
 
 
 def state(made: Trainer) -> dict[str, torch.Tensor]:
@@ -281,6 +281,27 @@ def test_an_avatar_read_back_draws_the_same_bits(
         second = again.render(parameters, made.data.intrinsics([0], SIZE), SIZE, normals=True)
     for name in ("premultiplied", "alpha", "depth", "normals"):
         assert torch.equal(getattr(first, name), getattr(second, name))
+
+
+def test_a_network_that_nothing_was_taught_is_left_out_when_its_avatar_is_drawn(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    asked: dict[bool, int] = {}
+    for neural in (False, True):
+        made = trainer(body, pictures, steps=3, neural=neural)
+        while not made.finished:
+            made.step()
+        made.avatar.save(tmp_path / "avatar.safetensors")
+        again = Avatar.load(tmp_path / "avatar.safetensors", body)
+        calls: list[object] = []
+        again.renderer.register_forward_hook(lambda *given, calls=calls: calls.append(given))
+        Ks = made.data.intrinsics([0], SIZE)
+        with torch.no_grad():
+            drawn = again.render(made.parameters_of(0), Ks, SIZE)
+            plain = again.render(made.parameters_of(0), Ks, SIZE, neural=False)
+        asked[neural] = len(calls)
+        assert torch.equal(drawn.premultiplied, plain.premultiplied) is not neural
+    assert asked == {False: 0, True: 1}
 
 
 @pytest.mark.parametrize("content", [b"", b"\x10\0\0\0\0\0\0\0{}nonsense......"])

@@ -165,7 +165,7 @@ def test_a_graph_serves_every_frame_and_every_value_of_the_weights(
 def test_learning_is_never_recorded(
     body: BodyModel, pictures: Pictures, recorded: list[Recorded]
 ) -> None:
-    made = trainer(body, pictures, plain=0)
+    made = trainer(body, pictures)
     made.step()
     assert not recorded
     made.evaluate([0])
@@ -307,8 +307,8 @@ def test_a_training_step_waits_for_nothing_but_its_loss(
         for maker in ("tensor", "as_tensor", "from_numpy"):
             patched.setattr(torch, maker, refused)
         for neural in (True, False):
-            rows = [1, 2, 1]
-            output = on_meta.render_rows(rows, SIZE // 2, neural=neural)
+            rows, on_meta.avatar.neural = [1, 2, 1], neural
+            output = on_meta.render_rows(rows, SIZE // 2)
             loss = on_meta._loss(output, *on_meta.data.target(rows, SIZE // 2), rows)
             loss.backward()
 

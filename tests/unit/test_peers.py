@@ -8,7 +8,7 @@ from torch import nn
 
 from portraitgen.avatar.avatar import Avatar, FrameParameters
 from portraitgen.avatar.texture import spherical_harmonics
-from portraitgen.bench.peers import PaperAvatar, PlainAvatar, SphericalAvatar
+from portraitgen.bench.peers import NeuralAvatar, PaperAvatar, SphericalAvatar
 from portraitgen.body.model import BodyModel
 from portraitgen.body.uv import gaussian_texels
 
@@ -31,7 +31,7 @@ def drawn(avatar: Avatar, body: BodyModel, turn: float = 0.0) -> torch.Tensor:
     return avatar.render(parameters, K, SIZE).premultiplied
 
 
-@pytest.mark.parametrize("kind", [PlainAvatar, SphericalAvatar, PaperAvatar])
+@pytest.mark.parametrize("kind", [NeuralAvatar, SphericalAvatar, PaperAvatar])
 def test_each_draws_and_learns(body: BodyModel, kind: type[Avatar]) -> None:
     torch.manual_seed(0)
     avatar = kind(body, torch.zeros(body.n_shape), gaussian_texels(body, 2000))

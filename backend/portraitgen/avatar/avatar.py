@@ -78,16 +78,17 @@ class Avatar(nn.Module):
         body: the body model.
         betas: (S,), the identity.
         texels: where the Gaussians sit.
+
+    Attributes:
+        neural: whether the network has its say. A fresh one adds nothing, and a plate teaches it
+            nothing that the texture cannot learn in less time; edits do.
     """
 
     betas: Tensor
-    # The benchmarks' peers differ in these: whether there is a network, and one that begins by
-    # adding nothing, so that the first steps can do without it.
-    neural = True
-    starts_plain = True
 
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
         super().__init__()
+        self.neural = False
         self._graphs = Graphs()
         used, corners = body.faces[texels.face].unique(return_inverse=True)
         self._texels = texels
@@ -140,6 +141,7 @@ class Avatar(nn.Module):
         state["bases.fields"] = state["bases.fields"][:, place]
         state["bases.tints"] = state["bases.tints"][:, chosen]
         fewer.load_state_dict(state)
+        fewer.neural = self.neural
         return fewer.on(device)
 
     def personal(self, parameters: FrameParameters) -> tuple[Tensor, Tensor]:
@@ -237,8 +239,8 @@ class Avatar(nn.Module):
             size: side of the pictures, a multiple of 8.
             normals: whether to draw normals too.
             views: (B, 4, 4), camera space to that of other cameras; the same if None.
-            neural: whether the network has its say; without it the first features are the
-                picture, in a third of the time.
+            neural: False leaves the network out, even if it has its say; the first features are
+                the picture then, in a third of the time.
 
         Raises:
             AvatarError: if the size is no multiple of 8.
@@ -314,6 +316,7 @@ class Avatar(nn.Module):
                 raise AvatarError("the avatar holds values that are not finite", path, remedy)
             avatar = cls(body, betas, texels)
             avatar.load_state_dict(groups["state"])
+            avatar.neural = not avatar.renderer.fresh
         except (IndexError, KeyError, TypeError, RuntimeError) as error:
             raise AvatarError("the avatar does not fit this version", path, remedy) from error
         return avatar

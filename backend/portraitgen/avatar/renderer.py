@@ -42,6 +42,11 @@ class NeuralRenderer(nn.Module):
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
+    @property
+    def fresh(self) -> bool:
+        """Whether it adds nothing, as at its beginning."""
+        return not any(each.any() for each in self.out.parameters())
+
     def forward(self, features: Tensor, alpha: Tensor) -> Tensor:
         """Colours, multiplied by alpha.
 

@@ -87,8 +87,7 @@ class TrainingSettings:
         steps: of Adam, over all.
         coarse: the share of steps at half size.
         refine: whether pose, expression and identity are trained too.
-        plain: the share of steps that leave the network out, as a new avatar can: it begins by
-            adding nothing, and its first steps gain as much without it in less time.
+        neural: whether the avatar's network is to have its say, and is trained.
         batch: frames a step, drawn in one rasterisation: a GPU has room for several.
         seed: of the order of the frames.
     """
@@ -96,7 +95,7 @@ class TrainingSettings:
     steps: int = 1200
     coarse: float = 0.4
     refine: bool = True
-    plain: float = 0.8
+    neural: bool = False
     batch: int = 1
     seed: int = 0
     weights: LossWeights = LossWeights()
@@ -149,7 +148,7 @@ class Trainer:
         self.avatar = avatar
         self._device = device = avatar.betas.device
         self._perceptual = perceptual.to(device) if perceptual else None
-        self._plain = settings.plain if avatar.starts_plain else 0.0
+        avatar.neural |= settings.neural
         self.data = data.on(device)
         self.settings = settings
         self.done = 0
@@ -164,7 +163,6 @@ class Trainer:
         smoothness = laplacian(avatar.faces, len(avatar.vertices))
         self._laplacian = smoothness.to(device)
         self._laplacian_transpose = smoothness.t().coalesce().to(device)
-        self._network = next(avatar.renderer.parameters())
         texture, rates = avatar.texture, settings.rates
         groups: list[tuple[list[nn.Parameter], float]] = [
             ([texture.features], rates.features),
@@ -231,14 +229,11 @@ class Trainer:
         rows = self.rows_of(self.done)
         share = self.done / max(settings.steps, 1)
         size = data.size // 2 if share < settings.coarse else data.size
-        # What joins late has a schedule of its own: at the end of the others' it learned nothing.
-        late = max(share - self._plain, 0.0) / (1 - self._plain)
         for group in self.optimiser.param_groups:
-            joins_late = group["params"][0] is self._network
-            group["lr"] = group["rate"] * _decay(late if joins_late else share)
+            group["lr"] = group["rate"] * _decay(share)
         self.optimiser.zero_grad(set_to_none=True)
         with _deterministic(self._device):
-            output = self.render_rows(rows, size, neural=share >= self._plain)
+            output = self.render_rows(rows, size)
             loss = self._loss(output, *data.target(rows, size), rows)
             loss.backward()
         self.optimiser.step()
@@ -310,11 +305,7 @@ class Trainer:
         return self.render_rows([row], normals=normals)
 
     def render_rows(
-        self,
-        rows: Sequence[int],
-        size: int | None = None,
-        normals: bool = False,
-        neural: bool = True,
+        self, rows: Sequence[int], size: int | None = None, normals: bool = False
     ) -> AvatarOutput:
         """The avatar as some rows show it, drawn together."""
         size = size or self.data.size
@@ -327,7 +318,7 @@ class Trainer:
             torch.cat([one.transl for one in each]),
         )
         intrinsics = self.data.intrinsics(rows, size)
-        return self.avatar.render(parameters, intrinsics, size, normals=normals, neural=neural)
+        return self.avatar.render(parameters, intrinsics, size, normals=normals)
 
     def _likeness(self, output: AvatarOutput, colour: Tensor, alpha: Tensor) -> Tensor:
         """How far a picture is from what it should be."""

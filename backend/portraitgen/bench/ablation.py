@@ -24,7 +24,7 @@ from ..pipeline.reporter import Reporter
 from ..pipeline.shots import Track, body_of, create_shot
 from ..pipeline.stages import run
 from .avatar import CLIP
-from .peers import PaperAvatar, PlainAvatar, SphericalAvatar
+from .peers import NeuralAvatar, PaperAvatar, SphericalAvatar
 
 _FRAMES = "1-96"
 _SECONDS = 300.0
@@ -32,7 +32,7 @@ _PACE_STEPS = 6
 _RENDERS = 12
 _PEERS: dict[str, tuple[type[Avatar], bool]] = {
     "ours": (Avatar, True),
-    "no 2D renderer": (PlainAvatar, True),
+    "its 2D renderer from the first step": (NeuralAvatar, True),
     "no refinement": (Avatar, False),
     "spherical harmonics": (SphericalAvatar, True),
     "the paper's renderer": (PaperAvatar, True),
@@ -97,9 +97,9 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
 
 
 def _pace(trainer: Trainer) -> float:
-    """Seconds of a step, the mean over the schedule's phases: coarse, plain, with the network."""
+    """Seconds of a step, the mean over the schedule's phases: coarse, then at full size."""
     settings = trainer.settings
-    ends = (settings.coarse, max(settings.coarse, settings.plain), 1.0)
+    ends = (settings.coarse, 1.0)
     seconds = []
     for end in ends:
         trainer.done = round(end * settings.steps) - _PACE_STEPS

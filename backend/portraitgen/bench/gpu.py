@@ -175,6 +175,8 @@ def _peak_gb() -> float:
 def _frames(trainer: Trainer) -> dict[str, float | str]:
     """What a frame takes, and each of its parts."""
     avatar, size, row = trainer.avatar, trainer.data.size, trainer.data.trained[0]
+    # As an edited avatar is drawn.
+    avatar.neural = True
     there = trainer.parameters_of(row)
     parameters, Ks = there.on(torch.device("cpu")), trainer.data.intrinsics([row], size)
     lens = Ks.cpu()
@@ -215,7 +217,7 @@ def _edits(
     editor.agree_with(anchor)
     anchored = median_ms(lambda: editor.edit(request), _EDITS) / 1000
     # As an edit trains: frame by frame, with the network, the motion as it is.
-    settings = replace(trainer.settings, refine=False, plain=0.0, coarse=0.0, batch=1)
+    settings = replace(trainer.settings, refine=False, neural=True, coarse=0.0, batch=1)
     learner = Trainer(trainer.avatar, trainer.data, settings)
     step = statistics.median(_step_seconds(learner) for _ in range(_STEPS))
     ours, paper = calls()

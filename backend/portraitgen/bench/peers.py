@@ -10,13 +10,15 @@ from ..body.model import BodyModel
 from ..body.uv import Texels
 
 
-class PlainAvatar(Avatar):
-    """Ours without its network."""
+class NeuralAvatar(Avatar):
+    """Ours with its network from the first step on, as edits train it."""
 
-    neural = False
+    def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
+        super().__init__(body, betas, texels)
+        self.neural = True
 
 
-class SphericalAvatar(PlainAvatar):
+class SphericalAvatar(Avatar):
     """Explicit 3D Gaussians (Kerbl et al. 2023): spherical harmonics of degree 2 and no more."""
 
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
@@ -24,10 +26,8 @@ class SphericalAvatar(PlainAvatar):
         self.bases.tints.requires_grad_(False)
 
 
-class PaperAvatar(Avatar):
+class PaperAvatar(NeuralAvatar):
     """PortraitGen's own: features and five convolutions at full resolution, 148k parameters."""
-
-    starts_plain = False
 
     def __init__(self, body: BodyModel, betas: Tensor, texels: Texels) -> None:
         super().__init__(body, betas, texels)

@@ -48,6 +48,7 @@ def _avatar_ms(count: int, size: int) -> float:
     body = BodyModel.load()
     motion, device = act(body, range(1, _ROUNDS + 1), 0), best_device()
     avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, count)).on(device)
+    avatar.neural = True
     Ks = torch.from_numpy(camera(size).matrix())[None]
     times = []
     for frame in motion.frames.tolist():

@@ -289,7 +289,7 @@ def _training(options: EditOptions) -> TrainingSettings:
         steps=options.steps,
         coarse=0.3,
         refine=False,
-        plain=0.0,
+        neural=True,
         seed=options.seed,
         weights=LossWeights(stable=0.8),
         rates=rates,

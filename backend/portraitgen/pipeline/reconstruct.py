@@ -197,7 +197,8 @@ def new_trainer(
     seen = _seen_faces(body, track, windows)
     _, gaussians = options.scale(track)
     texels = gaussian_texels(body, gaussians, seen)
-    avatar = kind(body, torch.from_numpy(track.motion.betas), texels)
+    # A copy: a checkpoint is read into the avatar in place.
+    avatar = kind(body, torch.tensor(track.motion.betas), texels)
     project_colours(avatar, data, spread(data.trained, _LOOKS))
     device = best_device()
     settings = TrainingSettings(
