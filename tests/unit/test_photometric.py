@@ -116,6 +116,24 @@ def test_light_that_changes_is_not_taken_for_movement(
     assert wander(body, truth, found) < 0.5 * wander(body, truth, tracked)
 
 
+@pytest.mark.parametrize("tones", [[0], [0, 255]], ids=["black", "flashing"])
+def test_what_lies_beside_skin_is_not_taken_for_detail_of_it(
+    body: BodyModel,
+    truth: Motion,
+    tracked: Motion,
+    filmed: tuple[np.ndarray, np.ndarray],
+    tones: list[int],
+) -> None:
+    """Eyes, hair and background, the latter not matted."""
+    images, mattes = filmed[0].copy(), np.full_like(filmed[1], 255)
+    skin = (body.parts["face"] | body.parts["lips"]).numpy()
+    for row, vertices in enumerate(posed(body, truth)[0]):
+        face, _, _ = rasterize_mesh(vertices, body.faces.numpy(), VIEW)
+        images[row][(face < 0) | ~skin[face]] = tones[row % len(tones)]
+    found = fitted(body, tracked, images, mattes)
+    assert wander(body, truth, found) < 0.15 * wander(body, truth, tracked)
+
+
 def test_a_hand_over_the_face_carries_nothing_away(
     body: BodyModel, truth: Motion, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
 ) -> None:

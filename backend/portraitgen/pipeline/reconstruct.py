@@ -38,6 +38,8 @@ _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
 _LOOKS = 24
 _GPU_BATCH = 4
+# Faces are aligned at this size at least, where they show more than an avatar learns.
+_ALIGN_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -147,9 +149,12 @@ def training_data(
     colours = _colours(windows, reporter)
     motion = track.motion.rows(np.array([track.motion.index(frame) for frame in usable]))
     if options.refine:
+        near = windows
+        if size < _ALIGN_SIZE:
+            near = load_windows(shot, track, usable, _ALIGN_SIZE, reporter)
         stage = Stage(reporter, "align", 100)
         motion = fit_photometric(
-            body_of(shot), motion, windows.images, windows.mattes, windows.cameras, stage.step
+            body_of(shot), motion, near.images, near.mattes, near.cameras, stage.step
         )
     return windows, training_set(motion, windows, colours, held)
 

@@ -5,8 +5,9 @@
 What the frames of a shot show at each point of the face is averaged into one texture, and every
 frame is aligned to it (direct alignment of a deforming mesh, as in Matthews and Baker, "Active
 Appearance Models Revisited", 2004). Only detail between two scales counts, in logarithms: pores,
-brows and creases stay on the skin, light does not. Landmarks remain the prior: they know where a
-head is, pixels how it moved.
+brows and creases stay on the skin, light does not. Nor does anything count that lies beside skin in
+the picture (background, hair, eyes, the open mouth, the cheek behind a nose): it would be taken for
+detail that moves. Landmarks remain the prior: they know where a head is, pixels how it moved.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,26 +31,34 @@ _Found = TypeVar("_Found")
 _NECK, _JAW, _EYES = 12, 22, (23, 24)
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _DARK = 0.06
-# Detail between two Gaussians is compared; their deviations on the face, metres.
-_FINE, _COARSE = 0.002, 0.008
-_LEAST_BLUR = 0.6  # Pixels.
+# Detail between two Gaussians is compared; their deviations on the face in metres, and the least in
+# pixels.
+_FINE, _COARSE = (0.001, 0.6), (0.003, 1.8)
+# So far from all that is not skin a pixel must be to count, and a point to be looked at.
+_EDGE, _AWAY = (0.001, 1.0), (0.002, 1.5)
+# A step in depth between neighbours, metres and their distances, that is no slope.
+_STEP = 0.008, 4.0
 _ROUNDS = 8
 # How far landmarks may be off, one deviation each: turn, place across and along the line of sight,
 # and the value of a facial unit that runs from 0 to 1; they see a jaw best of all.
 _TURN, _ACROSS, _ALONG, _UNIT, _JAW_UNIT = np.radians(1.5), 0.001, 0.01, 0.2, 0.05
 # So many points of the face are looked at; they speak for so many independent ones.
-_POINTS, _INDEPENDENT = 2500, 150
+_POINTS, _INDEPENDENT = 2500, 300
 _FACING, _COVERED, _TOUCHING = 0.2, 0.9, 0.012
 _OUTLIER = 2.0
+# Points that change from frame to frame count for less; this many times the noise is none.
+_CALM = 0.3
 _LARGEST_TURN = 0.03
 # The skin round landmarks, of a body whose face is not labelled, metres.
 _AROUND = 0.03
 # Lids cover what they would be aligned by, eyes have joints of their own, tongues are not skin.
 _LEFT_ALONE = ("eyeBlink", "eyeLook", "tongueOut", "jawForward")
 _CHUNK = 64
-# Over all frames: what hides points, the detail, two in every round, two in the end.
-_PASSES = 2 + 2 * _ROUNDS + 2
+# Over all frames: the detail, two in every round, two in the end.
+_PASSES = 1 + 2 * _ROUNDS + 2
 _WAYS = ((1, 0), (0, 1))
+_RING = np.ones((3, 3), np.uint8)
+_BEHIND = 1e3  # Metres.
 # A single vertex, where only the joints are wanted.
 _ANY = torch.zeros(1, dtype=torch.int64)
 
@@ -126,13 +135,14 @@ class _Face:
     """Points of a body's face, which follow the head and the jaw.
 
     Attributes:
+        skin: bool (T,), the body's faces that they are taken from.
         units: float32 (3, P, E), how facial units move them in the head's space.
     """
 
     def __init__(self, body: BodyModel) -> None:
         follows = body.weights[:, HEAD] + body.weights[:, _JAW]
-        chosen = (follows[body.faces] > 0.9).all(1).numpy() & _skin(body)
-        faces = body.faces[torch.from_numpy(chosen)]
+        self.skin = (follows[body.faces] > 0.9).all(1).numpy() & _skin(body)
+        faces = body.faces[torch.from_numpy(self.skin)]
         faces = faces[:: max(1, -(-len(faces) // _POINTS))]
         vertices, places = faces.unique(return_inverse=True)
         self._body, self._corners = body.restricted(vertices), places.numpy()
@@ -194,8 +204,10 @@ class _Looks:
             shown = np.abs(error[self.weight > 0])
             noise = 1.48 * float(np.median(shown)) + 1e-4 if len(shown) else 1.0
             weight = self.weight / (1 + (error / (_OUTLIER * noise)) ** 2)
-        mean = (weight * self.detail).sum(0) / np.maximum(weight.sum(0), 1e-6)
-        return mean, weight, noise
+        total = np.maximum(weight.sum(0), 1e-6)
+        mean = (weight * self.detail).sum(0) / total
+        changing = (weight * (self.detail - mean) ** 2).sum(0) / total
+        return mean, weight * noise**2 / (changing + (_CALM * noise) ** 2), noise
 
 
 class _Alignment:
@@ -215,8 +227,8 @@ class _Alignment:
         self._rows = range(len(motion))
         self._face = _Face(body)
         self._tracked = self._face.posed(motion)
-        self._seen = np.stack(workers.each(self._seen_in, self._rows))
-        self._details = workers.each(self._detail_of, self._rows)
+        seen, self._details = zip(*workers.each(self._prepared, self._rows), strict=True)
+        self._seen = np.stack(seen)
         names = body.expression_names
         self._free = np.array([not name.startswith(_LEFT_ALONE) for name in names])
         self._low, self._high = body.expression_bounds
@@ -252,10 +264,6 @@ class _Alignment:
 
         return disagreement(looks) < disagreement(self._looks(self._tracked))
 
-    def _detail_of(self, row: int) -> np.ndarray:
-        pixels = self._cameras[row].fx / max(float(self._tracked.place[row, 2]), 1e-3)
-        return _detail(self._images[row], self._mattes[row], _FINE * pixels, _COARSE * pixels)
-
     def _looks(self, face: _Posed) -> _Looks:
         found = self._workers.each(lambda row: self._look(face, row), self._rows)
         return _Looks(face, *(np.stack(each) for each in zip(*found, strict=True)))
@@ -269,23 +277,30 @@ class _Alignment:
         pixels = camera.fx / points[:, 2]
         depth = -(points[:, 0] * across + points[:, 1] * down) / points[:, 2]
         slope = np.stack([across, down, depth], axis=1) * pixels[:, None]
-        covered = _sampled(self._mattes[row].astype(np.float32) / 255, where) > _COVERED
         facing = face.facing[row]
-        shown = self._seen[row] & covered & (facing > _FACING)
+        shown = self._seen[row] & (facing > _FACING)
         return value, slope, np.where(shown, facing**2, 0).astype(np.float32)
 
-    def _seen_in(self, row: int) -> np.ndarray:
-        """Which points nothing of the body hides, bool (P,)."""
+    def _prepared(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which points lie on skin that shows, bool (P,), and a frame's detail, float16 (S, S)."""
         camera = self._cameras[row]
+        pixels = camera.fx / max(float(self._tracked.place[row, 2]), 1e-3)
         vertices = posed(self._body, self._start.rows(np.array([row]))).vertices[0].numpy()
-        _, _, depth = rasterize_mesh(vertices, self._body.faces.numpy(), camera)
-        near = cv2.erode(depth.astype(np.float32), np.ones((3, 3), np.uint8))
+        shown, _, depth = rasterize_mesh(vertices, self._body.faces.numpy(), camera)
+        depth = np.where(shown >= 0, depth, _BEHIND).astype(np.float32)
+        nearest, farthest = cv2.erode(depth, _RING), cv2.dilate(depth, _RING)
+        skin = (shown >= 0) & self._face.skin[shown] & (self._mattes[row] > 255 * _COVERED)
+        skin &= farthest - nearest < _STEP[0] + _STEP[1] / pixels
+        clear = cv2.distanceTransform(skin.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         points = self._tracked.points[row]
-        column, line = camera.project(points).astype(int).T
-        inside = (column >= 0) & (column < camera.width) & (line >= 0) & (line < camera.height)
-        hidden_by = near[line.clip(0, camera.height - 1), column.clip(0, camera.width - 1)]
-        seen: np.ndarray = inside & (points[:, 2] - hidden_by < _TOUCHING)
-        return seen
+        where = camera.project(points).astype(np.float32) - 0.5
+        column, line = where.round().astype(int).T
+        hidden_by = nearest[line.clip(0, camera.height - 1), column.clip(0, camera.width - 1)]
+        seen: np.ndarray = points[:, 2] - hidden_by < _TOUCHING
+        seen &= _sampled(clear, where) > _pixels(_AWAY, pixels)
+        inside = (clear > _pixels(_EDGE, pixels)).astype(np.float32)
+        blurs = _pixels(_FINE, pixels), _pixels(_COARSE, pixels)
+        return seen, _detail(self._images[row], inside, *blurs)
 
     def _solved(
         self, motion: Motion, looks: _Looks, row: int, error: np.ndarray, weight: np.ndarray
@@ -316,15 +331,18 @@ class _Alignment:
         return step
 
 
-def _detail(image: np.ndarray, matte: np.ndarray, fine: float, coarse: float) -> np.ndarray:
-    """What lies between two deviations (pixels) of the performer's logarithm, float16 (S, S)."""
+def _pixels(length: tuple[float, float], pixels: float) -> float:
+    """A length on the face of so many metres, but at least so many pixels, in pixels."""
+    return max(length[0] * pixels, length[1])
+
+
+def _detail(image: np.ndarray, inside: np.ndarray, fine: float, coarse: float) -> np.ndarray:
+    """What lies between two deviations (pixels) of a logarithm inside a mask, float16 (S, S)."""
     grey = np.log(image.astype(np.float32) @ _LUMA / 255 + _DARK)
-    inside = matte.astype(np.float32) / 255
 
     def mean(sigma: float) -> np.ndarray:
-        blur = max(sigma, _LEAST_BLUR)
-        over = cv2.GaussianBlur(grey * inside, (0, 0), blur)
-        return np.asarray(over / np.maximum(cv2.GaussianBlur(inside, (0, 0), blur), 1e-3))
+        over = cv2.GaussianBlur(grey * inside, (0, 0), sigma)
+        return np.asarray(over / np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-3))
 
     return (mean(fine) - mean(coarse)).astype(np.float16)
 
