@@ -6,7 +6,9 @@ How many steps fit in that time is measured for all of them at the start, one af
 that what else the machine does during the training itself favours none.
 """
 
+import ctypes
 import gc
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -115,6 +117,10 @@ def _pace(trainer: Trainer) -> float:
 def forget_peak() -> None:
     """Begins the peak of memory anew, where Linux keeps one."""
     gc.collect()
+    # glibc keeps what was freed, and what is then taken from it would not be seen.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")
