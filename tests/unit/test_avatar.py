@@ -211,6 +211,22 @@ def test_held_out_rows_are_never_trained_on(
     assert all(seen.count(row) >= 8 for row in range(FRAMES) if row != 4)
 
 
+def test_lpips_joins_the_measures_where_it_is_given(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    class Apart(torch.nn.Module):
+        def forward(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+            return (first - second).abs().mean((1, 2, 3))
+
+    made = trainer(body, pictures)
+    assert "lpips" not in made.evaluate([HELD_OUT])
+    found = made.evaluate([HELD_OUT], Apart())  # type: ignore[arg-type]
+    colour, _ = made.data.target([HELD_OUT], SIZE)
+    with torch.no_grad():
+        drawn = made.render_row(HELD_OUT).premultiplied.clamp(0, 1)
+    assert found["lpips"] == pytest.approx(float((drawn - colour).abs().mean()))
+
+
 def test_a_placed_frame_comes_closer_and_nothing_else_moves(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
 ) -> None:

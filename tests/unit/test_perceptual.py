@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from portraitgen.avatar.perceptual import Lpips
+from portraitgen.bench.ablation import lpips_here
 from portraitgen.errors import AvatarError
 
 CHANNELS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
@@ -72,6 +73,18 @@ def test_weights_are_read_from_safetensors(tmp_path: Path, trunk: dict[str, Tens
     first, second = images()
     loaded = Lpips.load(tmp_path / "vgg.safetensors")
     assert torch.equal(loaded(first, second), Lpips(trunk)(first, second))
+
+
+def test_the_bench_measures_by_the_weights_of_the_models_folder(
+    tmp_path: Path, trunk: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITGEN_MODELS", str(tmp_path))
+    assert lpips_here() is None
+    (tmp_path / "vgg16").mkdir()
+    save_file(trunk, str(tmp_path / "vgg16" / "vgg16.safetensors"))
+    found, (first, second) = lpips_here(), images()
+    assert found is not None
+    assert torch.allclose(found(first, second), Lpips(trunk)(first, second))
 
 
 def test_a_strangers_pickle_is_never_opened(tmp_path: Path, trunk: dict[str, Tensor]) -> None:

@@ -361,9 +361,12 @@ class Trainer:
         return slice(top, top + side), slice(left, left + side)
 
     @torch.no_grad()
-    def evaluate(self, rows: Sequence[int]) -> dict[str, float]:
-        """PSNR (dB) and SSIM inside the matte, and the mean alpha error, over some rows."""
+    def evaluate(self, rows: Sequence[int], perceptual: Lpips | None = None) -> dict[str, float]:
+        """PSNR (dB) and SSIM inside the matte, and the mean alpha error, over some rows; LPIPS,
+        over black, where its weights are given."""
         values: dict[str, list[float]] = {"psnr": [], "ssim": [], "alpha_error": []}
+        if perceptual is not None:
+            values["lpips"] = []
         for row in rows:
             output = self.render_row(row)
             colour, alpha = self.data.target([row], self.data.size)
@@ -372,6 +375,8 @@ class Trainer:
             similar = (ssim(drawn, colour) * alpha).sum() / (3 * alpha.sum()).clamp_min(1e-6)
             values["ssim"].append(float(similar))
             values["alpha_error"].append(float((output.alpha - alpha).abs().mean()))
+            if perceptual is not None:
+                values["lpips"].append(float(perceptual(drawn, colour).mean()))
         return {name: float(np.mean(each)) for name, each in values.items()}
 
     @torch.no_grad()

@@ -18,8 +18,11 @@ import numpy as np
 import torch
 
 from ..avatar.avatar import Avatar
+from ..avatar.perceptual import Lpips
 from ..avatar.training import Trainer
-from ..pipeline.avatars import training_set
+from ..errors import ModelError
+from ..models.store import find_weights
+from ..pipeline.avatars import best_device, training_set
 from ..pipeline.pictures import as_picture, save_png, sheet
 from ..pipeline.reconstruct import ReconstructOptions, new_trainer, training_data
 from ..pipeline.reporter import Reporter
@@ -47,13 +50,14 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
     Writes ablation.png: a held-out frame by each.
 
     Returns:
-        For each: PSNR (dB) and SSIM inside the matte on held-out frames, PSNR once pose and
-        expression were fitted to them, steps, memory that training takes, milliseconds to render
-        a frame, parameters of the network, Gaussians.
+        For each: PSNR (dB) and SSIM inside the matte on held-out frames, LPIPS if the model vgg16
+        is on this machine, PSNR once pose and expression were fitted to them, steps, memory that
+        training takes, milliseconds to render a frame, parameters of the network, Gaussians.
     """
     if footage is None or not (footage / CLIP).exists():
         return None
     figures, pictures, labels = {}, [], ["plate"]
+    perceptual = lpips_here()
     with tempfile.TemporaryDirectory() as folder:
         shot = create_shot(Path(folder) / "shot", footage / CLIP, {})
         run("track", shot.path, {"frames": _FRAMES}, Reporter())
@@ -76,14 +80,16 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
             trainer = new_trainer(body, track, windows, learned[chosen.refine], chosen, kind)
             while not trainer.finished:
                 trainer.step()
-            found = trainer.evaluate(held)
+            found = trainer.evaluate(held, perceptual)
+            alike = f", LPIPS {found['lpips']:.4f}" if perceptual else ""
             for row in held:
                 trainer.place(row)
             placed = trainer.evaluate(held)["psnr"]
             network = sum(each.numel() for each in trainer.avatar.renderer.parameters())
             network = network if trainer.avatar.neural else 0
             figures[name] = (
-                f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}, {placed:.2f} dB once placed,"
+                f"{found['psnr']:.2f} dB, SSIM {found['ssim']:.4f}{alike},"
+                f" {placed:.2f} dB once placed,"
                 f" {trainer.done} steps, {memory[name]:.0f} MB to train,"
                 f" {_render_ms(trainer, shown):.0f} ms a frame, network of {network},"
                 f" {trainer.avatar.gaussian_count} Gaussians"
@@ -96,6 +102,15 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
     out.mkdir(parents=True, exist_ok=True)
     save_png(out / "ablation.png", sheet([[plate, *pictures]], labels, data.size))
     return figures
+
+
+def lpips_here() -> Lpips | None:
+    """LPIPS, if the model vgg16 is on this machine."""
+    try:
+        weights = find_weights("vgg16")
+    except ModelError:
+        return None
+    return Lpips.load(weights.path).to(best_device())
 
 
 def _pace(trainer: Trainer) -> float:
