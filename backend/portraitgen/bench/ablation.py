@@ -37,7 +37,7 @@ _PACE_STEPS = 6
 _RENDERS = 12
 _PEERS: dict[str, tuple[type[Avatar], bool]] = {
     "ours": (Avatar, True),
-    "its 2D renderer from the first step": (NeuralAvatar, True),
+    "with its 2D renderer": (NeuralAvatar, True),
     "no refinement": (Avatar, False),
     "spherical harmonics": (SphericalAvatar, True),
     "the paper's renderer": (PaperAvatar, True),
