@@ -179,7 +179,7 @@ def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
         )
         for frames in ("1-4", "5-8")
     ]
-    assert [chunk.wait(timeout=120) for chunk in chunks] == [0, 0]
+    assert [chunk.wait(timeout=600) for chunk in chunks] == [0, 0]
     assert len(list((copy / "takes" / "toon" / "frames").glob("*.exr"))) == 8
 
 

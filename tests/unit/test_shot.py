@@ -209,26 +209,26 @@ def test_a_silent_holder_on_another_machine_counts_as_dead_after_a_minute(shot: 
             pass
 
 
-def _claim(path: str, results: Any, barrier: Any) -> None:
+def _claim(path: str, results: Any, barrier: Any, all_answered: Any) -> None:
     shot = Shot.open(Path(path))
     barrier.wait()
     try:
         with shot.hold("track", "tracking"):
             results.put("held")
-            time.sleep(0.5)
+            all_answered.wait(60)
     except ShotLocked:
         results.put("told")
 
 
 def test_of_processes_that_claim_at_once_one_wins(shot: Shot) -> None:
     context = multiprocessing.get_context("fork")
-    results, barrier = context.Queue(), context.Barrier(4)
-    claims = [
-        context.Process(target=_claim, args=(str(shot.path), results, barrier)) for _ in range(4)
-    ]
+    results, barrier, all_answered = context.Queue(), context.Barrier(4), context.Event()
+    shared = (str(shot.path), results, barrier, all_answered)
+    claims = [context.Process(target=_claim, args=shared) for _ in range(4)]
     for claim in claims:
         claim.start()
-    outcome = sorted(results.get(timeout=20) for _ in claims)
+    outcome = sorted(results.get(timeout=60) for _ in claims)
+    all_answered.set()
     for claim in claims:
         claim.join()
     assert outcome == ["held", "told", "told", "told"]

@@ -54,7 +54,7 @@ def worker() -> Iterator[Talk]:
     yield talk
     assert talk.process.stdin and talk.process.stdout
     talk.process.stdin.close()
-    assert talk.process.wait(timeout=20) == 0
+    assert talk.process.wait(timeout=60) == 0
     talk.process.stdout.close()
 
 
@@ -170,6 +170,6 @@ def test_shutdown_ends_the_process() -> None:
     talk = Talk()
     assert isinstance(talk.ask("shutdown"), Result)
     assert talk.process.stdin and talk.process.stdout
-    assert talk.process.wait(timeout=20) == 0
+    assert talk.process.wait(timeout=60) == 0
     talk.process.stdin.close()
     talk.process.stdout.close()

@@ -27,11 +27,11 @@ class Heard:
         command = [sys.executable, "-c", SPEAK + script]
         self.worker = client.Worker(command, self.news.append, self.lost.append)
 
-    def ask(self, limit_s: float = 10) -> None:
+    def ask(self, limit_s: float = 60) -> None:
         self.worker.ask("hello", {}, self.answers.append, self.errors.append, limit_s)
 
     def until(self, met: Callable[[], object]) -> None:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not met() and time.monotonic() < end:
             self.worker.drain()
             time.sleep(0.005)
