@@ -104,10 +104,13 @@ class TrainingSettings:
 
 def _adam(groups: Sequence[tuple[list[nn.Parameter], float]]) -> torch.optim.Adam:
     """Adam over parameters and their rates; each group keeps its rate beside what is left of it."""
+    on_cpu = all(each.device.type == "cpu" for parameters, _ in groups for each in parameters)
     return torch.optim.Adam(
         [{"params": parameters, "lr": rate, "rate": rate} for parameters, rate in groups],
         betas=(0.9, 0.99),
         eps=1e-15,
+        # A parameter at a time, torch's choice on the CPU, takes three times as long.
+        fused=True if on_cpu else None,
     )
 
 
@@ -425,13 +428,17 @@ class Trainer:
                 parts[part][rest] = value
             self.avatar.load_state_dict(parts["avatar"])
             self.refinement.load_state_dict(parts["refinement"])
+            learned = [each for group in self.optimiser.param_groups for each in group["params"]]
             state: dict[int, dict[str, Tensor]] = {}
             for name, value in parts["adam"].items():
                 index, _, entry = name.partition(".")
+                if entry != "step":
+                    # Fused Adam takes for granted that moments lie in memory as parameters do.
+                    value = torch.empty_like(learned[int(index)]).copy_(value)
                 state.setdefault(int(index), {})[entry] = value
             whole = self.optimiser.state_dict() | {"state": state}
             self.optimiser.load_state_dict(whole)
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
             raise AvatarError(
                 f"the checkpoint cannot be resumed ({error})", path, "start the job again"
             ) from error
