@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from scipy.spatial.transform import Rotation
 
+from portraitgen.avatar import training
 from portraitgen.avatar.avatar import Avatar, FrameParameters
 from portraitgen.avatar.dataset import TrainingSet
 from portraitgen.avatar.losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
@@ -245,6 +246,18 @@ def test_a_placed_frame_comes_closer_and_nothing_else_moves(
         rows = (before[name] != after[name]).flatten(1).any(1)
         assert rows.nonzero().flatten().tolist() == [HELD_OUT]
     assert made.avatar.texture.features.requires_grad
+
+
+def test_placing_that_overshoots_leaves_a_frame_where_it_was(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = trainer(body, pictures, steps=60)
+    while not made.finished:
+        made.step()
+    apart = made.evaluate([HELD_OUT])
+    monkeypatch.setattr(training, "_PLACING_PACE", 1000.0)
+    made.place(HELD_OUT)
+    assert made.evaluate([HELD_OUT]) == pytest.approx(apart, abs=1e-3)
 
 
 def test_frames_an_artist_fixed_are_not_refined(

@@ -271,7 +271,7 @@ class Trainer:
         """Fits a held-out row's pose and expression to its own picture; the avatar stays.
 
         For the end, when all has been measured: otherwise every held-out frame would stand a
-        little beside the performer in the refined track.
+        little beside the performer in the refined track. What is likest on the way is kept.
         """
         data, rates, refinement = self.data, self.settings.rates, self.refinement
         if not self.settings.refine or data.motion.fixed[row] or not data.held_out[row]:
@@ -288,16 +288,23 @@ class Trainer:
         paces = (rates.pose, rates.expression, rates.transl)
         optimiser = _adam([([each], rate) for each, rate in zip(moving, paces, strict=True)])
         target = data.target([row], data.size)
-        for step in range(_PLACING):
+        least, best = math.inf, [each.detach()[row].clone() for each in moving]
+        for step in range(_PLACING + 1):
             for group in optimiser.param_groups:
                 group["lr"] = group["rate"] * _PLACING_PACE * _decay(step / _PLACING)
             with _deterministic(self._device):
                 output = self.render_row(row)
                 loss = self._likeness(output, *target)
                 loss = loss + self.settings.weights.refinement * refinement.penalty([row])
+                if float(loss.detach()) < least:
+                    least = float(loss.detach())
+                    best = [each.detach()[row].clone() for each in moving]
                 for each, slope in zip(moving, torch.autograd.grad(loss, moving), strict=True):
                     each.grad = slope
             optimiser.step()
+        with torch.no_grad():
+            for each, value in zip(moving, best, strict=True):
+                each[row] = value
         for each in moving:
             each.grad = None
         for each in learning:
