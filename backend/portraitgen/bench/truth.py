@@ -19,6 +19,7 @@ from ..pipeline.shots import Track
 from ..pipeline.stages import run
 from ..shot import Shot
 from ..tracking.landmarks import LandmarkDetector
+from ..tracking.looks import ANY_VERTEX
 from ..tracking.photometric import fit_photometric
 from ..tracking.solve import TrackSettings, solve_track
 from .synthetic import performed
@@ -31,6 +32,7 @@ _FRAMES = 48
 _STEPS = 500
 _STILL, _NOISE = 40, 3.0
 _BLINK_REACH = 3
+_SHOULDERS = [16, 17]
 _HEAD_PARTS = ("face", "lips", "head", "scalp", "eyes")
 _FOLLOWED = {
     "jaw": ("jawOpen",),
@@ -49,9 +51,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         Means over the performers: head vertices (mm, after rigid alignment; `_scaled` with the
         best size too, which one camera cannot see; of the mean face for comparison), head turn
         (degrees) and place (mm; `_across` without depth), landmarks (per cent of the eye
-        distance), correlation of expressions, frames between a blink and where it was found, jaw
-        error, held-out PSNR; each also `_aligned` with the plate's pixels and `_refined` with the
-        avatar; the first two over all nine, too, `_nine`.
+        distance), how far shoulders stray across the line of sight, beyond what they are off over
+        the whole shot (mm), correlation of expressions, frames between a blink and where it was
+        found, jaw error, held-out PSNR; each also `_aligned` with the plate's pixels and `_refined`
+        with the avatar; the first two over all nine, too, `_nine`.
     """
     body = BodyModel.load()
     found: list[dict[str, float]] = []
@@ -140,6 +143,7 @@ def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
         ),
         "head_place_mm": float(np.linalg.norm(apart, axis=1).mean() * 1e3),
         "head_place_across_mm": float(np.linalg.norm(apart[:, :2], axis=1).mean() * 1e3),
+        "shoulders_stray_mm": _stray(_shoulders(body, motion) - _shoulders(body, truth)),
     }
     names = body.expression_names
     for name, units in _FOLLOWED.items():
@@ -176,6 +180,17 @@ def _heads(
 ) -> tuple[np.ndarray, np.ndarray]:
     output = posed(body, motion, vertices)
     return output.vertices.numpy(), output.rotations[:, 15].double().numpy()
+
+
+def _shoulders(body: BodyModel, motion: Motion) -> np.ndarray:
+    """(F, 2, 2), across the line of sight, metres."""
+    found: np.ndarray = posed(body, motion, ANY_VERTEX).joints[:, _SHOULDERS, :2].numpy()
+    return found
+
+
+def _stray(apart: np.ndarray) -> float:
+    """Mean distance, mm, of differences (F, P, 2) from their means over the frames."""
+    return float(np.linalg.norm(apart - apart.mean(0), axis=-1).mean() * 1e3)
 
 
 def _neutral(body: BodyModel, betas: np.ndarray, vertices: torch.Tensor) -> np.ndarray:
