@@ -19,13 +19,15 @@ from conftest import Command
 
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
-from portraitgen.errors import EditError
+from portraitgen.errors import Cancelled, EditError
 from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import open_plate
 from portraitgen.pipeline.keys import keep_key, tried_path
 from portraitgen.pipeline.preview import preview_frame
 from portraitgen.pipeline.reconstruct import ReconstructOptions
+from portraitgen.pipeline.reporter import Reporter
 from portraitgen.pipeline.shots import Track
+from portraitgen.pipeline.stages import run
 from portraitgen.shot import Shot, read_json, write_json
 
 FRAMES = "1-16"
@@ -71,6 +73,29 @@ def test_info_tells_machines_what_people_read(shot: Path, portraitgen: Command) 
     assert facts["unfinished_jobs"] == [] and facts["holders"] == []
     words = portraitgen("info", shot).stdout
     assert "tracked frames: 16" in words and "name toon" in words
+
+
+def test_a_likeness_is_shown_before_the_plate_is_read(copy: Path) -> None:
+    class Listener(Reporter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stages: list[str] = []
+            self.seen: list[np.ndarray] = []
+
+        def progress(self, stage: str, step: int, steps: int, *rest: object) -> None:
+            self.stages.append(f"{stage} {steps}")
+            if self.seen:
+                self.cancel()
+
+        def preview(self, path: Path) -> None:
+            self.seen.append(cv2.imread(str(path)) / 255)
+
+    listener = Listener()
+    with pytest.raises(Cancelled):
+        run("reconstruct", copy, {"size": 128, "gaussians": 4000}, listener)
+    assert set(listener.stages) == {"read plate 5", "foreground 5", "read plate 16"}
+    plate, drawn = np.split(listener.seen[0], 2, axis=1)
+    assert 0 < np.abs(plate - drawn).mean() < 0.05 < plate.mean()
 
 
 def test_the_whole_performer_gets_a_larger_window_and_a_larger_avatar(

@@ -37,8 +37,10 @@ _AVATAR_SCHEMA = 1
 _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
 _LOOKS = 24
+# So many frames colour the first picture, and so many steps close its gaps.
+_GLANCES, _GLANCE_STEPS = 5, 30
 _GPU_BATCH = 4
-# Faces are aligned at this size at least, where they show more than an avatar learns.
+# Performers are aligned at this size at least, where they show more than an avatar learns.
 _ALIGN_SIZE = 512
 
 
@@ -93,6 +95,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     settings = asdict(options) | {"track": track.version}
     with running(shot, "reconstruct", settings, "avatar") as job:
         body = body_of(shot)
+        if not _checkpoint(job).exists():
+            _glance(shot, track, frames, options, job, reporter)
         windows, data = training_data(shot, track, frames, options, reporter)
         trainer = new_trainer(body, track, windows, data, options)
         _train(trainer, job, reporter)
@@ -135,15 +139,13 @@ def training_data(
 ) -> tuple[Windows, TrainingSet]:
     """The windows of the tracked frames of a range, and what is learned from them.
 
-    If the track is to be refined, its faces are aligned by the windows' pixels.
+    If the track is to be refined, faces and torsos are aligned by the windows' pixels.
 
     Raises:
         AvatarError: if none of them is tracked.
     """
     size, _ = options.scale(track)
-    usable = track.tracked(frames)
-    if not usable:
-        raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
+    usable = _usable(track, frames, options)
     windows = load_windows(shot, track, usable, size, reporter)
     held = _held_out(options, len(usable))
     colours = _colours(windows, reporter)
@@ -157,6 +159,36 @@ def training_data(
             body_of(shot), motion, near.images, near.mattes, near.cameras, stage.step
         )
     return windows, training_set(motion, windows, colours, held)
+
+
+def _usable(track: Track, frames: range, options: ReconstructOptions) -> list[int]:
+    usable = track.tracked(frames)
+    if not usable:
+        raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
+    return usable
+
+
+def _glance(
+    shot: Shot,
+    track: Track,
+    frames: range,
+    options: ReconstructOptions,
+    job: Job,
+    reporter: Reporter,
+) -> None:
+    """Shows the body in the colours of a few frames, before the rest of them is even read."""
+    quick = replace(options, steps=_GLANCE_STEPS, refine=False, vgg="")
+    size, _ = options.scale(track)
+    few = spread(_usable(track, frames, options), _GLANCES)
+    windows = load_windows(shot, track, few, size, reporter)
+    data = training_set(
+        track.motion, windows, _colours(windows, reporter), np.zeros(len(few), bool)
+    )
+    trainer = new_trainer(body_of(shot), track, windows, data, quick)
+    while not trainer.finished:
+        trainer.step()
+        reporter.check()
+    reporter.preview(_preview(trainer, len(few) // 2, job.folder / "preview.png"))
 
 
 def _base_track(shot: Shot) -> Track:
@@ -242,9 +274,13 @@ def _seen_faces(body: BodyModel, track: Track, windows: Windows) -> np.ndarray:
     return (shown | inside).astype(np.float64)
 
 
+def _checkpoint(job: Job) -> Path:
+    return job.work / "checkpoint.safetensors"
+
+
 def _train(trainer: Trainer, job: Job, reporter: Reporter) -> None:
     """Steps to the end, from the last checkpoint if there is one."""
-    checkpoint = job.work / "checkpoint.safetensors"
+    checkpoint = _checkpoint(job)
     if checkpoint.exists():
         trainer.resume(checkpoint)
     stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)

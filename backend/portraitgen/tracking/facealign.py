@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from ..body.model import BodyModel
 from ..body.motion import Motion, posed
 from .bodyfit import NECK
-from .looks import ANY_VERTEX, Alignment, Looks, Patch, Scales, Windows, Workers
+from .looks import ANY_VERTEX, Alignment, Looks, Patch, Pictures, Scales, Workers
 from .silhouette import HEAD
 
 FACE_ROUNDS = 8
@@ -35,11 +35,13 @@ _LEFT_ALONE = ("eyeBlink", "eyeLook", "tongueOut", "jawForward")
 class FaceAlignment(Alignment):
     """Head, place and expression in every frame; necks, lids and gaze stay."""
 
-    def __init__(self, body: BodyModel, motion: Motion, windows: Windows, workers: Workers) -> None:
+    def __init__(
+        self, body: BodyModel, motion: Motion, pictures: Pictures, workers: Workers
+    ) -> None:
         follows = body.weights[:, HEAD] + body.weights[:, _JAW]
         surface = (follows[body.faces] > 0.9).all(1).numpy() & _skin(body)
         patch = Patch(body, surface, _POINTS)
-        super().__init__(body, motion, windows, workers, patch, _SCALES, FACE_ROUNDS)
+        super().__init__(body, motion, pictures, workers, patch, _SCALES, FACE_ROUNDS)
         moved = body.directions.view(len(body.directions), -1, 3)[body.n_shape :]
         # How facial units move the points in the head's space.
         self._units = patch.at(moved.numpy()).transpose(2, 1, 0).copy()

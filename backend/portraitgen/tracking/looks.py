@@ -46,7 +46,7 @@ ANY_VERTEX = torch.zeros(1, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
-class Windows:
+class Pictures:
     """Pictures of a shot.
 
     Attributes:
@@ -197,10 +197,10 @@ class Looks:
 
 
 class Alignment(ABC):
-    """A patch of the body in the windows of a shot, laid on what all of them show of it.
+    """A patch of the body in the pictures of a shot, laid on what all of them show of it.
 
     Args:
-        motion: of exactly the windows' frames.
+        motion: of exactly the pictures' frames.
         scales: of the detail that is compared.
         rounds: how many Gauss-Newton steps.
     """
@@ -209,13 +209,13 @@ class Alignment(ABC):
         self,
         body: BodyModel,
         motion: Motion,
-        windows: Windows,
+        pictures: Pictures,
         workers: Workers,
         patch: Patch,
         scales: Scales,
         rounds: int,
     ) -> None:
-        self._body, self._start, self._windows = body, motion, windows
+        self._body, self._start, self._pictures = body, motion, pictures
         self._workers, self._patch, self._scales, self._rounds = workers, patch, scales, rounds
         self._rows = range(len(motion))
         self._tracked = patch.posed(motion)
@@ -279,7 +279,7 @@ class Alignment(ABC):
         return Looks(patch, *(np.stack(each) for each in zip(*found, strict=True)))
 
     def _look(self, patch: Posed, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        camera, points = self._windows.cameras[row], patch.points[row]
+        camera, points = self._pictures.cameras[row], patch.points[row]
         where = camera.project(points).astype(np.float32) - 0.5
         detail = self._details[row].astype(np.float32)
         slopes = (cv2.Sobel(detail, cv2.CV_32F, *way, ksize=3, scale=1 / 8) for way in _WAYS)
@@ -293,14 +293,14 @@ class Alignment(ABC):
 
     def _prepared(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Which points show, bool (P,), and the surface's detail in a frame, float16 (S, S)."""
-        camera, scales = self._windows.cameras[row], self._scales
+        camera, scales = self._pictures.cameras[row], self._scales
         pixels = camera.fx / max(float(self._tracked.joints[row, HEAD, 2]), 1e-3)
         vertices = posed(self._body, self._start.rows(np.array([row]))).vertices[0].numpy()
         shown, _, depth = rasterize_mesh(vertices, self._body.faces.numpy(), camera)
         depth = np.where(shown >= 0, depth, _BEHIND).astype(np.float32)
         nearest, farthest = cv2.erode(depth, _RING), cv2.dilate(depth, _RING)
         surface = (shown >= 0) & self._patch.surface[shown]
-        surface &= self._windows.mattes[row] > 255 * _COVERED
+        surface &= self._pictures.mattes[row] > 255 * _COVERED
         surface &= farthest - nearest < _STEP[0] + _STEP[1] / pixels
         clear = cv2.distanceTransform(surface.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         points = self._tracked.points[row]
@@ -311,7 +311,7 @@ class Alignment(ABC):
         seen &= _sampled(clear, where) > _pixels(scales.away, pixels)
         inside = (clear > _pixels(scales.edge, pixels)).astype(np.float32)
         blurs = _pixels(scales.fine, pixels), _pixels(scales.coarse, pixels)
-        return seen, _detail(self._windows.images[row], inside, *blurs)
+        return seen, _detail(self._pictures.images[row], inside, *blurs)
 
 
 def _pixels(length: tuple[float, float], pixels: float) -> float:

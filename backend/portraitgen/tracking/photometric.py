@@ -12,7 +12,7 @@ from ..body.camera import Camera
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from .facealign import FACE_ROUNDS, FaceAlignment
-from .looks import Alignment, Windows, Workers
+from .looks import Alignment, Pictures, Workers
 from .torsoalign import TORSO_ROUNDS, TorsoAlignment
 
 
@@ -39,11 +39,11 @@ def fit_photometric(
         that an artist fixed keep theirs, and so do face or torso where they agree no better with
         the other frames than they did.
     """
-    windows = Windows(images, mattes, cameras)
+    pictures = Pictures(images, mattes, cameras)
     passes = Alignment.passes(FACE_ROUNDS) + Alignment.passes(TORSO_ROUNDS)
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         workers = Workers(pool, step, passes)
-        motion = FaceAlignment(body, motion, windows, workers).fitted()
-        motion = TorsoAlignment(body, motion, windows, workers).fitted()
+        motion = FaceAlignment(body, motion, pictures, workers).fitted()
+        motion = TorsoAlignment(body, motion, pictures, workers).fitted()
     step(100)
     return motion

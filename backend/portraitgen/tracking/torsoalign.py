@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from ..body.model import BodyModel
 from ..body.motion import Motion, posed
 from .bodyfit import NECK
-from .looks import ANY_VERTEX, Alignment, Looks, Patch, Scales, Windows, Workers
+from .looks import ANY_VERTEX, Alignment, Looks, Patch, Pictures, Scales, Workers
 from .silhouette import HEAD
 
 TORSO_ROUNDS = 16
@@ -39,11 +39,13 @@ class TorsoAlignment(Alignment):
     """How torso, neck and upper arms are turned in every frame; the head stays where it is, and
     forearms and thighs keep their directions."""
 
-    def __init__(self, body: BodyModel, motion: Motion, windows: Windows, workers: Workers) -> None:
+    def __init__(
+        self, body: BodyModel, motion: Motion, pictures: Pictures, workers: Workers
+    ) -> None:
         follows = body.weights[:, [*_TORSO, *_ARMS]].sum(1)
         surface = (follows[body.faces] > 0.7).all(1).numpy()
         patch = Patch(body, surface, _FACES, round_middles=True)
-        super().__init__(body, motion, windows, workers, patch, _SCALES, TORSO_ROUNDS)
+        super().__init__(body, motion, pictures, workers, patch, _SCALES, TORSO_ROUNDS)
         shown = self._seen.mean(0) > _RARE
         patch.keep(shown)
         self._seen, self._tracked = self._seen[:, shown], patch.posed(motion)
