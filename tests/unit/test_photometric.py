@@ -294,3 +294,14 @@ def test_clothes_without_detail_leave_the_torso_to_landmarks(
     before, after = (posed(body, each)[1][:, PELVIS] for each in (swaying, found))
     turned = Rotation.from_matrix(after @ before.transpose(0, 2, 1)).magnitude()
     assert np.degrees(turned).max() < 0.1
+
+
+def test_a_close_up_without_a_torso_serves(
+    body: BodyModel, truth: Motion, tracked: Motion, filmed: tuple[np.ndarray, np.ndarray]
+) -> None:
+    mattes = filmed[1].copy()
+    chin = VIEW.project(posed(body, truth)[0][:, body.faces[body.parts["face"]].unique()])[..., 1]
+    mattes[:, int(chin.max()) - 8 :] = 0
+    found = fitted(body, tracked, filmed[0], mattes)
+    assert wander(body, truth, found) < 0.5 * wander(body, truth, tracked)
+    assert np.array_equal(found.pose[:, PELVIS], tracked.pose[:, PELVIS])

@@ -260,7 +260,10 @@ class Alignment(ABC):
             error = looks.detail[row] - texture
             return self._solved(motion, looks, row, error, information * weight[row])
 
-        return self._moved(motion, np.stack(self._workers.each(solved, self._rows)))
+        steps = np.stack(self._workers.each(solved, self._rows))
+        # What an artist fixed is what others are laid on.
+        steps[self._start.fixed] = 0
+        return self._moved(motion, steps)
 
     def _improved(self, motion: Motion) -> np.ndarray:
         """Which frames agree better with a motion's texture than they did at first, bool (F,)."""
@@ -332,5 +335,7 @@ def _detail(image: np.ndarray, inside: np.ndarray, fine: float, coarse: float) -
 
 def _sampled(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Bilinear samples (P,) of a picture (S, S) at pixel positions (P, 2), 0 outside."""
+    if not len(where):  # OpenCV takes no empty map.
+        return np.empty(0, np.float32)
     columns, rows = where[:, 0], where[:, 1]
     return np.asarray(cv2.remap(picture, columns, rows, cv2.INTER_LINEAR))[:, 0]
