@@ -8,12 +8,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.transform import Rotation
 
 from portraitgen.body.geometry import rasterize_mesh
 from portraitgen.body.model import BodyModel
-from portraitgen.body.motion import Motion
+from portraitgen.body.motion import ANY_VERTEX, Motion
+from portraitgen.body.motion import posed as posed_body
 from portraitgen.errors import Cancelled
 from portraitgen.performer.acting import act, camera
 from portraitgen.tracking.photometric import fit_photometric
@@ -49,9 +49,7 @@ def tracked(body: BodyModel, truth: Motion) -> Motion:
 
 def posed(body: BodyModel, motion: Motion) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (F, V, 3) and the joints' rotations (F, 55, 3, 3)."""
-    values = (motion.pose, motion.expression, motion.transl)
-    with torch.no_grad():
-        output = body.forward(torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values))
+    output = posed_body(body, motion)
     return output.vertices.numpy(), output.rotations.numpy()
 
 
@@ -244,9 +242,7 @@ def swaying(body: BodyModel, truth: Motion) -> Motion:
 
 def heads(body: BodyModel, motion: Motion) -> np.ndarray:
     """The heads' joints, (F, 3)."""
-    values = (motion.pose, motion.expression, motion.transl)
-    output = body.forward(torch.from_numpy(motion.betas)[None], *map(torch.from_numpy, values))
-    found: np.ndarray = output.joints[:, HEAD].numpy()
+    found: np.ndarray = posed_body(body, motion, ANY_VERTEX).joints[:, HEAD].numpy()
     return found
 
 

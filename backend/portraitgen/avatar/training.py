@@ -296,9 +296,11 @@ class Trainer:
                 output = self.render_row(row)
                 loss = self._likeness(output, *target)
                 loss = loss + self.settings.weights.refinement * refinement.penalty([row])
-                if float(loss.detach()) < least:
-                    least = float(loss.detach())
-                    best = [each.detach()[row].clone() for each in moving]
+                apart = float(loss.detach())
+                if apart < least:
+                    least, best = apart, [each.detach()[row].clone() for each in moving]
+                if step == _PLACING:
+                    break
                 for each, slope in zip(moving, torch.autograd.grad(loss, moving), strict=True):
                     each.grad = slope
             optimiser.step()

@@ -10,7 +10,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from ..body.model import BodyModel
-from ..body.motion import Motion, posed
+from ..body.motion import ANY_VERTEX, Motion, posed
 from ..performer.acting import act, camera
 from ..performer.render import Performer
 from ..pipeline.reconstruct import ReconstructOptions, training_data
@@ -19,7 +19,6 @@ from ..pipeline.shots import Track
 from ..pipeline.stages import run
 from ..shot import Shot
 from ..tracking.landmarks import LandmarkDetector
-from ..tracking.looks import ANY_VERTEX
 from ..tracking.photometric import fit_photometric
 from ..tracking.solve import TrackSettings, solve_track
 from .synthetic import performed

@@ -14,6 +14,9 @@ from torch import Tensor
 from ..errors import ShotError
 from .model import BodyModel, BodyOutput
 
+# For `posed`, where only joints and rotations are wanted.
+ANY_VERTEX = torch.zeros(1, dtype=torch.int64)
+
 _TENSORS = ("frames", "betas", "transl", "pose", "expression", "valid", "fixed")
 
 

@@ -96,7 +96,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     with running(shot, "reconstruct", settings, "avatar") as job:
         body = body_of(shot)
         if not _checkpoint(job).exists():
-            _glance(shot, track, frames, options, job, reporter)
+            _glance(shot, body, track, frames, options, job, reporter)
         windows, data = training_data(shot, track, frames, options, reporter)
         trainer = new_trainer(body, track, windows, data, options)
         _train(trainer, job, reporter)
@@ -170,6 +170,7 @@ def _usable(track: Track, frames: range, options: ReconstructOptions) -> list[in
 
 def _glance(
     shot: Shot,
+    body: BodyModel,
     track: Track,
     frames: range,
     options: ReconstructOptions,
@@ -184,7 +185,7 @@ def _glance(
     data = training_set(
         track.motion, windows, _colours(windows, reporter), np.zeros(len(few), bool)
     )
-    trainer = new_trainer(body_of(shot), track, windows, data, quick)
+    trainer = new_trainer(body, track, windows, data, quick)
     while not trainer.finished:
         trainer.step()
         reporter.check()

@@ -13,14 +13,12 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from ..body.model import BodyModel
-from ..body.motion import Motion, posed
+from ..body.motion import ANY_VERTEX, Motion, posed
 from .bodyfit import NECK
-from .looks import ANY_VERTEX, Alignment, Looks, Patch, Pictures, Scales, Workers
+from .looks import Alignment, Looks, Patch, Pictures, Scales, Workers
 from .silhouette import HEAD
 
-FACE_ROUNDS = 8
 _JAW, _EYES = 22, (23, 24)
-_SCALES = Scales(fine=(0.001, 0.6), coarse=(0.003, 1.8), edge=(0.001, 1.0), away=(0.002, 1.5))
 _POINTS = 2500
 # How far landmarks may be off, one deviation each: turn, place across and along the line of sight,
 # and the value of a facial unit that runs from 0 to 1; they see a jaw best of all.
@@ -35,13 +33,16 @@ _LEFT_ALONE = ("eyeBlink", "eyeLook", "tongueOut", "jawForward")
 class FaceAlignment(Alignment):
     """Head, place and expression in every frame; necks, lids and gaze stay."""
 
+    scales = Scales(fine=(0.001, 0.6), coarse=(0.003, 1.8), edge=(0.001, 1.0), away=(0.002, 1.5))
+    rounds = 8
+
     def __init__(
         self, body: BodyModel, motion: Motion, pictures: Pictures, workers: Workers
     ) -> None:
         follows = body.weights[:, HEAD] + body.weights[:, _JAW]
         surface = (follows[body.faces] > 0.9).all(1).numpy() & _skin(body)
         patch = Patch(body, surface, _POINTS)
-        super().__init__(body, motion, pictures, workers, patch, _SCALES, FACE_ROUNDS)
+        super().__init__(body, motion, pictures, workers, patch)
         moved = body.directions.view(len(body.directions), -1, 3)[body.n_shape :]
         # How facial units move the points in the head's space.
         self._units = patch.at(moved.numpy()).transpose(2, 1, 0).copy()
@@ -95,8 +96,8 @@ class FaceAlignment(Alignment):
             gaze = before.rotations[:, eye].double().numpy()
             pose[:, eye] = Rotation.from_matrix(head.transpose(0, 2, 1) @ gaze).as_rotvec()
         moved = replace(motion, pose=pose, expression=units.astype(np.float32))
-        apart = (before.joints - posed(self._body, moved, ANY_VERTEX).joints)[:, HEAD].numpy()
-        transl = motion.transl + apart + steps[:, 3:6]
+        back = self._head_shift(before, moved)
+        transl = motion.transl + back + steps[:, 3:6]
         return replace(moved, transl=transl.astype(np.float32))
 
 

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import cv2
 import numpy as np
@@ -21,8 +21,8 @@ import torch
 
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
-from ..body.model import BodyModel
-from ..body.motion import Motion, posed
+from ..body.model import BodyModel, BodyOutput
+from ..body.motion import ANY_VERTEX, Motion, posed
 from .silhouette import HEAD
 
 _Found = TypeVar("_Found")
@@ -41,8 +41,6 @@ _CHUNK = 64
 _WAYS = ((1, 0), (0, 1))
 _RING = np.ones((3, 3), np.uint8)
 _BEHIND = 1e3  # Metres.
-# A single vertex, where only the joints are wanted.
-ANY_VERTEX = torch.zeros(1, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -201,9 +199,14 @@ class Alignment(ABC):
 
     Args:
         motion: of exactly the pictures' frames.
+
+    Attributes:
         scales: of the detail that is compared.
         rounds: how many Gauss-Newton steps.
     """
+
+    scales: ClassVar[Scales]
+    rounds: ClassVar[int]
 
     def __init__(
         self,
@@ -212,30 +215,28 @@ class Alignment(ABC):
         pictures: Pictures,
         workers: Workers,
         patch: Patch,
-        scales: Scales,
-        rounds: int,
     ) -> None:
         self._body, self._start, self._pictures = body, motion, pictures
-        self._workers, self._patch, self._scales, self._rounds = workers, patch, scales, rounds
+        self._workers, self._patch = workers, patch
         self._rows = range(len(motion))
         self._tracked = patch.posed(motion)
         seen, self._details = zip(*workers.each(self._prepared, self._rows), strict=True)
         self._seen = np.stack(seen)
 
-    @staticmethod
-    def passes(rounds: int) -> int:
+    @classmethod
+    def passes(cls) -> int:
         """How often all frames are visited: for detail, twice a round, twice in the end."""
-        return 1 + 2 * rounds + 2
+        return 1 + 2 * cls.rounds + 2
 
     def fitted(self) -> Motion:
         """The motion aligned; frames that an artist fixed, or that agree no better than they
         did with the others, keep theirs."""
         found = self._start
-        for _ in range(self._rounds):
+        for _ in range(self.rounds):
             found = self._step(found)
         rows = np.flatnonzero(self._improved(found) & ~self._start.fixed)
-        values = {name: getattr(self._start, name).copy() for name in ("pose", "expression")}
-        values["transl"] = self._start.transl.copy()
+        names = ("pose", "expression", "transl")
+        values = {name: getattr(self._start, name).copy() for name in names}
         for name, value in values.items():
             value[rows] = getattr(found, name)[rows]
         return replace(self._start, **values)
@@ -249,6 +250,12 @@ class Alignment(ABC):
     @abstractmethod
     def _moved(self, motion: Motion, steps: np.ndarray) -> Motion:
         """The motion after every frame's step (F, K)."""
+
+    def _head_shift(self, before: BodyOutput, moved: Motion) -> np.ndarray:
+        """What takes every head's joint back to where it was, (F, 3)."""
+        after = posed(self._body, moved, ANY_VERTEX)
+        shift: np.ndarray = (before.joints - after.joints)[:, HEAD].numpy()
+        return shift
 
     def _step(self, motion: Motion) -> Motion:
         """A Gauss-Newton step of every frame towards the texture that all of them show."""
@@ -296,7 +303,7 @@ class Alignment(ABC):
 
     def _prepared(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Which points show, bool (P,), and the surface's detail in a frame, float16 (S, S)."""
-        camera, scales = self._pictures.cameras[row], self._scales
+        camera, scales = self._pictures.cameras[row], self.scales
         pixels = camera.fx / max(float(self._tracked.joints[row, HEAD, 2]), 1e-3)
         vertices = posed(self._body, self._start.rows(np.array([row]))).vertices[0].numpy()
         shown, _, depth = rasterize_mesh(vertices, self._body.faces.numpy(), camera)

@@ -11,9 +11,9 @@ import torch
 from ..body.camera import Camera
 from ..body.model import BodyModel
 from ..body.motion import Motion
-from .facealign import FACE_ROUNDS, FaceAlignment
-from .looks import Alignment, Pictures, Workers
-from .torsoalign import TORSO_ROUNDS, TorsoAlignment
+from .facealign import FaceAlignment
+from .looks import Pictures, Workers
+from .torsoalign import TorsoAlignment
 
 
 def fit_photometric(
@@ -40,7 +40,7 @@ def fit_photometric(
         the other frames than they did.
     """
     pictures = Pictures(images, mattes, cameras)
-    passes = Alignment.passes(FACE_ROUNDS) + Alignment.passes(TORSO_ROUNDS)
+    passes = FaceAlignment.passes() + TorsoAlignment.passes()
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         workers = Workers(pool, step, passes)
         motion = FaceAlignment(body, motion, pictures, workers).fitted()

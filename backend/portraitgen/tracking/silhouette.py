@@ -17,7 +17,7 @@ import torch
 from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel
-from ..body.motion import Motion, posed
+from ..body.motion import ANY_VERTEX, Motion, posed
 
 HEAD = 15
 _HEAD_JOINTS = (15, 22, 23, 24)
@@ -100,7 +100,7 @@ def with_identity(body: BodyModel, motion: Motion, betas: np.ndarray) -> Motion:
 
 def _head_joints(body: BodyModel, betas: np.ndarray, motion: Motion) -> np.ndarray:
     """Where the head joint lies in every frame, (F, 3)."""
-    output = posed(body, replace(motion, betas=betas), torch.zeros(1, dtype=torch.int64))
+    output = posed(body, replace(motion, betas=betas), ANY_VERTEX)
     places: np.ndarray = output.joints[:, HEAD].numpy()
     return places
 

@@ -12,12 +12,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..body.model import BodyModel
-from ..body.motion import Motion, posed
+from ..body.motion import ANY_VERTEX, Motion, posed
 from .bodyfit import NECK
-from .looks import ANY_VERTEX, Alignment, Looks, Patch, Pictures, Scales, Workers
+from .looks import Alignment, Looks, Patch, Pictures, Scales, Workers
 from .silhouette import HEAD
 
-TORSO_ROUNDS = 16
 # What all frames show follows each of them: steps fall short, and reach farther than they seem to.
 _STRIDE = 1.6
 _PELVIS, _CHEST = 0, 9
@@ -26,7 +25,6 @@ _TORSO = (0, 3, 6, 9, 12, 13, 14)
 _ARMS = {16: 13, 17: 14}
 # Thighs and forearms, each with what it hangs on: they keep their direction.
 _HANGING = {1: 0, 2: 0, 18: 16, 19: 17}
-_SCALES = Scales(fine=(0.002, 0.6), coarse=(0.008, 1.8), edge=(0.002, 1.0), away=(0.003, 1.5))
 _FACES = 8000
 # Points that so few frames show tell nothing of a movement.
 _RARE = 0.1
@@ -39,13 +37,16 @@ class TorsoAlignment(Alignment):
     """How torso, neck and upper arms are turned in every frame; the head stays where it is, and
     forearms and thighs keep their directions."""
 
+    scales = Scales(fine=(0.002, 0.6), coarse=(0.008, 1.8), edge=(0.002, 1.0), away=(0.003, 1.5))
+    rounds = 16
+
     def __init__(
         self, body: BodyModel, motion: Motion, pictures: Pictures, workers: Workers
     ) -> None:
         follows = body.weights[:, [*_TORSO, *_ARMS]].sum(1)
         surface = (follows[body.faces] > 0.7).all(1).numpy()
         patch = Patch(body, surface, _FACES, round_middles=True)
-        super().__init__(body, motion, pictures, workers, patch, _SCALES, TORSO_ROUNDS)
+        super().__init__(body, motion, pictures, workers, patch)
         shown = self._seen.mean(0) > _RARE
         patch.keep(shown)
         self._seen, self._tracked = self._seen[:, shown], patch.posed(motion)
@@ -103,8 +104,8 @@ class TorsoAlignment(Alignment):
         for joint, parent in _HANGING.items():
             turned(joint, now[:, parent], was[:, joint])
         moved = replace(motion, pose=pose)
-        apart = (before.joints - posed(self._body, moved, ANY_VERTEX).joints)[:, HEAD].numpy()
-        return replace(moved, transl=(motion.transl + apart).astype(np.float32))
+        back = self._head_shift(before, moved)
+        return replace(moved, transl=(motion.transl + back).astype(np.float32))
 
 
 def _as_written(turns: np.ndarray, before: np.ndarray) -> np.ndarray:
