@@ -6,21 +6,21 @@
 def register() -> None:
     """Adds PortraitGen to Blender."""
     from . import operators, ui
-    from .portraitgen_addon import bridge, preferences, properties
+    from .portraitgen_addon import preferences, properties, scene_updates
 
     preferences.register()
     properties.register()
     operators.register()
     ui.register()
-    bridge.register()
+    scene_updates.register()
 
 
 def unregister() -> None:
     """Takes it out again and ends the backend."""
     from . import operators, ui
-    from .portraitgen_addon import bridge, preferences, properties
+    from .portraitgen_addon import preferences, properties, scene_updates
 
-    bridge.unregister()
+    scene_updates.unregister()
     ui.unregister()
     operators.unregister()
     properties.unregister()

@@ -9,8 +9,8 @@ import bpy
 
 from portraitgen.errors import PortraitError
 
-from ..portraitgen_addon import bridge, properties, shot
-from ..portraitgen_addon.program import Program
+from ..portraitgen_addon import properties, scene_updates, shot_summary
+from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import Job, session
 
 Reason = Callable[[Any], str]
@@ -27,16 +27,16 @@ def allowed(operator: Any, *reasons: str) -> bool:
 
 def no_shot(context: Any) -> str:
     """Why there is no shot to work on."""
-    found = properties.active_shot(context)
-    if found is None:
+    shot = properties.active_shot(context)
+    if shot is None:
         return "Make a shot from a strip, or open one, first"
-    error = shot.view(found.path).error
+    error = shot_summary.summary_of(shot.path).error
     return f"The shot's folder cannot be read: {error}" if error else ""
 
 
 def no_backend(context: Any) -> str:
     """Why the backend cannot be asked."""
-    return bridge.ready()
+    return scene_updates.ready()
 
 
 def busy(context: Any) -> str:
@@ -48,8 +48,8 @@ def busy(context: Any) -> str:
 
 def no_track(context: Any) -> str:
     """Why there is nothing tracked."""
-    found = properties.active_shot(context)
-    return "" if found and shot.view(found.path).tracks else "Track the shot first"
+    shot = properties.active_shot(context)
+    return "" if shot and shot_summary.summary_of(shot.path).tracks else "Track the shot first"
 
 
 def not_described(owner: Any, slot: str) -> str:
@@ -59,28 +59,32 @@ def not_described(owner: Any, slot: str) -> str:
 
 def no_avatar(context: Any) -> str:
     """Why there is no avatar."""
-    found = properties.active_shot(context)
-    return "" if found and shot.view(found.path).avatars else "Reconstruct the avatar first"
+    shot = properties.active_shot(context)
+    return (
+        ""
+        if shot and shot_summary.summary_of(shot.path).avatars
+        else "Reconstruct the avatar first"
+    )
 
 
 def no_rig(context: Any) -> str:
     """Why there is no rig."""
-    found = properties.active_shot(context)
-    return "" if found and found.has_rig else "Track the shot first; its rig appears then"
+    shot = properties.active_shot(context)
+    return "" if shot and shot.has_rig else "Track the shot first; its rig appears then"
 
 
 def no_take(context: Any) -> str:
     """Why there is no take."""
-    found = properties.active_shot(context)
-    return "" if found and found.take else "Add a take first"
+    shot = properties.active_shot(context)
+    return "" if shot and shot.take else "Add a take first"
 
 
 def not_edited(context: Any) -> str:
     """Why the take cannot be rendered."""
-    found = properties.active_shot(context)
-    if not found or not found.take:
+    shot = properties.active_shot(context)
+    if not shot or not shot.take:
         return "Add a take first"
-    known = shot.view(found.path).takes.get(found.take.folder_name, {})
+    known = shot_summary.summary_of(shot.path).takes.get(shot.take.folder_name, {})
     return "" if known.get("edit") else "Run the take's edit first"
 
 
@@ -107,15 +111,15 @@ def run_job(context: Any, kind: str, options: dict[str, Any], take: str = "") ->
     Raises:
         PortraitError: if it cannot be started.
     """
-    found = properties.active_shot(context)
-    bridge.run(Job(kind, found.shot_id, found.path, found.scene, take, options))
+    shot = properties.active_shot(context)
+    scene_updates.run(Job(kind, shot.shot_id, shot.path, shot.scene, take, options))
 
 
-def watch(program: Program) -> None:
+def watch(program: BackgroundProcess) -> None:
     """Keeps the preferences drawn while a program runs beside Blender."""
 
     def look() -> float | None:
-        bridge.redraw()
+        scene_updates.redraw()
         return 0.2 if program.state == "running" else None
 
     bpy.app.timers.register(look, first_interval=0.2, persistent=True)

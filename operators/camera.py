@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import camera, described, properties, shot
+from ..portraitgen_addon import backend_properties, camera, properties, shot_summary
 from . import base
 
 
@@ -20,21 +20,21 @@ class PORTRAITGEN_OT_take_focal(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a camera that is not the rig's own, and the backend's description."""
-        found = properties.active_shot(context)
+        shot = properties.active_shot(context)
         source = context.scene.camera
         reason = "" if source else "The scene has no camera"
-        if found and source is not None and source == found.camera:
+        if shot and source is not None and source == shot.camera:
             reason = "The scene's camera is the track's own"
-        if found:
-            reason = base.not_described(found, described.slot_of_job("track")) or reason
+        if shot:
+            reason = base.not_described(shot, backend_properties.slot_of_job("track")) or reason
         return base.allowed(cls, base.no_shot(context), reason)
 
     def execute(self, context: Any) -> set[str]:
         """Writes it into the track's settings."""
-        found = properties.active_shot(context)
-        settings = getattr(found, described.slot_of_job("track"))
+        shot = properties.active_shot(context)
+        settings = getattr(shot, backend_properties.slot_of_job("track"))
         settings.use_focal = True
-        width = shot.view(found.path).footage["width"]
+        width = shot_summary.summary_of(shot.path).footage["width"]
         settings.focal = camera.focal_px(context.scene.camera, width)
         return {"FINISHED"}
 
@@ -49,22 +49,22 @@ class PORTRAITGEN_OT_follow_camera(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a rig, and another camera as the active object."""
-        found, solved = properties.active_shot(context), context.active_object
+        shot, solved = properties.active_shot(context), context.active_object
         reason = ""
-        if solved is None or solved.type != "CAMERA" or (found and solved == found.camera):
+        if solved is None or solved.type != "CAMERA" or (shot and solved == shot.camera):
             reason = "Select the solved camera first"
         return base.allowed(cls, base.no_shot(context), base.no_rig(context), reason)
 
     def execute(self, context: Any) -> set[str]:
         """Constrains it."""
-        found, solved = properties.active_shot(context), context.active_object
+        shot, solved = properties.active_shot(context), context.active_object
         above = solved
         while above is not None:
-            if above == found.camera or camera.followed(above) == found.camera:
+            if above == shot.camera or camera.followed(above) == shot.camera:
                 self.report({"ERROR"}, f"'{solved.name}' itself hangs on the tracked camera")
                 return {"CANCELLED"}
             above = above.parent
-        camera.follow(found.camera, solved)
+        camera.follow(shot.camera, solved)
         return {"FINISHED"}
 
 
@@ -78,8 +78,8 @@ class PORTRAITGEN_OT_leave_camera(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a camera that follows."""
-        found = properties.active_shot(context)
-        still = not found or not found.camera or camera.followed(found.camera) is None
+        shot = properties.active_shot(context)
+        still = not shot or not shot.camera or camera.followed(shot.camera) is None
         reason = "The tracked camera follows no other" if still else ""
         return base.allowed(cls, base.no_shot(context), base.no_rig(context), reason)
 

@@ -11,7 +11,7 @@ from bpy.props import StringProperty
 
 from portraitgen.shot import Shot
 
-from ..portraitgen_addon import bridge, described, properties, shot
+from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from . import base
 
 
@@ -23,18 +23,18 @@ def edit_settings(take: Any) -> dict[str, Any]:
         "strength": take.strength,
         "seed": take.seed,
     }
-    settings = getattr(take, described.slot_of_job("edit"), None)
+    settings = getattr(take, backend_properties.slot_of_job("edit"), None)
     if settings is not None:
-        options |= described.values(settings, described.job_options("edit"))
+        options |= backend_properties.values(settings, backend_properties.job_options("edit"))
     options["editor_options"] = json.dumps(editor_options(take))
     return options
 
 
 def editor_options(take: Any) -> dict[str, Any]:
     """What the take's editor is told."""
-    known = described.editor(take.editor)
-    settings = getattr(take, described.slot_of_editor(take.editor), None)
-    return described.values(settings, known["options"]) if known and settings else {}
+    known = backend_properties.editor(take.editor)
+    settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
+    return backend_properties.values(settings, known["options"]) if known and settings else {}
 
 
 def settings_from(take: Any, facts: dict[str, Any]) -> None:
@@ -43,24 +43,26 @@ def settings_from(take: Any, facts: dict[str, Any]) -> None:
         return
     take.editor = facts["editor"]
     take.strength = facts.get("strength") or 1.0
-    known = described.editor(take.editor)
-    settings = getattr(take, described.slot_of_editor(take.editor), None)
+    known = backend_properties.editor(take.editor)
+    settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
     if known and settings:
-        described.restore(settings, known["options"], facts.get("options") or {})
+        backend_properties.restore(settings, known["options"], facts.get("options") or {})
 
 
-def add_take(found: Any, title: str) -> Any:
+def add_take(shot: Any, title: str) -> Any:
     """A new take with a folder name of its own."""
     stem = re.sub(r"[^\w-]+", "-", title).strip("-_").lower()[:40] or "take"
-    taken = {take.folder_name for take in found.takes} | set(shot.view(found.path).takes)
+    taken = {take.folder_name for take in shot.takes} | set(
+        shot_summary.summary_of(shot.path).takes
+    )
     name, number = stem, 1
     while name in taken:
         number += 1
         name = f"{stem}-{number}"
-    take = found.takes.add()
+    take = shot.takes.add()
     take.name = title if number == 1 else f"{title} {number}"
     take.folder_name = name
-    found.active_take = len(found.takes) - 1
+    shot.active_take = len(shot.takes) - 1
     return take
 
 
@@ -80,7 +82,7 @@ class PORTRAITGEN_OT_take_add(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Adds it to the end of the list."""
-        known = described.editor(self.editor)
+        known = backend_properties.editor(self.editor)
         take = add_take(properties.active_shot(context), known["label"] if known else self.editor)
         take.editor = self.editor
         return {"FINISHED"}
@@ -100,19 +102,22 @@ class PORTRAITGEN_OT_take_duplicate(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Copies the settings; what was edited stays with the first."""
-        found = properties.active_shot(context)
-        at = found.active_take
-        title = found.takes[at].name
-        copied = add_take(found, title)
+        shot = properties.active_shot(context)
+        at = shot.active_take
+        title = shot.takes[at].name
+        copied = add_take(shot, title)
         # Adding may have moved the takes in memory.
-        source = found.takes[at]
+        source = shot.takes[at]
         copied.editor, copied.strength, copied.seed = source.editor, source.strength, source.seed
-        slots = [(described.slot_of_job("edit"), described.job_options("edit"))]
-        slots += [(described.slot_of_editor(e["id"]), e["options"]) for e in described.editors()]
+        slots = [(backend_properties.slot_of_job("edit"), backend_properties.job_options("edit"))]
+        slots += [
+            (backend_properties.slot_of_editor(e["id"]), e["options"])
+            for e in backend_properties.editors()
+        ]
         for slot, options in slots:
             if hasattr(source, slot):
-                given = described.values(getattr(source, slot), options)
-                described.restore(getattr(copied, slot), options, given)
+                given = backend_properties.values(getattr(source, slot), options)
+                backend_properties.restore(getattr(copied, slot), options, given)
         return {"FINISHED"}
 
 
@@ -137,14 +142,14 @@ class PORTRAITGEN_OT_take_delete(bpy.types.Operator):
         return base.attempt(self, lambda: self._delete(context))
 
     def _delete(self, context: Any) -> None:
-        found = properties.active_shot(context)
-        opened = Shot.open(found.path)
-        if found.take.folder_name in opened.takes():
-            moved = opened.discard_take(found.take.folder_name)
+        shot = properties.active_shot(context)
+        opened = Shot.open(shot.path)
+        if shot.take.folder_name in opened.takes():
+            moved = opened.discard_take(shot.take.folder_name)
             self.report({"INFO"}, f"The take's frames lie in {moved}")
-        found.takes.remove(found.active_take)
-        found.active_take = max(0, found.active_take - 1)
-        shot.forget_views()
+        shot.takes.remove(shot.active_take)
+        shot.active_take = max(0, shot.active_take - 1)
+        shot_summary.forget_summaries()
 
 
 class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
@@ -159,7 +164,7 @@ class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
     @classmethod
     def description(cls, context: Any, properties_: Any) -> str:
         """The editor's own words."""
-        known = described.editor(properties_.editor)
+        known = backend_properties.editor(properties_.editor)
         if known is None:
             return "Edit the take with this editor"
         terms = "" if known["commercial"] else f"; {known['licence']}, not for commercial work"
@@ -222,11 +227,11 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the frame; it appears in the panel and as an image of the file."""
-        found = properties.active_shot(context)
-        take = found.take
-        frame = min(max(context.scene.frame_current - found.offset, found.first), found.last)
+        shot = properties.active_shot(context)
+        take = shot.take
+        frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
         params = {
-            "shot": str(found.path),
+            "shot": str(shot.path),
             "frame": frame,
             "take": take.folder_name,
             "editor": take.editor,
@@ -238,10 +243,10 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
             "expression": edit_settings(take).get("expression", 1.0),
             "base": edit_settings(take).get("base", ""),
         }
-        shot_id, name = found.shot_id, take.folder_name
+        shot_id, name = shot.shot_id, take.folder_name
         return base.attempt(
             self,
-            lambda: bridge.ask(
+            lambda: scene_updates.ask(
                 f"Trying frame {frame}",
                 "preview.frame",
                 params,
@@ -251,11 +256,11 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
 
 
 def _show_preview(shot_id: str, name: str, answer: dict[str, Any]) -> None:
-    found = properties.find_shot(shot_id)
-    take = next((each for each in found.takes if each.folder_name == name), None) if found else None
-    if found is None or take is None:
+    shot = properties.find_shot(shot_id)
+    take = next((each for each in shot.takes if each.folder_name == name), None) if shot else None
+    if shot is None or take is None:
         return
-    title = f"{found.name} {take.folder_name} preview"
+    title = f"{shot.name} {take.folder_name} preview"
     image = bpy.data.images.get(title)
     if image is None:
         image = bpy.data.images.load(answer["path"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import bridge, environment, preferences
+from ..portraitgen_addon import environment, preferences, scene_updates
 from ..portraitgen_addon.session import session
 from . import base
 
@@ -99,9 +99,11 @@ class PORTRAITGEN_OT_check_setup(bpy.types.Operator):
 
         def answered(answer: dict[str, Any]) -> None:
             Setup.rows, Setup.checked = answer["rows"], True
-            bridge.redraw()
+            scene_updates.redraw()
 
-        return base.attempt(self, lambda: bridge.ask("Checking the setup", "check", {}, answered))
+        return base.attempt(
+            self, lambda: scene_updates.ask("Checking the setup", "check", {}, answered)
+        )
 
 
 class PORTRAITGEN_OT_free_memory(bpy.types.Operator):

@@ -12,7 +12,14 @@ from bpy.props import StringProperty
 from portraitgen.errors import PortraitError
 from portraitgen.shot import Shot
 
-from ..portraitgen_addon import bridge, compat, preferences, properties, sequencer, shot
+from ..portraitgen_addon import (
+    compat,
+    preferences,
+    properties,
+    scene_updates,
+    sequencer,
+    shot_summary,
+)
 from . import base
 
 
@@ -65,7 +72,7 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         scene, strip = compat.sequencer_scene(context), _active_strip(context)
         if not self.folder:
             raise PortraitError("no folder is given", "Shot Folder", "choose one")
-        footage = shot.footage_of(strip, scene)
+        footage = shot_summary.footage_of(strip, scene)
         params: dict[str, Any] = {
             "shot": bpy.path.abspath(self.folder),
             "footage": str(footage.path),
@@ -76,39 +83,43 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         if model := preferences.get().body_model:
             params["body_model"] = bpy.path.abspath(model)
         names = scene.name, strip.name, self.folder
-        bridge.ask(
+        scene_updates.ask(
             "Reading the plate", "shot.create", params, lambda facts: _add(*names, footage, facts)
         )
 
 
 def _add(
-    scene_name: str, strip: str, folder: str, footage: shot.StripFootage, facts: dict[str, Any]
+    scene_name: str,
+    strip: str,
+    folder: str,
+    footage: shot_summary.StripFootage,
+    facts: dict[str, Any],
 ) -> None:
     scene = bpy.data.scenes.get(scene_name)
     if scene is None:
         return  # Deleted meanwhile; the folder can be opened.
-    found = properties.find_shot(facts["id"])
-    if found is None:
-        found = scene.portraitgen.shots.add()
-        found.name = Path(facts["path"]).name
-    found.shot_id, found.scene, found.strip = facts["id"], scene.name, strip
-    found.folder = folder
-    found.first, found.last, found.offset = footage.first, footage.last, footage.offset
-    found.channel, found.colour_space = footage.channel, footage.colour_space
-    scene.portraitgen.active = list(scene.portraitgen.shots).index(found)
-    _adopt_takes(found)
-    shot.forget_views()
-    bridge.undo_step("New Shot")
+    shot = properties.find_shot(facts["id"])
+    if shot is None:
+        shot = scene.portraitgen.shots.add()
+        shot.name = Path(facts["path"]).name
+    shot.shot_id, shot.scene, shot.strip = facts["id"], scene.name, strip
+    shot.folder = folder
+    shot.first, shot.last, shot.offset = footage.first, footage.last, footage.offset
+    shot.channel, shot.colour_space = footage.channel, footage.colour_space
+    scene.portraitgen.active = list(scene.portraitgen.shots).index(shot)
+    _adopt_takes(shot)
+    shot_summary.forget_summaries()
+    scene_updates.undo_step("New Shot")
 
 
-def _adopt_takes(found: Any) -> None:
+def _adopt_takes(shot: Any) -> None:
     """Lists the takes that the folder holds."""
     from .edit import settings_from
 
-    known = {take.folder_name for take in found.takes}
-    for name, facts in shot.view(found.path).takes.items():
+    known = {take.folder_name for take in shot.takes}
+    for name, facts in shot_summary.summary_of(shot.path).takes.items():
         if name not in known:
-            take = found.takes.add()
+            take = shot.takes.add()
             take.name = take.folder_name = name
             settings_from(take, facts)
 
@@ -137,19 +148,19 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
         if properties.find_shot(opened.facts["id"]):
             raise PortraitError("the file has this shot already", opened.path, "select it")
         facts = opened.facts["footage"]
-        found = scene.portraitgen.shots.add()
-        found.name = opened.path.name
-        found.shot_id, found.scene = opened.facts["id"], scene.name
-        found.folder = sequencer.directory_of(opened.path)
-        found.first, found.last = facts["first"], facts["last"]
+        shot = scene.portraitgen.shots.add()
+        shot.name = opened.path.name
+        shot.shot_id, shot.scene = opened.facts["id"], scene.name
+        shot.folder = sequencer.directory_of(opened.path)
+        shot.first, shot.last = facts["first"], facts["last"]
         strip = _strip_of(scene, opened.footage_path)
         if strip is not None:
-            footage = shot.footage_of(strip, scene)
-            found.strip, found.channel = strip.name, strip.channel
-            found.offset, found.colour_space = footage.offset, footage.colour_space
-            found.first, found.last = footage.first, footage.last
+            footage = shot_summary.footage_of(strip, scene)
+            shot.strip, shot.channel = strip.name, strip.channel
+            shot.offset, shot.colour_space = footage.offset, footage.colour_space
+            shot.first, shot.last = footage.first, footage.last
         scene.portraitgen.active = len(scene.portraitgen.shots) - 1
-        _adopt_takes(found)
+        _adopt_takes(shot)
 
 
 def _strip_of(scene: Any, plate: Path) -> Any | None:
@@ -175,14 +186,14 @@ class PORTRAITGEN_OT_remove_shot(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a shot."""
-        found = properties.active_shot(context)
-        return base.allowed(cls, "" if found else "There is no shot to remove")
+        shot = properties.active_shot(context)
+        return base.allowed(cls, "" if shot else "There is no shot to remove")
 
     def execute(self, context: Any) -> set[str]:
         """Removes it."""
-        found = properties.active_shot(context)
-        state = found.id_data.portraitgen
-        state.shots.remove(list(state.shots).index(found))
+        shot = properties.active_shot(context)
+        state = shot.id_data.portraitgen
+        state.shots.remove(list(state.shots).index(shot))
         state.active = max(0, min(state.active, len(state.shots) - 1))
         return {"FINISHED"}
 
@@ -201,9 +212,9 @@ class PORTRAITGEN_OT_match_scene(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Sets the resolution of the scene that holds the rig."""
-        found = properties.active_shot(context)
-        footage = shot.view(found.path).footage
-        render = found.camera.users_scene[0].render
+        shot = properties.active_shot(context)
+        footage = shot_summary.summary_of(shot.path).footage
+        render = shot.camera.users_scene[0].render
         render.resolution_x, render.resolution_y = footage["width"], footage["height"]
         render.resolution_percentage = 100
         return {"FINISHED"}

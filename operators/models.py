@@ -9,8 +9,8 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from ..portraitgen_addon import bridge, preferences
-from ..portraitgen_addon.program import Program
+from ..portraitgen_addon import preferences, scene_updates
+from ..portraitgen_addon.background_process import BackgroundProcess
 from . import base
 
 
@@ -28,7 +28,7 @@ class Models:
     fetching: "Fetching | None" = None
 
 
-class Fetching(Program):
+class Fetching(BackgroundProcess):
     """The download of one model by the backend's own command, which resumes and verifies it."""
 
     def __init__(self, python: Path, name: str, log_file: Path, folder: str) -> None:
@@ -60,10 +60,10 @@ class PORTRAITGEN_OT_list_models(bpy.types.Operator):
 
         def answered(answer: dict[str, Any]) -> None:
             Models.rows, Models.folder = answer["rows"], answer["folder"]
-            bridge.redraw()
+            scene_updates.redraw()
 
         return base.attempt(
-            self, lambda: bridge.ask("Listing the models", "models.list", {}, answered)
+            self, lambda: scene_updates.ask("Listing the models", "models.list", {}, answered)
         )
 
 

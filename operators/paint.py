@@ -8,14 +8,14 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from ..portraitgen_addon import bridge, properties, sequencer
+from ..portraitgen_addon import properties, scene_updates, sequencer
 from . import base
 
 
-def _here(context: Any, found: Any) -> dict[str, Any]:
+def _here(context: Any, shot: Any) -> dict[str, Any]:
     """The active take and the footage frame one stands on, as the backend is asked."""
-    frame = min(max(context.scene.frame_current - found.offset, found.first), found.last)
-    return {"shot": str(found.path), "take": found.take.folder_name, "frame": frame}
+    frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
+    return {"shot": str(shot.path), "take": shot.take.folder_name, "frame": frame}
 
 
 class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
@@ -47,7 +47,9 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
         params = _here(context, properties.active_shot(context)) | {"mask": self.mask}
         return base.attempt(
             self,
-            lambda: bridge.ask(f"Giving out frame {params['frame']}", "paint.start", params, _open),
+            lambda: scene_updates.ask(
+                f"Giving out frame {params['frame']}", "paint.start", params, _open
+            ),
         )
 
 
@@ -63,9 +65,9 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a take that was edited, or tried on a frame."""
-        found = properties.active_shot(context)
-        take = found.take if found else None
-        folder = found.path / "takes" / take.folder_name if take else None
+        shot = properties.active_shot(context)
+        take = shot.take if shot else None
+        folder = shot.path / "takes" / take.folder_name if take else None
         edited = folder and any((folder / name).is_dir() for name in ("edits", "tried"))
         return base.allowed(
             cls,
@@ -77,8 +79,8 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the picture; the playhead goes to its frame."""
-        found = properties.active_shot(context)
-        shot_id = found.shot_id
+        shot = properties.active_shot(context)
+        shot_id = shot.shot_id
 
         def opened(answer: dict[str, Any]) -> None:
             again = properties.find_shot(shot_id)
@@ -87,9 +89,9 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
                 scene.frame_set(answer["frame"] + again.offset)
             _open(answer)
 
-        params = _here(context, found)
+        params = _here(context, shot)
         return base.attempt(
-            self, lambda: bridge.ask("Keeping a key frame", "keys.keep", params, opened)
+            self, lambda: scene_updates.ask("Keeping a key frame", "keys.keep", params, opened)
         )
 
 

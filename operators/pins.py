@@ -10,7 +10,7 @@ from mathutils import Vector
 
 from portraitgen.errors import PortraitError
 
-from ..portraitgen_addon import bridge, pins, properties, rig
+from ..portraitgen_addon import pins, properties, rig, scene_updates
 from ..portraitgen_addon.session import session
 from . import base
 
@@ -21,24 +21,24 @@ _HINTS = "Drag the point to where it belongs   |   Right click, Esc: cancel"
 
 def _not_over_plate(context: Any) -> str:
     """Why pins cannot be set here."""
-    found = properties.active_shot(context)
+    shot = properties.active_shot(context)
     space = context.space_data
     if space is None or space.type != "VIEW_3D" or context.region_data is None:
         return "Pins are set in a 3D viewport"
-    if context.region_data.view_perspective != "CAMERA" or context.scene.camera != found.camera:
+    if context.region_data.view_perspective != "CAMERA" or context.scene.camera != shot.camera:
         return "Press Pose over Plate first: pins are set through the plate's camera"
     return ""
 
 
-def _nearest(context: Any, found: Any, frame: int, at: Vector) -> int | None:
+def _nearest(context: Any, shot: Any, frame: int, at: Vector) -> int | None:
     """The pin of a frame whose target lies under the mouse, by its place in the list."""
-    facts = pins.bundle_of(found).camera
+    facts = pins.bundle_of(shot).camera
     best, chosen = float(_NEAR), None
-    for index, pin in enumerate(found.pins):
+    for index, pin in enumerate(shot.pins):
         if pin.frame != frame:
             continue
         place = view3d_utils.location_3d_to_region_2d(
-            context.region, context.region_data, pins.world_of(found, facts, pin.target)
+            context.region, context.region_data, pins.world_of(shot, facts, pin.target)
         )
         if place is not None and (place - at).length < best:
             best, chosen = (place - at).length, index
@@ -73,29 +73,29 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def _grab(self, context: Any, event: Any) -> None:
-        found = properties.active_shot(context)
-        self._shot_id = found.shot_id
+        shot = properties.active_shot(context)
+        self._shot_id = shot.shot_id
         self._scene_frame = context.scene.frame_current
-        self._frame = self._scene_frame - found.offset
-        self._bundle = pins.bundle_of(found)
+        self._frame = self._scene_frame - shot.offset
+        self._bundle = pins.bundle_of(shot)
         if self._frame not in self._bundle.arrays["frames"]:
             raise PortraitError(
-                f"frame {self._frame} is not tracked", found.name, "go to a tracked frame"
+                f"frame {self._frame} is not tracked", shot.name, "go to a tracked frame"
             )
         at = Vector((event.mouse_region_x, event.mouse_region_y))
-        index = _nearest(context, found, self._frame, at)
+        index = _nearest(context, shot, self._frame, at)
         self._new = index is None
         if index is None:
             origin, direction = self._ray(context, event)
-            face, weights = pins.hit(found.mesh, origin, direction)
-            target = pins.plate_pixel(found, self._bundle.camera, direction)
-            index = pins.add(found, self._frame, face, weights, target)
-        self._index, self._before = index, tuple(found.pins[index].target)
-        self._start = self._shown = rig.read_now(pins.parts_of(found), self._bundle, found.offset)
+            face, weights = pins.hit(shot.mesh, origin, direction)
+            target = pins.plate_pixel(shot, self._bundle.camera, direction)
+            index = pins.add(shot, self._frame, face, weights, target)
+        self._index, self._before = index, tuple(shot.pins[index].target)
+        self._start = self._shown = rig.read_now(pins.parts_of(shot), self._bundle, shot.offset)
         self._moved = self._asked = self._released = False
         # Answers may come after the drag has ended, when the operator itself is gone.
         self._living = [True]
-        bridge.start()
+        scene_updates.start()
 
     def _ray(self, context: Any, event: Any) -> tuple[Vector, Vector]:
         at = (event.mouse_region_x, event.mouse_region_y)
@@ -107,31 +107,31 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
 
     def modal(self, context: Any, event: Any) -> set[str]:
         """Follows the mouse; the backend's answers come in between."""
-        found = properties.find_shot(self._shot_id)
-        if found is None or not found.has_rig or self._index >= len(found.pins):
+        shot = properties.find_shot(self._shot_id)
+        if shot is None or not shot.has_rig or self._index >= len(shot.pins):
             return self._end(context, {"CANCELLED"})
         if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
-            return self._cancel(context, found)
+            return self._cancel(context, shot)
         if event.type == "MOUSEMOVE" and not self._released:
             _, direction = self._ray(context, event)
-            found.pins[self._index].target = pins.plate_pixel(found, self._bundle.camera, direction)
+            shot.pins[self._index].target = pins.plate_pixel(shot, self._bundle.camera, direction)
             self._moved = True
         elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
             self._released = True
         elif event.type == "TIMER":
             session.tick()
             if self._moved and not self._asked:
-                self._ask(found)
+                self._ask(shot)
         context.area.tag_redraw()
         if self._released and not self._moved and not self._asked:
-            parts = pins.parts_of(found)
-            rig.key(parts, self._bundle, self._shown, self._start, self._scene_frame)
+            parts = pins.parts_of(shot)
+            rig.insert_keys(parts, self._bundle, self._shown, self._start, self._scene_frame)
             return self._end(context, {"FINISHED"})
         return {"RUNNING_MODAL"}
 
-    def _ask(self, found: Any) -> None:
+    def _ask(self, shot: Any) -> None:
         self._moved, self._asked = False, True
-        asked = pins.request(found, self._frame, self._start)
+        asked = pins.request(shot, self._frame, self._start)
         living = self._living
 
         def answered(answer: dict[str, Any]) -> None:
@@ -146,23 +146,23 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
 
     def _answered(self, answer: dict[str, Any]) -> None:
         self._asked = False
-        found = properties.find_shot(self._shot_id)
-        if found is None or not found.has_rig:
+        shot = properties.find_shot(self._shot_id)
+        if shot is None or not shot.has_rig:
             return
         wanted = pins.answer_of(answer, self._frame)
-        rig.put(pins.parts_of(found), self._bundle, wanted)
+        rig.set_pose(pins.parts_of(shot), self._bundle, wanted)
         self._shown = wanted
 
     def _refused(self, error: PortraitError) -> None:
         self._asked = False
         session.message = str(error)
 
-    def _cancel(self, context: Any, found: Any) -> set[str]:
-        rig.put(pins.parts_of(found), self._bundle, self._start)
+    def _cancel(self, context: Any, shot: Any) -> set[str]:
+        rig.set_pose(pins.parts_of(shot), self._bundle, self._start)
         if self._new:
-            found.pins.remove(self._index)
+            shot.pins.remove(self._index)
         else:
-            found.pins[self._index].target = self._before
+            shot.pins[self._index].target = self._before
         return self._end(context, {"CANCELLED"})
 
     def _end(self, context: Any, result: set[str]) -> set[str]:
@@ -188,12 +188,12 @@ class PORTRAITGEN_OT_pin_delete(bpy.types.Operator):
         """Looks under the mouse."""
         if _not_over_plate(context):
             return {"PASS_THROUGH"}
-        found = properties.active_shot(context)
+        shot = properties.active_shot(context)
         at = Vector((event.mouse_region_x, event.mouse_region_y))
-        index = _nearest(context, found, context.scene.frame_current - found.offset, at)
+        index = _nearest(context, shot, context.scene.frame_current - shot.offset, at)
         if index is None:
             return {"PASS_THROUGH"}
-        found.pins.remove(index)
+        shot.pins.remove(index)
         context.area.tag_redraw()
         return {"FINISHED"}
 
@@ -208,20 +208,20 @@ class PORTRAITGEN_OT_pins_clear(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs pins on this frame."""
-        found = properties.active_shot(context)
-        frame = context.scene.frame_current - found.offset if found else 0
-        held = found and pins.on_frame(found, frame)
+        shot = properties.active_shot(context)
+        frame = context.scene.frame_current - shot.offset if shot else 0
+        held = shot and pins.on_frame(shot, frame)
         return base.allowed(
             cls, base.no_shot(context), "" if held else "There are no pins on this frame"
         )
 
     def execute(self, context: Any) -> set[str]:
         """Deletes them."""
-        found = properties.active_shot(context)
-        frame = context.scene.frame_current - found.offset
-        for index in reversed(range(len(found.pins))):
-            if found.pins[index].frame == frame:
-                found.pins.remove(index)
+        shot = properties.active_shot(context)
+        frame = context.scene.frame_current - shot.offset
+        for index in reversed(range(len(shot.pins))):
+            if shot.pins[index].frame == frame:
+                shot.pins.remove(index)
         return {"FINISHED"}
 
 

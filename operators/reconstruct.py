@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import described, properties
+from ..portraitgen_addon import backend_properties, properties
 from . import base
 
 
@@ -30,10 +30,12 @@ class PORTRAITGEN_OT_reconstruct(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
-        found = properties.active_shot(context)
-        settings = getattr(found, described.slot_of_job("reconstruct"), None)
+        shot = properties.active_shot(context)
+        settings = getattr(shot, backend_properties.slot_of_job("reconstruct"), None)
         options = (
-            described.values(settings, described.job_options("reconstruct")) if settings else {}
+            backend_properties.values(settings, backend_properties.job_options("reconstruct"))
+            if settings
+            else {}
         )
         return base.attempt(self, lambda: base.run_job(context, "reconstruct", options))
 

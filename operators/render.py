@@ -12,7 +12,15 @@ from bpy.props import StringProperty
 from portraitgen.errors import PortraitError
 from portraitgen.shot import Shot, read_json, write_json
 
-from ..portraitgen_addon import bridge, camera, compat, compositor, described, properties, sequencer
+from ..portraitgen_addon import (
+    backend_properties,
+    camera,
+    compat,
+    compositor,
+    properties,
+    scene_updates,
+    sequencer,
+)
 from . import base
 from .edit import settings_from
 
@@ -27,8 +35,8 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an edited take, its scene and a free backend."""
-        found = properties.active_shot(context)
-        home = properties.home_scene(found) if found else None
+        shot = properties.active_shot(context)
+        home = properties.home_scene(shot) if shot else None
         return base.allowed(
             cls,
             base.no_shot(context),
@@ -41,13 +49,13 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job; its scene is fixed now, its channel when the strip is made."""
-        found = properties.active_shot(context)
-        name = found.take.folder_name
+        shot = properties.active_shot(context)
+        name = shot.take.folder_name
         options: dict[str, Any] = {"take": name, "frames": "", "plate": True, "movie": False}
-        settings = getattr(found, described.slot_of_job("render"), None)
+        settings = getattr(shot, backend_properties.slot_of_job("render"), None)
         if settings is not None:
-            options |= described.values(settings, described.job_options("render"))
-        options["mix"] = found.mix_keys(found.take)
+            options |= backend_properties.values(settings, backend_properties.job_options("render"))
+        options["mix"] = shot.mix_keys(shot.take)
         return base.attempt(self, lambda: base.run_job(context, "render", options, name))
 
 
@@ -61,9 +69,9 @@ class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an edited take, a rig and a camera."""
-        found = properties.active_shot(context)
-        rigged = found is not None and found.has_rig
-        camera_there = rigged and found.armature.users_scene[0].camera
+        shot = properties.active_shot(context)
+        rigged = shot is not None and shot.has_rig
+        camera_there = rigged and shot.armature.users_scene[0].camera
         return base.allowed(
             cls,
             base.no_shot(context),
@@ -79,19 +87,19 @@ class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):
         return base.attempt(self, lambda: self._start(context))
 
     def _start(self, context: Any) -> None:
-        found = properties.active_shot(context)
-        scene = found.armature.users_scene[0]
+        shot = properties.active_shot(context)
+        scene = shot.armature.users_scene[0]
         render = scene.render
         share = render.resolution_percentage / 100
         size = (round(render.resolution_x * share), round(render.resolution_y * share))
         frames = {}
-        for frame, graph in camera.every_frame(found):
-            through, plate = scene.camera.evaluated_get(graph), found.camera.evaluated_get(graph)
+        for frame, graph in camera.every_frame(shot):
+            through, plate = scene.camera.evaluated_get(graph), shot.camera.evaluated_get(graph)
             frames[str(frame)] = camera.as_seen(through, plate, size, graph)
-        path = found.path / "rigs" / "scene_camera.json"
+        path = shot.path / "rigs" / "scene_camera.json"
         path.parent.mkdir(exist_ok=True)
         write_json(path, {"width": size[0], "height": size[1], "frames": frames})
-        name = found.take.folder_name
+        name = shot.take.folder_name
         base.run_job(context, "render", {"take": name, "camera": str(path), "movie": False}, name)
 
 
@@ -143,9 +151,9 @@ class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs rendered plates."""
-        found = properties.active_shot(context)
-        home = properties.home_scene(found) if found else None
-        rendered = found and found.take and _plates(found)
+        shot = properties.active_shot(context)
+        home = properties.home_scene(shot) if shot else None
+        rendered = shot and shot.take and _plates(shot)
         return base.allowed(
             cls,
             base.no_shot(context),
@@ -159,17 +167,17 @@ class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
         return base.attempt(self, lambda: self._show(context))
 
     def _show(self, context: Any) -> None:
-        found = properties.active_shot(context)
-        scene = properties.home_scene(found)
-        for path in _plates(found):
+        shot = properties.active_shot(context)
+        scene = properties.home_scene(shot)
+        for path in _plates(shot):
             number = int(path.name.split(".")[-2])
-            bridge.show_frame(found, scene, found.take.folder_name, number, path)
+            scene_updates.show_frame(shot, scene, shot.take.folder_name, number, path)
 
 
-def _plates(found: Any) -> list[Path]:
+def _plates(shot: Any) -> list[Path]:
     """The full plates that a take has rendered, in order."""
-    name = found.take.folder_name
-    return sorted((found.path / "takes" / name / "plates").glob(f"{name}.*.*"))
+    name = shot.take.folder_name
+    return sorted((shot.path / "takes" / name / "plates").glob(f"{name}.*.*"))
 
 
 class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
@@ -182,9 +190,9 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs rendered frames."""
-        found = properties.active_shot(context)
-        take = found.take if found else None
-        folder = found.path / "takes" / take.folder_name / "frames" if take else None
+        shot = properties.active_shot(context)
+        take = shot.take if shot else None
+        folder = shot.path / "takes" / take.folder_name / "frames" if take else None
         rendered = folder is not None and any(folder.glob("*.exr"))
         return base.allowed(
             cls,
@@ -198,19 +206,19 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
         return base.attempt(self, lambda: self._build(context))
 
     def _build(self, context: Any) -> None:
-        found = properties.active_shot(context)
-        scene = properties.home_scene(found) or context.scene
-        frames = _frames(found, found.take.folder_name)
+        shot = properties.active_shot(context)
+        scene = properties.home_scene(shot) or context.scene
+        frames = _frames(shot, shot.take.folder_name)
         plate = None
-        if found.camera and found.camera.data.background_images:
-            plate = found.camera.data.background_images[0].image
-        title = f"{found.name} {found.take.folder_name}"
+        if shot.camera and shot.camera.data.background_images:
+            plate = shot.camera.data.background_images[0].image
+        title = f"{shot.name} {shot.take.folder_name}"
         compositor.to_compositor(scene, title, frames, plate)
         self.report({"INFO"}, f"The group '{title}' is in the compositor of '{scene.name}'")
 
 
-def _frames(found: Any, take: str) -> compositor.Frames:
-    opened = Shot.open(found.path)
+def _frames(shot: Any, take: str) -> compositor.Frames:
+    opened = Shot.open(shot.path)
     folder = opened.take_folder(take) / "frames"
     edit = read_json(opened.edit_folder(take) / "edit.json")
     avatar = read_json(opened.version_folder("avatar", edit.get("avatar")) / "avatar.json")
@@ -225,7 +233,7 @@ def _frames(found: Any, take: str) -> compositor.Frames:
         path=paths[0],
         first=numbers[0],
         last=numbers[-1],
-        offset=found.offset,
+        offset=shot.offset,
         boxes=boxes,
         width=int(camera["width"]),
         height=int(camera["height"]),
@@ -250,14 +258,14 @@ class PORTRAITGEN_OT_restore_settings(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Finds the strip's shot and take, and sets them."""
         strip = compat.sequencer_scene(context).sequence_editor.active_strip
-        found = properties.find_shot(strip[sequencer.SHOT])
+        shot = properties.find_shot(strip[sequencer.SHOT])
         name = strip[sequencer.TAKE]
-        takes = {take.folder_name: take for take in found.takes} if found else {}
-        if found is None or name not in takes:
+        takes = {take.folder_name: take for take in shot.takes} if shot else {}
+        if shot is None or name not in takes:
             self.report({"ERROR"}, f"The file has no take '{name}' any more; open its shot again.")
             return {"CANCELLED"}
         settings_from(takes[name], json.loads(strip[sequencer.SETTINGS]))
-        found.active_take = list(takes).index(name)
+        shot.active_take = list(takes).index(name)
         return {"FINISHED"}
 
 

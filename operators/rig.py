@@ -9,7 +9,15 @@ from bpy.props import IntProperty
 
 from portraitgen.errors import PortraitError
 
-from ..portraitgen_addon import bridge, compat, pins, preferences, properties, rig, shot
+from ..portraitgen_addon import (
+    compat,
+    pins,
+    preferences,
+    properties,
+    rig,
+    scene_updates,
+    shot_summary,
+)
 from . import base
 
 
@@ -34,14 +42,14 @@ class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Turns the largest viewport of the window to the rig."""
-        found = properties.active_shot(context)
-        scene = found.armature.users_scene[0]
+        shot = properties.active_shot(context)
+        scene = shot.armature.users_scene[0]
         context.window.scene = scene
-        scene.camera = found.camera
+        scene.camera = shot.camera
         areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
         area = max(areas, key=lambda each: each.width * each.height)
         settings = preferences.get()
-        rig.tint(found.mesh, settings.overlay_colour)
+        rig.tint(shot.mesh, settings.overlay_colour)
         _look(area.spaces.active, settings.wire_opacity)
         region = next(each for each in area.regions if each.type == "WINDOW")
         layer = scene.view_layers[0]
@@ -49,8 +57,8 @@ class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
             if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
                 bpy.ops.object.mode_set(mode="OBJECT")
             for each in layer.objects:
-                each.select_set(each == found.armature)
-            layer.objects.active = found.armature
+                each.select_set(each == shot.armature)
+            layer.objects.active = shot.armature
             bpy.ops.object.mode_set(mode="POSE")
             bpy.ops.view3d.view_center_camera()
         return {"FINISHED"}
@@ -92,47 +100,49 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
         return base.attempt(self, lambda: self._send(context))
 
     def _send(self, context: Any) -> None:
-        found = properties.active_shot(context)
-        _publish(self, found, _read(found))
+        shot = properties.active_shot(context)
+        _publish(self, shot, _read(shot))
 
 
-def _read(found: Any) -> rig.Reading:
-    return rig.read(pins.parts_of(found), pins.bundle_of(found), found.offset)
+def _read(shot: Any) -> rig.PoseSamples:
+    return rig.read(pins.parts_of(shot), pins.bundle_of(shot), shot.offset)
 
 
 def _publish(
-    operator: Any, found: Any, reading: rig.Reading, span: tuple[int, int] | None = None
+    operator: Any, shot: Any, reading: rig.PoseSamples, span: tuple[int, int] | None = None
 ) -> None:
     """Sends a reading; `span` is the range of footage frames in which the others follow."""
-    if reading.slid:
-        text = f"Bones slid off their joints by up to {reading.slid * 1000:.1f} mm"
+    if reading.joint_offset:
+        text = f"Bones slid off their joints by up to {reading.joint_offset * 1000:.1f} mm"
         operator.report({"WARNING"}, f"{text}, which the body cannot follow")
-    path = found.path / "rigs" / "sent.safetensors"
+    path = shot.path / "rigs" / "sent.safetensors"
     reading.save(path)
-    params = {"shot": str(found.path), "base": found.track_version, "path": str(path)}
+    params = {"shot": str(shot.path), "base": shot.track_version, "path": str(path)}
     if span:
         params["span"] = list(span)
-    shot_id = found.shot_id
-    bridge.ask("Sending the rig", "track.publish", params, lambda answer: _sent(shot_id, answer))
+    shot_id = shot.shot_id
+    scene_updates.ask(
+        "Sending the rig", "track.publish", params, lambda answer: _sent(shot_id, answer)
+    )
 
 
 def _sent(shot_id: str, answer: dict[str, Any]) -> None:
-    found = properties.find_shot(shot_id)
-    if found is None:
+    shot = properties.find_shot(shot_id)
+    if shot is None:
         return
     if answer["version"] is None:
-        raise PortraitError("the rig is as it was tracked, there is nothing to send", found.name)
+        raise PortraitError("the rig is as it was tracked, there is nothing to send", shot.name)
     # The new version holds the corrections; above it they would count twice.
-    kept = rig.start_corrections(pins.parts_of(found), found.name)
+    kept = rig.start_corrections(pins.parts_of(shot), shot.name)
     if kept is not None:
-        kept.name = f"{found.name} corrections sent as {answer['version']:04d}"
-    shot.forget_views()
-    bridge.fetch_rig(shot_id, answer["version"])
+        kept.name = f"{shot.name} corrections sent as {answer['version']:04d}"
+    shot_summary.forget_summaries()
+    scene_updates.fetch_rig(shot_id, answer["version"])
 
 
 def _no_corrections(context: Any) -> str:
-    found = properties.active_shot(context)
-    keyed = found and found.has_rig and rig.has_corrections(found.armature)
+    shot = properties.active_shot(context)
+    keyed = shot and shot.has_rig and rig.has_corrections(shot.armature)
     return "" if keyed else "Key or pin something above the tracked motion first"
 
 
@@ -159,12 +169,12 @@ class _Resolve(bpy.types.Operator):
         return base.attempt(self, lambda: self._resolve(context))
 
     def _resolve(self, context: Any) -> None:
-        found = properties.active_shot(context)
-        scene = found.armature.users_scene[0]
-        first, last = found.first + found.offset, found.last + found.offset
+        shot = properties.active_shot(context)
+        scene = shot.armature.users_scene[0]
+        first, last = shot.first + shot.offset, shot.last + shot.offset
         if scene.use_preview_range:
             first, last = scene.frame_preview_start, scene.frame_preview_end
-        keyed = rig.corrected_frames(found.armature)
+        keyed = rig.corrected_frames(shot.armature)
         if self.from_here:
             first = scene.frame_current
             keyed = sorted({first, *keyed})
@@ -172,15 +182,15 @@ class _Resolve(bpy.types.Operator):
         if outside:
             raise PortraitError(
                 f"there are corrections outside frames {first} to {last}, as on {outside[0]}",
-                found.name,
+                shot.name,
                 "widen the preview range, or press Send to Shot first",
             )
-        chosen = _read(found).only([frame - found.offset for frame in keyed])
+        chosen = _read(shot).only([frame - shot.offset for frame in keyed])
         if not len(chosen.frames):
             raise PortraitError(
-                "no tracked frame is keyed", found.name, "key the rig on a tracked frame"
+                "no tracked frame is keyed", shot.name, "key the rig on a tracked frame"
             )
-        _publish(self, found, chosen, (first - found.offset, last - found.offset))
+        _publish(self, shot, chosen, (first - shot.offset, last - shot.offset))
 
 
 class PORTRAITGEN_OT_resolve_range(_Resolve):
@@ -216,28 +226,28 @@ class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Starts an empty layer."""
-        found = properties.active_shot(context)
-        kept = rig.start_corrections(pins.parts_of(found), found.name)
+        shot = properties.active_shot(context)
+        kept = rig.start_corrections(pins.parts_of(shot), shot.name)
         if kept is not None:
-            kept.name = f"{found.name} corrections reverted"
+            kept.name = f"{shot.name} corrections reverted"
             self.report({"INFO"}, f"The corrections are kept as the action '{kept.name}'")
         return {"FINISHED"}
 
 
-def _selected(found: Any) -> list[Any]:
+def _selected(shot: Any) -> list[Any]:
     """The selected bones of a rig, whose selection moved to the pose bone in 5.0."""
     return [
         bone
-        for bone in found.armature.pose.bones
+        for bone in shot.armature.pose.bones
         if getattr(bone, "select", None) or (not hasattr(bone, "select") and bone.bone.select)
     ]
 
 
 def _no_selection(context: Any) -> str:
-    found = properties.active_shot(context)
-    if not found or not found.has_rig:
+    shot = properties.active_shot(context)
+    if not shot or not shot.has_rig:
         return base.no_rig(context)
-    return "" if _selected(found) else "Select bones of the rig first"
+    return "" if _selected(shot) else "Select bones of the rig first"
 
 
 class PORTRAITGEN_OT_reset_to_track(bpy.types.Operator):
@@ -254,8 +264,8 @@ class PORTRAITGEN_OT_reset_to_track(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Keys the layer's identity."""
-        found = properties.active_shot(context)
-        _key_identity(found, [context.scene.frame_current])
+        shot = properties.active_shot(context)
+        _key_identity(shot, [context.scene.frame_current])
         return {"FINISHED"}
 
 
@@ -281,16 +291,16 @@ class PORTRAITGEN_OT_blend_corrections(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Keys the layer's identity `reach` frames before and after."""
-        found = properties.active_shot(context)
+        shot = properties.active_shot(context)
         current = context.scene.frame_current
-        _key_identity(found, [current - self.reach, current + self.reach])
+        _key_identity(shot, [current - self.reach, current + self.reach])
         return {"FINISHED"}
 
 
-def _key_identity(found: Any, frames: list[int]) -> None:
+def _key_identity(shot: Any, frames: list[int]) -> None:
     """Keys "nothing changed" in the artist's layer, on channels the artist has keyed there."""
-    data = found.armature.animation_data
-    starts = tuple(f'pose.bones["{bone.name}"]' for bone in _selected(found))
+    data = shot.armature.animation_data
+    starts = tuple(f'pose.bones["{bone.name}"]' for bone in _selected(shot))
     for curve in compat.curves(data.action, data.action_slot):
         if not curve.data_path.startswith(starts):
             continue
@@ -298,8 +308,8 @@ def _key_identity(found: Any, frames: list[int]) -> None:
         for frame in frames:
             curve.keyframe_points.insert(frame, 1.0 if turned else 0.0)
         curve.update()
-    found.armature.update_tag()
-    scene = found.armature.users_scene[0]
+    shot.armature.update_tag()
+    scene = shot.armature.users_scene[0]
     scene.frame_set(scene.frame_current)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
-from ..portraitgen_addon import bridge, described, properties, shot
+from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from ..portraitgen_addon.session import session
 from . import base
 
@@ -28,12 +28,12 @@ class PORTRAITGEN_OT_track(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
-        found = properties.active_shot(context)
-        options = {"frames": found.frames}
-        settings = getattr(found, described.slot_of_job("track"), None)
+        shot = properties.active_shot(context)
+        options = {"frames": shot.frames}
+        settings = getattr(shot, backend_properties.slot_of_job("track"), None)
         if settings is not None:
-            options |= described.values(settings, described.job_options("track"))
-            options["frames"] = options["frames"] or found.frames
+            options |= backend_properties.values(settings, backend_properties.job_options("track"))
+            options["frames"] = options["frames"] or shot.frames
         return base.attempt(self, lambda: base.run_job(context, "track", options))
 
 
@@ -55,8 +55,10 @@ class PORTRAITGEN_OT_show_version(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the version, the latest for 0."""
-        found = properties.active_shot(context)
-        return base.attempt(self, lambda: bridge.fetch_rig(found.shot_id, self.version or None))
+        shot = properties.active_shot(context)
+        return base.attempt(
+            self, lambda: scene_updates.fetch_rig(shot.shot_id, self.version or None)
+        )
 
 
 class PORTRAITGEN_OT_next_weak_frame(bpy.types.Operator):
@@ -75,10 +77,12 @@ class PORTRAITGEN_OT_next_weak_frame(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Jumps, around the ends too."""
-        found = properties.active_shot(context)
-        scene = found.armature.users_scene[0]
+        shot = properties.active_shot(context)
+        scene = shot.armature.users_scene[0]
         frames = sorted(
-            marker.frame for marker in scene.timeline_markers if marker.name.startswith(bridge.MARK)
+            marker.frame
+            for marker in scene.timeline_markers
+            if marker.name.startswith(scene_updates.MARK)
         )
         if not frames:
             self.report({"INFO"}, "The track has no weak frames")
@@ -120,8 +124,8 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an unfinished job in the shot's folder."""
-        found = properties.active_shot(context)
-        unfinished = found and shot.view(found.path).unfinished
+        shot = properties.active_shot(context)
+        unfinished = shot and shot_summary.summary_of(shot.path).unfinished
         reason = "" if unfinished else "The shot has no unfinished job"
         return base.allowed(
             cls, base.no_shot(context), reason, base.no_backend(context), base.busy(context)
@@ -129,8 +133,8 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Starts the latest unfinished job again with its own options."""
-        found = properties.active_shot(context)
-        facts = shot.view(found.path).unfinished[0]
+        shot = properties.active_shot(context)
+        facts = shot_summary.summary_of(shot.path).unfinished[0]
         options = {key: value for key, value in facts["options"].items() if value is not None}
         take = str(options.get("take", ""))
         return base.attempt(self, lambda: base.run_job(context, facts["kind"], options, take))

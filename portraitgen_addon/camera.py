@@ -130,19 +130,19 @@ def show_plate(camera: Any, plate: Path, facts: dict[str, Any], offset: int) -> 
     background.frame_method = "FIT"
 
 
-def every_frame(found: Any) -> Iterator[tuple[int, Any]]:
+def every_frame(shot: Any) -> Iterator[tuple[int, Any]]:
     """A shot's footage frames, each with its rig's scene evaluated on it; the playhead comes back.
 
     Every frame is visited, since whatever is looked at may move.
 
     Args:
-        found: the shot, with its rig.
+        shot: with its rig.
     """
-    scene = found.armature.users_scene[0]
+    scene = shot.armature.users_scene[0]
     current = scene.frame_current
     try:
-        for frame in range(found.first, found.last + 1):
-            scene.frame_set(frame + found.offset)
+        for frame in range(shot.first, shot.last + 1):
+            scene.frame_set(frame + shot.offset)
             yield frame, scene.view_layers[0].depsgraph
     finally:
         scene.frame_set(current)

@@ -19,8 +19,8 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+from .background_process import BackgroundProcess, BackgroundProcessError
 from .preferences import python_in
-from .program import Program, ProgramError
 
 INDEX = "https://pypi.org/simple/uv/"
 UV_VERSION = "0.9.7"
@@ -46,7 +46,7 @@ def has_nvidia() -> bool:
     return shutil.which("nvidia-smi") is not None
 
 
-class Creation(Program):
+class Creation(BackgroundProcess):
     """One creation of the environment."""
 
     STEPS = ("Fetching uv", "Making the environment", "Installing packages", "Trying it")
@@ -110,7 +110,7 @@ class Creation(Program):
                 text: str = answer.read().decode()
                 return text
         except urllib.error.URLError as error:
-            raise ProgramError(
+            raise BackgroundProcessError(
                 f"the package index cannot be reached ({error.reason})",
                 INDEX,
                 "check the network, or install uv yourself so that it is found",
@@ -125,7 +125,9 @@ class Creation(Program):
                 data += part
                 self.share = len(data) / size / len(self.STEPS) if size else 0.0
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise ProgramError("the download is not what the index says", url, "try again")
+            raise BackgroundProcessError(
+                "the download is not what the index says", url, "try again"
+            )
         return bytes(data)
 
 
@@ -144,7 +146,7 @@ def _uv_wheel(index: str) -> tuple[str, str]:
     system = platform.system(), platform.machine()
     tag = _SYSTEMS.get(system)
     if tag is None:
-        raise ProgramError(
+        raise BackgroundProcessError(
             f"uv has no build for {' '.join(system)}",
             sys.platform,
             "make an environment yourself and choose Existing Python",
@@ -156,7 +158,7 @@ def _uv_wheel(index: str) -> tuple[str, str]:
         name = url.rpartition("/")[2]
         if name.startswith(f"uv-{UV_VERSION}-") and tag in name and name.endswith(".whl"):
             return urllib.parse.urljoin(INDEX, url), digest
-    raise ProgramError(
+    raise BackgroundProcessError(
         f"the index has no uv {UV_VERSION} for {' '.join(system)}", INDEX, "install uv yourself"
     )
 
@@ -165,12 +167,12 @@ def own_wheel() -> Path:
     """The backend's wheel inside the installed extension.
 
     Raises:
-        ProgramError: if the extension was not built with it.
+        BackgroundProcessError: if the extension was not built with it.
     """
     folder = Path(__file__).resolve().parents[1] / "wheels"
     found = sorted(folder.glob("portraitgen-*.whl"))
     if not found:
-        raise ProgramError(
+        raise BackgroundProcessError(
             "the extension holds no backend", folder, "install the extension from its zip"
         )
     return found[-1]

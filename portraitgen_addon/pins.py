@@ -15,27 +15,27 @@ from . import rig
 from .camera import FLIP
 
 
-def parts_of(found: Any) -> rig.Rig:
+def parts_of(shot: Any) -> rig.Rig:
     """The objects of a shot's rig."""
-    return rig.Rig(found.camera, found.armature, found.mesh)
+    return rig.Rig(shot.camera, shot.armature, shot.mesh)
 
 
-def bundle_of(found: Any) -> rig.Bundle:
+def bundle_of(shot: Any) -> rig.RigData:
     """What the rig was built from.
 
     Raises:
         ShotError: if it cannot be read.
     """
-    return rig.Bundle.load(found.path / "rigs" / f"{found.track_version:04d}.safetensors")
+    return rig.RigData.load(shot.path / "rigs" / f"{shot.track_version:04d}.safetensors")
 
 
-def on_frame(found: Any, frame: int) -> list[Any]:
+def on_frame(shot: Any, frame: int) -> list[Any]:
     """The pins of a footage frame."""
-    return [pin for pin in found.pins if pin.frame == frame]
+    return [pin for pin in shot.pins if pin.frame == frame]
 
 
 def add(
-    found: Any,
+    shot: Any,
     frame: int,
     face: int,
     weights: tuple[float, float, float],
@@ -46,9 +46,9 @@ def add(
     Returns:
         Its place in the list.
     """
-    pin = found.pins.add()
+    pin = shot.pins.add()
     pin.frame, pin.face, pin.weights, pin.target = frame, face, weights, target
-    return len(found.pins) - 1
+    return len(shot.pins) - 1
 
 
 def _locked(armature: Any) -> list[str]:
@@ -58,29 +58,29 @@ def _locked(armature: Any) -> list[str]:
     return locked + ["transl"] * all(bones["pelvis"].lock_location)
 
 
-def request(found: Any, frame: int, start: rig.Reading) -> dict[str, Any]:
+def request(shot: Any, frame: int, start: rig.PoseSamples) -> dict[str, Any]:
     """What `track.solve_pins` is asked; joints that the artist has locked stay as they are."""
     return {
-        "shot": str(found.path),
-        "version": found.track_version,
+        "shot": str(shot.path),
+        "version": shot.track_version,
         "frame": frame,
         "pins": [
             {"face": pin.face, "weights": list(pin.weights), "target": list(pin.target)}
-            for pin in on_frame(found, frame)
+            for pin in on_frame(shot, frame)
         ],
         "start": {
             "transl": start.transl[0].tolist(),
             "pose": start.pose[0].tolist(),
             "expression": start.expression[0].tolist(),
         },
-        "fixed": _locked(found.armature),
+        "fixed": _locked(shot.armature),
     }
 
 
-def answer_of(answer: dict[str, Any], frame: int) -> rig.Reading:
+def answer_of(answer: dict[str, Any], frame: int) -> rig.PoseSamples:
     """A solution as the rig takes it."""
     one = {name: np.array([answer[name]], np.float32) for name in ("transl", "pose", "expression")}
-    return rig.Reading(np.array([frame]), **one, slid=0.0)
+    return rig.PoseSamples(np.array([frame]), **one, joint_offset=0.0)
 
 
 def hit(mesh: Any, origin: Vector, direction: Vector) -> tuple[int, tuple[float, float, float]]:
@@ -102,22 +102,22 @@ def hit(mesh: Any, origin: Vector, direction: Vector) -> tuple[int, tuple[float,
     return face, (weights[0], weights[1], weights[2])
 
 
-def plate_pixel(found: Any, facts: dict[str, float], direction: Vector) -> tuple[float, float]:
+def plate_pixel(shot: Any, facts: dict[str, float], direction: Vector) -> tuple[float, float]:
     """Where a ray from the plate's camera, in world space, passes the plate."""
-    x, y, z = FLIP.to_3x3() @ (found.camera.matrix_world.to_3x3().inverted_safe() @ direction)
+    x, y, z = FLIP.to_3x3() @ (shot.camera.matrix_world.to_3x3().inverted_safe() @ direction)
     return facts["fx"] * x / z + facts["cx"], facts["fy"] * y / z + facts["cy"]
 
 
-def world_of(found: Any, facts: dict[str, float], pixel: tuple[float, float]) -> Vector:
+def world_of(shot: Any, facts: dict[str, float], pixel: tuple[float, float]) -> Vector:
     """A point in world space, a metre before the camera, that covers a plate pixel."""
     x = (pixel[0] - facts["cx"]) / facts["fx"]
     y = (pixel[1] - facts["cy"]) / facts["fy"]
-    return found.camera.matrix_world @ (FLIP @ Vector((x, y, 1.0)))
+    return shot.camera.matrix_world @ (FLIP @ Vector((x, y, 1.0)))
 
 
-def surface_of(found: Any, pin: Any) -> Vector:
+def surface_of(shot: Any, pin: Any) -> Vector:
     """Where a pin's point of the body is now, in world space."""
-    shown = found.mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    shown = shot.mesh.evaluated_get(bpy.context.evaluated_depsgraph_get())
     corners = shown.data.polygons[pin.face].vertices
     place = Vector((0, 0, 0))
     for index, weight in zip(corners, pin.weights, strict=True):

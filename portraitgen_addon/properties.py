@@ -15,7 +15,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import compat, described
+from . import backend_properties, compat
 
 
 class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
@@ -142,12 +142,14 @@ def register() -> None:
     for each in CLASSES:
         bpy.utils.register_class(each)
     bpy.types.Scene.portraitgen = PointerProperty(type=PORTRAITGEN_PG_scene)
-    described.register(described.remembered(), PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take)
+    backend_properties.register(
+        backend_properties.remembered(), PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take
+    )
 
 
 def unregister() -> None:
     """Takes them away; what a file stores of them stays stored."""
-    described.unregister()
+    backend_properties.unregister()
     del bpy.types.Scene.portraitgen
     for each in reversed(CLASSES):
         bpy.utils.unregister_class(each)
@@ -155,9 +157,9 @@ def unregister() -> None:
 
 def accept_description(description: dict[str, Any]) -> None:
     """Takes the backend's description over, if it says something new."""
-    if description != described.remembered() or not described.editors():
-        described.remember(description)
-        described.register(description, PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take)
+    if description != backend_properties.remembered() or not backend_properties.editors():
+        backend_properties.remember(description)
+        backend_properties.register(description, PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take)
 
 
 def home_scene(shot: Any) -> Any | None:

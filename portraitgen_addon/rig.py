@@ -28,12 +28,12 @@ FACE = "face"
 TRACKED = "Tracked"
 ERROR = "tracking_error"
 COLOUR = (0.1, 0.8, 1.0, 0.22)
-# Bones that slide or stretch have no counterpart in the body model.
+# Bones that joint_offsete or stretch have no counterpart in the body model.
 _LOOSE = 1e-4
 
 
 @dataclass(frozen=True)
-class Bundle:
+class RigData:
     """What the backend exported of a track; arrays as `rig.export` documents them."""
 
     arrays: dict[str, np.ndarray]
@@ -43,7 +43,7 @@ class Bundle:
     camera: dict[str, float]
 
     @classmethod
-    def load(cls, path: Path) -> "Bundle":
+    def load(cls, path: Path) -> "RigData":
         """Reads the file.
 
         Raises:
@@ -68,7 +68,7 @@ class Rig:
     mesh: Any
 
 
-def build(name: str, bundle: Bundle, camera: Any, collection: Any, offset: int) -> Rig:
+def build(name: str, bundle: RigData, camera: Any, collection: Any, offset: int) -> Rig:
     """Builds a rig under a camera.
 
     Args:
@@ -100,7 +100,7 @@ def build(name: str, bundle: Bundle, camera: Any, collection: Any, offset: int) 
     return rig
 
 
-def show_track(rig: Rig, name: str, bundle: Bundle, offset: int) -> None:
+def show_track(rig: Rig, name: str, bundle: RigData, offset: int) -> None:
     """Lets a rig show another version of the track; the artist's layer stays above it."""
     _set_bones(rig.armature, bundle)
     _set_vertices(rig.mesh, bundle)
@@ -157,7 +157,7 @@ def corrected_frames(armature: Any) -> list[int]:
 # Building
 
 
-def _mesh(name: str, bundle: Bundle, collection: Any) -> Any:
+def _mesh(name: str, bundle: RigData, collection: Any) -> Any:
     arrays = bundle.arrays
     faces, uv = arrays["faces"], arrays["uv"][arrays["uv_faces"].ravel()]
     data = bpy.data.meshes.new(f"{name} body")
@@ -177,8 +177,8 @@ def _mesh(name: str, bundle: Bundle, collection: Any) -> Any:
     mesh.shape_key_add(name="Basis", from_mix=False)
     for unit in bundle.units:
         key = mesh.shape_key_add(name=unit, from_mix=False)
-        # A new key's value is 1 in some versions, and values clamp to the sliders.
-        key.slider_min, key.slider_max, key.value = -10, 10, 0
+        # A new key's value is 1 in some versions, and values clamp to the joint_offseters.
+        key.joint_offseter_min, key.joint_offseter_max, key.value = -10, 10, 0
     _set_vertices(mesh, bundle)
     for part in ("body", "inside"):
         data.materials.append(bpy.data.materials.new(f"{name} {part}"))
@@ -202,7 +202,7 @@ def tint(mesh: Any, colour: Any) -> None:
         material.diffuse_color = (*colour[:3], opacity)
 
 
-def _weights(mesh: Any, bundle: Bundle) -> None:
+def _weights(mesh: Any, bundle: RigData) -> None:
     for joint in bundle.joints:
         mesh.vertex_groups.new(name=joint)
     arrays = bundle.arrays
@@ -223,7 +223,7 @@ def _weights(mesh: Any, bundle: Bundle) -> None:
     made.free()
 
 
-def _set_vertices(mesh: Any, bundle: Bundle) -> None:
+def _set_vertices(mesh: Any, bundle: RigData) -> None:
     vertices, units = bundle.arrays["vertices"], bundle.arrays["units"]
     mesh.data.vertices.foreach_set("co", vertices.ravel())
     keys = mesh.data.shape_keys.key_blocks
@@ -233,7 +233,7 @@ def _set_vertices(mesh: Any, bundle: Bundle) -> None:
     mesh.data.update()
 
 
-def _armature(name: str, bundle: Bundle, collection: Any) -> Any:
+def _armature(name: str, bundle: RigData, collection: Any) -> Any:
     data = bpy.data.armatures.new(f"{name} rig")
     armature = bpy.data.objects.new(f"{name} rig", data)
     collection.objects.link(armature)
@@ -247,7 +247,7 @@ def _armature(name: str, bundle: Bundle, collection: Any) -> Any:
     return armature
 
 
-def _set_bones(armature: Any, bundle: Bundle) -> None:
+def _set_bones(armature: Any, bundle: RigData) -> None:
     """Makes the bones, or moves those there are to another identity's joints."""
     joints = bundle.arrays["joints"].astype(np.float64)
     parents = bundle.arrays["parents"]
@@ -308,7 +308,7 @@ class _edited:
             self._scratch.objects.unlink(self._armature)
 
 
-def _drive(rig: Rig, bundle: Bundle) -> None:
+def _drive(rig: Rig, bundle: RigData) -> None:
     face = rig.armature.pose.bones[FACE]
     keys = rig.mesh.data.shape_keys.key_blocks
     named = not bundle.units[0].startswith("expr_")
@@ -330,7 +330,7 @@ def _drive(rig: Rig, bundle: Bundle) -> None:
     )
 
 
-def _tracked(name: str, bundle: Bundle, armature: Any, offset: int) -> tuple[Any, Any]:
+def _tracked(name: str, bundle: RigData, armature: Any, offset: int) -> tuple[Any, Any]:
     """The tracked motion as an action."""
     arrays = bundle.arrays
     rest = _rest(armature, bundle)[:, :3, :3]
@@ -354,45 +354,45 @@ def _tracked(name: str, bundle: Bundle, armature: Any, offset: int) -> tuple[Any
     return compat.keyed_action(f"{name} track {bundle.version:04d}", armature, channels, frames)
 
 
-def _rest(armature: Any, bundle: Bundle) -> np.ndarray:
+def _rest(armature: Any, bundle: RigData) -> np.ndarray:
     """Rest matrices (55, 4, 4) in the model's order, as Blender has rounded them."""
     bones = armature.data.bones
     return np.array([np.array(bones[joint].matrix_local) for joint in bundle.joints])
 
 
-# Reading back
+# PoseSamples back
 
 
 @dataclass(frozen=True)
-class Reading:
+class PoseSamples:
     """What a rig evaluates to.
 
     Attributes:
         frames: int64 (T,), footage frames.
         transl, pose, expression: float32 (T, 3), (T, 55, 3), (T, E), as the backend means them.
-        slid: metres, the farthest that any bone but the root was moved off its joint, which the
-            body model cannot show.
+        joint_offset: metres, the farthest that any bone but the root was moved off its joint,
+            which the body model cannot show.
     """
 
     frames: np.ndarray
     transl: np.ndarray
     pose: np.ndarray
     expression: np.ndarray
-    slid: float
+    joint_offset: float
 
     def save(self, path: Path) -> None:
         """Writes what `track.publish` takes."""
         names = ("frames", "transl", "pose", "expression")
         tensors.save(path, {name: getattr(self, name) for name in names})
 
-    def only(self, frames: list[int]) -> "Reading":
+    def only(self, frames: list[int]) -> "PoseSamples":
         """Some of its frames."""
         rows = np.isin(self.frames, frames)
         names = ("frames", "transl", "pose", "expression")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
-def read(rig: Rig, bundle: Bundle, offset: int) -> Reading:
+def read(rig: Rig, bundle: RigData, offset: int) -> PoseSamples:
     """Reads the rig on every tracked frame, constraints and all layers included.
 
     Raises:
@@ -428,7 +428,7 @@ def read(rig: Rig, bundle: Bundle, offset: int) -> Reading:
     return _reading(frames, posed, expression, _rest(armature, bundle), bundle, armature.name)
 
 
-def read_now(rig: Rig, bundle: Bundle, offset: int) -> Reading:
+def read_now(rig: Rig, bundle: RigData, offset: int) -> PoseSamples:
     """Reads the rig as it stands in the active scene's frame, unkeyed changes included.
 
     Raises:
@@ -445,7 +445,7 @@ def read_now(rig: Rig, bundle: Bundle, offset: int) -> Reading:
     return _reading(frames, (place @ posed)[None], expression, rest, bundle, rig.armature.name)
 
 
-def put(rig: Rig, bundle: Bundle, reading: Reading) -> None:
+def set_pose(rig: Rig, bundle: RigData, reading: PoseSamples) -> None:
     """Sets the rig to a pose of one frame without keying it."""
     bones = rig.armature.pose.bones
     rest = _rest(rig.armature, bundle)[:, :3, :3]
@@ -457,7 +457,9 @@ def put(rig: Rig, bundle: Bundle, reading: Reading) -> None:
     rig.armature.update_tag()
 
 
-def key(rig: Rig, bundle: Bundle, wanted: Reading, shown: Reading, frame: int) -> None:
+def insert_keys(
+    rig: Rig, bundle: RigData, wanted: PoseSamples, shown: PoseSamples, frame: int
+) -> None:
     """Keys a pose in the artist's layer, on the channels in which it differs from what was shown.
 
     Args:
@@ -499,7 +501,7 @@ def key(rig: Rig, bundle: Bundle, wanted: Reading, shown: Reading, frame: int) -
     scene.frame_set(scene.frame_current)
 
 
-def _bone_turns(reading: Reading, rest: np.ndarray) -> np.ndarray:
+def _bone_turns(reading: PoseSamples, rest: np.ndarray) -> np.ndarray:
     """The bones' own quaternions (55, 4) of a reading of one frame."""
     turns = rotations.quaternions(reading.pose[0])
     turns[:, 1:] = np.einsum("jba,jb->ja", rest, turns[:, 1:])
@@ -511,9 +513,9 @@ def _reading(
     posed: np.ndarray,
     expression: np.ndarray,
     rest: np.ndarray,
-    bundle: Bundle,
+    bundle: RigData,
     name: str,
-) -> Reading:
+) -> PoseSamples:
     parents = bundle.arrays["parents"]
     turned = posed[..., :3, :3] @ rest[:, :3, :3].swapaxes(-1, -2)
     if np.abs(np.linalg.det(turned) - 1).max() > 1e-3:
@@ -523,18 +525,18 @@ def _reading(
             "clear the scale of the armature and its bones, then send it again",
         )
     local = turned.copy()
-    slid = 0.0
+    joint_offset = 0.0
     for joint in range(1, len(parents)):
         parent = parents[joint]
         local[:, joint] = turned[:, parent].swapaxes(-1, -2) @ turned[:, joint]
         bone = rest[joint, :3, 3] - rest[parent, :3, 3]
         expected = posed[:, parent, :3, 3] + turned[:, parent] @ bone
-        slid = max(slid, float(np.abs(posed[:, joint, :3, 3] - expected).max()))
+        joint_offset = max(joint_offset, float(np.abs(posed[:, joint, :3, 3] - expected).max()))
     transl = posed[:, 0, :3, 3] - rest[0, :3, 3]
-    return Reading(
+    return PoseSamples(
         frames,
         transl.astype(np.float32),
         rotations.axis_angles(local).astype(np.float32),
         expression,
-        slid if slid > _LOOSE else 0.0,
+        joint_offset if joint_offset > _LOOSE else 0.0,
     )

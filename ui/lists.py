@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..operators import presets
-from ..portraitgen_addon import described, properties, shot
+from ..portraitgen_addon import backend_properties, properties, shot_summary
 
 
 class PORTRAITGEN_UL_shots(bpy.types.UIList):
@@ -24,7 +24,7 @@ class PORTRAITGEN_UL_shots(bpy.types.UIList):
         active_property: str,
     ) -> None:
         """A name, and how far the shot has come."""
-        known = shot.view(item.path)
+        known = shot_summary.summary_of(item.path)
         row = layout.row()
         row.alert = bool(known.error)
         row.prop(item, "name", text="", emboss=False, icon="ERROR" if known.error else "SEQUENCE")
@@ -48,8 +48,8 @@ class PORTRAITGEN_UL_takes(bpy.types.UIList):
         active_property: str,
     ) -> None:
         """A name, its editor, and whether it is edited."""
-        facts = shot.view(data.path).takes.get(item.folder_name, {})
-        known = described.editor(item.editor)
+        facts = shot_summary.summary_of(data.path).takes.get(item.folder_name, {})
+        known = backend_properties.editor(item.editor)
         row = layout.row()
         edited = bool(facts.get("edit"))
         row.prop(item, "name", text="", emboss=False, icon="CHECKMARK" if edited else "DOT")
@@ -63,7 +63,7 @@ class PORTRAITGEN_MT_editor(bpy.types.Menu):
 
     def draw(self, context: Any) -> None:
         """One entry an editor; what may not be used commercially says so."""
-        for each in described.editors():
+        for each in backend_properties.editors():
             text = each["label"] if each["commercial"] else f"{each['label']} (non-commercial)"
             self.layout.operator("portraitgen.take_editor", text=text).editor = each["id"]
 
@@ -75,8 +75,8 @@ class PORTRAITGEN_MT_versions(bpy.types.Menu):
 
     def draw(self, context: Any) -> None:
         """One entry a version."""
-        found = properties.active_shot(context)
-        for version in reversed(shot.view(found.path).tracks if found else []):
+        shot = properties.active_shot(context)
+        for version in reversed(shot_summary.summary_of(shot.path).tracks if shot else []):
             entry = self.layout.operator("portraitgen.show_version", text=f"Version {version}")
             entry.version = version
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import camera, compat, described, properties, rig, shot
+from ..portraitgen_addon import backend_properties, camera, compat, properties, rig, shot_summary
 from ..portraitgen_addon.session import session
 from . import thumbnails
 from .progress import draw_job, draw_message, sparkline
@@ -23,8 +23,8 @@ class _Panel:
         layout.use_property_decorate = False
         self.content(layout, context, properties.active_shot(context))
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
-        """What the panel holds; `found` is the active shot or None."""
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
+        """What the panel holds; `shot` is the active shot or None."""
         raise NotImplementedError
 
 
@@ -32,18 +32,18 @@ class _NeedsShot(_Panel):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Shown once there is a shot that can be read."""
-        found = properties.active_shot(context)
-        return found is not None and not shot.view(found.path).error
+        shot = properties.active_shot(context)
+        return shot is not None and not shot_summary.summary_of(shot.path).error
 
 
 class _Shot(_Panel):
     bl_label = "Shot"
     bl_order = 0
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """The list of shots and what the plate is."""
         draw_message(layout)
-        home = found.id_data if found else compat.sequencer_scene(context)
+        home = shot.id_data if shot else compat.sequencer_scene(context)
         row = layout.row()
         state = home.portraitgen
         row.template_list("PORTRAITGEN_UL_shots", "", state, "shots", state, "active", rows=2)
@@ -51,13 +51,13 @@ class _Shot(_Panel):
         column.operator("portraitgen.new_shot", text="", icon="ADD")
         column.operator("portraitgen.remove_shot", text="", icon="REMOVE")
         column.operator("portraitgen.open_shot", text="", icon="FILE_FOLDER")
-        if found is None:
+        if shot is None:
             layout.operator("portraitgen.new_shot", icon="SEQ_STRIP_META")
             return
-        known = shot.view(found.path)
+        known = shot_summary.summary_of(shot.path)
         row = layout.row()
         row.alert = bool(known.error)
-        row.prop(found, "folder")
+        row.prop(shot, "folder")
         if known.error:
             layout.label(text="No shot lies in this folder", icon="ERROR")
             return
@@ -65,11 +65,11 @@ class _Shot(_Panel):
         column = layout.column(align=True)
         text = f"{facts['width']} x {facts['height']}, {_rate(facts['fps'])} frames/s"
         column.label(text=text, icon="FILE_MOVIE")
-        if found.colour_space:
-            column.label(text=found.colour_space, icon="COLOR")
+        if shot.colour_space:
+            column.label(text=shot.colour_space, icon="COLOR")
         row = layout.row(align=True)
-        row.prop(found, "first", text="Frames")
-        row.prop(found, "last", text="")
+        row.prop(shot, "first", text="Frames")
+        row.prop(shot, "last", text="")
 
 
 class _Camera(_NeedsShot):
@@ -77,12 +77,12 @@ class _Camera(_NeedsShot):
     bl_order = 1
     bl_options = {"DEFAULT_CLOSED"}
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """The lens: estimated, or given."""
-        if found.camera:
-            layout.prop(found.camera.data, "lens", text="Tracked Focal Length")
-            scene = found.camera.users_scene[0]
-            facts = shot.view(found.path).footage | {"fx": 1, "fy": 1}
+        if shot.camera:
+            layout.prop(shot.camera.data, "lens", text="Tracked Focal Length")
+            scene = shot.camera.users_scene[0]
+            facts = shot_summary.summary_of(shot.path).footage | {"fx": 1, "fy": 1}
             if not camera.shows_plate_exactly(scene, facts):
                 row = layout.row()
                 row.alert = True
@@ -90,17 +90,19 @@ class _Camera(_NeedsShot):
                 size = f"{render.resolution_x} x {render.resolution_y}"
                 row.label(text=f"'{scene.name}' is {size}, the plate is not", icon="ERROR")
                 layout.operator("portraitgen.match_scene")
-            solved = camera.followed(found.camera)
+            solved = camera.followed(shot.camera)
             row = layout.row(align=True)
             if solved is None:
                 row.operator("portraitgen.follow_camera", icon="CON_FOLLOWTRACK")
             else:
                 row.label(text=f"Follows {solved.name}", icon="CON_FOLLOWTRACK")
                 row.operator("portraitgen.leave_camera", text="", icon="X")
-        settings = getattr(found, described.slot_of_job("track"), None)
+        settings = getattr(shot, backend_properties.slot_of_job("track"), None)
         if settings is not None:
-            options = [each for each in described.job_options("track") if each["name"] == "focal"]
-            described.draw(layout, settings, options)
+            options = [
+                each for each in backend_properties.job_options("track") if each["name"] == "focal"
+            ]
+            backend_properties.draw(layout, settings, options)
         layout.operator("portraitgen.take_focal", text="Take from Scene Camera")
 
 
@@ -108,14 +110,14 @@ class _Track(_NeedsShot):
     bl_label = "Track"
     bl_order = 2
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """Its settings, how good it is, where to look."""
-        known = shot.view(found.path)
-        settings = getattr(found, described.slot_of_job("track"), None)
+        known = shot_summary.summary_of(shot.path)
+        settings = getattr(shot, backend_properties.slot_of_job("track"), None)
         if settings is not None:
             shown = [
                 each
-                for each in described.job_options("track")
+                for each in backend_properties.job_options("track")
                 if each["name"] not in ("focal", "frames")
             ]
             _folded(layout, settings, shown, "track")
@@ -142,21 +144,21 @@ class _Rig(_NeedsShot):
     bl_label = "Rig"
     bl_order = 3
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """Posing over the plate, and the way back into the shot."""
         layout.operator("portraitgen.view_rig", icon="POSE_HLT")
-        if not found.has_rig:
-            if shot.view(found.path).tracks:
+        if not shot.has_rig:
+            if shot_summary.summary_of(shot.path).tracks:
                 layout.operator("portraitgen.show_version", text="Build Rig").version = 0
             return
-        layout.menu("PORTRAITGEN_MT_versions", text=f"Track Version {found.track_version}")
+        layout.menu("PORTRAITGEN_MT_versions", text=f"Track Version {shot.track_version}")
         row = layout.row(align=True)
         row.operator("portraitgen.use_pin_tool", icon="PINNED")
         row.operator("portraitgen.pins_clear")
         row = layout.row(align=True)
         row.operator("portraitgen.reset_to_track", icon="LOOP_BACK")
         row.operator("portraitgen.blend_corrections")
-        if rig.has_corrections(found.armature):
+        if rig.has_corrections(shot.armature):
             layout.label(text="Corrections above the tracked motion", icon="NLA")
             row = layout.row(align=True)
             row.operator("portraitgen.resolve_range", icon="SMOOTHCURVE")
@@ -170,16 +172,16 @@ class _Avatar(_NeedsShot):
     bl_label = "Avatar"
     bl_order = 4
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """Its settings, its progress, how good it is."""
-        known = shot.view(found.path)
-        settings = getattr(found, described.slot_of_job("reconstruct"), None)
+        known = shot_summary.summary_of(shot.path)
+        settings = getattr(shot, backend_properties.slot_of_job("reconstruct"), None)
         if settings is not None:
-            _folded(layout, settings, described.job_options("reconstruct"), "reconstruct")
+            _folded(layout, settings, backend_properties.job_options("reconstruct"), "reconstruct")
         title = "Reconstruct Again" if known.avatars else "Reconstruct"
         _run(layout, "portraitgen.reconstruct", title, "reconstruct")
         job = session.job
-        if job and job.kind == "reconstruct" and job.shot_id == found.shot_id:
+        if job and job.kind == "reconstruct" and job.shot_id == shot.shot_id:
             if job.preview and (icon := thumbnails.icon(job.preview)):
                 layout.template_icon(icon_value=icon, scale=9)
             if job.curve:
@@ -201,20 +203,20 @@ class _Edit(_NeedsShot):
     bl_label = "Edit"
     bl_order = 5
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """Takes, and the settings of the active one."""
         row = layout.row()
-        row.template_list("PORTRAITGEN_UL_takes", "", found, "takes", found, "active_take", rows=3)
+        row.template_list("PORTRAITGEN_UL_takes", "", shot, "takes", shot, "active_take", rows=3)
         column = row.column(align=True)
         column.operator("portraitgen.take_add", text="", icon="ADD")
         column.operator("portraitgen.take_delete", text="", icon="REMOVE")
         column.operator("portraitgen.take_duplicate", text="", icon="DUPLICATE")
-        take = found.take
+        take = shot.take
         if take is None:
             layout.operator("portraitgen.take_add")
             return
         layout.menu("PORTRAITGEN_MT_presets", icon="PRESET")
-        known = described.editor(take.editor)
+        known = backend_properties.editor(take.editor)
         split = layout.split(factor=0.4)
         split.alignment = "RIGHT"
         split.label(text="Editor")
@@ -225,9 +227,9 @@ class _Edit(_NeedsShot):
             self._editor(layout, take, known)
         layout.prop(take, "strength")
         layout.prop(take, "seed")
-        settings = getattr(take, described.slot_of_job("edit"), None)
+        settings = getattr(take, backend_properties.slot_of_job("edit"), None)
         if settings is not None:
-            _folded(layout, settings, described.job_options("edit"), "edit")
+            _folded(layout, settings, backend_properties.job_options("edit"), "edit")
         masking = layout.operator("portraitgen.paint_frame", text="Paint Mask", icon="MOD_MASK")
         masking.mask = True
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
@@ -242,9 +244,9 @@ class _Edit(_NeedsShot):
             layout.label(text=f"Needs {need}", icon="INFO")
         if known["memory_gb"]:
             layout.label(text=f"About {known['memory_gb']:g} GB of GPU memory", icon="MEMORY")
-        settings = getattr(take, described.slot_of_editor(take.editor), None)
+        settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
         if settings is not None:
-            described.draw(layout, settings, known["options"])
+            backend_properties.draw(layout, settings, known["options"])
         if known["id"] == "relight":
             layout.operator("portraitgen.light_from_scene", icon="LIGHT")
         if known["id"] == "paint":
@@ -260,15 +262,15 @@ class _Output(_NeedsShot):
     bl_label = "Output"
     bl_order = 6
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """Where edited frames go."""
-        settings = getattr(found, described.slot_of_job("render"), None)
+        settings = getattr(shot, backend_properties.slot_of_job("render"), None)
         if settings is not None:
-            _folded(layout, settings, described.job_options("render"), "render")
-        if found.take is not None:
+            _folded(layout, settings, backend_properties.job_options("render"), "render")
+        if shot.take is not None:
             row = layout.row()
             row.use_property_decorate = True
-            row.prop(found.take, "mix")
+            row.prop(shot.take, "mix")
         _run(layout, "portraitgen.render_to_strip", "Render to Strip", "render")
         row = layout.row(align=True)
         row.operator("portraitgen.render_through_camera", icon="VIEW_CAMERA")
@@ -282,11 +284,11 @@ class _Jobs(_Panel):
     bl_label = "Jobs"
     bl_order = 7
 
-    def content(self, layout: Any, context: Any, found: Any) -> None:
+    def content(self, layout: Any, context: Any, shot: Any) -> None:
         """The running job, what can be resumed, and the backend."""
         if session.job is not None:
             draw_job(layout, session.job)
-        unfinished = shot.view(found.path).unfinished if found else []
+        unfinished = shot_summary.summary_of(shot.path).unfinished if shot else []
         if unfinished and not session.busy:
             facts = unfinished[0]
             state = "cut off" if facts["state"] == "running" else facts["state"]
@@ -304,7 +306,7 @@ def _folded(layout: Any, settings: Any, options: list[dict[str, Any]], kind: str
     header, body = layout.panel(f"portraitgen_{kind}_settings", default_closed=True)
     header.label(text="Settings")
     if body:
-        described.draw(body, settings, options)
+        backend_properties.draw(body, settings, options)
 
 
 def _run(layout: Any, operator: str, text: str, kind: str) -> None:
@@ -315,7 +317,7 @@ def _run(layout: Any, operator: str, text: str, kind: str) -> None:
     row = layout.row()
     row.scale_y = 1.3
     row.operator(operator, text=text)
-    memory = described.memory_gb(kind)
+    memory = backend_properties.memory_gb(kind)
     if memory:
         layout.label(text=f"Takes about {memory:g} GB of memory", icon="MEMORY")
 

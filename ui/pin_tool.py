@@ -40,19 +40,19 @@ class PORTRAITGEN_WT_pin(bpy.types.WorkSpaceTool):
 def _draw() -> None:
     """Each pin as a dot on its target, with a line from the point of the body it holds."""
     context = bpy.context
-    found = properties.active_shot(context)
-    if context.mode != "POSE" or found is None or not found.has_rig or not len(found.pins):
+    shot = properties.active_shot(context)
+    if context.mode != "POSE" or shot is None or not shot.has_rig or not len(shot.pins):
         return
     data = context.region_data
-    if data is None or data.view_perspective != "CAMERA" or context.scene.camera != found.camera:
+    if data is None or data.view_perspective != "CAMERA" or context.scene.camera != shot.camera:
         return
     try:
-        facts = pins.bundle_of(found).camera
+        facts = pins.bundle_of(shot).camera
     except PortraitError:
         return  # The panel says what is wrong with the shot.
     held, lines, off = [], [], []
-    for pin in pins.on_frame(found, context.scene.frame_current - found.offset):
-        world = (pins.world_of(found, facts, pin.target), pins.surface_of(found, pin))
+    for pin in pins.on_frame(shot, context.scene.frame_current - shot.offset):
+        world = (pins.world_of(shot, facts, pin.target), pins.surface_of(shot, pin))
         target, point = (
             view3d_utils.location_3d_to_region_2d(context.region, data, each) for each in world
         )

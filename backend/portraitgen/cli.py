@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .chatter import without_chatter
 from .errors import Cancelled, OptionError, PortraitError
-from .pipeline.reporter import Reporter
+from .native_log_filter import filter_native_logs
+from .pipeline.run.progress import Reporter
 
 _TRACK_HELP = {
     "report": ("draw how good a track is, with its worst frames", False),
@@ -95,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Idle threads of torch's pool must not spin while the rasteriser's own work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with without_chatter():
+        with filter_native_logs():
             _run(arguments)
     except (Cancelled, KeyboardInterrupt):
         print("Stopped; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)
     except (PortraitError, OSError) as error:
-        from .pipeline.jobs import readable
+        from .pipeline.run.job_context import readable
 
         print(f"portraitgen: {readable(error)}", file=sys.stderr)
         sys.exit(1)
@@ -115,21 +115,21 @@ def _run(arguments: list[str]) -> None:
         case "track" | "reconstruct" | "edit" | "render":
             _run_job(command, given)
         case "info":
-            from .pipeline.shots import info
+            from .pipeline.data.shots import info
             from .shot import Shot
 
             _show(info(Shot.open(given["shot"])), given["json"])
         case "report" | "export-track" | "import-track":
             _run_on_track(command, given)
         case "keep":
-            from .pipeline.keys import keep_key
+            from .pipeline.data.key_frames import keep_key
             from .shot import Shot
 
             kept = keep_key(Shot.open(given["shot"]), given["take"], given["frame"])
             print(f"{kept['path']} takes the place of what the editor makes of this frame")
             print("Repaint it if you like, and edit the take again; delete it to let it go")
         case "paint":
-            from .pipeline.painting import start_painting
+            from .pipeline.requests.paint import start_painting
             from .shot import Shot
 
             shot, mask = Shot.open(given["shot"]), given["mask"]
@@ -145,11 +145,18 @@ def _run(arguments: list[str]) -> None:
 
             run_models(given)
         case "check":
-            from .pipeline.check import check_setup
+            from .pipeline.requests.diagnostics import check_setup
 
             _show_check(check_setup(), given["json"])
         case "bench":
-            from .bench import run_bench
+            try:
+                from benchmarks import run_bench
+            except ModuleNotFoundError:
+                raise OptionError(
+                    "the benchmarks are not part of what is installed",
+                    "bench",
+                    "run it from a checkout of the repository",
+                ) from None
 
             run_bench(given["what"], given["footage"], given["out"])
         case "worker":
@@ -222,7 +229,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 
 
 def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
-    from .pipeline.stages import options_of
+    from .pipeline.registry import options_of
     from .settings import describe
 
     for fact in describe(options_of(kind)):
@@ -240,8 +247,8 @@ def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
 
 
 def _run_on_track(command: str, given: dict[str, Any]) -> None:
-    from .pipeline.exchange import export_track, import_track
-    from .pipeline.report import report
+    from .pipeline.requests.report import report
+    from .pipeline.requests.track_io import export_track, import_track
     from .shot import Shot
 
     shot = Shot.open(given["shot"])
@@ -256,8 +263,8 @@ def _run_on_track(command: str, given: dict[str, Any]) -> None:
 
 
 def _run_job(kind: str, given: dict[str, Any]) -> None:
-    from .pipeline.shots import create_shot
-    from .pipeline.stages import run
+    from .pipeline.data.shots import create_shot
+    from .pipeline.registry import run
 
     shot, events = given.pop("shot"), given.pop("events")
     reporter = TerminalReporter(events)

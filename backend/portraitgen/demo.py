@@ -18,12 +18,13 @@ import torch
 
 from .cli import TerminalReporter
 from .errors import PortraitError
-from .footage.window import cut
-from .pipeline.avatars import frame_parameters, load_avatar
-from .pipeline.pictures import as_picture, mesh_overlay, on_grey, save_png, sheet
-from .pipeline.shots import Track, body_of, create_shot, info, plate_of
-from .pipeline.stages import run
-from .pipeline.windows import load_matte
+from .footage.crop import crop
+from .images import as_picture, save_png
+from .pipeline.data.avatars import frame_parameters, load_avatar
+from .pipeline.data.crops import load_matte
+from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
+from .pipeline.data.shots import Track, body_of, create_shot, info, plate_of
+from .pipeline.registry import run
 from .shot import Shot, read_json, write_json
 
 TAKE = "moonlight"
@@ -92,7 +93,7 @@ def contact_sheet(shot: Shot) -> np.ndarray:
     for frame in (int(track.motion.frames[row]) for row in chosen):
         box = track.box(frame)
         camera = track.camera.window(box, 2 * _HEIGHT)
-        window, _ = cut(plate.read(frame), box, 2 * _HEIGHT)
+        window, _ = crop(plate.read(frame), box, 2 * _HEIGHT)
         matte = load_matte(track, frame, 2 * _HEIGHT) / 255.0
         parameters = frame_parameters(track.motion, [frame])
         posed = body.forward(
@@ -114,7 +115,7 @@ def contact_sheet(shot: Shot) -> np.ndarray:
                 on_grey(np.ones_like(window), matte, 0.0),
                 as_picture(rebuilt.clamp(0, 1)),
                 _read(folder / "frames" / f"{TAKE}.{frame:04d}.png"),
-                cut(over, box, 2 * _HEIGHT)[0],
+                crop(over, box, 2 * _HEIGHT)[0],
             ]
         )
     plate.close()
@@ -164,7 +165,7 @@ def main() -> None:
             given.footage, given.out, given.frames, given.size, given.steps, given.editor
         )
     except (PortraitError, OSError) as error:
-        from .pipeline.jobs import readable
+        from .pipeline.run.job_context import readable
 
         sys.exit(f"demo: {readable(error)}")
     print((given.out / "measured.md").read_text("utf-8"))

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 from . import __version__, protocol
 from .errors import Cancelled, OptionError, PortraitError
-from .pipeline.jobs import readable
-from .pipeline.reporter import Reporter
+from .pipeline.run.job_context import readable
+from .pipeline.run.progress import Reporter
 from .protocol import Failure, Message, Notification, ProtocolError, Request, Result
 
 
@@ -161,7 +161,7 @@ class Worker:
                 f" {params.get('protocol')}",
                 remedy="update the environment in the extension's preferences",
             )
-        from .pipeline.check import device_name
+        from .pipeline.requests.diagnostics import device_name
 
         return {
             "protocol": protocol.PROTOCOL,
@@ -173,7 +173,7 @@ class Worker:
 
     def _describe(self, params: dict[str, Any]) -> dict[str, Any]:
         from .editing.registry import describe_editors
-        from .pipeline.stages import MEMORY_GB, describe_jobs
+        from .pipeline.registry import MEMORY_GB, describe_jobs
 
         return {
             "editors": describe_editors(),
@@ -182,7 +182,7 @@ class Worker:
         }
 
     def _check(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.check import check_setup
+        from .pipeline.requests.diagnostics import check_setup
 
         return {"rows": check_setup()}
 
@@ -194,25 +194,25 @@ class Worker:
         return {"folder": str(models_folder()), "rows": rows}
 
     def _shot_create(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.shots import create_shot, info
+        from .pipeline.data.shots import create_shot, info
 
         facts = {key: value for key, value in params.items() if key not in ("shot", "footage")}
         return info(create_shot(Path(params["shot"]), Path(params["footage"]), facts))
 
     def _shot_info(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.shots import info
+        from .pipeline.data.shots import info
         from .shot import Shot
 
         return info(Shot.open(Path(params["shot"])))
 
     def _rig_export(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.rigs import export_rig
+        from .pipeline.requests.rig import export_rig
         from .shot import Shot
 
         return export_rig(Shot.open(Path(params["shot"])), params.get("version"))
 
     def _track_publish(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.rigs import publish_motion
+        from .pipeline.requests.rig import publish_motion
         from .shot import Shot
 
         shot = Shot.open(Path(params["shot"]))
@@ -226,7 +226,7 @@ class Worker:
         )
 
     def _track_solve_pins(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.pinning import solve_pins
+        from .pipeline.requests.pins import solve_pins
 
         return solve_pins(params)
 
@@ -236,7 +236,7 @@ class Worker:
         kind, shot, options = params["kind"], Path(params["shot"]), params.get("options", {})
         if not isinstance(options, dict):
             raise OptionError("the options are no object", "options", "send name and value pairs")
-        from .pipeline.stages import options_of
+        from .pipeline.registry import options_of
         from .settings import parse
 
         parse(options_of(kind), options)
@@ -249,7 +249,7 @@ class Worker:
         return {"job": self._reporter.job}
 
     def _run(self, kind: str, shot: Path, options: dict[str, Any], reporter: JobReporter) -> None:
-        from .pipeline.stages import run
+        from .pipeline.registry import run
 
         try:
             result = run(kind, shot, options, reporter)
@@ -275,17 +275,17 @@ class Worker:
         return {}
 
     def _preview_frame(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.preview import preview_frame
+        from .pipeline.requests.preview import preview_frame
 
         return preview_frame(params)
 
     def _paint_start(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.painting import painted_shot
+        from .pipeline.requests.paint import painted_shot
 
         return painted_shot(params)
 
     def _keys_keep(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.keys import keep_key
+        from .pipeline.data.key_frames import keep_key
         from .shot import Shot
 
         shot = Shot.open(Path(params["shot"]))

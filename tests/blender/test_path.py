@@ -183,18 +183,18 @@ def strips(scene: Any) -> Any:
 
 
 def _check_lamp(scene: Any, shot: Any, folder: Path, until: Callable[..., None]) -> None:
-    """A lamp that goes from the left of the plate's camera to its right lights a take."""
+    """A light that goes from the left of the plate's camera to its right lights a take."""
     assert not bpy.ops.portraitgen.light_from_scene.poll()
     bpy.ops.portraitgen.take_add(editor="relight")
     take = shot.take
-    lamp = bpy.data.objects.new("key", bpy.data.lights.new("key", "POINT"))
-    scene.collection.objects.link(lamp)
+    light = bpy.data.objects.new("key", bpy.data.lights.new("key", "POINT"))
+    scene.collection.objects.link(light)
     across = shot.camera.matrix_world.to_3x3() @ Vector((1, 0, 0))
     for frame, side in ((START + 4, -3.0), (START + 19, 3.0)):
-        lamp.location = shot.camera.matrix_world.translation + across * side
-        lamp.keyframe_insert("location", frame=frame)
-    lamp.data.color = (1.0, 0.5, 0.25)
-    bpy.context.view_layer.objects.active = lamp
+        light.location = shot.camera.matrix_world.translation + across * side
+        light.keyframe_insert("location", frame=frame)
+    light.data.color = (1.0, 0.5, 0.25)
+    bpy.context.view_layer.objects.active = light
     before = scene.frame_current
     assert bpy.ops.portraitgen.light_from_scene() == {"FINISHED"}
     assert scene.frame_current == before and take.options_relight.key == "scene"
@@ -207,15 +207,15 @@ def _check_lamp(scene: Any, shot: Any, folder: Path, until: Callable[..., None])
     colours = np.array(light["colours"])
     np.testing.assert_allclose(colours[:, 1] / colours[:, 0], 0.5, atol=1e-5)
     assert colours.max() == 1 and colours[0, 0] < 0.6, "farther, and weaker, at the ends"
-    lamp.data.type = "SUN"
-    lamp.rotation_euler = (0, 0, 0)
+    light.data.type = "SUN"
+    light.rotation_euler = (0, 0, 0)
     bpy.ops.portraitgen.light_from_scene()
     light = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
     up = np.array(light["directions"])
     assert (up[:, 1] < -0.9).all(), "a sun that shines straight down"
     bpy.ops.portraitgen.try_frame()
     until(lambda: take.preview)
-    bpy.data.objects.remove(lamp)
+    bpy.data.objects.remove(light)
     shot.active_take = 0
 
 
@@ -253,10 +253,10 @@ def _check_rig(scene: Any, shot: Any) -> None:
 def _check_round_trip(shot: Any) -> None:
     """What is read back from the untouched rig is the track."""
     rig = module("portraitgen_addon.rig")
-    bundle = rig.Bundle.load(shot.path / "rigs" / "0001.safetensors")
+    bundle = rig.RigData.load(shot.path / "rigs" / "0001.safetensors")
     parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
     reading = rig.read(parts, bundle, shot.offset)
-    assert reading.frames.tolist() == list(range(5, 21)) and reading.slid == 0
+    assert reading.frames.tolist() == list(range(5, 21)) and reading.joint_offset == 0
     assert np.abs(reading.transl - bundle.arrays["transl"]).max() < 1e-5
     assert np.abs(reading.expression - bundle.arrays["expression"]).max() < 1e-5
 

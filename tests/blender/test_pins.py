@@ -65,11 +65,11 @@ def test_a_dragged_pin_moves_the_body_and_is_keyed(
     session.ask("track.solve_pins", asked, answers.append, pytest.fail)
     until(lambda: answers)
     wanted = pins.answer_of(answers[0], frame)
-    rig.put(parts, bundle, wanted)
+    rig.set_pose(parts, bundle, wanted)
     bpy.context.view_layer.update()
     put = rig.read_now(parts, bundle, shot.offset)
     assert np.abs(put.pose - wanted.pose).max() < 1e-5
-    rig.key(parts, bundle, wanted, start, scene.frame_current)
+    rig.insert_keys(parts, bundle, wanted, start, scene.frame_current)
     scene.frame_set(scene.frame_current)
     surface = pins.surface_of(shot, shot.pins[index])
     seen = pins.plate_pixel(shot, bundle.camera, surface - origin)

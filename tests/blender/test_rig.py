@@ -60,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def built(made: Path) -> SimpleNamespace:
     rig, camera = module("portraitgen_addon.rig"), module("portraitgen_addon.camera")
-    bundle = rig.Bundle.load(made / "rig.safetensors")
+    bundle = rig.RigData.load(made / "rig.safetensors")
     began = time.perf_counter()
     scene = bpy.context.scene
     holder = camera.make("plate")

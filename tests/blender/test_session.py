@@ -34,7 +34,7 @@ def test_cancel_then_resume(shot: Any, session: Any, until: Callable[..., None])
     bpy.ops.portraitgen.cancel()
     until(lambda: not session.busy)
     assert session.job.state == "cancelled"
-    module("portraitgen_addon.shot").forget_views()
+    module("portraitgen_addon.shot_summary").forget_summaries()
     bpy.ops.portraitgen.resume()
     until(lambda: not session.busy)
     assert session.job.state == "done", session.job.message
@@ -49,7 +49,7 @@ def test_a_killed_worker_is_told_and_its_job_resumed(
     os.kill(session.pid, signal.SIGKILL)
     until(lambda: not session.busy, 10)
     assert session.job.state == "failed" and "ended unexpectedly" in session.job.message
-    module("portraitgen_addon.shot").forget_views()
+    module("portraitgen_addon.shot_summary").forget_summaries()
     bpy.ops.portraitgen.resume()
     until(lambda: not session.busy)
     assert session.job.state == "done", session.job.message
@@ -208,7 +208,7 @@ def test_the_drain_keeps_to_its_budget(shot: Any, session: Any, until: Callable[
 def test_another_process_on_the_shot_is_named(
     shot: Any, session: Any, until: Callable[..., None]
 ) -> None:
-    lock = module("portraitgen_addon.shot").Shot.open(shot.path).hold("track", "track")
+    lock = module("portraitgen_addon.shot_summary").Shot.open(shot.path).hold("track", "track")
     with lock:
         bpy.ops.portraitgen.track()
         until(lambda: not session.busy)

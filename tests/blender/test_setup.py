@@ -61,7 +61,7 @@ def test_a_program_is_cancelled_at_once(tmp_path: Path) -> None:
 
 
 def _python(folder: Path, code: str) -> Any:
-    parent = module("portraitgen_addon.program").Program
+    parent = module("portraitgen_addon.background_process").BackgroundProcess
 
     class Code(parent):  # type: ignore[misc, valid-type]
         def work(self) -> None:
@@ -88,7 +88,7 @@ def test_presets_carry_a_take_s_settings(until: Callable[..., None], tmp_path: P
     plate_strip(scene)
     bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
     until(lambda: len(scene.portraitgen.shots))
-    until(lambda: module("portraitgen_addon.described").editors())
+    until(lambda: module("portraitgen_addon.backend_properties").editors())
     bpy.ops.portraitgen.take_add(editor="grade")
     shot = scene.portraitgen.shots[0]
     shot.take.options_grade.exposure, shot.take.strength = 1.5, 0.5

@@ -13,12 +13,12 @@ import torch
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.body.surface import Surface
+from portraitgen.editing.cross_frame_attention import SharedAttention, places_in, shared_attention
 from portraitgen.editing.editor import EditRequest
 from portraitgen.editing.noise import surface_noise
 from portraitgen.editing.registry import create_editor
-from portraitgen.editing.sharing import SharedAttention, places_in, shared_attention
-from portraitgen.performer.acting import act, camera
-from portraitgen.performer.render import Performer
+from synthetic.acting import act, camera
+from synthetic.render import Performer
 
 _SIZE, _LATENT, _CHANNELS = 256, 32, 16
 

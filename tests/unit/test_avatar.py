@@ -13,18 +13,18 @@ from scipy.spatial.transform import Rotation
 
 from portraitgen.avatar import training
 from portraitgen.avatar.avatar import Avatar, FrameParameters
+from portraitgen.avatar.colour_init import project_colours
 from portraitgen.avatar.dataset import TrainingSet
 from portraitgen.avatar.losses import gradient_pyramid, laplacian, psnr, scale_excess, ssim
-from portraitgen.avatar.projection import project_colours
 from portraitgen.avatar.renderer import NeuralRenderer
 from portraitgen.avatar.texture import FEATURES, matrix_to_quaternion, multiply_quaternions
 from portraitgen.avatar.training import Trainer, TrainingSettings
 from portraitgen.body.model import BodyModel
 from portraitgen.body.uv import gaussian_texels
 from portraitgen.errors import AvatarError
-from portraitgen.performer.acting import act, camera
-from portraitgen.performer.render import Performer
 from portraitgen.raster import Raster
+from synthetic.acting import act, camera
+from synthetic.render import Performer
 
 SIZE, FRAMES, HELD_OUT = 64, 8, 4
 

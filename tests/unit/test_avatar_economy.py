@@ -11,11 +11,11 @@ import torch
 from test_avatar import FRAMES, SIZE, body, pictures, trainer
 
 from portraitgen.avatar.avatar import FrameParameters
-from portraitgen.avatar.pivots import COUNT, pivot_frames
+from portraitgen.avatar.keyframe_selection import COUNT, pivot_frames
 from portraitgen.avatar.pruning import pruned
 from portraitgen.body.model import BodyModel
-from portraitgen.performer.acting import act, camera
-from portraitgen.pipeline.reporter import Reporter, Stage
+from portraitgen.pipeline.run.progress import Reporter, Stage
+from synthetic.acting import act, camera
 
 __all__ = ["body", "pictures"]
 

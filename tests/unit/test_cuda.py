@@ -18,9 +18,10 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from portraitgen.avatar import graphed, renderer
+from portraitgen.avatar import cuda_graphs as graphed
+from portraitgen.avatar import renderer
 from portraitgen.avatar.avatar import Avatar, AvatarOutput
-from portraitgen.avatar.graphed import Graphs
+from portraitgen.avatar.cuda_graphs import Graphs
 from portraitgen.avatar.renderer import NeuralRenderer, half_precision
 from portraitgen.avatar.texture import FEATURES
 from portraitgen.avatar.training import Trainer

@@ -27,7 +27,7 @@ from portraitgen.editing.diffusion import (
     to_tensor,
 )
 from portraitgen.editing.editor import EditRequest
-from portraitgen.editing.flow import partial_sigmas, picture
+from portraitgen.editing.flow_matching import partial_sigmas, picture
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError, ModelError
 

@@ -23,8 +23,8 @@ from portraitgen.editing.editor import Editor, EditorInfo, EditRequest
 from portraitgen.editing.registry import create_editor, describe_editors, editor_classes
 from portraitgen.editing.schedule import iterative, one_pass, pivots
 from portraitgen.errors import EditError, OptionError
-from portraitgen.performer.acting import act, camera
 from portraitgen.settings import option
+from synthetic.acting import act, camera
 
 EDITORS = sorted(name for name, editor in editor_classes().items() if not editor.info.needs)
 
@@ -334,7 +334,7 @@ def test_the_papers_schedule_edits_in_turn_while_training() -> None:
 
 
 def test_a_patch_of_stray_normals_leaves_no_patch_of_shade() -> None:
-    from portraitgen.editing.filling import fill_normals
+    from portraitgen.editing.hole_filling import fill_normals
 
     request = sphere()
     stray = request.normals.copy()

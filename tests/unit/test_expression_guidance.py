@@ -10,11 +10,11 @@ import pytest
 
 from portraitgen.body.model import BodyModel
 from portraitgen.editing.editor import EditRequest
-from portraitgen.editing.expression import bent_back
-from portraitgen.performer.acting import act, camera
-from portraitgen.performer.render import Performer
-from portraitgen.pipeline.expression import ExpressionGuide
+from portraitgen.editing.expression import warp_to_landmarks
+from portraitgen.pipeline.data.expression_guide import ExpressionGuide
 from portraitgen.tracking.landmarks import LandmarkDetector
+from synthetic.acting import act, camera
+from synthetic.render import Performer
 
 _SIZE = 256
 
@@ -32,7 +32,7 @@ def test_what_moved_goes_back_and_the_rest_stays() -> None:
     picture = np.random.default_rng(0).random((_SIZE, _SIZE, 3)).astype(np.float32)
     picture = cv2.GaussianBlur(picture, (0, 0), 4)
     shown = meant + 6 * np.exp(-((meant - 130) ** 2).sum(1, keepdims=True) / 800)
-    bent = bent_back(picture, shown, meant)
+    bent = warp_to_landmarks(picture, shown, meant)
     assert (bent[:40] == picture[:40]).all() and (bent[:, :40] == picture[:, :40]).all()
     y, x = np.mgrid[115:145, 115:145].astype(np.float32) + 0.5
     away = 6 * np.exp(-((x - 130) ** 2 + (y - 130) ** 2) / 800)
@@ -45,7 +45,7 @@ def test_what_moved_goes_back_and_the_rest_stays() -> None:
 def test_a_face_in_its_place_keeps_its_bits() -> None:
     picture = np.random.default_rng(0).random((_SIZE, _SIZE, 3)).astype(np.float32)
     points = grid()
-    assert (bent_back(picture, points + 0.5, points) == picture).all()
+    assert (warp_to_landmarks(picture, points + 0.5, points) == picture).all()
 
 
 @pytest.fixture(scope="module")

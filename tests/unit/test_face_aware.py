@@ -13,8 +13,8 @@ from portraitgen.body.model import BodyModel
 from portraitgen.body.surface import Surface
 from portraitgen.editing.editor import Editor, EditorInfo, EditRequest
 from portraitgen.editing.face import FaceAware
-from portraitgen.performer.acting import act, camera
-from portraitgen.performer.render import Performer
+from synthetic.acting import act, camera
+from synthetic.render import Performer
 
 SIZE = 192
 

@@ -13,9 +13,9 @@ from footage_media import number_of, numbered, write_image, write_movie
 
 from portraitgen.body.camera import Box
 from portraitgen.errors import FootageError
+from portraitgen.footage.crop import composite, composite_layer
 from portraitgen.footage.encode import MovieWriter, read_exr, write_exr, write_plate
 from portraitgen.footage.plate import open_plate
-from portraitgen.footage.window import lay, paste
 
 
 def _passes(size: int = 24) -> dict[str, np.ndarray]:
@@ -129,8 +129,8 @@ def test_an_edit_over_a_movie_changes_nothing_outside_the_matte(tmp_path: Path) 
     image = plate.read(2)
     alpha = np.zeros((16, 16), np.float32)
     alpha[4:12, 4:12] = 1
-    over, touched = paste(
-        image, lay(image, Box(40, 10, 32), np.full((16, 16, 3), 0.2, np.float32), alpha)
+    over, touched = composite(
+        image, composite_layer(image, Box(40, 10, 32), np.full((16, 16, 3), 0.2, np.float32), alpha)
     )
     native = plate.read_native(2)
     written = write_plate(tmp_path / "over.0002", native.replaced(over, touched), plate)

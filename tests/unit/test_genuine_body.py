@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from portraitgen.body.model import _DLIB_INNER, OPEN_BODY, BodyModel
-from portraitgen.pipeline.reporter import Reporter
-from portraitgen.pipeline.rigs import export_rig
-from portraitgen.pipeline.shots import Track, body_of, create_shot
-from portraitgen.pipeline.stages import run
+from portraitgen.pipeline.data.shots import Track, body_of, create_shot
+from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.rig import export_rig
+from portraitgen.pipeline.run.progress import Reporter
 
 VERTICES, FACES, SHAPES, EXPRESSIONS = 10475, 20908, 300, 100
 CLIP = Path(__file__).parents[1] / "data" / "performer.mp4"

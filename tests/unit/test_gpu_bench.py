@@ -11,14 +11,14 @@ import pytest
 import torch
 from test_avatar import FRAMES, SIZE, body, pictures, trainer
 
-from portraitgen.bench import gpu
-from portraitgen.bench.edit import calls
-from portraitgen.bench.raster import largest_differences
-from portraitgen.bench.unlearned import TINY, Shapes, networks
+from benchmarks import gpu
+from benchmarks.edit import calls
+from benchmarks.raster import largest_differences
+from benchmarks.untrained_models import TINY, Shapes, networks
 from portraitgen.body.model import BodyModel
-from portraitgen.performer.acting import camera
-from portraitgen.pipeline.local import Parts
-from portraitgen.pipeline.windows import Windows
+from portraitgen.pipeline.data.crops import Crops
+from portraitgen.pipeline.data.edit_mask import EditMask
+from synthetic.acting import camera
 
 __all__ = ["body", "pictures"]
 
@@ -33,10 +33,10 @@ def test_every_figure_of_a_trained_avatar_is_measured(
     monkeypatch.setattr(gpu, "_GOAL_DB", 10.0)
     monkeypatch.setattr(gpu, "_EDITS", 1)
     monkeypatch.setattr(gpu, "_STEPS", 1)
-    windows = Windows(list(range(1, FRAMES + 1)), *pictures, [camera(SIZE)] * FRAMES)
+    windows = Crops(list(range(1, FRAMES + 1)), *pictures, [camera(SIZE)] * FRAMES)
     track: Any = SimpleNamespace(motion=made.data.motion)
     figures = gpu._reconstruction(made) | gpu._frames(made)
-    figures |= gpu._edits(made, windows, Parts(body, track, ""), gpu.SMALL)
+    figures |= gpu._edits(made, windows, EditMask(body, track, ""), gpu.SMALL)
     assert made.done >= 8 and 0 < float(figures["seconds_to_30_db"]) <= figures["training_s"]
     assert all(float(value) > 0 for value in figures.values())
     assert float(figures["frames_per_second"]) * float(figures["frame_ms"]) == pytest.approx(1000)

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BACKEND = ROOT / "backend" / "portraitgen"
 
-BASE = {"errors", "settings", "shot", "locks", "protocol", "frames"}
+BASE = {"errors", "settings", "shot", "locks", "protocol", "frames", "images"}
+OUTSIDE = ("benchmarks", "synthetic")
 STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors"},
@@ -18,11 +19,12 @@ STDLIB_ONLY = {
     "shot": {"errors", "locks"},
     "frames": {"errors"},
     "protocol": set(),
-    "chatter": set(),
+    "native_log_filter": set(),
 }
 ROOMS = {
     "raster": BASE,
     "body": BASE,
+    "images": BASE,
     "footage": BASE | {"body"},
     "tracking": BASE | {"body"},
     "avatar": BASE | {"raster", "body"},
@@ -30,8 +32,17 @@ ROOMS = {
     "editing": BASE | {"avatar", "raster", "body", "models"},
 }
 ROOMS["pipeline"] = BASE | set(ROOMS)
-EVERYTHING = BASE | set(ROOMS) | {"chatter", "bench", "cli", "worker", "demo", "performer"}
-ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "bench", "demo", "performer"), EVERYTHING)
+EVERYTHING = BASE | set(ROOMS) | {"native_log_filter", "cli", "worker", "demo"}
+ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "demo"), EVERYTHING)
+# Which floor of the pipeline may look into which; a floor may look into itself.
+FLOORS = {
+    "run": set(),
+    "data": {"run"},
+    "compositing": {"run", "data"},
+    "jobs": {"run", "data", "compositing"},
+    "requests": {"run", "data", "compositing", "jobs"},
+    "registry": {"run", "jobs"},
+}
 
 
 def room_of(path: Path) -> str:
@@ -87,6 +98,29 @@ def test_arrows_run_one_way(path: Path) -> None:
     allowed = STDLIB_ONLY.get(room, ROOMS.get(room))
     assert allowed is not None, f"{room} has no place in the house"
     assert backend_imports(path) - {room} <= allowed
+
+
+PIPELINE = sorted((BACKEND / "pipeline").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", PIPELINE, ids=lambda p: str(p.relative_to(BACKEND)))
+def test_the_pipelines_floors_look_downwards(path: Path) -> None:
+    inside = path.relative_to(BACKEND / "pipeline").parts
+    floor = inside[0].removesuffix(".py")
+    if floor == "__init__":
+        return
+    package = ["pipeline", *inside[:-1]]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package[: len(package) - node.level + 1]
+            target = [*base, *(node.module or "").split(".")]
+            if target[0] == "pipeline" and len(target) > 1 and target[1]:
+                assert target[1] in FLOORS[floor] | {floor}, ast.unparse(node)
+
+
+def test_what_artists_install_needs_neither_benchmarks_nor_the_synthetic_performer() -> None:
+    needing = {path.name for path in SOURCES if third_party(path) & set(OUTSIDE)}
+    assert needing <= {"cli.py"}  # `bench` tells that it needs a checkout.
 
 
 @pytest.mark.parametrize("name", sorted(STDLIB_ONLY))

@@ -22,12 +22,12 @@ from portraitgen.body.motion import Motion
 from portraitgen.errors import Cancelled, EditError
 from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import open_plate
-from portraitgen.pipeline.keys import keep_key, tried_path
-from portraitgen.pipeline.preview import preview_frame
-from portraitgen.pipeline.reconstruct import ReconstructOptions
-from portraitgen.pipeline.reporter import Reporter
-from portraitgen.pipeline.shots import Track
-from portraitgen.pipeline.stages import run
+from portraitgen.pipeline.data.key_frames import keep_key, tried_path
+from portraitgen.pipeline.data.shots import Track
+from portraitgen.pipeline.jobs.reconstruct import ReconstructOptions
+from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.preview import preview_frame
+from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot, read_json, write_json
 
 FRAMES = "1-16"
@@ -114,7 +114,7 @@ def test_the_whole_performer_gets_a_larger_window_and_a_larger_avatar(
 
 
 def test_the_track_agrees_with_the_truth(shot: Path, clip: Path) -> None:
-    from portraitgen.bench.truth import compare
+    from benchmarks.ground_truth import compare
 
     truth = Motion.load(clip.with_suffix(".safetensors")).rows(np.arange(16))
     motion = Motion.load(shot / "track" / "0001" / "params.safetensors")
@@ -126,18 +126,18 @@ def test_the_track_agrees_with_the_truth(shot: Path, clip: Path) -> None:
 
 
 def test_the_matte_agrees_with_the_truth(shot: Path, clip: Path) -> None:
-    from portraitgen.performer.acting import camera
-    from portraitgen.performer.render import Performer
-    from portraitgen.pipeline.shots import Track
-    from portraitgen.pipeline.windows import load_matte
+    from portraitgen.pipeline.data.crops import load_matte
+    from portraitgen.pipeline.data.shots import Track
+    from synthetic.acting import camera
+    from synthetic.render import Performer
 
     truth = Motion.load(clip.with_suffix(".safetensors"))
     alpha = Performer(BodyModel.load(), truth).render(8, camera(512)).alpha[..., 0]
     track = Track(Shot.open(shot))
     box = track.box(8)
-    from portraitgen.footage.window import cut
+    from portraitgen.footage.crop import crop
 
-    expected, _ = cut(alpha, box, 256)
+    expected, _ = crop(alpha, box, 256)
     assert np.abs(load_matte(track, 8, 256) / 255 - expected).mean() < 0.03
 
 
@@ -351,8 +351,8 @@ def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch
     import errno
 
     from portraitgen.errors import PortraitError
-    from portraitgen.pipeline import render
-    from portraitgen.pipeline.reporter import Reporter
+    from portraitgen.pipeline.jobs import render
+    from portraitgen.pipeline.run.progress import Reporter
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "x.exr")

@@ -13,9 +13,9 @@ from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.body.surface import Surface, carry
 from portraitgen.editing.editor import EditRequest
-from portraitgen.editing.parts import (
+from portraitgen.editing.part_segmentation import (
     PARTS,
-    Tones,
+    ColourModel,
     face_labels,
     parse_parts,
     part_labels,
@@ -24,9 +24,9 @@ from portraitgen.editing.parts import (
 )
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import EditError, OptionError
-from portraitgen.performer.acting import camera as stage
-from portraitgen.performer.patch import cheek_patch
-from portraitgen.performer.render import Performer, Rendering
+from synthetic.acting import camera as stage
+from synthetic.patch import cheek_patch
+from synthetic.render import Performer, Rendering
 
 SIZE = 192
 PAINTED = 1
@@ -175,7 +175,7 @@ def test_parts_are_where_they_are(
     mattes = [each.alpha[..., 0] for each in seen]
     tones = tones_of(surfaces, [each.rgb for each in seen], mattes, labels)
     assert tones is not None
-    assert np.array_equal(Tones.from_json(tones.to_json()).hair[0], tones.hair[0])
+    assert np.array_equal(ColourModel.from_json(tones.to_json()).hair[0], tones.hair[0])
     for each, there, matte in zip(seen, surfaces, mattes, strict=True):
         drawn = part_labels(there, each.rgb, matte, labels, tones)
         assert ((drawn == 255) == (matte < 0.5)).all()

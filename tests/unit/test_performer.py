@@ -6,8 +6,8 @@ import numpy as np
 
 from portraitgen.body.camera import orbit
 from portraitgen.body.model import BodyModel
-from portraitgen.performer.acting import act, camera
-from portraitgen.performer.render import Performer
+from synthetic.acting import act, camera
+from synthetic.render import Performer
 
 
 def test_another_camera_sees_the_same_performer_under_the_same_lamps() -> None:

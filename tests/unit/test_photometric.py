@@ -15,8 +15,8 @@ from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import ANY_VERTEX, Motion
 from portraitgen.body.motion import posed as posed_body
 from portraitgen.errors import Cancelled
-from portraitgen.performer.acting import act, camera
 from portraitgen.tracking.photometric import fit_photometric
+from synthetic.acting import act, camera
 
 FRAMES, SIZE = 10, 192
 PELVIS, NECK, HEAD, EYES = 0, 12, 15, [23, 24]

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from portraitgen.avatar.avatar import AvatarOutput
-from portraitgen.pipeline.pictures import carried_on
+from portraitgen.pipeline.data.pictures import carried_on
 
 SIZE = 256
 RED, BLUE = (0.8, 0.2, 0.1), (0.1, 0.2, 0.8)

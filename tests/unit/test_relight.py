@@ -16,12 +16,12 @@ from portraitgen.body.surface import Surface
 from portraitgen.editing.colour import to_display
 from portraitgen.editing.editor import Editor, EditRequest
 from portraitgen.editing.light import LIGHT_FILE, Light, key_and_fill
-from portraitgen.editing.lightfit import fitted_light
+from portraitgen.editing.light_estimation import fitted_light
 from portraitgen.editing.registry import create_editor
-from portraitgen.footage.window import Laid
-from portraitgen.pipeline.local import Parts
-from portraitgen.pipeline.looks import Look
-from portraitgen.pipeline.shots import Track
+from portraitgen.footage.crop import CompositeLayer
+from portraitgen.pipeline.compositing.take_appearance import TakeAppearance
+from portraitgen.pipeline.data.edit_mask import EditMask
+from portraitgen.pipeline.data.shots import Track
 
 SIZE = 128
 STUDIO = key_and_fill(np.array([-0.6, -0.5, -0.6]), np.ones(3), np.ones(3), 5.0)
@@ -141,9 +141,11 @@ def test_only_its_own_plate_is_lit_itself(tmp_path: Path, base: str) -> None:
         "learned": relight(key="left").learned(),
         "base": base,
     }
-    look = Look(cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(Parts, None))
+    look = TakeAppearance(
+        cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(EditMask, None)
+    )
     assert look.keeps_performer == (not base)
-    laid = Laid(np.zeros((4, 4, 3)), np.ones((4, 4)), slice(0, 4), slice(0, 4))
+    laid = CompositeLayer(np.zeros((4, 4, 3)), np.ones((4, 4)), slice(0, 4), slice(0, 4))
     if base:
         whole = np.zeros((4, 4, 3), np.float32)
         assert look.over_plate(1, whole, np.ones((4, 4)), laid) is laid
@@ -152,7 +154,9 @@ def test_only_its_own_plate_is_lit_itself(tmp_path: Path, base: str) -> None:
 @pytest.mark.parametrize("follows", [False, True])
 def test_an_older_edit_shows_what_its_avatar_learned(tmp_path: Path, follows: bool) -> None:
     facts = {"editor": "relight", "options": {"key": "left"}, "follows": follows}
-    look = Look(cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(Parts, None))
+    look = TakeAppearance(
+        cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(EditMask, None)
+    )
     assert not look.keeps_performer
 
 

@@ -4,7 +4,7 @@
 
 from pathlib import Path
 
-from portraitgen.bench.resume import measure
+from benchmarks.resume import measure
 
 
 def test_every_job_survives_a_kill(tmp_path: Path) -> None:

@@ -11,14 +11,9 @@ import torch
 from portraitgen.body.geometry import rasterize_mesh
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
-from portraitgen.performer.acting import act, camera
 from portraitgen.tracking.bodyfit import hang_body
-from portraitgen.tracking.silhouette import (
-    HEAD,
-    fit_silhouettes,
-    shape_precision,
-    with_identity,
-)
+from portraitgen.tracking.silhouette import HEAD, fit_silhouettes, shape_precision, with_identity
+from synthetic.acting import act, camera
 
 ROWS = (0, 7, 14)
 SIZE = 192

@@ -17,13 +17,13 @@ from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.errors import TrackingError
 from portraitgen.footage.plate import open_plate
-from portraitgen.performer.acting import act, camera
 from portraitgen.tracking.cuts import find_cuts
 from portraitgen.tracking.headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
+from portraitgen.tracking.landmark_bias import LandmarkBias
 from portraitgen.tracking.landmarks import FACE_POINTS, ChunkLandmarks, LandmarkDetector
-from portraitgen.tracking.response import LandmarkResponse
 from portraitgen.tracking.smoothing import bridge, gaps, smooth, smooth_rotations
 from portraitgen.tracking.solve import TrackSettings, solve_track, with_fixed
+from synthetic.acting import act, camera
 
 SIZE = 512
 
@@ -89,7 +89,7 @@ def synthetic(body: BodyModel, frames: int = 24) -> tuple[Motion, ChunkLandmarks
         torch.from_numpy(motion.transl),
     )
     marks = body.landmarks
-    response = LandmarkResponse.of(body)
+    response = LandmarkBias.of(body)
     assert response is not None
     turn = output.rotations[:, 15].double().numpy()
     beside = response.static + response.seen_from(turn)
@@ -112,7 +112,7 @@ def synthetic(body: BodyModel, frames: int = 24) -> tuple[Motion, ChunkLandmarks
 
 
 def test_the_performer_is_found_again(body: BodyModel) -> None:
-    from portraitgen.bench.truth import compare
+    from benchmarks.ground_truth import compare
 
     truth, seen = synthetic(body, 48)
     solved = solve_track(body, seen, (SIZE, SIZE), TrackSettings(focal=camera(SIZE).fx))
@@ -246,7 +246,7 @@ def test_landmarks_do_not_depend_on_how_the_run_was_cut(tmp_path: Path) -> None:
 
 
 def test_the_response_is_small_and_belongs_to_the_open_body_alone(body: BodyModel) -> None:
-    response = LandmarkResponse.of(body)
+    response = LandmarkBias.of(body)
     assert response is not None
     millimetres = 1e3 * np.linalg.norm(response.static, axis=-1)
     # Towards the camera it is hardly seen, and may be larger.
@@ -256,4 +256,4 @@ def test_the_response_is_small_and_belongs_to_the_open_body_alone(body: BodyMode
     assert np.allclose(front, 0, atol=1e-9)
     other = copy.copy(body)
     other.sha256 = "another"
-    assert LandmarkResponse.of(other) is None and HeadModel(other).response is None
+    assert LandmarkBias.of(other) is None and HeadModel(other).response is None

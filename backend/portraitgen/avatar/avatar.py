@@ -15,8 +15,8 @@ from ..body.uv import Texels
 from ..errors import AvatarError
 from ..raster import rasterize
 from ..shot import atomic_path
-from .bases import PersonalBases
-from .graphed import Graphs
+from .blendshapes import PersonalBases
+from .cuda_graphs import Graphs
 from .renderer import NeuralRenderer
 from .texture import FEATURES, Gaussians, NeuralGaussianTexture
 

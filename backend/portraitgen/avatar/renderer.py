@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from .graphed import Graphs
+from .cuda_graphs import Graphs
 from .texture import FEATURES
 
 

@@ -26,8 +26,8 @@ from ..shot import atomic_path
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
 from .losses import Product, gradient_pyramid, laplacian, psnr, scale_excess, ssim
-from .perceptual import Lpips
-from .refinement import Refinement, steady_shapes
+from .lpips import Lpips
+from .pose_refinement import Refinement, steady_shapes
 
 _FINAL_RATE = 0.08
 # LPIPS costs more than all the rest: every fifth step, on a crop.

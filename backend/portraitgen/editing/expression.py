@@ -21,7 +21,7 @@ _FADE_PX = 3.0
 _EYES = (33, 263)
 
 
-def bent_back(picture: np.ndarray, shown: np.ndarray, meant: np.ndarray) -> np.ndarray:
+def warp_to_landmarks(picture: np.ndarray, shown: np.ndarray, meant: np.ndarray) -> np.ndarray:
     """A picture whose face has the landmarks that it should have.
 
     Args:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .cross_frame_attention import places_in, shared_attention
 from .diffusion import DiffusionEditor, ddim, noise_of, noised, plane, to_image, to_tensor
 from .editor import EditRequest
-from .sharing import places_in, shared_attention
 
 
 class UNetEditor(DiffusionEditor):

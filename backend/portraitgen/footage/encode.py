@@ -18,8 +18,8 @@ from ..errors import FootageError
 from ..shot import atomic_path
 from .colour import chromaticities, resolve
 from .movie import EXACT
-from .native import NativeFrame
 from .plate import Plate
+from .source_frame import SourceFrame
 
 LAYER = "ViewLayer"
 _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Alpha": "A"}
@@ -111,7 +111,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     return passes
 
 
-def write_plate(stem: Path, frame: NativeFrame, plate: Plate) -> Path:
+def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
     """Writes a full frame in the plate's own format, codes and bit depth.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from .flow import alike, carried, dense_flow, trusted
+from .optical_flow import alike, carried, dense_flow, trusted
 
 Quality = Literal["fast", "fine"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from ..errors import FootageError
-from .native import NativeFrame
+from .source_frame import SourceFrame
 
 MOVIE_SUFFIXES = frozenset(
     ".mp4 .mov .m4v .mkv .webm .avi .mxf .mpg .mpeg .m2ts .mts .ts .wmv .flv .ogv .3gp".split()
@@ -266,7 +266,7 @@ class MovieReader:
         self._format = "rgb24" if facts.bit_depth <= 8 or not exact else "rgb48le"
         self._interpolation = EXACT if exact else Interpolation.BILINEAR
 
-    def read(self, position: int) -> NativeFrame:
+    def read(self, position: int) -> SourceFrame:
         """The frame at `position` of `facts.times`, as RGB codes.
 
         Raises:
@@ -297,7 +297,7 @@ class MovieReader:
         if self._facts.quarter_turns:
             pixels = np.ascontiguousarray(np.rot90(pixels, self._facts.quarter_turns))
         code = pixels.dtype.name
-        return NativeFrame(
+        return SourceFrame(
             pixels, ("R", "G", "B"), (0, 1, 2), 8 * pixels.itemsize, (code, code, code), {}
         )
 

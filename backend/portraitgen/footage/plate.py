@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import FootageError, PortraitError
 from . import colour
-from .native import NativeFrame
+from .source_frame import SourceFrame
 
 _DEFAULT_FPS = Fraction(24)
 _AHEAD = 4
@@ -25,7 +25,7 @@ _KEPT = 4
 class FrameReader(Protocol):
     """Reads frames by their position from the plate's first; for one thread."""
 
-    def read(self, position: int) -> NativeFrame:
+    def read(self, position: int) -> SourceFrame:
         """The frame at a position counted from 0."""
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Plate:
         self._source = source
         self._asked = asked
         self._reader = source.reader()
-        self._recent: OrderedDict[int, NativeFrame] = OrderedDict()
+        self._recent: OrderedDict[int, SourceFrame] = OrderedDict()
 
     @property
     def numbers(self) -> range:
@@ -95,7 +95,7 @@ class Plate:
         """The same as uint8 (H, W, 3), without the detour for 8-bit display-referred plates."""
         return self._as_uint8(self.read_native(frame)).copy()
 
-    def read_native(self, frame: int) -> NativeFrame:
+    def read_native(self, frame: int) -> SourceFrame:
         """One frame in the plate's own codes, upright, with every channel."""
         native = self._recent.get(frame)
         if native is None:
@@ -192,7 +192,7 @@ class Plate:
             )
         return frame - self.first
 
-    def _as_uint8(self, native: NativeFrame) -> np.ndarray:
+    def _as_uint8(self, native: SourceFrame) -> np.ndarray:
         if native.pixels.dtype == np.uint8 and self.space.kind == "display":
             if native.rgb == (0, 1, 2):
                 return np.ascontiguousarray(native.pixels[..., :3])
@@ -202,13 +202,13 @@ class Plate:
 
     def _ahead(
         self, numbers: Iterable[int] | None, exact: bool = True
-    ) -> Iterator[tuple[int, NativeFrame]]:
+    ) -> Iterator[tuple[int, SourceFrame]]:
         wanted = list(self.numbers if numbers is None else numbers)
         positions = [self._position(frame) for frame in wanted]
-        decoded: queue.Queue[NativeFrame | PortraitError | Exception] = queue.Queue(_AHEAD)
+        decoded: queue.Queue[SourceFrame | PortraitError | Exception] = queue.Queue(_AHEAD)
         stop = threading.Event()
 
-        def put(item: NativeFrame | Exception) -> bool:
+        def put(item: SourceFrame | Exception) -> bool:
             while not stop.is_set():
                 try:
                     decoded.put(item, timeout=0.1)
@@ -304,7 +304,7 @@ class _Mapped:
         self._reader, self._table = reader, table
         self.close = reader.close
 
-    def read(self, position: int) -> NativeFrame:
+    def read(self, position: int) -> SourceFrame:
         return self._reader.read(self._table[position])
 
 
@@ -347,7 +347,7 @@ class _ImageReader:
     def __init__(self, files: list[Path], size: tuple[int, int]) -> None:
         self._files, self._size = files, size
 
-    def read(self, position: int) -> NativeFrame:
+    def read(self, position: int) -> SourceFrame:
         from .sequence import read_image
 
         native = read_image(self._files[position])

@@ -12,7 +12,7 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
-from .native import NativeFrame
+from .source_frame import SourceFrame
 
 IMAGE_SUFFIXES = frozenset(".exr .dpx .tif .tiff .png .jpg .jpeg".split())
 _NUMBERED = re.compile(r"^(?P<head>.*?)(?P<number>\d+)(?P<tail>\D*)$")
@@ -212,7 +212,7 @@ def read_facts(path: Path) -> ImageFacts:
     )
 
 
-def read_image(path: Path) -> NativeFrame:
+def read_image(path: Path) -> SourceFrame:
     """Reads all channels of an image as stored, upright, its display window only.
 
     Raises:
@@ -249,7 +249,7 @@ def read_image(path: Path) -> NativeFrame:
     formats = [str(each) for each in spec.channelformats] or [str(spec.format)] * spec.nchannels
     if len(formats) < len(channels):
         formats = formats[:1] * 3 + formats[1:]
-    return NativeFrame(
+    return SourceFrame(
         np.ascontiguousarray(pixels),
         channels,
         _colours(channels, path),

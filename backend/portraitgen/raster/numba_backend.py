@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from .arguments import Scene
 from .binning import Bins, bin_splats
-from .blend import SPLAT_GRADIENTS, blend_tiles, blend_tiles_backward, gather_gradients
+from .compositing import SPLAT_GRADIENTS, blend_tiles, blend_tiles_backward, gather_gradients
 from .projection import project_gaussians, project_gaussians_backward
 from .threads import ranges, run_pieces
 

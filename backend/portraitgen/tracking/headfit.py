@@ -17,7 +17,7 @@ import torch
 
 from ..body.camera import Camera
 from ..body.model import BodyModel
-from .response import LandmarkResponse
+from .landmark_bias import LandmarkBias
 
 # An expression of 1 costs as much as 468 landmarks half a per cent off; likewise one deviation of
 # shape in a single frame.
@@ -74,7 +74,7 @@ class HeadModel:
         self.indices = marks.indices
         self.origin = mean.mean(0)
         self.mean = mean - self.origin
-        self.response = LandmarkResponse.of(body)
+        self.response = LandmarkBias.of(body)
         if self.response is not None:
             self.mean = self.mean + self.response.static
             moved[body.n_shape :] += self.response.units

@@ -11,9 +11,9 @@ import torch
 from ..body.camera import Camera
 from ..body.model import BodyModel
 from ..body.motion import Motion
-from .facealign import FaceAlignment
-from .looks import Pictures, Workers
-from .torsoalign import TorsoAlignment
+from .photometric_alignment import Pictures, Workers
+from .photometric_face import FaceAlignment
+from .photometric_torso import TorsoAlignment
 
 
 def fit_photometric(

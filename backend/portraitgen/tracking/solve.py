@@ -14,8 +14,8 @@ from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import TrackingError
 from ..settings import option
-from .blend import blend_corrections
 from .bodyfit import hang_body
+from .correction_blending import blend_corrections
 from .cuts import find_cuts
 from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
 from .landmarks import ChunkLandmarks

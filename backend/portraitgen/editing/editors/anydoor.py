@@ -16,7 +16,7 @@ from ...errors import EditError
 from ...settings import option
 from ..diffusion import read_picture, resized
 from ..editor import Editor, EditorInfo, EditRequest
-from ..process import PlugInProcess
+from ..external_editor import PlugInProcess
 
 _SCRIPT = "portraitgen_anydoor.py"
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...settings import option
 from ..diffusion import load_pipeline
 from ..editor import EditorInfo
-from ..flow import FlowEditor
+from ..flow_matching import FlowEditor
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from ...errors import EditError
 from ...settings import option
 from ..colour import LUMA
 from ..editor import Editor, EditorInfo, EditRequest
-from ..painted import SURE, PaintedFrames
-from ..slip import Slips, slipped
+from ..paint_layers import SURE, PaintedFrames
+from ..texture_registration import Slips, slipped
 
 _SHADE = 0.05
 _DARKEST, _BRIGHTEST = 0.4, 2.5

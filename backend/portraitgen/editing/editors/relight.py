@@ -20,9 +20,9 @@ import numpy as np
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import Editor, EditorInfo, EditRequest
-from ..filling import fill_normals
+from ..hole_filling import fill_normals
 from ..light import LIGHT_FILE, Light, SceneLight, key_and_fill
-from ..lightfit import fitted_light
+from ..light_estimation import fitted_light
 
 # Towards the light, in camera space: x right, y down, z away from the camera.
 KEYS = {

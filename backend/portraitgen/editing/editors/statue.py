@@ -16,7 +16,7 @@ from ...body.surface import Surface
 from ...settings import option
 from ..colour import LUMA, eased, shoulder, to_display, to_linear
 from ..editor import Editor, EditorInfo, EditRequest
-from ..filling import fill_normals
+from ..hole_filling import fill_normals
 
 
 @dataclass(frozen=True)

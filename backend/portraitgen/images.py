@@ -1,0 +1,39 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place where codes become floats, channels change their order and arrays become files.
+
+Pictures are RGB. As floats they are float32 in 0..1; as codes, uint8 in 0..255.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from .shot import atomic_path
+
+
+def to_float(codes: np.ndarray) -> np.ndarray:
+    """Codes, uint8, as float32 in 0..1, of the same shape."""
+    return codes.astype(np.float32) / 255
+
+
+def to_codes(picture: np.ndarray) -> np.ndarray:
+    """Floats as the nearest codes, uint8, of the same shape; what lies beyond 0..1 is clipped."""
+    return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def as_picture(planes: Tensor) -> np.ndarray:
+    """The first image of a tensor (B, C, H, W) of any device as float32 (H, W, C)."""
+    return planes[0].permute(1, 2, 0).cpu().numpy()
+
+
+def save_png(path: Path, picture: np.ndarray) -> Path:
+    """Writes float32 (H, W, 3) RGB or (H, W, 4) RGBA 0..1 as an 8-bit PNG, in one step."""
+    codes = to_codes(picture)
+    codes = codes[..., [2, 1, 0, 3][: codes.shape[2]]]
+    encoded = cv2.imencode(".png", np.ascontiguousarray(codes))[1]
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(encoded.tobytes())
+    return path

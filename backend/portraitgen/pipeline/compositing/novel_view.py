@@ -1,0 +1,198 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The avatar alone: through another camera, or driven by another shot's performance."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...body.camera import Camera
+from ...body.motion import Motion
+from ...errors import OptionError
+from ...footage.colour import to_linear
+from ...footage.encode import write_exr
+from ...footage.plate import Plate
+from ...images import as_picture, save_png
+from ...shot import Shot
+from ..data.avatars import frame_parameters
+from ..data.pictures import carried_on
+from ..data.shots import Track
+from .take_appearance import TakeAppearance
+
+_MULTIPLE = 8
+_LARGEST = 4096
+# Spine, neck, head, jaw and eyes: what a performance moves; the rest hangs on the body.
+_ACTED = (9, 12, 15, 22, 23, 24)
+_LEAST_SPREAD = 0.02
+
+
+@dataclass(frozen=True)
+class NovelView:
+    """A camera in one frame.
+
+    Attributes:
+        camera: its lens and picture.
+        matrix: float64 (4, 4), the plate camera's space to this camera's, OpenCV axes.
+    """
+
+    camera: Camera
+    matrix: np.ndarray
+
+
+def read_views(path: Path, frames: Sequence[int]) -> dict[int, NovelView]:
+    """Reads cameras from JSON: width, height, and for each frame fx, fy, cx, cy and matrix.
+
+    Raises:
+        OptionError: if the file cannot be read, or lacks a frame.
+    """
+    remedy = "write it from Blender, or as docs/developer.md shows"
+    try:
+        facts = json.loads(Path(path).read_text("utf-8"))
+        width, height = int(facts["width"]), int(facts["height"])
+        views = {}
+        for frame in frames:
+            given = facts["frames"][str(frame)]
+            fx, fy, cx, cy = (float(given[name]) for name in ("fx", "fy", "cx", "cy"))
+            matrix = np.array(given["matrix"], np.float64)
+            if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or min(fx, fy) <= 0:
+                raise OptionError(f"the camera of frame {frame} is unusable", str(path), remedy)
+            views[frame] = NovelView(Camera(fx, fy, cx, cy, width, height), matrix)
+    except KeyError as error:
+        raise OptionError(f"the cameras lack {error}", str(path), remedy) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise OptionError(f"the cameras cannot be read ({error})", str(path), remedy) from None
+    if not 0 < max(width, height) <= _LARGEST:
+        raise OptionError(
+            f"a picture of {width} x {height} is too large", str(path), f"stay below {_LARGEST}"
+        )
+    return views
+
+
+def driven_by(motion: Motion, other: Motion) -> Motion:
+    """This performer's motion acted by another performance, frame after frame.
+
+    Expressions and joint turns are normalised: what the other does relative to its own mean and
+    deviation, this performer does relative to theirs. Where the other ends, it begins again.
+
+    Args:
+        motion: of the avatar's own shot.
+        other: of the driving shot.
+    """
+    rows = np.arange(len(motion)) % len(other)
+    expression = _transferred(motion.expression, other.expression, rows)
+    pose = motion.pose.copy()
+    for joint in _ACTED:
+        pose[:, joint] = _transferred(motion.pose[:, joint], other.pose[:, joint], rows)
+    low, high = min(0.0, float(motion.expression.min())), max(1.0, float(motion.expression.max()))
+    return replace(motion, pose=pose, expression=np.clip(expression, low, high))
+
+
+def _transferred(own: np.ndarray, driving: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Values (T, C) with the driving ones' course and the own ones' mean and deviation."""
+    spread = driving.std(0)
+    # What hardly moves in either says nothing about how far it should move.
+    gain = np.where(
+        (spread > _LEAST_SPREAD) & (own.std(0) > _LEAST_SPREAD),
+        own.std(0) / np.maximum(spread, _LEAST_SPREAD),
+        1.0,
+    )
+    gain = np.clip(gain, 0.5, 2.0)
+    moved: np.ndarray = own.mean(0) + gain * (driving[rows] - driving.mean(0))
+    return moved.astype(own.dtype)
+
+
+@dataclass(frozen=True)
+class NovelFrame:
+    """The avatar by itself through a camera; float32 (H, W, C).
+
+    Attributes:
+        colours: not multiplied by alpha.
+        alpha: coverage.
+        depth: metres along the camera's axis, 0 outside.
+        normals: in the space of the plate's camera.
+    """
+
+    colours: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+    normals: np.ndarray
+
+
+class NovelViewRenderer:
+    """Renders the avatar without its plate.
+
+    Args:
+        track: the track the avatar was made on.
+        look: of the edited or plain avatar.
+        motion: what it does.
+        views: cameras by frame; the plate's own if None.
+        size: side of the plate window, pixels, when there are no other cameras.
+    """
+
+    def __init__(
+        self,
+        track: Track,
+        look: TakeAppearance,
+        motion: Motion,
+        views: dict[int, NovelView] | None,
+        size: int,
+    ) -> None:
+        self._track, self._look, self._motion = track, look, motion
+        self._views, self._size = views, size
+
+    @torch.no_grad()
+    def render(self, frame: int) -> NovelFrame:
+        """One frame."""
+        if self._views is None:
+            camera = self._track.camera.window(self._track.box(frame), self._size)
+            view = NovelView(camera, np.eye(4))
+        else:
+            view = self._views[frame]
+        width, height = view.camera.width, view.camera.height
+        side = -(-max(width, height) // _MULTIPLE) * _MULTIPLE
+        output = self._look.avatar.render(
+            frame_parameters(self._motion, [frame]),
+            torch.from_numpy(view.camera.matrix())[None],
+            side,
+            normals=True,
+            views=torch.from_numpy(view.matrix).float()[None],
+        )
+        assert output.normals is not None
+        shown = (slice(height), slice(width))
+        return NovelFrame(
+            self._look.colours(frame, carried_on(output)[0], output)[shown],
+            as_picture(output.alpha)[shown],
+            as_picture(output.depth)[shown],
+            as_picture(output.normals)[shown] @ view.matrix[:3, :3].T.astype(np.float32),
+        )
+
+
+def write_novel_view(path: Path, drawn: NovelFrame, plate: Plate, frame: int) -> None:
+    """Writes one frame as EXR and as PNG with alpha."""
+    linear = to_linear(drawn.colours, plate.space) * drawn.alpha
+    passes: dict[str, Any] = {
+        "Combined": np.concatenate([linear, drawn.alpha], axis=2),
+        "Depth": drawn.depth,
+        "Normal": drawn.normals,
+        "Alpha": drawn.alpha,
+    }
+    write_exr(path, passes, fps=plate.fps, frame=frame, colour_space=plate.colour_space)
+    save_png(path.with_suffix(".png"), np.dstack([drawn.colours, drawn.alpha]))
+
+
+def motion_of(shot: Shot, track: Track, drive: str) -> Motion:
+    """What the avatar does: its own shot's motion, or driven by another shot's."""
+    if not drive:
+        return track.motion
+    path = Path(drive)
+    other = Track(Shot.open(path if path.is_absolute() else Path.cwd() / path))
+    if other.motion.expression.shape[1] != track.motion.expression.shape[1]:
+        raise OptionError(
+            "the shots were tracked with different body models", drive, "use one model for both"
+        )
+    return driven_by(track.motion, other.motion)

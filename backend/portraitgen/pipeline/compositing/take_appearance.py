@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a take looks like in a frame: the avatar that learned it, and what its editor adds."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...avatar.avatar import Avatar, AvatarOutput
+from ...editing.editor import Editor, EditRequest
+from ...editing.registry import create_editor
+from ...footage.crop import CompositeLayer, place
+from ...footage.matte import foreground_colours
+from ...images import as_picture
+from ..data.crops import Crops
+from ..data.edit_mask import EditMask
+from ..data.shots import Track
+
+# From this cover on the plate shows nothing but the performer.
+_SOLID = 0.99
+
+
+class TakeAppearance:
+    """The colours of a take.
+
+    Args:
+        avatar: that learned the edit.
+        edit: the edit's folder, None for the reconstruction.
+        facts: of the edit's edit.json.
+        track, parts: where the body is.
+    """
+
+    def __init__(
+        self,
+        avatar: Avatar,
+        edit: Path | None,
+        facts: Mapping[str, Any],
+        track: Track,
+        parts: EditMask,
+    ) -> None:
+        self.avatar = avatar
+        self._track, self._parts = track, parts
+        self._strength = float(facts.get("strength", 1.0))
+        self._base = str(facts.get("base", ""))
+        # Older edits kept nothing; they show what their avatar learned.
+        self._learned = facts.get("learned") or {}
+        self._editor: Editor | None = None
+        if edit is not None and facts.get("follows"):
+            self._editor = create_editor(facts["editor"], facts["options"])
+            self._editor.use_edit(edit)
+            if self._learned:
+                self._editor.recall(self._learned)
+
+    @property
+    def keeps_performer(self) -> bool:
+        """Whether the plate's performer stays, with something laid over, instead of the avatar."""
+        return self._lies_on_plate and not self._base
+
+    @property
+    def _lies_on_plate(self) -> bool:
+        if self._editor is None:
+            return False
+        info = self._editor.info
+        recolours = info.recolours_plate and bool(self._learned) and not self._base
+        return info.lies_on_plate or recolours
+
+    @property
+    def wanted_frames(self) -> list[int]:
+        """Frames whose windows `prepare` needs."""
+        frames = self._editor.wanted_frames() if self._editor else []
+        return [frame for frame in frames if frame in self._track.frames]
+
+    def prepare(self, windows: Crops) -> None:
+        """Shows the editor the windows of the wanted frames, if there are any."""
+        if self._editor is None or not windows.frames:
+            return
+        shown = zip(windows.frames, windows.images, windows.mattes, windows.cameras, strict=True)
+        self._editor.prepare(
+            [
+                self._parts.of_plate(
+                    frame, image.astype(np.float32) / 255, matte / 255, camera, self._strength
+                )
+                for frame, image, matte, camera in shown
+            ]
+        )
+
+    def colours(self, frame: int, rendered: np.ndarray, drawn: AvatarOutput) -> np.ndarray:
+        """What a frame shows, float32 (H, W, 3) of 0..1, not multiplied by alpha.
+
+        Args:
+            frame: its number.
+            rendered: the avatar's colours in it, as `carried_on` gives them.
+            drawn: the avatar in it, with normals.
+        """
+        if self._editor is None:
+            return rendered
+        assert drawn.normals is not None
+        cover, normals = as_picture(drawn.alpha)[..., 0], as_picture(drawn.normals)
+        return self._editor.follow(
+            EditRequest(frame, rendered, rendered, cover, normals, strength=self._strength)
+        )
+
+    def over_plate(
+        self, frame: int, image: np.ndarray, matte: np.ndarray, laid: CompositeLayer
+    ) -> CompositeLayer:
+        """What a frame shows at its plate's resolution.
+
+        Args:
+            frame: its number.
+            image: float32 (H, W, 3), the plate.
+            matte: float32 (S, S), the performer's coverage of the frame's window.
+            laid: the avatar laid over it.
+        """
+        if self._editor is None or not self._lies_on_plate:
+            return laid
+        height, width = image.shape[:2]
+        cover, rows, columns = place(matte, self._track.box(frame), width, height)
+        part = self._track.camera.part(rows, columns)
+        request = self._parts.of_plate(frame, image[rows, columns], cover, part, self._strength)
+        if self._editor.info.recolours_plate:
+            codes = [(each * 255 + 0.5).astype(np.uint8) for each in (request.rendered, cover)]
+            own = foreground_colours(*codes).astype(np.float32) / 255
+            solid = (cover > _SOLID)[..., None]
+            request = replace(request, source=np.where(solid, request.rendered, own))
+        colours, cover = self._editor.laid_over(request)
+        if self.keeps_performer:
+            return replace(laid, colours=colours, cover=laid.cover * cover)
+        # On another take the avatar stands for what is underneath.
+        return replace(laid, colours=laid.colours + cover[..., None] * (colours - laid.colours))

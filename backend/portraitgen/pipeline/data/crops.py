@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The portrait windows of a shot, cut from its plate with their mattes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ...body.camera import Box, Camera
+from ...errors import ShotError
+from ...footage.crop import crop
+from ...shot import Shot
+from ..run.progress import Reporter, Stage
+from .shots import Track, plate_of
+
+_LARGEST = 2048
+_LEAST = 512
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Windows at the working size.
+
+    Attributes:
+        frames: their frame numbers, ascending.
+        images: uint8 (N, S, S, 3), display-referred.
+        mattes: uint8 (N, S, S), the performer's coverage.
+        cameras: one a window.
+    """
+
+    frames: list[int]
+    images: np.ndarray
+    mattes: np.ndarray
+    cameras: list[Camera]
+
+    def row(self, frame: int) -> int:
+        """The row of a frame number."""
+        return self.frames.index(frame)
+
+
+def load_crops(
+    shot: Shot, track: Track, frames: Iterable[int], size: int, reporter: Reporter
+) -> Crops:
+    """Cuts the windows of some frames.
+
+    Raises:
+        FootageError: if the plate is gone or has changed.
+        ShotError: if a matte is missing.
+    """
+    wanted = list(frames)
+    images = np.empty((len(wanted), size, size, 3), np.uint8)
+    mattes = np.empty((len(wanted), size, size), np.uint8)
+    stage = Stage(reporter, "read plate", len(wanted))
+    plate = plate_of(shot)
+    for row, (frame, image) in enumerate(plate.frames_uint8(wanted)):
+        images[row], _ = crop(image, track.box(frame), size)
+        mattes[row] = load_matte(track, frame, size)
+        stage.step(row + 1)
+    plate.close()
+    cameras = [track.camera.window(track.box(frame), size) for frame in wanted]
+    return Crops(wanted, images, mattes, cameras)
+
+
+def load_matte(track: Track, frame: int, size: int | None = None) -> np.ndarray:
+    """The matte of a frame's window, uint8 (S, S), at its own size or resampled.
+
+    Raises:
+        ShotError: if it is missing or damaged.
+    """
+    path = track.matte_path(frame)
+    matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if matte is None:
+        raise ShotError("the matte is missing or damaged", path, "track the shot again")
+    if size is None or matte.shape[0] == size:
+        return matte
+    how = cv2.INTER_AREA if size < matte.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(matte, (size, size), interpolation=how)
+
+
+def painting_side(box: Box) -> int:
+    """The side in pixels at which a window is painted."""
+    return int(np.clip(round(box.side), _LEAST, _LARGEST))

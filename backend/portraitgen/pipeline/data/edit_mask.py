@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tracked body in each picture, and the mask of the parts that a take edits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...body.camera import Camera
+from ...body.model import BodyModel
+from ...body.surface import Surface
+from ...editing.editor import EditRequest
+from ...editing.paint_layers import PaintedFrames, PaintedMask
+from ...editing.part_segmentation import (
+    ColourModel,
+    face_labels,
+    parse_parts,
+    part_labels,
+    part_mask,
+    tones_of,
+)
+from ...errors import EditError
+from ...frames import spread
+from .avatars import frame_parameters
+from .crops import Crops
+from .shots import Track
+
+_LEARNT_FROM = 8
+_MASK_SIZE = 512
+
+
+class EditMask:
+    """Where a take may edit.
+
+    Args:
+        body: the shot's body model.
+        track: the track that the avatar was made on.
+        text: part names as "hair,skin", empty for everything.
+        painted: masks that an artist painted on frames of the shot; none by default.
+        tones: the shot's colours of hair and skin, if they were learned before.
+
+    Raises:
+        OptionError: if there is no such part, or the body model tells none.
+        EditError: if a painted mask cannot be read, or lies on a frame that is not tracked.
+    """
+
+    def __init__(
+        self,
+        body: BodyModel,
+        track: Track,
+        text: str,
+        painted: PaintedFrames | None = None,
+        tones: ColourModel | None = None,
+    ) -> None:
+        self.names = parse_parts(text)
+        self._body, self._track = body, track
+        self._labels = face_labels(body.parts, len(body.faces)) if self.names else None
+        self._tones = tones
+        self._painted = self._read(painted) if painted and painted.frames else None
+
+    @classmethod
+    def from_json(
+        cls,
+        body: BodyModel,
+        track: Track,
+        facts: Mapping[str, Any],
+        painted: PaintedFrames | None = None,
+    ) -> "EditMask":
+        """As `to_json` of an edit that is rendered now."""
+        tones = facts.get("tones")
+        text = ",".join(facts.get("names", ()))
+        return cls(body, track, text, painted, ColourModel.from_json(tones) if tones else None)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether the take edits the whole performer."""
+        return self._labels is None and self._painted is None
+
+    def _read(self, painted: PaintedFrames) -> PaintedMask:
+        covers = []
+        for frame in painted.frames:
+            if frame not in self._track.frames:
+                raise EditError(
+                    f"the mask lies on frame {frame}, which is not tracked",
+                    painted.folder,
+                    "delete it, and paint one on a tracked frame",
+                )
+            camera = self._track.camera.window(self._track.box(frame), _MASK_SIZE)
+            covers.append((painted.read(frame, _MASK_SIZE)[1], self.surface(frame, camera)))
+        return PaintedMask(covers)
+
+    def to_json(self) -> dict[str, Any]:
+        """For edit.json."""
+        tones = self._tones.to_json() if self._tones else None
+        return {"names": list(self.names), "tones": tones}
+
+    @torch.no_grad()
+    def surface(self, frame: int, camera: Camera) -> Surface:
+        """The posed body in a frame's window."""
+        parameters = frame_parameters(self._track.motion, [frame])
+        posed = self._body.forward(
+            torch.from_numpy(self._track.motion.betas)[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+        )
+        return Surface.of(self._body, posed.vertices[0].numpy(), camera)
+
+    def of_plate(
+        self,
+        frame: int,
+        image: np.ndarray,
+        matte: np.ndarray,
+        camera: Camera,
+        strength: float = 1.0,
+    ) -> EditRequest:
+        """A picture of the plate, float32 (H, W, 3), with the body and without normals."""
+        return EditRequest(
+            frame,
+            image,
+            image,
+            matte.astype(np.float32),
+            np.zeros_like(image),
+            strength=strength,
+            surface=self.surface(frame, camera),
+        )
+
+    def learn(self, windows: Crops) -> None:
+        """Learns the shot's colours of hair and skin."""
+        if self._labels is None:
+            return
+        rows = spread(range(len(windows.frames)), _LEARNT_FROM)
+        surfaces = [self.surface(windows.frames[row], windows.cameras[row]) for row in rows]
+        images = [windows.images[row].astype(np.float32) / 255 for row in rows]
+        mattes = [windows.mattes[row].astype(np.float32) / 255 for row in rows]
+        self._tones = tones_of(surfaces, images, mattes, self._labels)
+
+    def mask(self, surface: Surface, image: np.ndarray, matte: np.ndarray) -> np.ndarray | None:
+        """Where the edit may act, float32 (H, W); None for everywhere.
+
+        Args:
+            image: float32 (H, W, 3), the plate's window; matte: float32 (H, W).
+        """
+        mask = self._painted.seen_on(surface) if self._painted else None
+        if self._labels is None:
+            return mask
+        drawn = part_labels(surface, image, matte, self._labels, self._tones)
+        of_parts = part_mask(drawn, self.names)
+        return of_parts if mask is None else of_parts * mask

@@ -1,0 +1,108 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Key frames that an artist keeps: as the editor made them, or repainted."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ...errors import EditError
+from ...shot import Shot, atomic_path, check_take_name, read_json
+
+
+class KeptKeys:
+    """The pictures in a take's folder `keys`, each `FRAME.png`, that no editor changes.
+
+    Args:
+        take: the take's folder.
+    """
+
+    def __init__(self, take: Path) -> None:
+        self._paths = {
+            int(path.stem): path
+            for path in sorted((take / "keys").glob("*.png"))
+            if path.stem.isdigit()
+        }
+        self.frames = sorted(self._paths)
+
+    def digest(self) -> str:
+        """Changes when a picture does."""
+        whole = hashlib.sha256()
+        for frame in self.frames:
+            whole.update(f"{frame}:".encode() + self._paths[frame].read_bytes())
+        return whole.hexdigest() if self.frames else ""
+
+    def picture(self, frame: int, size: int) -> np.ndarray | None:
+        """A frame's picture as float32 (size, size, 3), None if it is not kept.
+
+        Raises:
+            EditError: if it is no square picture.
+        """
+        path = self._paths.get(frame)
+        if path is None:
+            return None
+        read = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if read is None or read.shape[0] != read.shape[1]:
+            raise EditError(
+                "a kept key frame is no square picture", path, "repair it, or delete it"
+            )
+        if read.shape[0] != size:
+            method = cv2.INTER_AREA if read.shape[0] > size else cv2.INTER_CUBIC
+            read = cv2.resize(read, (size, size), interpolation=method)
+        picture: np.ndarray = read[..., ::-1].astype(np.float32) / 255
+        return picture
+
+
+def tried_path(shot: Shot, take: str, frame: int) -> Path:
+    """Where a frame that was edited alone, to look at, lies."""
+    return shot.path / "takes" / take / "tried" / f"{frame:04d}.png"
+
+
+def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[str, Any]:
+    """Keeps a picture of a take for the edits to come; it may be repainted.
+
+    That is the frame as it was tried alone, if it was since the take's latest edit, or else a key
+    frame of that edit. A frame that is kept already is left as the artist has it.
+
+    Args:
+        frame: the key frame, or any frame, if the key frame `nearest` to it is meant.
+
+    Returns:
+        path of the picture, its frame, and new, whether it was just written.
+
+    Raises:
+        EditError: if the frame is no key frame of that edit.
+    """
+    check_take_name(take)
+    made = _tried(shot, take, frame)
+    if made is None:
+        edit = shot.edit_folder(take)
+        keys = read_json(edit / "edit.json")["key_frames"]
+        if nearest:
+            frame = min(keys, key=lambda key: abs(key - frame))
+        made = max((edit / "dataset").glob(f"{frame:04d}.*.png"), default=None)
+        if made is None:
+            raise EditError(
+                f"frame {frame} is no key frame of take '{take}'",
+                edit,
+                "choose one of " + ", ".join(str(key) for key in keys),
+            )
+    path = shot.path / "takes" / take / "keys" / f"{frame:04d}.png"
+    if path.exists():
+        return {"path": str(path), "frame": frame, "new": False}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        shutil.copyfile(made, temporary)
+    return {"path": str(path), "frame": frame, "new": True}
+
+
+def _tried(shot: Shot, take: str, frame: int) -> Path | None:
+    """The frame as it was tried alone since the take's latest edit."""
+    tried = tried_path(shot, take, frame)
+    edits = (shot.path / "takes" / take / "edits").glob("*/edit.json")
+    edited = max((path.stat().st_mtime for path in edits), default=0.0)
+    return tried if tried.exists() and tried.stat().st_mtime > edited else None

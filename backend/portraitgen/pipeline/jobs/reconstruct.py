@@ -1,0 +1,335 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reconstruct job: the performer as an avatar, and the track refined with it."""
+
+import shutil
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...avatar.avatar import Avatar
+from ...avatar.colour_init import project_colours
+from ...avatar.dataset import TrainingSet
+from ...avatar.keyframe_selection import pivot_frames
+from ...avatar.lpips import Lpips
+from ...avatar.pruning import pruned
+from ...avatar.training import Trainer, TrainingSettings
+from ...body.geometry import rasterize_mesh
+from ...body.model import BodyModel
+from ...body.uv import gaussian_texels
+from ...errors import AvatarError
+from ...footage.matte import foreground_colours
+from ...frames import parse_frames, spread
+from ...images import as_picture, save_png
+from ...settings import option
+from ...shot import Job, Shot, now, write_json
+from ...tracking.photometric import fit_photometric
+from ..data.avatars import best_device, frame_parameters, training_set
+from ..data.crops import Crops, load_crops
+from ..data.shots import Track, body_of
+from ..run.job_context import running
+from ..run.progress import Reporter, Stage
+
+_AVATAR_SCHEMA = 1
+_CHECKPOINT_STEPS = 100
+_PREVIEW_STEPS = 25
+_LOOKS = 24
+# So many frames colour the first picture, and so many steps close its gaps.
+_GLANCES, _GLANCE_STEPS = 5, 30
+_GPU_BATCH = 4
+# Performers are aligned at this size at least, where they show more than an avatar learns.
+_ALIGN_SIZE = 512
+
+
+@dataclass(frozen=True)
+class ReconstructOptions:
+    """What to rebuild and how long to train."""
+
+    frames: str = option("", "Frames to learn from as 1001-1250, all tracked ones by default")
+    size: int | None = option(
+        None,
+        "Side at which the window is learned and edited; 256, or 512 for the whole performer",
+        unit="px",
+        minimum=64,
+        maximum=1024,
+    )
+    gaussians: int | None = option(
+        None,
+        "How many Gaussians; 16384, or 24576 for the whole performer",
+        minimum=1000,
+        maximum=200000,
+    )
+    steps: int = option(1200, "How many training steps", minimum=1)
+    hold_out: int = option(
+        8, "Every which frame is kept out of training to measure on; 0 keeps none", minimum=0
+    )
+    refine: bool = option(
+        True, "Refine the track by the plate's pixels, then together with the avatar"
+    )
+    vgg: str = option(
+        "", "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss", path=True
+    )
+    seed: int = option(0, "Seed of the order of the frames", minimum=0)
+
+    def scale(self, track: Track) -> tuple[int, int]:
+        """Side of the window and number of Gaussians, as given or as a track's window needs."""
+        size, gaussians = (512, 24576) if track.window == "whole" else (256, 16384)
+        return (self.size or size) // 8 * 8, self.gaussians or gaussians
+
+
+def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> dict[str, Any]:
+    """Rebuilds the performer.
+
+    Returns:
+        avatar and track (the versions); psnr, ssim and alpha_error on held-out frames, of which
+        nothing was seen; psnr_placed, once pose and expression were fitted to them.
+
+    Raises:
+        ShotError: if the shot is not tracked.
+    """
+    track = _base_track(shot)
+    frames = parse_frames(options.frames, track.frames)
+    settings = asdict(options) | {"track": track.version}
+    with running(shot, "reconstruct", settings, "avatar") as job:
+        body = body_of(shot)
+        if not _checkpoint(job).exists():
+            _glance(shot, body, track, frames, options, job, reporter)
+        windows, data = training_data(shot, track, frames, options, reporter)
+        trainer = new_trainer(body, track, windows, data, options)
+        _train(trainer, job, reporter)
+        rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]
+        metrics = trainer.evaluate(rows)
+        version = track.version
+        if options.refine:
+            _place(trainer, reporter)
+            metrics["psnr_placed"] = trainer.evaluate(rows)["psnr"]
+            version = _publish_refined(shot, track, trainer, job)
+        published = shot.published_by("avatar", job)
+        folder = job.work / "avatar"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        avatar = pruned(trainer, body)
+        avatar.save(folder / "avatar.safetensors")
+        facts = {
+            "schema": _AVATAR_SCHEMA,
+            "created": now(),
+            "job": job.id,
+            "track": version,
+            "body_model": {"name": body.name, "sha256": body.sha256},
+            "size": data.size,
+            "gaussians": avatar.gaussian_count,
+            "pivots": pivot_frames(data.motion),
+            "options": asdict(options),
+        }
+        write_json(folder / "avatar.json", facts)
+        metrics |= {"held_out_frames": len(np.flatnonzero(data.held_out)), "steps": trainer.done}
+        write_json(folder / "metrics.json", metrics | {"curve": trainer.curve})
+        if published is None:
+            published = shot.publish("avatar", folder)
+        result = {"avatar": published, "track": version} | metrics
+        job.finish(result=result)
+    return result
+
+
+def training_data(
+    shot: Shot, track: Track, frames: range, options: ReconstructOptions, reporter: Reporter
+) -> tuple[Crops, TrainingSet]:
+    """The windows of the tracked frames of a range, and what is learned from them.
+
+    If the track is to be refined, faces and torsos are aligned by the windows' pixels.
+
+    Raises:
+        AvatarError: if none of them is tracked.
+    """
+    size, _ = options.scale(track)
+    usable = _usable(track, frames, options)
+    windows = load_crops(shot, track, usable, size, reporter)
+    held = _held_out(options, len(usable))
+    colours = _colours(windows, reporter)
+    motion = track.motion.rows(np.array([track.motion.index(frame) for frame in usable]))
+    if options.refine:
+        near = windows
+        if size < _ALIGN_SIZE:
+            near = load_crops(shot, track, usable, _ALIGN_SIZE, reporter)
+        stage = Stage(reporter, "align", 100)
+        motion = fit_photometric(
+            body_of(shot), motion, near.images, near.mattes, near.cameras, stage.step
+        )
+    return windows, training_set(motion, windows, colours, held)
+
+
+def _usable(track: Track, frames: range, options: ReconstructOptions) -> list[int]:
+    usable = track.tracked(frames)
+    if not usable:
+        raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
+    return usable
+
+
+def _glance(
+    shot: Shot,
+    body: BodyModel,
+    track: Track,
+    frames: range,
+    options: ReconstructOptions,
+    job: Job,
+    reporter: Reporter,
+) -> None:
+    """Shows the body in the colours of a few frames, before the rest of them is even read."""
+    quick = replace(options, steps=_GLANCE_STEPS, refine=False, vgg="")
+    size, _ = options.scale(track)
+    few = spread(_usable(track, frames, options), _GLANCES)
+    windows = load_crops(shot, track, few, size, reporter)
+    data = training_set(
+        track.motion, windows, _colours(windows, reporter), np.zeros(len(few), bool)
+    )
+    trainer = new_trainer(body, track, windows, data, quick)
+    while not trainer.finished:
+        trainer.step()
+        reporter.check()
+    reporter.preview(_preview(trainer, len(few) // 2, job.folder / "preview.png"))
+
+
+def _base_track(shot: Shot) -> Track:
+    """The latest track, or what it was refined from by a job that was then interrupted."""
+    track = Track(shot)
+    unfinished = [job.id for job in shot.jobs() if job.facts["state"] != "done"]
+    if track.facts["source"] == "refine" and track.facts.get("job") in unfinished:
+        return Track(shot, track.facts["parent"])
+    return track
+
+
+def _colours(windows: Crops, reporter: Reporter) -> np.ndarray:
+    """The performer's own colours in every window."""
+    stage = Stage(reporter, "foreground", len(windows.frames))
+    colours = np.empty_like(windows.images)
+    for row, (image, matte) in enumerate(zip(windows.images, windows.mattes, strict=True)):
+        colours[row] = foreground_colours(image, matte)
+        stage.step(row + 1)
+    return colours
+
+
+def _held_out(options: ReconstructOptions, count: int) -> np.ndarray:
+    rows = np.arange(count)
+    if not options.hold_out or count < 2 * options.hold_out:
+        return np.zeros(count, bool)
+    return rows % options.hold_out == options.hold_out // 2
+
+
+def new_trainer(
+    body: BodyModel,
+    track: Track,
+    windows: Crops,
+    data: TrainingSet,
+    options: ReconstructOptions,
+    kind: type[Avatar] = Avatar,
+) -> Trainer:
+    """A trainer at its first step, its avatar coloured from the plate.
+
+    Args:
+        kind: what is trained; the benchmarks compare others with ours.
+    """
+    torch.manual_seed(options.seed)
+    seen = _seen_faces(body, track, windows)
+    _, gaussians = options.scale(track)
+    texels = gaussian_texels(body, gaussians, seen)
+    # A copy: a checkpoint is read into the avatar in place.
+    avatar = kind(body, torch.tensor(track.motion.betas), texels)
+    project_colours(avatar, data, spread(data.trained, _LOOKS))
+    device = best_device()
+    settings = TrainingSettings(
+        steps=options.steps,
+        refine=options.refine,
+        batch=_GPU_BATCH if device.type == "cuda" else 1,
+        seed=options.seed,
+    )
+    perceptual = Lpips.load(Path(options.vgg)) if options.vgg else None
+    return Trainer(avatar.on(device), data, settings, perceptual)
+
+
+def _seen_faces(body: BodyModel, track: Track, windows: Crops) -> np.ndarray:
+    """1 for faces that the windows show, with their neighbours; less for what stays hidden."""
+    chosen = spread(range(len(windows.frames)), _LOOKS)
+    faces = body.faces.numpy()
+    shown = np.zeros(len(faces), bool)
+    for row in chosen:
+        parameters = frame_parameters(track.motion, [windows.frames[row]])
+        output = body.forward(
+            torch.from_numpy(track.motion.betas)[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+        )
+        face_id, _, _ = rasterize_mesh(output.vertices[0].numpy(), faces, windows.cameras[row])
+        shown[face_id[face_id >= 0]] = True
+    for _ in range(2):
+        touched = np.zeros(body.vertex_count, bool)
+        touched[faces[shown]] = True
+        shown |= touched[faces].any(1)
+    inside = np.zeros(len(faces), bool)
+    for part in ("mouth", "teeth", "tongue", "eyes", "lips"):
+        if part in body.parts:
+            inside |= body.parts[part].numpy()
+    return (shown | inside).astype(np.float64)
+
+
+def _checkpoint(job: Job) -> Path:
+    return job.work / "checkpoint.safetensors"
+
+
+def _train(trainer: Trainer, job: Job, reporter: Reporter) -> None:
+    """Steps to the end, from the last checkpoint if there is one."""
+    checkpoint = _checkpoint(job)
+    if checkpoint.exists():
+        trainer.resume(checkpoint)
+    stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)
+    shown = trainer.data.trained[len(trainer.data.trained) // 2]
+    while not trainer.finished:
+        metrics = trainer.step() | trainer.look()
+        if trainer.done % _CHECKPOINT_STEPS == 0:
+            trainer.checkpoint(checkpoint)
+        if trainer.done % _PREVIEW_STEPS == 0:
+            reporter.preview(_preview(trainer, shown, job.folder / "preview.png"))
+        stage.step(trainer.done, **metrics)
+
+
+def _place(trainer: Trainer, reporter: Reporter) -> None:
+    """Fits the held-out frames' poses to the finished avatar, for the refined track."""
+    rows = np.flatnonzero(trainer.data.held_out).tolist()
+    if not rows:
+        return
+    stage = Stage(reporter, "place", len(rows))
+    for index, row in enumerate(rows, start=1):
+        trainer.place(row)
+        stage.step(index)
+
+
+@torch.no_grad()
+def _preview(trainer: Trainer, row: int, path: Path) -> Path:
+    """Plate and avatar side by side."""
+    colour, _ = trainer.data.target([row], trainer.data.size)
+    drawn = trainer.render_row(row).premultiplied
+    return save_png(path, as_picture(torch.cat([colour, drawn], dim=3).clamp(0, 1)))
+
+
+def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> int:
+    """The refined motion as a new track version; frames that were not trained keep theirs."""
+    if (published := shot.published_by("track", job)) is not None:
+        return published
+    refined = trainer.refined_motion()
+    motion = track.motion
+    rows = [motion.index(int(frame)) for frame in refined.frames]
+    pose, expression, transl = (
+        getattr(motion, name).copy() for name in ("pose", "expression", "transl")
+    )
+    pose[rows], expression[rows], transl[rows] = refined.pose, refined.expression, refined.transl
+    merged = replace(motion, betas=refined.betas, pose=pose, expression=expression, transl=transl)
+    folder = job.work / "track"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    merged.save(folder / "params.safetensors")
+    facts = track.facts | {"created": now(), "source": "refine", "parent": track.version}
+    write_json(folder / "track.json", facts | {"job": job.id})
+    return shot.publish("track", folder)

@@ -1,0 +1,289 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The track job: landmarks, the solve, portrait windows and mattes, as a new track version."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ...body.camera import Box
+from ...body.model import BodyModel
+from ...body.motion import Motion, posed
+from ...errors import TrackingError
+from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
+from ...footage.matte import MatteMaker
+from ...footage.plate import Plate
+from ...frames import parse_frames, spread
+from ...settings import option
+from ...shot import Job, Shot, atomic_path, now, write_json
+from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
+from ...tracking.silhouette import fit_silhouettes, with_identity
+from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
+from ..data.shots import Track, body_of, plate_of
+from ..run.job_context import running
+from ..run.progress import Reporter, Stage
+
+_MATTE_SIZE = 512
+_EXTENTS = 48
+# How many frames tell how broad the body is, and the side of the windows they are looked at in.
+_OUTLINES, _OUTLINE_SIZE = 10, 256
+_TRACK_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TrackOptions(TrackSettings):
+    """What to track and how."""
+
+    frames: str = option("", "Frames to track as 1001-1250, all by default")
+    window: str = option(
+        "fixed",
+        "What is edited: head and shoulders, in a window that stays or one that follows the head, "
+        "or the whole performer as far as the plate shows them",
+        choices=("fixed", "follow", "whole"),
+    )
+    matte: str = option("fast", "How carefully the matte is made", choices=("fast", "fine"))
+
+
+def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
+    """Tracks the performer. Frames that an artist fixed in the latest version stay fixed.
+
+    Returns:
+        track (the version), and the summary of its quality.
+
+    Raises:
+        TrackingError: if no face is found or the footage cuts.
+    """
+    plate = plate_of(shot)
+    frames = parse_frames(options.frames, plate.numbers)
+    with running(shot, "track", asdict(options), "track", frames) as job:
+        if (published := shot.published_by("track", job)) is not None:
+            result = {"track": published} | Track(shot, published).facts["summary"]
+            job.finish(result=result)
+            return result
+        for note in plate.notes:
+            reporter.note(note)
+        seen = _landmarks(plate, frames, job, reporter)
+        body = body_of(shot)
+        steps = Stage(reporter, "solve", 3)
+        counted = iter(range(3))
+        solution = solve_track(
+            body,
+            seen,
+            (plate.width, plate.height),
+            options,
+            lambda name: steps.step(next(counted)),
+        )
+        steps.step(3)
+        boxes = _boxes(body, solution, plate, options)
+        staged = job.work / "track"
+        staged.mkdir(exist_ok=True)
+        _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
+        motion = _filling(body, solution, boxes, staged / "mattes")
+        if shot.versions("track"):
+            kept = with_identity(body, Track(shot).motion, motion.betas)
+            motion = with_fixed(motion, kept)
+        motion.save(staged / "params.safetensors")
+        version = (shot.versions("track") or [0])[-1] + 1
+        facts = {
+            "schema": _TRACK_SCHEMA,
+            "created": now(),
+            "source": "solve",
+            "job": job.id,
+            "parent": version - 1 or None,
+            "body_model": {"name": body.name, "sha256": body.sha256},
+            "camera": solution.camera.to_json(),
+            "window": {
+                "mode": options.window,
+                "boxes": {str(frame): list(box) for frame, box in boxes.items()},
+            },
+            "mattes": version,
+            "summary": solution.summary(),
+            "quality": solution.quality,
+        }
+        write_json(staged / "track.json", facts)
+        published = shot.publish("track", staged)
+        result = {"track": published} | solution.summary()
+        for gap in _lost(solution):
+            reporter.note(gap)
+        job.finish(result=result)
+    plate.close()
+    return result
+
+
+def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> ChunkLandmarks:
+    """All landmarks; chunks that an interrupted run has finished are read back.
+
+    While one chunk's landmarks are made, the next one's frames are decoded and its faces found.
+    """
+    detector: LandmarkDetector | None = None
+    chunks: list[ChunkLandmarks] = []
+    stage = Stage(reporter, "landmarks", len(frames))
+    last: np.ndarray | None = None
+    parts = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
+    paths = [job.work / f"landmarks.{part[0]}.safetensors" for part in parts]
+    missing = [part for part, path in zip(parts, paths, strict=True) if not path.exists()]
+    decoded = plate.frames_uint8(chain(*missing), exact=False)
+    with ThreadPoolExecutor(1) as beside:
+        marked: Future[None] | None = None
+        for part, path in zip(parts, paths, strict=True):
+            if part not in missing:
+                chunk = ChunkLandmarks.load(path)
+            else:
+                detector = detector or LandmarkDetector()
+                images = []
+                for frame, image in islice(decoded, len(part)):
+                    images.append(image)
+                    stage.step(frame - frames[0])
+                pictures = Pictures.of(images)
+                chunk = detector.find(list(part), pictures, last)
+                if marked:
+                    marked.result()
+                marked = beside.submit(_mark, detector, pictures, chunk, path)
+            chunks.append(chunk)
+            last = chunk.last_box(last)
+        if marked:
+            marked.result()
+    stage.step(len(frames))
+    if detector:
+        detector.close()
+    return ChunkLandmarks.join(chunks)
+
+
+def _mark(
+    detector: LandmarkDetector, pictures: Pictures, chunk: ChunkLandmarks, path: Path
+) -> None:
+    detector.mark(pictures, chunk).save(path)
+
+
+def _boxes(
+    body: BodyModel, solution: TrackSolution, plate: Plate, options: TrackOptions
+) -> dict[int, Box]:
+    heads = {frame: Box(*head) if head else None for frame, head in solution.heads.items()}
+    if options.window == "follow":
+        return following_windows(heads, plate.width, plate.height, float(plate.fps))
+    if options.window == "fixed":
+        return {min(heads): fixed_window(heads, plate.width, plate.height)}
+    extents = _extents(body, solution)
+    return {min(heads): whole_window(heads, extents, plate.width, plate.height)}
+
+
+def _extents(body: BodyModel, solution: TrackSolution) -> np.ndarray:
+    """Left, top, right and bottom of the body in frames of the shot, (N, 4), plate pixels."""
+    motion = solution.motion
+    rows = spread(np.flatnonzero(motion.valid).tolist(), _EXTENTS)
+    pixels = solution.camera.project(posed(body, motion.rows(np.array(rows))).vertices.numpy())
+    return np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+
+
+def _filling(
+    body: BodyModel, solution: TrackSolution, boxes: dict[int, Box], folder: Path
+) -> Motion:
+    """The motion of a body that is as broad as the mattes show it."""
+    motion = solution.motion
+    rows = spread(np.flatnonzero(motion.valid).tolist(), _OUTLINES)
+    cameras, mattes = [], []
+    for row in rows:
+        frame = int(motion.frames[row])
+        cameras.append(solution.camera.window(box_of(boxes, frame), _OUTLINE_SIZE))
+        matte = _read(_matte(folder, frame))
+        size = (_OUTLINE_SIZE, _OUTLINE_SIZE)
+        mattes.append(cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+    return fit_silhouettes(body, motion, rows, cameras, mattes)
+
+
+def _mattes(
+    plate: Plate,
+    frames: range,
+    boxes: dict[int, Box],
+    folder: Path,
+    options: TrackOptions,
+    job: Job,
+    reporter: Reporter,
+) -> None:
+    """One PNG a frame; each leans on the one before as it lies on disk.
+
+    While one is steadied by its past, the next one's window is segmented.
+    """
+    folder.mkdir(exist_ok=True)
+    missing = [frame for frame in frames if not _matte(folder, frame).exists()]
+    stage = Stage(reporter, "mattes", len(frames), done=len(frames) - len(missing))
+    if not missing:
+        return
+    maker = MatteMaker("fine" if options.matte == "fine" else "fast")
+    first = max(missing[0] - 1, frames[0])
+    before: tuple[np.ndarray, np.ndarray] | None = None
+
+    def windows() -> Iterator[_Window]:
+        for frame, image in plate.frames_uint8(range(first, frames[-1] + 1), exact=False):
+            box = box_of(boxes, frame)
+            window, inside = crop(image, box, min(_MATTE_SIZE, max(64, round(box.side))))
+            made = _matte(folder, frame).exists()
+            todo = None if made else beside.submit(maker.alone, window, inside)
+            yield _Window(frame, window, inside, todo)
+
+    with ThreadPoolExecutor(1) as beside:
+        for each in _one_ahead(windows()):
+            path = _matte(folder, each.frame)
+            if each.alone is None:
+                matte = _read(path)
+            else:
+                alike = before is not None and before[0].shape == each.image.shape
+                matte = maker.steadied(each.image, each.alone.result(), before if alike else None)
+                if each.inside is not None:
+                    matte[~each.inside] = 0
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
+            before = (each.image, matte)
+            stage.step(each.frame - frames[0] + 1)
+    maker.close()
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A portrait window, and its matte without its past where there is none on disk yet."""
+
+    frame: int
+    image: np.ndarray
+    inside: np.ndarray | None
+    alone: Future[np.ndarray] | None
+
+
+def _one_ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
+    """The same, each given out once the next one is there."""
+    held = next(windows, None)
+    while held is not None:
+        following = next(windows, None)
+        yield held
+        held = following
+
+
+def _matte(folder: Path, frame: int) -> Path:
+    return folder / f"matte.{frame:04d}.png"
+
+
+def _read(path: Path) -> np.ndarray:
+    matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if matte is None:
+        raise TrackingError("a matte cannot be read", path, "delete it and run again")
+    return matte
+
+
+def _lost(solution: TrackSolution) -> list[str]:
+    """One sentence about frames where the performer is lost."""
+    lost = [row["frame"] for row in solution.quality if row["state"] == "lost"]
+    if not lost:
+        return []
+    runs: list[list[int]] = []
+    for frame in lost:
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    named = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return [f"No face in frames {named}; the performer is held still there."]

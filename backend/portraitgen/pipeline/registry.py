@@ -1,0 +1,64 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The four jobs by name: what the command line and the worker both run."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import OptionError
+from ..settings import describe, parse
+from ..shot import Shot
+from .run.progress import Reporter
+
+# Where each job lives; imported when it is needed, since they load torch or MediaPipe.
+_JOBS = {
+    "track": ("track", "TrackOptions", "track"),
+    "reconstruct": ("reconstruct", "ReconstructOptions", "reconstruct"),
+    "edit": ("edit", "EditOptions", "edit"),
+    "render": ("render", "RenderOptions", "render"),
+}
+JOBS = tuple(_JOBS)
+
+MEMORY_GB = {"track": 1.0, "reconstruct": 0.9, "edit": 0.9, "render": 0.8}
+"""Peak memory of each job with its default settings, on the CPU; an editor's own adds to it."""
+
+
+def options_of(kind: str) -> type:
+    """The settings class of a job.
+
+    Raises:
+        OptionError: if there is no such job.
+    """
+    if kind not in _JOBS:
+        raise OptionError("there is no such job", kind, f"use one of: {', '.join(_JOBS)}")
+    module, options, _ = _JOBS[kind]
+    found: type = getattr(importlib.import_module(f".jobs.{module}", __package__), options)
+    return found
+
+
+def describe_jobs() -> dict[str, list[dict[str, Any]]]:
+    """Every job's options as JSON-ready data."""
+    return {kind: describe(options_of(kind)) for kind in _JOBS}
+
+
+def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """Runs a job on a shot folder to its end.
+
+    Args:
+        kind: one of `JOBS`.
+        shot: the folder.
+        values: option values by name, as text or plain data.
+
+    Returns:
+        What the job made, as JSON-ready data.
+
+    Raises:
+        PortraitError: if it cannot be done; Cancelled: if the reporter was asked to stop.
+    """
+    options: Any = parse(options_of(kind), values)
+    module, _, function = _JOBS[kind]
+    job = getattr(importlib.import_module(f".jobs.{module}", __package__), function)
+    result: dict[str, Any] = job(Shot.open(shot), options, reporter)
+    return result

@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Says what of this machine's set-up works, what is missing, and what mends it."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from typing import Any
+
+from ... import __version__
+
+_NEEDED = ("torch", "mediapipe", "numpy", "opencv-contrib-python", "av", "openimageio")
+
+
+def device_name() -> str:
+    """The accelerator that torch sees, or "CPU" with the number of cores."""
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"CPU, {os.cpu_count()} cores"
+
+
+def check_setup() -> list[dict[str, Any]]:
+    """One row a part of the set-up.
+
+    Returns:
+        Dicts with name, state ("ok", "missing" or "limited"), message and remedy.
+    """
+    rows = [_row("Backend", f"portraitgen {__version__}, Python {platform.python_version()}")]
+    for package in _NEEDED:
+        try:
+            rows.append(_row(package, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            rows.append(_row(package, "not installed", "missing", "create the environment again"))
+    rows += [_device(), _memory(), _disk(), _body(), *_optional()]
+    return rows
+
+
+def _row(name: str, message: str, state: str = "ok", remedy: str = "") -> dict[str, Any]:
+    return {"name": name, "state": state, "message": message, "remedy": remedy}
+
+
+def _device() -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        remedy = "for speed, run on a machine with an NVIDIA GPU"
+        return _row("Device", f"{device_name()}; no CUDA device", "limited", remedy)
+    free, total = torch.cuda.mem_get_info()
+    text = f"{device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+    if importlib.util.find_spec("gsplat") is None:
+        remedy = 'pip install "portraitgen[cuda]" in the environment'
+        return _row("Device", f"{text}; gsplat is not installed", "limited", remedy)
+    return _row("Device", text)
+
+
+def _memory() -> dict[str, Any]:
+    free = _free_memory()
+    if free is None:
+        return _row("Memory", "the system does not tell how much is free")
+    state, remedy = ("ok", "") if free > 4 else ("limited", "close other programs")
+    return _row("Memory", f"{free:.1f} GiB free", state, remedy)
+
+
+def _free_memory() -> float | None:
+    """Free memory in GiB, None where it cannot be read."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            facts = dict(line.split(":", 1) for line in lines)
+        return int(facts["MemAvailable"].split()[0]) / 2**20
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def _disk() -> dict[str, Any]:
+    free = shutil.disk_usage(os.path.expanduser("~")).free / 2**30
+    state, remedy = ("ok", "") if free > 10 else ("limited", "free some space")
+    return _row("Disk", f"{free:.0f} GiB free in the home folder", state, remedy)
+
+
+def _body() -> dict[str, Any]:
+    from ...body.model import BodyModel
+    from ...errors import BodyError
+
+    try:
+        body = BodyModel.load()
+    except BodyError as error:
+        return _row("Body model", error.message, "missing", "create the environment again")
+    return _row("Body model", f"{body.name}, {body.vertex_count} vertices")
+
+
+def _optional() -> list[dict[str, Any]]:
+    if importlib.util.find_spec("diffusers") is None:
+        remedy = 'pip install "portraitgen[diffusion]" in the environment'
+        return [_row("Text editors", "diffusers is not installed", "limited", remedy)]
+    return [_row("Text editors", f"diffusers {importlib.metadata.version('diffusers')}")]

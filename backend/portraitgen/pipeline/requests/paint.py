@@ -1,0 +1,54 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Giving a frame out to be painted over, in any program."""
+
+from pathlib import Path
+from typing import Any
+
+from ...errors import ShotError
+from ...footage.crop import crop
+from ...images import save_png
+from ...shot import Shot, check_take_name
+from ..data.crops import painting_side
+from ..data.shots import Track, plate_of
+
+
+def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dict[str, Any]:
+    """Writes a frame's window twice into the take: to be painted over, and as it was.
+
+    A frame that was given out before is left as the artist has it.
+
+    Args:
+        mask: whether the paint, of any colour, says where the take edits, instead of being the
+            edit itself.
+
+    Returns:
+        path of the picture to paint over, and new, whether it was just written.
+
+    Raises:
+        ShotError: if the frame is not tracked.
+    """
+    check_take_name(take)
+    track = Track(shot)
+    if frame not in track.frames:
+        raise ShotError(f"frame {frame} is not tracked", shot.path, "choose a tracked frame")
+    folder = shot.path / "takes" / take / ("mask" if mask else "paint")
+    path, base = folder / f"{frame:04d}.png", folder / f"{frame:04d}.base.png"
+    if path.exists() and base.exists():
+        return {"path": str(path), "new": False}
+    folder.mkdir(parents=True, exist_ok=True)
+    box = track.box(frame)
+    plate = plate_of(shot)
+    window, _ = crop(plate.read(frame), box, painting_side(box))
+    plate.close()
+    if not base.exists():
+        save_png(base, window)
+    if not path.exists():
+        save_png(path, window)
+    return {"path": str(path), "new": True}
+
+
+def painted_shot(params: dict[str, Any]) -> dict[str, Any]:
+    """`paint.start` of the protocol: shot, take, frame and, if so, mask."""
+    shot, mask = Shot.open(Path(params["shot"])), bool(params.get("mask", False))
+    return start_painting(shot, params["take"], int(params["frame"]), mask)

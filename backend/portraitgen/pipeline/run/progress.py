@@ -1,0 +1,79 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a job tells what it does, whoever listens: a terminal, a farm or Blender."""
+
+import threading
+import time
+from pathlib import Path
+
+from ...errors import Cancelled
+
+
+class Reporter:
+    """Receives a job's news and carries the wish to cancel; this one keeps silent.
+
+    Subclasses override the three methods that show something.
+    """
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+
+    def progress(
+        self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
+    ) -> None:
+        """A stage has done `step` of `steps`; `eta_s` is the time left in the stage."""
+
+    def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
+        """A frame of a take is on disk; `plate` is its full plate, if one was asked for."""
+
+    def preview(self, path: Path) -> None:
+        """A picture of the work so far."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know, as one sentence."""
+
+    def cancel(self) -> None:
+        """Asks the job to stop at the next step; may be called from any thread."""
+        self._cancelled.set()
+
+    def check(self) -> None:
+        """Called between steps.
+
+        Raises:
+            Cancelled: once the user has asked to stop.
+        """
+        if self._cancelled.is_set():
+            raise Cancelled
+
+
+class Stage:
+    """One stage of a job: counts steps, estimates the time left, and notices a cancel."""
+
+    def __init__(self, reporter: Reporter, name: str, steps: int, done: int = 0) -> None:
+        self._reporter = reporter
+        self._name = name
+        self._steps = steps
+        self._first = done
+        self._started = time.monotonic()
+        self._shown = 0.0
+        self._metrics: dict[str, float] = {}
+        self.step(done)
+
+    def step(self, done: int, **metrics: float) -> None:
+        """Tells that `done` steps are finished; passes on at most ten messages a second.
+
+        Figures that come between two messages go with the later one.
+
+        Raises:
+            Cancelled: once the user has asked to stop.
+        """
+        self._reporter.check()
+        self._metrics |= metrics
+        present = time.monotonic()
+        if present - self._shown < 0.1 and done < self._steps:
+            return
+        self._shown = present
+        made = done - self._first
+        eta = (present - self._started) / made * (self._steps - done) if made > 0 else None
+        self._reporter.progress(self._name, done, self._steps, eta, self._metrics)
+        self._metrics = {}

@@ -1,0 +1,321 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Joins the session to Blender: starts the backend, brings its results into the scene."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from portraitgen.errors import PortraitError
+
+from . import camera, compat, preferences, properties, rig, sequencer, shot_summary
+from .session import Job, session
+from .worker import WorkerError
+
+_IDLE, _BUSY = 0.25, 0.05
+_AREAS = {"SEQUENCE_EDITOR", "VIEW_3D", "PREFERENCES", "STATUSBAR"}
+
+
+def ready() -> str:
+    """Why the backend cannot be started, empty if it can."""
+    if preferences.interpreter() is None:
+        return "Set up the backend in the extension's preferences first"
+    return ""
+
+
+def start() -> None:
+    """Starts the backend unless it runs.
+
+    Raises:
+        WorkerError: if no interpreter is set up, or it cannot be started.
+    """
+    python = preferences.interpreter()
+    if python is None:
+        raise WorkerError(
+            "the backend is not set up", remedy="set it up in the extension's preferences"
+        )
+    folder = preferences.get().models_folder
+    if folder:
+        os.environ["PORTRAITGEN_MODELS"] = bpy.path.abspath(folder)
+    session.start([str(python), "-m", "portraitgen.worker"])
+    if not bpy.app.timers.is_registered(_timer):
+        bpy.app.timers.register(_timer, first_interval=_BUSY, persistent=True)
+
+
+def ask(doing: str, method: str, params: dict[str, Any], answered: Callable[[Any], None]) -> None:
+    """Sends a request whose answer changes the scene; a refusal is shown in the panels.
+
+    Args:
+        doing: what the user waits for, shown meanwhile.
+
+    Raises:
+        WorkerError: if the backend cannot be started.
+    """
+    start()
+    session.doing, session.message = doing, ""
+
+    def came(answer: Any) -> None:
+        session.doing = ""
+        session.later(lambda: answered(answer))
+
+    def refused(error: PortraitError) -> None:
+        session.doing, session.message = "", str(error)
+        redraw()
+
+    session.ask(method, params, came, refused)
+    redraw()
+
+
+def run(job: Job) -> None:
+    """Starts a job.
+
+    Raises:
+        WorkerError: if the backend cannot be started or another job runs.
+    """
+    start()
+    session.message = ""
+    session.run(job)
+
+
+def redraw() -> None:
+    """Lets every area that shows something of ours draw itself again."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        for area in window.screen.areas:
+            if area.type in _AREAS:
+                area.tag_redraw()
+
+
+def undo_step(name: str) -> None:
+    """Makes what was just done one step of the undo history."""
+    manager = bpy.context.window_manager
+    if manager and manager.windows:
+        with bpy.context.temp_override(window=manager.windows[0]):
+            bpy.ops.ed.undo_push(message=name)
+
+
+# Results
+
+
+def _on_frame(job: Job, frame: int) -> None:
+    """Shows a finished frame above the plate."""
+    shot, scene = properties.find_shot(job.shot_id), bpy.data.scenes.get(job.scene)
+    if job.kind != "render" or shot is None or scene is None:
+        return  # The file has lost the shot; its frames lie in the folder.
+    show_frame(shot, scene, _strip_of(job), frame, Path(job.frames[frame]))
+
+
+def _strip_of(job: Job) -> str:
+    """The take that a job's strip is known by: the avatar alone has one of its own."""
+    alone = job.options.get("camera") or job.options.get("drive")
+    return f"{job.take} alone" if alone else job.take
+
+
+def show_frame(shot: Any, scene: Any, take: str, frame: int, path: Path) -> None:
+    """Shows a rendered frame of a take in its strip above the shot's plate.
+
+    Raises:
+        PortraitError: if there is no channel for the strip.
+    """
+    sequencer.grow(
+        scene,
+        shot.shot_id,
+        take,
+        f"{shot.name} {take or 'reconstruction'}",
+        path,
+        frame + shot.offset,
+        above=shot.channel,
+        colour_space=shot.colour_space,
+        settings=_settings(shot, take),
+    )
+
+
+def _settings(shot: Any, take: str) -> str:
+    """What a take was edited with, as its folder says."""
+    facts = shot_summary.summary_of(shot.path).takes.get(take, {})
+    return json.dumps({key: facts.get(key) for key in ("editor", "options", "strength")})
+
+
+def _on_done(job: Job, result: dict[str, Any]) -> None:
+    shot_summary.forget_summaries()
+    shot = properties.find_shot(job.shot_id)
+    if shot is None:
+        return
+    if job.kind == "track" or (job.kind == "reconstruct" and shot.has_rig):
+        fetch_rig(shot.shot_id, None)
+    elif job.kind == "render":
+        for frame in sorted(job.frames):
+            if not _shown(job, frame, shot):
+                _on_frame(job, frame)
+        undo_step("Render to Strip")
+
+
+def _shown(job: Job, frame: int, shot: Any) -> bool:
+    scene = bpy.data.scenes.get(job.scene)
+    if scene is None:
+        return True
+    for strip in sequencer.take_strips(scene, job.shot_id, _strip_of(job)):
+        if 0 <= frame + shot.offset - compat.content_start(strip) < len(strip.elements):
+            return True
+    return False
+
+
+def fetch_rig(shot_id: str, version: int | None) -> None:
+    """Asks for a track's rig and shows it when it comes.
+
+    Raises:
+        WorkerError: if the backend cannot be started.
+    """
+    shot = properties.find_shot(shot_id)
+    if shot is None:
+        return
+    params = {"shot": str(shot.path), "version": version}
+    ask("Building the rig", "rig.export", params, lambda answer: _show_rig(shot_id, answer))
+
+
+def _show_rig(shot_id: str, answer: dict[str, Any]) -> None:
+    shot = properties.find_shot(shot_id)
+    if shot is None:
+        return
+    bundle = rig.RigData.load(Path(answer["path"]))
+    if shot.has_rig:
+        parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
+        rig.show_track(parts, shot.name, bundle, shot.offset)
+    else:
+        _build_rig(shot, bundle)
+    camera.set_intrinsics(shot.camera, bundle.camera)
+    shot.track_version = bundle.version
+    _mark(shot, bundle.version)
+    shot_summary.forget_summaries()
+    undo_step("Show Track")
+
+
+def _build_rig(shot: Any, bundle: rig.RigData) -> None:
+    facts = shot_summary.summary_of(shot.path).footage
+    scene = _rig_scene(shot, bundle, facts)
+    collection = bpy.data.collections.new(f"{shot.name} rig")
+    scene.collection.children.link(collection)
+    plate_camera = camera.make(f"{shot.name} camera")
+    collection.objects.link(plate_camera)
+    camera.set_intrinsics(plate_camera, bundle.camera)
+    if scene.camera is None:
+        scene.camera = plate_camera
+    built = rig.build(shot.name, bundle, plate_camera, collection, shot.offset)
+    rig.tint(built.mesh, preferences.get().overlay_colour)
+    camera.show_plate(
+        plate_camera,
+        plate_file(shot.path, facts),
+        {
+            "kind": facts["kind"],
+            "first": facts["first"],
+            "last": facts["last"],
+            "blender_space": shot.colour_space,
+        },
+        shot.offset,
+    )
+    shot.camera, shot.armature, shot.mesh = built.camera, built.armature, built.mesh
+
+
+def plate_file(folder: Path, facts: dict[str, Any]) -> Path:
+    """The plate's file as Blender opens it."""
+    return Path(os.path.normpath(folder / facts["path"]))
+
+
+def _rig_scene(shot: Any, bundle: rig.RigData, facts: dict[str, Any]) -> Any:
+    """The scene of the edit where its frame has the plate's shape, else one of the rig's own."""
+    home = properties.home_scene(shot)
+    if home is not None and camera.shows_plate_exactly(home, bundle.camera):
+        return home
+    scene = bpy.data.scenes.new(f"{shot.name} rig")
+    numerator, _, denominator = str(facts["fps"]).partition("/")
+    camera.fit_scene(scene, bundle.camera, (int(numerator), int(denominator or 1)))
+    scene.frame_start = shot.first + shot.offset
+    scene.frame_end = shot.last + shot.offset
+    scene.frame_set(scene.frame_start)
+    scene.view_settings.view_transform = "Standard"
+    return scene
+
+
+MARK = "PortraitGen: "
+PIVOT = "PortraitGen pivot "
+_MARKS = 5
+
+
+def _mark(shot: Any, version: int) -> None:
+    """Timeline markers where the track wants a look (absences, and the largest residuals), and
+    on the frames that stand for all the performer does."""
+    scene = shot.armature.users_scene[0]
+    for marker in list(scene.timeline_markers):
+        if marker.name.startswith((MARK, PIVOT)):
+            scene.timeline_markers.remove(marker)
+    for index, frame in enumerate(
+        shot_summary.summary_of(shot.path).avatar.get("pivots", []), start=1
+    ):
+        scene.timeline_markers.new(f"{PIVOT}{index}", frame=frame + shot.offset)
+    rows = shot_summary.quality(shot.path, version)
+    seen = [row for row in rows if row.get("landmark_residual_percent") is not None]
+    seen.sort(key=lambda row: -row["landmark_residual_percent"])
+    for row in seen[:_MARKS]:
+        name = f"{MARK}{row['landmark_residual_percent']:.1f} %"
+        scene.timeline_markers.new(name, frame=row["frame"] + shot.offset)
+    before = ""
+    for row in rows:
+        if row["state"] != before and row["state"] != "tracked":
+            scene.timeline_markers.new(f"{MARK}{row['state']}", frame=row["frame"] + shot.offset)
+        before = row["state"]
+
+
+# Wiring
+
+
+def _may_touch_scene() -> bool:
+    return not bpy.app.is_job_running("RENDER")
+
+
+def _timer() -> float:
+    session.tick()
+    return _BUSY if session.busy or session.doing or session.state == "starting" else _IDLE
+
+
+@bpy.app.handlers.persistent
+def _on_load(*unused: Any) -> None:
+    shot_summary.forget_summaries()
+
+
+@bpy.app.handlers.persistent
+def _on_save(target: str = "", *unused: Any) -> None:
+    """Names shot folders relative to the file that is being saved, so that both can move."""
+    if not target:
+        return
+    for scene in bpy.data.scenes:
+        for shot in scene.portraitgen.shots:
+            absolute = bpy.path.abspath(shot.folder)
+            try:
+                shot.folder = bpy.path.relpath(absolute, start=os.path.dirname(target))
+            except ValueError:
+                shot.folder = absolute  # On another drive of a Windows machine.
+
+
+def register() -> None:
+    """Connects the session."""
+    session.on_change = redraw
+    session.on_description = properties.accept_description
+    session.on_frame = _on_frame
+    session.on_done = _on_done
+    session.may_touch_scene = _may_touch_scene
+    bpy.app.handlers.load_post.append(_on_load)
+    bpy.app.handlers.save_pre.append(_on_save)
+
+
+def unregister() -> None:
+    """Ends the backend."""
+    if bpy.app.timers.is_registered(_timer):
+        bpy.app.timers.unregister(_timer)
+    bpy.app.handlers.load_post.remove(_on_load)
+    bpy.app.handlers.save_pre.remove(_on_save)
+    session.on_change = lambda: None
+    session.end()
