@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from portraitgen.shot import write_json
+from portraitgen.storage import write_json
 
 from ..portraitgen_addon import backend_properties, light, properties
 from . import base

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from portraitgen.shot import read_json, write_json
+from portraitgen.storage import read_json, write_json
 
 from ..portraitgen_addon import preferences, properties
 from . import base

@@ -10,7 +10,8 @@ import bpy
 from bpy.props import StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.shot import Shot, read_json, write_json
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json, write_json
 
 from ..portraitgen_addon import (
     backend_properties,

@@ -22,7 +22,7 @@ from bpy.props import (
 )
 
 from portraitgen.errors import PortraitError
-from portraitgen.shot import read_json, write_json
+from portraitgen.storage import read_json, write_json
 
 # What the panels ask for in their own way.
 _ASKED_ELSEWHERE = {

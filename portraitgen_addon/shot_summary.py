@@ -11,7 +11,8 @@ from typing import Any
 import bpy
 
 from portraitgen.errors import FootageError, PortraitError
-from portraitgen.shot import Shot, read_json
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json
 
 from . import compat
 

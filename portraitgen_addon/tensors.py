@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from portraitgen.errors import ShotError
-from portraitgen.shot import atomic_path
+from portraitgen.storage import atomic_path
 
 _TYPES = {
     "F64": np.float64,

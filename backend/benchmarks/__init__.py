@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from portraitgen.errors import OptionError
-from portraitgen.shot import write_json
+from portraitgen.storage import write_json
 
 _MEASURES = {
     "raster": "the CPU rasteriser: milliseconds, and error to the dense reference",

@@ -29,7 +29,8 @@ from portraitgen.pipeline.data.shots import Track, body_of, create_shot
 from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
-from portraitgen.shot import Shot, read_json
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json
 from synthetic.acting import act
 from synthetic.clip import write_clip
 

@@ -24,7 +24,8 @@ from portraitgen.pipeline.data.shots import Track, body_of
 from portraitgen.pipeline.jobs.edit import sources_of
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
-from portraitgen.shot import Shot, read_json
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json
 from portraitgen.tracking.landmarks import FACE_POINTS, LandmarkDetector
 from synthetic.acting import camera
 from synthetic.render import Performer

@@ -25,7 +25,8 @@ from .pipeline.data.crops import load_matte
 from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
 from .pipeline.data.shots import Track, body_of, create_shot, info, plate_of
 from .pipeline.registry import run
-from .shot import Shot, read_json, write_json
+from .shot import Shot
+from .storage import read_json, write_json
 
 TAKE = "moonlight"
 _LOOK = {"key": "left", "ratio": 7, "temperature": -0.35, "fill_temperature": 0.15}

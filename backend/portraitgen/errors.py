@@ -37,6 +37,12 @@ class ShotError(PortraitError):
     code = "shot"
 
 
+class StorageError(PortraitError):
+    """A file cannot be written: the disk is full, or the system refuses."""
+
+    code = "storage"
+
+
 class ShotLocked(ShotError):  # noqa: N818
     """Another process works on the shot."""
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from .shot import atomic_path
+from .storage import atomic_path
 
 
 def to_float(codes: np.ndarray) -> np.ndarray:

@@ -17,71 +17,35 @@ renamed into place, so that a reader never meets half of anything.
 import json
 import os
 import re
-import shutil
-import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .errors import ShotError
 from .locks import Lock
+from .storage import (
+    append_json,
+    check_own_folder,
+    entries,
+    is_link,
+    make_folder,
+    move_folder,
+    read_json,
+    remove_tree,
+    sweep,
+    write_json,
+)
 
 SCHEMA = 1
-# What `atomic_path` makes; nothing is half written for so long.
-_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
-_STRAY_SECONDS = 3600
+_VERSION = re.compile(r"[0-9]{4,9}")
 _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 
 
 def now() -> str:
     """The time in UTC, to the second, as ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that replaces it when the block ends without an error.
-
-    The temporary name keeps the suffix, so that encoders still recognise the format.
-    """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, data: object) -> None:
-    """Writes JSON in one step; a reader sees the old or the new file, never a part."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object.
-
-    Raises:
-        ShotError: if the file is missing, is not JSON or is no object.
-    """
-    try:
-        data = json.loads(Path(path).read_text("utf-8"))
-    except FileNotFoundError:
-        raise ShotError("the file is missing", path, "restore it from a backup") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ShotError(
-            f"the file cannot be read ({error})", path, "restore it from a backup"
-        ) from error
-    if not isinstance(data, dict):
-        raise ShotError("the file holds no JSON object", path, "restore it from a backup")
-    return data
 
 
 class Shot:
@@ -169,8 +133,8 @@ class Shot:
     def versions(self, kind: str) -> list[int]:
         """The complete versions of "track" or "avatar", ascending."""
         folder = self.path / kind
-        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        return sorted(int(name) for name in names if re.fullmatch(r"\d{4,}", name))
+        found = [entry for entry in entries(folder) if _VERSION.fullmatch(entry.name)]
+        return sorted(int(entry.name) for entry in found if entry.is_dir())
 
     def version_folder(self, kind: str, version: int | None = None) -> Path:
         """The folder of a version, the latest by default.
@@ -195,15 +159,15 @@ class Shot:
         Returns:
             The version's number.
         """
-        parent = self.path / kind
-        parent.mkdir(exist_ok=True)
+        parent = make_folder(self.path / kind)
+        check_own_folder(folder)
         version = (self.versions(kind) or [0])[-1] + 1
         while True:
             try:
                 # A rename onto an existing folder that is not empty fails, so two never collide.
-                os.rename(folder, parent / f"{version:04d}")
+                move_folder(folder, parent / f"{version:04d}")
             except OSError:
-                if not (parent / f"{version:04d}").exists():
+                if not os.path.lexists(parent / f"{version:04d}"):
                     raise
                 version += 1
                 continue
@@ -253,7 +217,7 @@ class Shot:
         """
         check_take_name(name)
         folder = self.path / "takes" / name
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         old = read_json(folder / "take.json") if (folder / "take.json").exists() else {}
         write_json(folder / "take.json", {"schema": SCHEMA, "created": now()} | old | dict(facts))
         return folder
@@ -270,9 +234,9 @@ class Shot:
         folder = self.take_folder(name)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         target = self.path / "trash" / f"{name}-{stamp}-{uuid.uuid4().hex[:6]}"
-        target.parent.mkdir(exist_ok=True)
+        make_folder(target.parent)
         with self.hold(f"take:{name}", "delete"), self.hold(f"frames:{name}", "delete"):
-            os.rename(folder, target)
+            move_folder(folder, target)
         return target
 
     def edit_folder(self, take: str) -> Path:
@@ -293,9 +257,9 @@ class Shot:
         Args:
             facts: of the edit, `job` among them: a job resumed after it published does not again.
         """
-        target = self.path / "takes" / take / "edits"
-        target.mkdir(parents=True, exist_ok=True)
-        edits = sorted(int(entry.name) for entry in target.iterdir())
+        target = make_folder(self.path / "takes" / take / "edits")
+        check_own_folder(folder)
+        edits = self.versions(f"takes/{take}/edits")
         if (
             edits
             and read_json(target / f"{edits[-1]:04d}" / "edit.json").get("job") == facts["job"]
@@ -303,7 +267,7 @@ class Shot:
             edit = edits[-1]  # Published before the job was killed.
         else:
             edit = edits[-1] + 1 if edits else 1
-            os.rename(folder, target / f"{edit:04d}")
+            move_folder(folder, target / f"{edit:04d}")
         self.new_take(take, dict(facts) | {"edit": edit})
         return edit
 
@@ -320,30 +284,21 @@ class Shot:
             ):
                 job.update(state="running", resumed=job.facts.get("resumed", 0) + 1)
                 return job
-        self._sweep()
+        sweep(self.path)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job_id = f"{stamp}-{kind}-{uuid.uuid4().hex[:6]}"
         facts = {"schema": SCHEMA, "id": job_id, "kind": kind, "options": options}
         folder = self.path / "jobs" / job_id
-        folder.mkdir(parents=True)
+        make_folder(folder)
         job = Job(folder, facts | {"state": "running", "started": now(), "resumed": 0})
         job.update()
         return job
 
-    def _sweep(self) -> None:
-        """Removes the halves of files that killed processes left long ago."""
-        for path in self.path.rglob(".*"):
-            if _TEMPORARY.fullmatch(path.name) and path.is_file():
-                with suppress(FileNotFoundError):
-                    if time.time() - path.stat().st_mtime > _STRAY_SECONDS:
-                        path.unlink()
-
     def jobs(self) -> list["Job"]:
         """All jobs, oldest first; a folder whose record cannot be read is passed over."""
         folder = self.path / "jobs"
-        records = sorted(folder.glob("*/job.json")) if folder.is_dir() else []
         jobs = []
-        for record in records:
+        for record in (entry / "job.json" for entry in entries(folder) if not is_link(entry)):
             try:
                 facts = read_json(record)
             except ShotError:
@@ -390,21 +345,17 @@ class Job:
 
     def event(self, name: str, **facts: Any) -> None:
         """Appends one line to events.jsonl."""
-        line = json.dumps({"time": now(), "event": name} | facts, ensure_ascii=False)
-        with open(self.folder / "events.jsonl", "a", encoding="utf-8") as events:
-            events.write(line + "\n")
+        append_json(self.folder / "events.jsonl", {"time": now(), "event": name} | facts)
 
     def finish(self, **facts: Any) -> None:
         """Marks the job done and drops what was only needed to resume it."""
         self.update(state="done", finished=now(), **facts)
-        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        remove_tree(self.folder / "work")
 
     @property
     def work(self) -> Path:
         """Where the job keeps what it needs to resume; gone when it is done."""
-        folder = self.folder / "work"
-        folder.mkdir(exist_ok=True)
-        return folder
+        return make_folder(self.folder / "work")
 
 
 def check_take_name(name: str) -> None:

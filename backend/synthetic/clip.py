@@ -13,7 +13,7 @@ import numpy as np
 
 from portraitgen.body.model import BodyModel
 from portraitgen.footage.encode import MovieWriter
-from portraitgen.shot import atomic_path, write_json
+from portraitgen.storage import atomic_path, write_json
 
 from .acting import FPS, act, camera
 from .render import LIGHTS, Performer

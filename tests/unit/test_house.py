@@ -10,15 +10,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BACKEND = ROOT / "backend" / "portraitgen"
 
-BASE = {"errors", "settings", "shot", "locks", "protocol", "frames", "images"}
+BASE = {"errors", "settings", "shot", "locks", "protocol", "frames", "images", "storage"}
 OUTSIDE = ("benchmarks", "synthetic")
 STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors"},
-    "locks": {"errors"},
-    "shot": {"errors", "locks"},
+    "locks": {"errors", "storage"},
+    "storage": {"errors"},
+    "shot": {"errors", "locks", "storage"},
     "frames": {"errors"},
-    "protocol": set(),
+    "protocol": {"storage"},
     "native_log_filter": set(),
 }
 ROOMS = {

@@ -28,7 +28,8 @@ from portraitgen.pipeline.jobs.reconstruct import ReconstructOptions
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.preview import preview_frame
 from portraitgen.pipeline.run.progress import Reporter
-from portraitgen.shot import Shot, read_json, write_json
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json, write_json
 
 FRAMES = "1-16"
 SMALL = ["--size", "128", "--gaussians", "4000", "--steps", "150"]

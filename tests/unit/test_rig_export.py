@@ -15,7 +15,8 @@ from portraitgen.body.motion import Motion
 from portraitgen.errors import ShotError
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig, publish_motion
-from portraitgen.shot import Shot, write_json
+from portraitgen.shot import Shot
+from portraitgen.storage import write_json
 
 FRAMES = 5
 

@@ -16,7 +16,8 @@ import pytest
 
 from portraitgen.errors import ShotError, ShotLocked
 from portraitgen.locks import holders
-from portraitgen.shot import Shot, atomic_path, read_json, write_json
+from portraitgen.shot import Shot
+from portraitgen.storage import atomic_path, read_json, write_json
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ..body.model import BodyModel
 from ..body.uv import Texels
 from ..errors import AvatarError
 from ..raster import rasterize
-from ..shot import atomic_path
+from ..storage import atomic_path
 from .blendshapes import PersonalBases
 from .cuda_graphs import Graphs
 from .renderer import NeuralRenderer

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ..body.motion import Motion
 from ..errors import AvatarError
 from ..frames import spread
-from ..shot import atomic_path
+from ..storage import atomic_path
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
 from .losses import Product, gradient_pyramid, laplacian, psnr, scale_excess, ssim

@@ -15,7 +15,7 @@ import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
-from ..shot import atomic_path
+from ..storage import atomic_path
 from .colour import chromaticities, resolve
 from .movie import EXACT
 from .plate import Plate

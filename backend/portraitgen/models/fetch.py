@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..shot import atomic_path, write_json
+from ..storage import atomic_path, write_json
 from .manifest import Model, ModelFile
 from .store import RECORD, check_layout, commercial_only, compare, digest, models_folder
 

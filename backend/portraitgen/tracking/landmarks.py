@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from ..shot import atomic_path
+from ..storage import atomic_path
 
 CHUNK = 32
 """Frames a chunk."""

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from ...errors import EditError
-from ...shot import Shot, atomic_path, check_take_name, read_json
+from ...shot import Shot, check_take_name
+from ...storage import atomic_path, read_json
 
 
 class KeptKeys:

@@ -15,7 +15,8 @@ from ...errors import BodyError, OptionError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
 from ...locks import holders
-from ...shot import Shot, read_json
+from ...shot import Shot
+from ...storage import read_json
 
 
 def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:

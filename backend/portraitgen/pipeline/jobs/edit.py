@@ -28,7 +28,8 @@ from ...footage.matte import foreground_colours
 from ...frames import parse_frames, spread
 from ...images import as_picture, save_png
 from ...settings import option
-from ...shot import Job, Shot, atomic_path, check_take_name, now, read_json, write_json
+from ...shot import Job, Shot, check_take_name, now
+from ...storage import atomic_path, read_json, write_json
 from ..data.avatars import frame_parameters, load_avatar, training_set
 from ..data.crops import Crops, load_crops
 from ..data.edit_mask import EditMask

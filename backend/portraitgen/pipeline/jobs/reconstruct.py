@@ -25,7 +25,8 @@ from ...footage.matte import foreground_colours
 from ...frames import parse_frames, spread
 from ...images import as_picture, save_png
 from ...settings import option
-from ...shot import Job, Shot, now, write_json
+from ...shot import Job, Shot, now
+from ...storage import write_json
 from ...tracking.photometric import fit_photometric
 from ..data.avatars import best_device, frame_parameters, training_set
 from ..data.crops import Crops, load_crops

@@ -23,7 +23,8 @@ from ...footage.source_frame import SourceFrame
 from ...frames import parse_frames
 from ...images import save_png
 from ...settings import option
-from ...shot import Shot, read_json
+from ...shot import Shot
+from ...storage import read_json
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame, feather

@@ -21,7 +21,8 @@ from ...footage.matte import MatteMaker
 from ...footage.plate import Plate
 from ...frames import parse_frames, spread
 from ...settings import option
-from ...shot import Job, Shot, atomic_path, now, write_json
+from ...shot import Job, Shot, now
+from ...storage import atomic_path, write_json
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed

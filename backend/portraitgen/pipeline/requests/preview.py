@@ -14,7 +14,8 @@ from ...editing.editor import EditRequest
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...images import as_picture, save_png
-from ...shot import Shot, check_take_name, read_json
+from ...shot import Shot, check_take_name
+from ...storage import read_json
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.crops import Crops, load_crops
 from ..data.edit_mask import EditMask

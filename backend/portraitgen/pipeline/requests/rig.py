@@ -16,7 +16,8 @@ from safetensors.numpy import load_file, save_file
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
-from ...shot import Shot, atomic_path, now, write_json
+from ...shot import Shot, now
+from ...storage import atomic_path, write_json
 from ...tracking.correction_blending import blend_corrections
 from ..data.shots import Track, body_of
 from ..run.job_context import running

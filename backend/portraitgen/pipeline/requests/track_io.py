@@ -19,7 +19,8 @@ import numpy as np
 
 from ...body.motion import Motion
 from ...errors import ShotError
-from ...shot import Shot, atomic_path, now, write_json
+from ...shot import Shot, now
+from ...storage import atomic_path, write_json
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 

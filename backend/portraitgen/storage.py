@@ -1,0 +1,416 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only way in which files of a shot are written, moved, deleted and believed.
+
+Standard library only. A shot folder may come from a stranger, lie on a share, and lose its disk at
+any write. So
+
+* files are written beside their place and renamed over it: a reader never meets half of anything;
+* nothing is written, deleted or taken over through a link that leaves the shot;
+* JSON is read within bounds: its size, its numbers, its depth;
+* a full disk is told with its place and with what was free.
+"""
+
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from .errors import ShotError, StorageError
+
+MAX_JSON = 64 * 1024 * 1024
+"""The longest JSON file that is read, in bytes; a track of 10,000 frames takes 2 MB."""
+_MAX_DIGITS = 19
+_MAX_DEPTH = 64
+# What `atomic_path` makes; nothing is half written for so long.
+_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
+_STRAY_SECONDS = 3600
+# What systems and sync programs leave in every folder.
+_LITTER = {".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", ".directory", "icon\r"}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_RESTORE = "restore it from a backup"
+
+
+# Where a path may lead
+
+
+def shot_root(path: Path) -> Path | None:
+    """The shot folder that a path lies in, by its words alone; None outside of any shot.
+
+    The outermost folder with a shot.json counts: a shot may contain another's record, and that
+    must not free what lies under it from being checked.
+    """
+    path = Path(os.path.abspath(path))
+    found = [folder for folder in path.parents if os.path.lexists(folder / "shot.json")]
+    return found[-1] if found else None
+
+
+def check_inside(path: Path) -> Path:
+    """A path whose folder is in the shot it seems to lie in; paths outside of shots pass.
+
+    Only the folder is followed: what is renamed over a link, or deleted, is the link itself.
+
+    Raises:
+        ShotError: if a link, or a junction, leads out of the shot.
+    """
+    path = Path(os.path.abspath(path))
+    root = shot_root(path)
+    if root is None:
+        return path
+    try:
+        real_root, real = os.path.realpath(root), os.path.realpath(path.parent)
+    except OSError as error:  # A loop of links.
+        raise ShotError(
+            f"the folder cannot be reached ({error})", path.parent, "delete it"
+        ) from error
+    if real != real_root and not real.startswith(real_root.rstrip(os.sep) + os.sep):
+        raise ShotError(
+            f"a link leads out of the shot, to {real}",
+            path.parent,
+            "delete the link, and put the folder itself in its place",
+        )
+    return path
+
+
+def is_link(path: Path) -> bool:
+    """Whether a path is a symbolic link or a junction."""
+    if os.path.islink(path):
+        return True
+    return bool(getattr(os.path, "isjunction", lambda _: False)(path))
+
+
+def check_own_folder(folder: Path) -> None:
+    """Whether a folder, with all in it, is made of plain files and folders.
+
+    Raises:
+        ShotError: if it is, or holds, a link, a pipe or a device.
+    """
+    check_inside(folder)
+    for path in [folder, *_everything(folder)]:
+        mode = os.lstat(path).st_mode
+        if is_link(path) or not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            raise ShotError("this is no plain file or folder", path, "delete it and run again")
+
+
+def _everything(folder: Path) -> Iterator[Path]:
+    """All in a folder, at any depth, without following links."""
+    for top, folders, files in os.walk(folder):
+        for name in folders + files:
+            yield Path(top) / name
+
+
+def is_litter(path: Path) -> bool:
+    """Whether a file is what an operating system leaves in folders, or hidden."""
+    name = path.name.lower()
+    return name in _LITTER or name.startswith(".")
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, by name, without systems' own and hidden files; [] if it is none."""
+    try:
+        found = [Path(entry.path) for entry in os.scandir(folder)]
+    except OSError:
+        return []
+    return sorted(path for path in found if not is_litter(path))
+
+
+# Writing
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that replaces it when the block ends without an error.
+
+    The temporary name keeps the suffix, so that encoders still recognise the format.
+
+    Raises:
+        StorageError: if the disk is full; ShotError: if `path` leaves its shot through a link.
+    """
+    path = check_inside(Path(path))
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(temporary, path)
+    except Exception as error:
+        if isinstance(error, StorageError) or not is_disk_full(error):
+            raise
+        raise disk_full(path, _size_of(temporary)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file in one step; a reader sees the old or the new file, never a part."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_json(path: Path, data: object) -> None:
+    """Writes JSON in one step; numbers that are not finite are written as null."""
+    write_bytes(path, dump_json(data, indent=1) + b"\n")
+
+
+def append_json(path: Path, data: object) -> None:
+    """Appends a line of JSON to a file of a shot.
+
+    Raises:
+        ShotError: if it is a link, or has a second name outside; StorageError: if the disk is full.
+    """
+    path, line = check_inside(path), dump_json(data) + b"\n"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0)
+    if is_link(path):
+        raise ShotError("this is a link", path, "delete it and run again")
+    try:
+        handle = os.open(path, flags, 0o666)
+        with os.fdopen(handle, "ab") as file:
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+                raise ShotError("this is no plain file of the shot", path, "delete it, run again")
+            file.write(line)
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(path, len(line)) from error
+        raise
+
+
+def make_folder(path: Path) -> Path:
+    """Makes a folder of a shot, with those above it, where it is none yet.
+
+    Raises:
+        ShotError: if a link would lead out of the shot.
+    """
+    check_inside(path / "inside")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if is_disk_full(error):
+            raise disk_full(path, 0) from error
+        raise
+    return path
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Renames a folder of the shot; on to a folder that is not empty it fails.
+
+    Raises:
+        ShotError: if the folder is a link, or leaves the shot; OSError: if it cannot be renamed.
+    """
+    check_inside(source)
+    check_inside(target)
+    if is_link(source):
+        raise ShotError("this is a link, no folder of the shot", source, "delete it")
+    os.rename(source, target)
+
+
+def remove_tree(path: Path) -> None:
+    """Deletes a folder or a file of a shot; of a link, the link alone.
+
+    What cannot be deleted stays.
+
+    Raises:
+        ShotError: if a link leads out of the shot.
+    """
+    check_inside(path)
+    if is_link(path) or not path.is_dir():
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def sweep(folder: Path, older_than: float = _STRAY_SECONDS) -> int:
+    """Deletes the halves of files that killed processes left in a folder long ago.
+
+    Returns:
+        How many bytes that gave back.
+    """
+    freed = 0
+    for path in list(_everything(folder)):
+        if not _TEMPORARY.fullmatch(path.name) or is_link(path):
+            continue
+        with suppress(OSError):
+            facts = path.stat()
+            if stat.S_ISREG(facts.st_mode) and time.time() - facts.st_mtime > older_than:
+                path.unlink()
+                freed += facts.st_size
+    return freed
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of space, whichever library says so."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    text = str(error)
+    return (
+        "No space left on device" in text or re.search(r"os error (28|112|122)\b", text) is not None
+    )
+
+
+def disk_full(path: Path, written: int = 0) -> StorageError:
+    """What is told when the disk is full: where, and how much was left."""
+    left = ""
+    with suppress(OSError):
+        folder = next(each for each in [path, *path.parents] if each.exists())
+        free = shutil.disk_usage(folder).free
+        left = f", {as_size(free)} are free and {as_size(written)} were written of this file"
+    return StorageError(f"the disk is full{left}", path, "free some space and run it again")
+
+
+def as_size(count: int) -> str:
+    """A number of bytes as people write it."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+# Reading
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """The content of a plain file of at most `limit` bytes.
+
+    Raises:
+        ShotError: if it is a pipe, a device, a folder, or longer; OSError: if it cannot be read.
+    """
+    # Without waiting: a pipe with nobody at its other end would keep us for ever.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        facts = os.fstat(handle)
+        if not stat.S_ISREG(facts.st_mode):
+            raise ShotError("this is no plain file", path, _RESTORE)
+        if facts.st_size > limit:
+            size = as_size(facts.st_size)
+            raise ShotError(f"the file is too large ({size})", path, _RESTORE)
+        return file.read(limit + 1)[: limit + 1]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        ShotError: if the file is missing, is not JSON, is no object or leaves the bounds of
+            `parse_json`.
+    """
+    path = Path(path)
+    try:
+        data = parse_json(read_bytes(path, MAX_JSON))
+    except FileNotFoundError:
+        raise ShotError("the file is missing", path, _RESTORE) from None
+    except (OSError, ValueError) as error:
+        raise ShotError(f"the file cannot be read ({error})", path, _RESTORE) from error
+    if not isinstance(data, dict):
+        raise ShotError("the file holds no JSON object", path, _RESTORE)
+    return data
+
+
+def parse_json(text: bytes | str) -> Any:
+    """JSON from a stranger: whole numbers of up to 19 digits, finite numbers, no deep nesting.
+
+    Text may hold what stands for a file name's bytes that are no UTF-8 (U+DC80 to U+DCFF), and no
+    other lone surrogates.
+
+    Raises:
+        ValueError: if it is no such JSON.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        data = json.loads(text, parse_int=_whole, parse_float=_number, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    _check_values(data)
+    return data
+
+
+def _whole(digits: str) -> int:
+    if len(digits.lstrip("-")) > _MAX_DIGITS:
+        raise ValueError(f"a number has {len(digits)} digits")
+    return int(digits)
+
+
+def _number(text: str) -> float:
+    if len(text) > 64 or not math.isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is out of bounds")
+    return number
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is no number")
+
+
+def _check_values(data: Any) -> None:
+    todo = [(data, 0)]
+    while todo:
+        each, depth = todo.pop()
+        if depth > _MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+        if isinstance(each, str):
+            if any(0xD800 <= ord(c) < 0xDC80 or 0xDCFF < ord(c) <= 0xDFFF for c in each):
+                raise ValueError("a text is no Unicode")
+        elif isinstance(each, dict):
+            todo += [(key, depth + 1) for key in each]
+            todo += [(value, depth + 1) for value in each.values()]
+        elif isinstance(each, list):
+            todo += [(value, depth + 1) for value in each]
+
+
+def dump_json(data: object, indent: int | None = None) -> bytes:
+    """JSON that `parse_json` reads back: numbers that are not finite as null.
+
+    Names of files that are no UTF-8 are written with escapes.
+    """
+    try:
+        text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return re.sub("[\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text).encode()
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data
+
+
+# Digests
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    whole = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            whole.update(block)
+    return whole.hexdigest()
