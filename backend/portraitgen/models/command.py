@@ -5,6 +5,7 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,20 @@ from .manifest import known_model, models
 from .store import models_folder, state_of
 
 
-def add_models_parser(commands: Any) -> None:
-    """Adds the command to the command line's subcommands."""
-    parser = commands.add_parser("models", help="list, check or fetch the weights of editors")
-    parser.add_argument("action", choices=("list", "check", "fetch"))
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all that are here, by default")
-    parser.add_argument("--models", type=Path, help="the models folder")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-
-
-def run_models(given: dict[str, Any]) -> None:
+def run_models(action: str, names: Sequence[str], folder: Path | None, as_json: bool) -> None:
     """Runs the command.
+
+    Args:
+        action: "list", "check" or "fetch".
+        names: of models; all, or all that are here, if none is named.
+        folder: where weights lie, instead of the usual place.
+        as_json: print for machines.
 
     Raises:
         ModelError: if a model is unknown, damaged or cannot be fetched.
     """
-    if given["models"]:
-        os.environ["PORTRAITGEN_MODELS"] = str(given["models"])
-    names, action = given["names"], given["action"]
+    if folder:
+        os.environ["PORTRAITGEN_MODELS"] = str(folder)
     chosen = [known_model(name) for name in names] if names else list(models().values())
     if action == "fetch":
         if not names:
@@ -44,7 +41,7 @@ def run_models(given: dict[str, Any]) -> None:
     rows = [state_of(model, digests=action != "list") for model in chosen]
     if action == "check" and not names:
         rows = [row for row in rows if row["state"] != "missing"]
-    if given["json"]:
+    if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
         _show(rows)

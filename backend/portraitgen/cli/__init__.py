@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: the same jobs that Blender runs, from a terminal or a farm.
+
+Each command is a module here that gives `add`, its parser, and `run`, what it does. They import
+what is heavy when they run, so that `portraitgen --help` comes at once.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import Cancelled, PortraitError
+from ..native_log_filter import filter_native_logs
+from .terminal_reporter import TerminalReporter
+
+__all__ = ["COMMANDS", "TerminalReporter", "main"]
+
+COMMANDS = (
+    "track",
+    "reconstruct",
+    "edit",
+    "render",
+    "report",
+    "export-track",
+    "import-track",
+    "keep",
+    "paint",
+    "info",
+    "editors",
+    "check",
+    "models",
+    "bench",
+    "worker",
+)
+"""In the order in which help lists them; each is the module of its name."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; ends the process with 0, 1 for an error, 130 when stopped."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Idle threads of torch's pool must not spin while the rasteriser's own work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        with filter_native_logs():
+            _run(arguments)
+    except (Cancelled, KeyboardInterrupt):
+        print("Stopped; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+    except (PortraitError, OSError) as error:
+        from ..pipeline.run.job_context import readable
+
+        print(f"portraitgen: {readable(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _run(arguments: list[str]) -> None:
+    given = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    given.run(given)
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """The parser; only the command that runs pays for loading its options."""
+    parser = argparse.ArgumentParser(
+        prog="portraitgen", description="Track, rebuild, edit and re-render a portrait shot."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        command = importlib.import_module(f".{name.replace('-', '_')}", __name__)
+        command.add(commands, chosen == name).set_defaults(run=command.run)
+    return parser

@@ -1,0 +1,47 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portraitgen edit SHOT`."""
+
+import argparse
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import OptionError
+from .job_command import add_job, run_job
+
+
+def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
+    """The command's parser."""
+    parser = add_job(commands, "edit", "edit the performer into a take", chosen)
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the editor; may be repeated",
+    )
+    parser.add_argument("--models", type=Path, help="the folder where weights lie")
+    return parser
+
+
+def run(given: argparse.Namespace) -> None:
+    """Edits a take."""
+    if given.models:
+        os.environ["PORTRAITGEN_MODELS"] = str(given.models)
+    values = {}
+    if given.set:
+        values["editor_options"] = json.dumps(_pairs(given.set), sort_keys=True)
+    run_job("edit", given, **values)
+
+
+def _pairs(given: Iterable[str]) -> dict[str, str]:
+    options = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise OptionError(f"'{pair}' is no setting", "--set", "write it as name=value")
+        options[name] = value
+    return options

@@ -1,0 +1,55 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands that run a job share: the shot, its options, how it tells what it does."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .terminal_reporter import TerminalReporter
+
+
+def add_job(commands: Any, kind: str, text: str, options: bool) -> argparse.ArgumentParser:
+    """The parser of a job.
+
+    Args:
+        text: what it does, without a capital and a full stop.
+        options: whether its own options are wanted; loading them takes a second.
+    """
+    job: argparse.ArgumentParser = commands.add_parser(
+        kind, help=text, description=text.capitalize() + "."
+    )
+    job.add_argument("shot", type=Path, metavar="SHOT", help="the shot folder")
+    job.add_argument("--events", action="store_true", help="tell progress as JSON lines")
+    if options:
+        _add_options(job, kind)
+    return job
+
+
+def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
+    from ..pipeline.registry import options_of
+    from ..settings import describe
+
+    for fact in describe(options_of(kind)):
+        flag = "--" + fact["name"].replace("_", "-")
+        unit = f", in {fact['unit']}" if fact["unit"] else ""
+        default = f" (default {fact['default']})" if fact["default"] not in ("", None) else ""
+        text = f"{fact['help']}{unit}{default}".replace("%", "%%")
+        if fact["type"] == "bool":
+            job.add_argument(
+                flag, action=argparse.BooleanOptionalAction, default=None, help=fact["help"]
+            )
+        else:
+            word = "|".join(fact["choices"]) or fact["type"].upper()
+            job.add_argument(flag, metavar=word, help=text)
+
+
+def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
+    """Runs a job with the options that were given, and with those in `values`."""
+    from ..pipeline.registry import options_of, run
+    from ..settings import describe
+
+    names = [fact["name"] for fact in describe(options_of(kind))]
+    asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    reporter = TerminalReporter(given.events)
+    reporter.done(run(kind, given.shot, asked | values, reporter))

@@ -1,0 +1,72 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a job's progress looks in a terminal, or reads to a machine."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..pipeline.run.progress import Reporter
+from .output import words
+
+
+class TerminalReporter(Reporter):
+    """One line of progress for a person, or JSON lines for a machine."""
+
+    def __init__(self, events: bool) -> None:
+        super().__init__()
+        self._events = events
+        self._open_line = False
+        self._told = ("", 0)
+
+    def _emit(self, event: str, **facts: Any) -> None:
+        print(json.dumps({"event": event} | facts, ensure_ascii=False), flush=True)
+
+    def progress(
+        self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
+    ) -> None:
+        """Rewrites the line of the stage; without a terminal each tenth is told."""
+        if self._events:
+            self._emit(
+                "progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=metrics
+            )
+            return
+        live = sys.stderr.isatty()
+        tenth = (stage, 10 * step // max(steps, 1))
+        if not live and (tenth == self._told or step == 0):
+            return
+        self._told = tenth
+        facts = "".join(f"  {name} {value:.4g}" for name, value in metrics.items())
+        left = f"  {eta_s:.0f} s left" if eta_s and step < steps else ""
+        line = f"{stage}: {step} of {steps}{facts}{left}"
+        sys.stderr.write(f"\r\x1b[K{line}" if live else line)
+        self._open_line = live and step < steps
+        sys.stderr.write("" if self._open_line else "\n")
+        sys.stderr.flush()
+
+    def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
+        """Tells a machine where a frame lies."""
+        if self._events:
+            self._emit("frame", take=take, frame=frame, path=str(path))
+
+    def preview(self, path: Path) -> None:
+        """Tells a machine where the preview lies."""
+        if self._events:
+            self._emit("preview", path=str(path))
+
+    def note(self, text: str) -> None:
+        """Shows the sentence on a line of its own."""
+        if self._events:
+            self._emit("note", text=text)
+            return
+        sys.stderr.write(("\n" if self._open_line else "") + text + "\n")
+        self._open_line = False
+
+    def done(self, result: dict[str, Any]) -> None:
+        """Ends the output with what the job made."""
+        if self._events:
+            self._emit("done", result=result)
+            return
+        for name, value in result.items():
+            print(f"{name.replace('_', ' ')}: {words(value)}")
