@@ -175,6 +175,7 @@ def test() -> None:
                 **installed,
             )
     run([python, "-m", "pytest", "tests/unit", "-n", "2", "-rs"], OMP_NUM_THREADS="1")
+    run([python, "-m", "pytest", "tests/attack", "-n", "2", "-rs"], OMP_NUM_THREADS="1")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A performer's motion: the body parameters of every frame, as tracked or left by an artist."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,6 +67,13 @@ class Motion:
                 for name in ("frames", "transl", "pose", "expression", "valid", "fixed")
             },
         )
+
+    def digest(self) -> str:
+        """A sha256 of all that it holds."""
+        whole = hashlib.sha256()
+        for name in _TENSORS:
+            whole.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        return whole.hexdigest()
 
     def save(self, path: Path) -> None:
         """Writes params.safetensors; `path` must not be visible to readers yet."""
