@@ -137,7 +137,7 @@ def solve_track(
     step("body")
     confidence = np.clip(1 - (residual - _FAIR) / (_POOR - _FAIR), 0.05, 1)
     heads, full = _over_all_frames(heads, known, confidence, settings, body)
-    motion = _to_motion(body, seen, betas, camera, full, model, known, settings.smoothing)
+    motion = _to_motion(body, seen, betas, camera, full, model, known)
     quality = _quality(seen.frames, known, residual, confidence, settings)
     boxes = _head_boxes(seen, known, model, betas, camera, full)
     return TrackSolution(motion, camera, quality, boxes)
@@ -204,7 +204,6 @@ def _to_motion(
     heads: HeadPoses,
     model: HeadModel,
     known: np.ndarray,
-    smoothing: float,
 ) -> Motion:
     import torch
 
@@ -212,7 +211,7 @@ def _to_motion(
     offset = joints[HEAD] - model.origin
     place = heads.translation + heads.rotation @ offset
     betas, pose, transl = hang_body(
-        body, betas, heads.rotation, place, seen.pose, seen.hands, camera, smoothing
+        body, betas, heads.rotation, place, seen.pose, seen.hands, camera
     )
     gaze = _gaze(seen, joints, camera, heads, model, known, body)
     pose[:, _LEFT_EYE], pose[:, _RIGHT_EYE] = gaze, gaze
