@@ -20,6 +20,8 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
 
+from .steadiness import steadiness
+
 _LONGEST = 200
 _LOOKS, _SIZE = 12, 256
 
@@ -30,7 +32,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
     Returns:
         For each clip its residual (per cent of the eye distance), tracked frames of all, frames a
         second over the whole job, and how the body's silhouette agrees with the matte (hair left
-        out, intersection over union); or why it was refused.
+        out, intersection over union); or why it was refused. `trembling` is how still it holds.
     """
     if footage is None:
         return None
@@ -57,7 +59,14 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
                 f" {rate:.1f} frames/s at {plate.width}x{plate.height},"
                 f" silhouette {_silhouette(shot):.3f}"
             )
+            track = Track(shot)
+            still = steadiness(body_of(shot), track.motion, track.camera)
+            figures[f"{clip.name}, trembling"] = _listed(still)
     return figures
+
+
+def _listed(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in figures.items())
 
 
 def _silhouette(shot: Shot) -> float:

@@ -3,7 +3,7 @@
 """Frame ranges as people write them, and choosing among frames. Standard library only."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from .errors import OptionError
@@ -43,3 +43,14 @@ def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:
     gaps = max(most - 1, 1)
     places = {index * (len(things) - 1) // gaps for index in range(most)} if things else set()
     return [things[place] for place in sorted(places)]
+
+
+def runs_of(frames: Iterable[int]) -> str:
+    """Frame numbers as people write them: "1-4, 7"."""
+    runs: list[list[int]] = []
+    for frame in sorted(frames):
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)

@@ -239,13 +239,19 @@ class Shot:
             move_folder(folder, target)
         return target
 
-    def edit_folder(self, take: str) -> Path:
-        """The folder of a take's current edit.
+    def edit_folder(self, take: str, edit: int | None = None) -> Path:
+        """The folder of one of a take's edits, the current one by default.
 
         Raises:
-            ShotError: if the take was never edited to the end.
+            ShotError: if the take was never edited to the end, or has no such edit.
         """
         folder = self.take_folder(take)
+        if edit is not None:
+            known = self.versions(f"takes/{take}/edits")
+            if edit not in known:
+                numbers = ", ".join(str(each) for each in known) or "none yet"
+                raise ShotError(f"take '{take}' has no edit {edit}", self.path, f"it has {numbers}")
+            return folder / "edits" / f"{edit:04d}"
         edit = read_json(folder / "take.json").get("edit")
         if not edit:
             raise ShotError(f"take '{take}' has no finished edit", self.path, "run edit first")

@@ -10,12 +10,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BACKEND = ROOT / "backend" / "portraitgen"
 
-BASE = {"errors", "settings", "shot", "locks", "protocol", "frames", "images", "storage"}
+BASE = {"errors", "settings", "shot", "locks", "protocol", "frames", "images", "storage", "tensors"}
 OUTSIDE = ("benchmarks", "synthetic")
 STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors"},
-    "locks": {"errors", "storage"},
+    "process_identity": set(),
+    "locks": {"errors", "storage", "process_identity"},
+    "failures": {"errors", "storage"},
+    "stopping": {"locks"},
     "storage": {"errors"},
     "shot": {"errors", "locks", "storage"},
     "frames": {"errors"},
@@ -27,14 +30,17 @@ ROOMS = {
     "raster": BASE,
     "body": BASE,
     "images": BASE,
+    "tensors": BASE,
     "footage": BASE | {"body"},
     "tracking": BASE | {"body"},
     "avatar": BASE | {"raster", "body"},
     "models": BASE,
     "editing": BASE | {"avatar", "raster", "body", "models"},
 }
-ROOMS["pipeline"] = BASE | set(ROOMS)
-EVERYTHING = BASE | set(ROOMS) | {"native_log_filter", "cli", "worker", "demo"}
+ROOMS["pipeline"] = BASE | set(ROOMS) | {"failures", "stopping"}
+EVERYTHING = (
+    BASE | set(ROOMS) | {"failures", "stopping", "native_log_filter", "cli", "worker", "demo"}
+)
 ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "demo"), EVERYTHING)
 # Which floor of the pipeline may look into which; a floor may look into itself.
 FLOORS = {

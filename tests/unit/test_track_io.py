@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_rigs import FRAMES, shot  # noqa: F401 - a fixture.
+from test_rig_export import FRAMES, shot  # noqa: F401 - a fixture.
 
 from portraitgen.errors import ShotError
 from portraitgen.pipeline.data.shots import Track

@@ -111,6 +111,36 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     return passes
 
 
+def exr_attributes(path: Path) -> dict[str, str]:
+    """The texts that an EXR's header holds, by name; {} if the file is missing or not whole."""
+    if not path.is_file():
+        return {}
+    with _quiet_open(path) as image:
+        if image is None:
+            return {}
+        spec = image.spec()
+        last = spec.y + spec.height - 1
+        # A file that was cut short has a header, but not its last line.
+        if image.read_scanlines(0, 0, last, last + 1, 0, 0, spec.nchannels, oiio.FLOAT) is None:
+            return {}
+        texts = [each for each in spec.extra_attribs if isinstance(each.value, str)]
+        return {each.name: str(each.value) for each in texts}
+
+
+@contextmanager
+def _quiet_open(path: Path) -> Iterator["oiio.ImageInput | None"]:
+    """An image, opened; None if it cannot be."""
+    image = oiio.ImageInput.open(str(path))
+    if image is None:
+        oiio.geterror()
+        yield None
+        return
+    try:
+        yield image
+    finally:
+        image.close()
+
+
 def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
     """Writes a full frame in the plate's own format, codes and bit depth.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..body.camera import Camera
 from ..body.model import BodyModel, rodrigues
+from .body_landmarks import steady_landmarks
 from .silhouette import HEAD, shape_precision
 
 NECK = 12
@@ -30,7 +31,7 @@ _HAND_JOINTS = (
     (21, *range(40, 55)),
 )
 _HAND_WEIGHT = 0.25
-_STEPS = 100
+_STEPS, _STRIDE = 100, 0.045
 # A deviation of shape costs as much as so many landmarks 2 cm off, in the whole shot; a neck that
 # bends by a radian beyond its share of the head's turn, in its frame.
 _SHAPE, _STIFF = 10.0, 20.0
@@ -46,6 +47,7 @@ def hang_body(
     pose_landmarks: np.ndarray,
     hand_landmarks: np.ndarray,
     camera: Camera,
+    smoothing: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Identity, pose and translation of the whole body.
 
@@ -56,6 +58,7 @@ def hang_body(
         pose_landmarks: (F, 33, 3), plate pixels and visibility; NaN where unseen.
         hand_landmarks: (F, 2, 21, 2), plate pixels of left and right; NaN where unseen.
         camera: of the plate.
+        smoothing: how strongly landmarks are stilled, times the usual.
 
     Returns:
         betas (S,), pose (F, 55, 3) axis-angle, and transl (F, 3).
@@ -66,7 +69,7 @@ def hang_body(
     rest = body.rest_joints(torch.from_numpy(betas).float())
     spread = _shape_steps(body)
     changes = (spread @ body.joint_directions[: body.n_shape]).view(len(spread), -1, 3)
-    targets = _Targets(pose_landmarks, hand_landmarks)
+    targets = _Targets(*steady_landmarks(pose_landmarks, hand_landmarks, smoothing))
     scale = camera.fx / place[:, 2]
 
     turned = torch.tensor([*_ARMS, *(_HAND_JOINTS[0] + _HAND_JOINTS[1] if targets.hands else ())])
@@ -80,12 +83,15 @@ def hang_body(
     limbs = relaxed.clone().requires_grad_(True)
     shape = torch.zeros(len(spread), requires_grad=True)
     optimiser = torch.optim.Adam(
-        [{"params": [torso, bend, limbs], "lr": 0.045}, {"params": [shape], "lr": 0.1}]
+        [{"params": [torso, bend, limbs], "lr": _STRIDE}, {"params": [shape], "lr": 0.1}]
     )
+    # Steps that stay long leave every frame somewhere round its place.
+    shorter = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS, _STRIDE / 50)
     base = rodrigues(upright)
     stiffness = torch.ones(len(turned), 1)
     stiffness[:2] = 6.0  # Collars move little.
     stiffness[len(_ARMS) :] = 0.3
+    still = stiffness.sqrt()
     for _ in range(_STEPS):
         optimiser.zero_grad()
         turn = base @ rodrigues(torso)
@@ -96,12 +102,12 @@ def hang_body(
         prior = 1.5 * (torso * torch.tensor([2.0, 1.0, 2.0])).square().sum()
         prior = prior + (stiffness * (limbs - relaxed)).square().sum()
         prior = prior + _STIFF * bend.square().sum() + _SHAPE * shape.square().sum()
-        if frames > 1:
-            still = torso.diff(dim=0).square().sum() + bend.diff(dim=0).square().sum()
-            prior = prior + 60 * still
-            prior = prior + 40 * (stiffness * limbs.diff(dim=0)).square().sum()
+        for each, of_pace, of_jerks in ((torso, 60, 60), (bend, 60, 60), (still * limbs, 10, 60)):
+            prior = prior + of_pace * each.diff(dim=0).square().sum()
+            prior = prior + of_jerks * each.diff(n=2, dim=0).square().sum()
         (fit + prior).backward()
         optimiser.step()
+        shorter.step()
     with torch.no_grad():
         turn = base @ rodrigues(torso)
         joints = rest + torch.tensordot(shape, changes, 1)
@@ -126,8 +132,6 @@ class _Targets:
         weight = np.clip((visible - _VISIBLE) / (1 - _VISIBLE), 0, 1)
         # The shoulders of the model and of the landmarks differ more than elbows and wrists do.
         weight[:, :2] *= 0.6
-        # The body is looked for in every other frame: each look speaks for two.
-        weight *= 2
         joints, points, weights = list(_SEEN), [pose_landmarks[:, marks, :2]], [weight]
         self.hands = not np.isnan(hand_landmarks).all()
         if self.hands:

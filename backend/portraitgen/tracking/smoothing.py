@@ -32,10 +32,9 @@ def smooth(values: np.ndarray, strength: float, weights: np.ndarray | None = Non
         return flat.reshape(np.shape(values))
     difference = np.diff(np.eye(_ORDER + 1), _ORDER, axis=0)[0]
     bands = np.zeros((_ORDER + 1, count))
-    for start in range(count - _ORDER):
-        for a in range(_ORDER + 1):
-            for b in range(a + 1):
-                bands[a - b, start + b] += difference[a] * difference[b]
+    for a in range(_ORDER + 1):
+        for b in range(a + 1):
+            bands[a - b, b : b + count - _ORDER] += difference[a] * difference[b]
     # A trace of stiffness in the bridged frames keeps the system definite at the ends.
     bands *= max(strength, 1e-6)
     bands[0] += weights

@@ -137,7 +137,7 @@ def solve_track(
     step("body")
     confidence = np.clip(1 - (residual - _FAIR) / (_POOR - _FAIR), 0.05, 1)
     heads, full = _over_all_frames(heads, known, confidence, settings, body)
-    motion = _to_motion(body, seen, betas, camera, full, model, known)
+    motion = _to_motion(body, seen, betas, camera, full, model, known, settings.smoothing)
     quality = _quality(seen.frames, known, residual, confidence, settings)
     boxes = _head_boxes(seen, known, model, betas, camera, full)
     return TrackSolution(motion, camera, quality, boxes)
@@ -204,6 +204,7 @@ def _to_motion(
     heads: HeadPoses,
     model: HeadModel,
     known: np.ndarray,
+    smoothing: float,
 ) -> Motion:
     import torch
 
@@ -211,7 +212,7 @@ def _to_motion(
     offset = joints[HEAD] - model.origin
     place = heads.translation + heads.rotation @ offset
     betas, pose, transl = hang_body(
-        body, betas, heads.rotation, place, seen.pose, seen.hands, camera
+        body, betas, heads.rotation, place, seen.pose, seen.hands, camera, smoothing
     )
     gaze = _gaze(seen, joints, camera, heads, model, known, body)
     pose[:, _LEFT_EYE], pose[:, _RIGHT_EYE] = gaze, gaze

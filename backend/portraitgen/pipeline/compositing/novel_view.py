@@ -3,7 +3,7 @@
 """The avatar alone: through another camera, or driven by another shot's performance."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -172,8 +172,19 @@ class NovelViewRenderer:
         )
 
 
-def write_novel_view(path: Path, drawn: NovelFrame, plate: Plate, frame: int) -> None:
-    """Writes one frame as EXR and as PNG with alpha."""
+def write_novel_view(
+    path: Path,
+    drawn: NovelFrame,
+    plate: Plate,
+    frame: int,
+    attributes: Callable[[], Mapping[str, str]],
+) -> None:
+    """Writes one frame as PNG with alpha and then as EXR.
+
+    Args:
+        attributes: what the EXR says of itself, asked for once the PNG is written.
+    """
+    save_png(path.with_suffix(".png"), np.dstack([drawn.colours, drawn.alpha]))
     linear = to_linear(drawn.colours, plate.space) * drawn.alpha
     passes: dict[str, Any] = {
         "Combined": np.concatenate([linear, drawn.alpha], axis=2),
@@ -181,8 +192,14 @@ def write_novel_view(path: Path, drawn: NovelFrame, plate: Plate, frame: int) ->
         "Normal": drawn.normals,
         "Alpha": drawn.alpha,
     }
-    write_exr(path, passes, fps=plate.fps, frame=frame, colour_space=plate.colour_space)
-    save_png(path.with_suffix(".png"), np.dstack([drawn.colours, drawn.alpha]))
+    write_exr(
+        path,
+        passes,
+        fps=plate.fps,
+        frame=frame,
+        colour_space=plate.colour_space,
+        attributes=attributes(),
+    )
 
 
 def motion_of(shot: Shot, track: Track, drive: str) -> Motion:

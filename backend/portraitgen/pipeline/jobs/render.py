@@ -3,7 +3,7 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -20,11 +20,11 @@ from ...footage.crop import crop
 from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
-from ...frames import parse_frames
+from ...frames import parse_frames, runs_of
 from ...images import save_png
 from ...settings import option
 from ...shot import Shot
-from ...storage import read_json
+from ...storage import entries, make_folder, read_json
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame, feather
@@ -32,6 +32,7 @@ from ..compositing.take_appearance import TakeAppearance
 from ..data.avatars import load_avatar
 from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
+from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -46,6 +47,9 @@ class RenderOptions:
 
     take: str = option("", "The take to render, empty for the unedited reconstruction")
     frames: str = option("", "Frames to render as 1001-1250, all by default")
+    edit: int | None = option(
+        None, "The edit of the take to show, by its number; the latest by default", minimum=1
+    )
     plate: bool = option(False, "Also write full plates with the edited window laid over them")
     movie: bool = option(True, "Also write a movie of the frames before and after")
     detail: float = option(
@@ -67,86 +71,175 @@ class RenderOptions:
 
 
 def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, Any]:
-    """Renders a take. Frames that a resumed job has finished are not rendered again.
+    """Renders a take. Frames that are on disk already, made of the same edit, avatar, track and
+    options as their own files say, are not rendered again.
 
     Returns:
-        take, frames (how many), folder, and movie if one was written.
+        take, edit (its number, if it is a take), frames (how many), folder, and movie if one was
+        written.
 
     Raises:
         ShotError: if the take was never edited, or nothing was reconstructed.
     """
     take = options.take or RECONSTRUCTION
-    edit = shot.edit_folder(take) if options.take else None
+    edit = shot.edit_folder(take, options.edit) if options.take else None
     facts = read_json(edit / "edit.json") if edit else {}
     base = shot.version_folder("avatar", facts.get("avatar"))
     track = Track(shot, read_json(base / "avatar.json")["track"])
     frames = parse_frames(options.frames, track.frames)
-    mix = mix_of(options.mix, frames)
-    views = read_views(Path(options.camera), frames) if options.camera else None
     alone = bool(options.camera or options.drive)
     name = _alone_folder(options) if alone else "frames"
-    folder = shot.path / "takes" / take / name if options.take else base / name
-    motion = motion_of(shot, track, options.drive)
-    folder.mkdir(parents=True, exist_ok=True)
-    with running(shot, "render", asdict(options), f"frames:{take}", frames) as job:
-        body = body_of(shot)
-        plain = load_avatar(base, body)
-        edited = load_avatar(edit, body) if edit else plain
-        size = int(read_json(base / "avatar.json")["size"])
-        plate = plate_of(shot)
-        painted = PaintedFrames(edit / "mask") if edit else None
-        parts = EditMask.from_json(body, track, facts.get("parts") or {}, painted)
-        look = TakeAppearance(edited, edit, facts, track, parts)
-        # Alone, nothing lies on the plate.
-        wanted = [] if alone else look.wanted_frames
-        side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
-        look.prepare(load_crops(shot, track, wanted, side, reporter))
-        renderer = FrameRenderer(track, plain, look, size, options.detail, options.steady, parts)
-        lone = NovelViewRenderer(track, look, motion, views, size) if alone else None
-        done_file = job.work / "done.txt"
-        done = set(done_file.read_text().split()) if done_file.exists() else set()
+    folder = make_folder(shot.path / "takes" / take / name if options.take else base / name)
+    with (
+        running(shot, "render", asdict(options), f"frames:{take}", frames) as job,
+        closing(plate_of(shot)) as plate,
+    ):
+        run = _Run(shot, options, take, edit, facts, base, track, frames, folder, plate)
         stage = Stage(reporter, "render", len(frames))
-
-        def paths(frame: int) -> tuple[Path, Path | None]:
-            path = folder / f"{take}.{frame:04d}.exr"
-            if alone:
-                return path, path.with_suffix(".png")
-            full = folder.parent / "plates" / f"{path.stem}{plate.suffix}"
-            return path, full if options.plate else None
-
-        left = {frame for frame in frames if str(frame) not in done}
-        images = plate.frames(frames) if alone else renderer.ahead(plate, frames, left)
-
-        def made() -> Iterator[tuple[int, Callable[[], None]]]:
-            for frame, image in images:
-                path, full = paths(frame)
-                if str(frame) in done:
-                    yield frame, lambda: None
-                elif lone is not None:
-                    yield frame, partial(write_novel_view, path, lone.render(frame), plate, frame)
-                else:
-                    rendered = renderer.render(frame, image, mix[frame])
-                    over = (full, _laid_over(rendered, plate, frame)) if full else None
-                    yield frame, partial(_write, path, rendered, plate, frame, over)
-
-        with closing(_written(made())) as written:
+        with closing(_written(run.made(reporter))) as written:
             for count, frame in enumerate(written, 1):
-                if str(frame) not in done:
-                    with done_file.open("a") as record:
-                        record.write(f"{frame}\n")
-                reporter.frame(take, frame, *paths(frame))
+                reporter.frame(take, frame, *run.paths(frame))
                 stage.step(count)
         result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
+        if edit:
+            result["edit"] = int(edit.name)
+            run.tell_other_edits(reporter)
         if options.movie and not alone:
+            size = int(read_json(base / "avatar.json")["size"])
             result["movie"] = str(_movie(shot, folder, take, track, frames, size, plate, reporter))
-        plate.close()
         job.finish(result=result)
     return result
 
 
-def _written(made: Iterator[tuple[int, Callable[[], None]]]) -> Generator[int, None, None]:
+class _Run:
+    """One run of the job: what its frames are made from, and which of them are on disk."""
+
+    def __init__(
+        self,
+        shot: Shot,
+        options: RenderOptions,
+        take: str,
+        edit: Path | None,
+        facts: Mapping[str, Any],
+        base: Path,
+        track: Track,
+        frames: range,
+        folder: Path,
+        plate: Plate,
+    ) -> None:
+        self._shot, self._options, self._take = shot, options, take
+        self._edit, self._facts, self._base, self._track = edit, facts, base, track
+        self._frames, self._folder, self._plate = frames, folder, plate
+        self._mix = mix_of(options.mix, frames)
+        self._views = read_views(Path(options.camera), frames) if options.camera else None
+        self._motion = motion_of(shot, track, options.drive)
+        self._alone = bool(options.camera or options.drive)
+        self._inputs = FrameInputs.of(
+            shot,
+            edit,
+            base,
+            track.folder,
+            {"detail": options.detail, "steady": options.steady, "alone": self._alone},
+            self._motion.digest() if options.drive else "",
+        )
+
+    def paths(self, frame: int) -> tuple[Path, Path | None]:
+        """Where a frame lies, and its full plate, if one was asked for; alone, its picture."""
+        path = self._folder / f"{self._take}.{frame:04d}.exr"
+        if self._alone:
+            return path, path.with_suffix(".png")
+        full = self._folder.parent / "plates" / f"{path.stem}{self._plate.suffix}"
+        return path, full if self._options.plate else None
+
+    def _beside(self, frame: int) -> dict[str, Path]:
+        """What is written with a frame."""
+        path, full = self.paths(frame)
+        beside = {"picture": path.with_suffix(".png")}
+        return beside | {"plate": full} if full and not self._alone else beside
+
+    def _identity(self, frame: int) -> str:
+        if self._views is None:
+            return self._inputs.frame(mix=self._mix[frame])
+        view = self._views[frame]
+        return self._inputs.frame(camera=view.camera.to_json(), matrix=view.matrix.tolist())
+
+    def _attributes(self, frame: int) -> dict[str, str]:
+        return made_from(self._identity(frame), self._inputs.edit, self._beside(frame))
+
+    def made(self, reporter: Reporter) -> Generator[tuple[int, Callable[[], None]], None, None]:
+        """Each frame's number and what writes it, which is nothing if it is on disk."""
+        done = {
+            frame
+            for frame in self._frames
+            if is_made(self.paths(frame)[0], self._identity(frame), self._beside(frame))
+        }
+        if len(done) == len(self._frames):
+            for frame in self._frames:
+                yield frame, _nothing
+            return
+        shot, options, track, base, edit = (
+            self._shot,
+            self._options,
+            self._track,
+            self._base,
+            self._edit,
+        )
+        body = body_of(shot)
+        plain = load_avatar(base, body)
+        edited = load_avatar(edit, body) if edit else plain
+        size = int(read_json(base / "avatar.json")["size"])
+        painted = PaintedFrames(edit / "mask") if edit else None
+        parts = EditMask.from_json(body, track, self._facts.get("parts") or {}, painted)
+        look = TakeAppearance(edited, edit, self._facts, track, parts)
+        # Alone, nothing lies on the plate.
+        wanted = [] if self._alone else look.wanted_frames
+        side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
+        look.prepare(load_crops(shot, track, wanted, side, reporter))
+        renderer = FrameRenderer(track, plain, look, size, options.detail, options.steady, parts)
+        if self._alone:
+            lone = NovelViewRenderer(track, look, self._motion, self._views, size)
+            images = self._plate.frames(self._frames)
+        else:
+            left = set(self._frames) - done
+            images = renderer.ahead(self._plate, self._frames, left)
+        for frame, image in images:
+            path, full = self.paths(frame)
+            attributes = partial(self._attributes, frame)
+            if frame in done:
+                yield frame, _nothing
+            elif self._alone:
+                drawn = lone.render(frame)
+                yield frame, partial(write_novel_view, path, drawn, self._plate, frame, attributes)
+            else:
+                rendered = renderer.render(frame, image, self._mix[frame])
+                over = (full, _laid_over(rendered, self._plate, frame)) if full else None
+                yield frame, partial(_write, path, rendered, self._plate, frame, over, attributes)
+
+    def tell_other_edits(self, reporter: Reporter) -> None:
+        """Says which frames of the folder, beyond those asked for, show another edit."""
+        others: dict[int, list[int]] = {}
+        for path in entries(self._folder):
+            number = path.name.removeprefix(f"{self._take}.").removesuffix(".exr")
+            if path.suffix == ".exr" and number.isdigit() and int(number) not in self._frames:
+                shown = edit_shown(path)
+                if shown is not None and shown != self._inputs.edit:
+                    others.setdefault(shown, []).append(int(number))
+        for shown, numbers in sorted(others.items()):
+            reporter.note(
+                f"Frames {runs_of(numbers)} in the same folder still show edit {shown}, not"
+                f" {self._inputs.edit}; render them too."
+            )
+
+
+def _nothing() -> None:
+    """Writes a frame that is on disk already."""
+
+
+def _written(
+    made: Generator[tuple[int, Callable[[], None]], None, None],
+) -> Generator[int, None, None]:
     """Writes each frame, and gives its number out at once, while the next one is rendered."""
-    with ThreadPoolExecutor(1) as beside:
+    with closing(made), ThreadPoolExecutor(1) as beside:
         coming = beside.submit(next, made, None)
         while (frame := coming.result()) is not None:
             coming = beside.submit(next, made, None)
@@ -174,8 +267,18 @@ def _write(
     plate: Plate,
     number: int,
     over: tuple[Path, SourceFrame] | None,
+    attributes: Callable[[], Mapping[str, str]],
 ) -> None:
-    """The layers of a frame, its picture and, if it is asked for, where and what its plate is."""
+    """A frame's picture, if it is asked for its plate, and last its layers, which vouch for both.
+
+    Args:
+        over: where and what its plate is.
+        attributes: what the EXR says of itself, asked for once the others are written.
+    """
+    save_png(path.with_suffix(".png"), frame.beauty)
+    if over:
+        full, native = over
+        write_plate(full.with_suffix(""), native, plate)
     space = plate.space
     alpha = frame.laid.cover[..., None]
     layers = {
@@ -193,12 +296,8 @@ def _write(
         fps=plate.fps,
         frame=number,
         colour_space=plate.colour_space,
-        attributes=place_of,
+        attributes=place_of | dict(attributes()),
     )
-    save_png(path.with_suffix(".png"), frame.beauty)
-    if over:
-        full, native = over
-        write_plate(full.with_suffix(""), native, plate)
 
 
 def _movie(

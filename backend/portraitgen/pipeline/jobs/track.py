@@ -19,7 +19,7 @@ from ...errors import TrackingError
 from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
 from ...footage.matte import MatteMaker
 from ...footage.plate import Plate
-from ...frames import parse_frames, spread
+from ...frames import parse_frames, runs_of, spread
 from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import atomic_path, write_json
@@ -280,11 +280,4 @@ def _lost(solution: TrackSolution) -> list[str]:
     lost = [row["frame"] for row in solution.quality if row["state"] == "lost"]
     if not lost:
         return []
-    runs: list[list[int]] = []
-    for frame in lost:
-        if runs and frame == runs[-1][1] + 1:
-            runs[-1][1] = frame
-        else:
-            runs.append([frame, frame])
-    named = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-    return [f"No face in frames {named}; the performer is held still there."]
+    return [f"No face in frames {runs_of(lost)}; the performer is held still there."]
