@@ -18,6 +18,12 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a test allows, the user of this machine has not."""
+    os.environ["PORTRAITGEN_CONFIG"] = str(tmp_path_factory.mktemp("configuration"))
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shot of five frames that has gone through every job; nobody may change it."""

@@ -10,7 +10,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BACKEND = ROOT / "backend" / "portraitgen"
 
-BASE = {"errors", "settings", "shot", "locks", "protocol", "frames", "images", "storage", "tensors"}
+BASE = {
+    "errors",
+    "settings",
+    "shot",
+    "locks",
+    "protocol",
+    "frames",
+    "images",
+    "storage",
+    "tensors",
+    "trust",
+}
 OUTSIDE = ("benchmarks", "synthetic")
 STDLIB_ONLY = {
     "errors": set(),
@@ -19,6 +30,7 @@ STDLIB_ONLY = {
     "locks": {"errors", "storage", "process_identity"},
     "failures": {"errors", "storage"},
     "stopping": {"locks"},
+    "trust": {"errors", "storage"},
     "storage": {"errors"},
     "shot": {"errors", "locks", "storage"},
     "frames": {"errors"},

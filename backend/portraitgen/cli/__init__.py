@@ -18,7 +18,7 @@ from ..errors import Cancelled
 from ..failures import ProgramFault, readable
 from ..native_log_filter import filter_native_logs
 from ..stopping import Stopped, graceful_stop
-from .output import printable
+from ..storage import printable
 from .terminal_reporter import TerminalReporter
 
 __all__ = ["COMMANDS", "TerminalReporter", "main"]

@@ -4,7 +4,7 @@
 
 from collections.abc import Mapping
 
-from ..storage import dump_json
+from ..storage import dump_json, printable
 
 
 def words(value: object) -> str:
@@ -14,18 +14,6 @@ def words(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(words(each) for each in value) or "none"
     return "none" if value is None else printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Text for a terminal: what would steer it, and bytes that are no text, become escapes.
-
-    Names in a shot are a stranger's; they must not move the cursor, colour or rewrite lines.
-    """
-    return "".join(each if each.isprintable() or each == "\n" else _escape(each) for each in text)
-
-
-def _escape(each: str) -> str:
-    return each.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
 def print_json(data: object) -> None:

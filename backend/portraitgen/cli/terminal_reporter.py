@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..pipeline.run.progress import Reporter
-from ..storage import dump_json
-from .output import printable, words
+from ..storage import dump_json, printable
+from .output import words
 
 
 class TerminalReporter(Reporter):
