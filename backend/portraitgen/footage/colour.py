@@ -206,6 +206,12 @@ def to_linear(display: np.ndarray, space: ColourSpace) -> np.ndarray:
     return _apply(_scene_linear(display), SPACES["Linear Rec.709"].source, target.source)
 
 
+def encoded_to_linear(encoded: np.ndarray, space: ColourSpace) -> np.ndarray:
+    """The plate's values, (H, W, 3) in `space`, as scene-linear ones in the primaries of
+    `space.linear`, with everything that lies beyond what `to_display` keeps."""
+    return _apply(encoded, space.source, SPACES[space.linear].source)
+
+
 def from_linear(linear: np.ndarray, space: ColourSpace) -> np.ndarray:
     """The inverse of `to_linear`: an EXR result of ours as working values."""
     source = SPACES[space.linear]
