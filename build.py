@@ -383,6 +383,7 @@ def test(allow_cuda: bool) -> None:
                 **installed,
             )
     second_python(built, allow_cuda)
+    unit_tests(made, "tests/attack")
     unit_tests(made, "tests/unit")
     if known:
         say(f"AUDIT: something is known against {', '.join(known)}; see above")
