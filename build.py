@@ -7,6 +7,7 @@ python3 build.py demo        the whole job on the embedded clip, or on --footage
 python3 build.py test        style, types and every test this machine can run
 python3 build.py extension   the Blender extension as a zip, into dist/
 python3 build.py wheel       the backend as a wheel, into dist/
+python3 build.py bundle      the packages of a machine without network, into dist/ or --out
 python3 build.py audit       what is known against the locked packages, from PyPI
 
 Every package is installed in its locked version, checked by its sha256
@@ -33,11 +34,16 @@ import packing  # noqa: E402
 
 from portraitgen import requirements  # noqa: E402
 from portraitgen.errors import PortraitError  # noqa: E402
+from portraitgen.requirements import bundle as bundles  # noqa: E402
+from portraitgen.requirements.sources import Source  # noqa: E402
 
 # Not the one of a virtual environment that build.py may be run with, and may make anew.
 PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 # Every series of Blender that is supported, with the Python its module needs.
-BLENDERS = {"4.5": ("4.5.15", "3.11"), "5.0": ("5.0.1", "3.11")}
+BLENDERS = {
+    "4.5": ("4.5.15", "3.11"),
+    "5.0": ("5.0.1", "3.11"),
+}
 # What is tested on a second Python: reading footage, the main job and the worker.
 SECOND_PYTHON = ("test_footage_*.py", "test_main_job.py", "test_worker.py")
 PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
@@ -389,6 +395,30 @@ def test(allow_cuda: bool) -> None:
         say(f"AUDIT: something is known against {', '.join(known)}; see above")
 
 
+def bundle(given: argparse.Namespace) -> None:
+    """Downloads the locked packages of a system into a folder."""
+    source = Source(given.index, given.pytorch_index, given.proxy, given.ca_file)
+    source.check()
+    system = requirements.named(given.system) if given.system else requirements.system()
+    python = given.python or requirements.pythons(system, given.cuda)[-1]
+    if python not in requirements.pythons(system, given.cuda):
+        sys.exit(f"build.py: nothing is locked for Python {python} on {system.label} with a card")
+    megabytes = requirements.download_mb(system, given.cuda)
+    say(f"About {megabytes} MB are downloaded for {system.label}, Python {python}")
+    told = ""
+
+    def report(share: float, what: str) -> None:
+        nonlocal told
+        if what != told:
+            say(f"{share:4.0%} {what}")
+        told = what
+
+    card = "cuda" if given.cuda else "cpu"
+    target = given.out / f"portraitgen-{system.name}-{card}-python{python}"
+    bundles.collect(system, python, given.cuda, target, source, wheel(tools()), report)
+    say(f"Made {target}")
+
+
 def main() -> None:
     """Runs the command given on the command line."""
     parser = argparse.ArgumentParser(
@@ -406,6 +436,17 @@ def main() -> None:
         action="store_true",
         help="take PyTorch's CUDA build, of gigabytes, where its CPU build cannot be had",
     )
+    packed = commands.add_parser("bundle")
+    packed.add_argument(
+        "--system", default=requirements.system().name, help="linux, windows, macos"
+    )
+    packed.add_argument("--python", help="3.11 or 3.12; the newest that is offered if left out")
+    packed.add_argument("--cuda", action="store_true", help="for an NVIDIA card")
+    packed.add_argument("--out", type=Path, default=DIST, help="where the bundle's folder goes")
+    packed.add_argument("--index", default="", help="a mirror of pypi.org/simple")
+    packed.add_argument("--pytorch-index", default="", help="a mirror of PyTorch's own index")
+    packed.add_argument("--proxy", default="", help="http://HOST:PORT")
+    packed.add_argument("--ca-file", default="", help="a PEM file of the authorities to trust")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command != "demo":
         parser.error(f"{arguments.command} takes no {' '.join(rest)}")
@@ -418,6 +459,8 @@ def main() -> None:
             extension(tools())
         case "wheel":
             wheel(tools())
+        case "bundle":
+            bundle(arguments)
         case "audit":
             if audit(tools()):
                 sys.exit(1)

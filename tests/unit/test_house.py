@@ -181,9 +181,7 @@ def test_the_extensions_arrows_run_one_way(path: Path) -> None:
     allowed = below.get(room, {"portraitgen_addon", "operators"})
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
-            # The preferences' one draw function is asked for where Blender calls it.
-            drawn = path.name == "preferences.py" and node.module == "ui"
-            assert drawn or (node.module or "").split(".")[0] in allowed
+            assert (node.module or "").split(".")[0] in allowed
 
 
 def test_versions_are_told_apart_in_one_place() -> None:
