@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from portraitgen.errors import PortraitError
-from portraitgen.footage.movie import MOVIE_SUFFIXES
+from portraitgen.footage.file_kind import MOVIE_SUFFIXES
 from portraitgen.footage.plate import open_plate
 from portraitgen.frames import spread
 from portraitgen.pipeline.data.crops import load_crops

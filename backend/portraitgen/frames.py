@@ -21,7 +21,7 @@ def parse_frames(text: str, available: range) -> range:
     Raises:
         OptionError: if the text is no range, or leaves what is available.
     """
-    if not text:
+    if not text.strip():
         return available
     match = re.fullmatch(r"\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*", text)
     if not match:
@@ -36,6 +36,29 @@ def parse_frames(text: str, available: range) -> range:
         span = f"{available.start}-{available.stop - 1}"
         raise OptionError(f"{text} leaves the frames there are", "frames", f"stay within {span}")
     return range(first, last + 1)
+
+
+def parse_frame_list(text: str, available: range) -> list[int]:
+    """The frames that "1,5,9", "1-3,5", "1001-1250x10", "-3-0" or "" (all) names, ascending.
+
+    Args:
+        text: the user's words: frames and ranges between commas; "x10" takes every tenth.
+        available: what there is, in the plate's own numbers.
+
+    Raises:
+        OptionError: if the text is no list, or leaves what is available.
+    """
+    frames: set[int] = set()
+    for piece in text.split(","):
+        span, times, step = piece.partition("x")
+        if times and not (step.strip().isdigit() and int(step)):
+            raise OptionError(
+                f"'{piece.strip()}' is no frame range", "frames", "write it as 1001-1250x10"
+            )
+        if not piece.strip() and text:
+            continue
+        frames.update(parse_frames(span, available)[:: int(step) if times else 1])
+    return sorted(frames)
 
 
 def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:

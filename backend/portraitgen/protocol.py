@@ -36,10 +36,9 @@ Notifications (worker to Blender):
     job.cancelled {job}
 """
 
+import json
 from dataclasses import dataclass
 from typing import Any
-
-from .storage import dump_json, parse_json
 
 PROTOCOL = 1
 HEARTBEAT = 2.0
@@ -106,10 +105,10 @@ Message = Request | Notification | Result | Failure
 
 
 def encode(message: Message) -> bytes:
-    """One message as one line, its newline included; numbers that are not finite become null.
+    """One message as one line, its newline included.
 
     Raises:
-        TypeError: if the message holds something JSON has no word for.
+        ValueError: if the message holds something JSON has no word for, NaN among them.
     """
     body: dict[str, Any] = {"jsonrpc": "2.0"}
     match message:
@@ -121,7 +120,7 @@ def encode(message: Message) -> bytes:
             body |= {"id": id, "result": value}
         case Failure(id, code, text, data):
             body |= {"id": id, "error": {"code": code, "message": text, "data": data}}
-    return dump_json(body) + b"\n"
+    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
@@ -133,8 +132,8 @@ def decode(line: bytes) -> Message:
     if len(line) > MAX_LINE:
         raise ProtocolError(INVALID_REQUEST, f"the line is longer than {MAX_LINE} bytes")
     try:
-        body = parse_json(line)
-    except ValueError as error:
+        body = json.loads(line)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise ProtocolError(PARSE_ERROR, f"the line is not JSON ({error})") from None
     if not isinstance(body, dict) or body.get("jsonrpc") != "2.0":
         raise ProtocolError(INVALID_REQUEST, "the line is no JSON-RPC 2.0 message")

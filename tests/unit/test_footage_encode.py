@@ -135,7 +135,7 @@ def test_an_edit_over_a_movie_changes_nothing_outside_the_matte(tmp_path: Path) 
     native = plate.read_native(2)
     written = write_plate(tmp_path / "over.0002", native.replaced(over, touched), plate)
     assert written.suffix == ".png"
-    again = open_plate(written).read_uint8(1)
+    again = open_plate(written).read_uint8(2)
     assert np.array_equal(again[~touched], plate.read_uint8(2)[~touched])
     assert (again[20:30, 50:60] == 51).all()
     assert 0 < touched.sum() < 32 * 32

@@ -267,7 +267,7 @@ def test_a_cut_off_movie_is_refused_whether_or_not_its_index_came_first(tmp_path
                 target.mux(packet)
     index_first = tmp_path / "index_first.mp4"
     index_first.write_bytes(fast.read_bytes()[: fast.stat().st_size // 2])
-    assert "of 50 frames" in _sentence(index_first) or "damaged" in _sentence(index_first)
+    assert "none of 50 frames" in _sentence(index_first)
 
 
 def test_a_frame_outside_the_plate_is_named_with_what_there_is(movie: Path) -> None:
@@ -277,20 +277,6 @@ def test_a_frame_outside_the_plate_is_named_with_what_there_is(movie: Path) -> N
             plate.read(frame)
     with pytest.raises(FootageError, match="outside"):
         next(plate.frames([1001, 7]))
-
-
-def test_hdr_video_is_refused_until_its_space_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "hdr.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width = stream.height = 64
-        stream.pix_fmt = "yuv420p10le"
-        context = stream.codec_context
-        context.colorspace, context.color_primaries, context.color_trc = 9, 9, 16
-        frame = av.VideoFrame.from_ndarray(numbered(1, 64, 64), format="rgb24")
-        container.mux(stream.encode(frame.reformat(format="yuv420p10le")))
-        container.mux(stream.encode())
-    assert "HDR video (PQ)" in _sentence(path)
 
 
 @pytest.mark.parametrize("name", ["hand_over_face_vfr.mkv", "shot_cuts.mp4", "green_screen.mp4"])

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..body.model import BodyModel
 from ..body.uv import Texels
 from ..errors import AvatarError
 from ..raster import rasterize
-from ..tensors import DamagedTensors, load_tensors, save_tensors
+from ..storage import atomic_path
 from .blendshapes import PersonalBases
 from .cuda_graphs import Graphs
 from .renderer import NeuralRenderer
@@ -286,7 +288,8 @@ class Avatar(nn.Module):
         """Writes avatar.safetensors in one step."""
         tensors = {f"state.{name}": value for name, value in self.state_dict().items()}
         tensors |= {f"texels.{name}": value for name, value in vars(self._texels).items()}
-        save_tensors(path, tensors)
+        with atomic_path(path) as temporary:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, str(temporary))
 
     @classmethod
     def load(cls, path: Path, body: BodyModel) -> "Avatar":
@@ -297,8 +300,8 @@ class Avatar(nn.Module):
         """
         remedy = "reconstruct the shot again"
         try:
-            tensors = load_tensors(path)
-        except DamagedTensors as error:
+            tensors = load_file(str(path))
+        except (OSError, SafetensorError) as error:
             raise AvatarError(f"the avatar cannot be read ({error})", path, remedy) from error
         groups: dict[str, dict[str, Tensor]] = {"state": {}, "texels": {}}
         for name, value in tensors.items():
@@ -307,10 +310,10 @@ class Avatar(nn.Module):
         try:
             texels = Texels(**groups["texels"])
             betas = groups["state"]["betas"]
-            faces = texels.face
-            outside = int(faces.max()) >= len(body.faces) or int(faces.min()) < 0
-            if outside or len(betas) != body.n_shape:
+            if int(texels.face.max()) >= len(body.faces) or len(betas) != body.n_shape:
                 raise AvatarError("the avatar was made on another body", path, remedy)
+            if not all(torch.isfinite(value).all() for value in groups["state"].values()):
+                raise AvatarError("the avatar holds values that are not finite", path, remedy)
             avatar = cls(body, betas, texels)
             avatar.load_state_dict(groups["state"])
             avatar.neural = not avatar.renderer.fresh

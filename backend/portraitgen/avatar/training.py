@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..body.motion import Motion
 from ..errors import AvatarError
 from ..frames import spread
-from ..tensors import load_tensors, save_tensors
+from ..storage import atomic_path
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
 from .losses import Product, gradient_pyramid, laplacian, psnr, scale_excess, ssim
@@ -416,7 +418,8 @@ class Trainer:
             tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
         tensors["done"] = torch.tensor(self.done)
         tensors["curve"] = torch.tensor(self.curve, dtype=torch.float64)
-        save_tensors(path, tensors)
+        with atomic_path(path) as temporary:
+            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(temporary))
 
     def resume(self, path: Path) -> None:
         """Takes up a checkpoint.
@@ -425,7 +428,7 @@ class Trainer:
             AvatarError: if it is damaged or of another training.
         """
         try:
-            tensors = load_tensors(path)
+            tensors = load_file(str(path))
             self.done = int(tensors.pop("done"))
             self.curve = [(int(at), psnr) for at, psnr in tensors.pop("curve").tolist()]
             parts: dict[str, dict[str, Tensor]] = {"avatar": {}, "refinement": {}, "adam": {}}
@@ -444,7 +447,7 @@ class Trainer:
                 state.setdefault(int(index), {})[entry] = value
             whole = self.optimiser.state_dict() | {"state": state}
             self.optimiser.load_state_dict(whole)
-        except (LookupError, ValueError, RuntimeError) as error:
+        except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
             raise AvatarError(
                 f"the checkpoint cannot be resumed ({error})", path, "start the job again"
             ) from error

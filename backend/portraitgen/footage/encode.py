@@ -17,13 +17,16 @@ from av.video.reformatter import ColorRange, Colorspace
 from ..errors import FootageError
 from ..storage import atomic_path
 from .colour import chromaticities, resolve
-from .movie import EXACT
+from .decoder import ask
+from .image import LOSSY, typed
+from .movie_pixels import EXACT
 from .plate import Plate
+from .png_tags import tag_png
 from .source_frame import SourceFrame
 
 LAYER = "ViewLayer"
 _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Alpha": "A"}
-_FULL_PRECISION = ("Depth", "Edges")
+_FULL_PRECISION = ("Depth",)
 # The usual 6 takes nearly three times as long for files a fourteenth smaller.
 _PNG_LEVEL = 4
 _FRAME = "portraitgen:frame"
@@ -46,8 +49,7 @@ def write_exr(
 
     Args:
         passes: pass name -> float32 (H, W, C), colours scene-linear (`colour.to_linear`);
-            Combined is multiplied by alpha. Depth and Edges are kept in full precision, the rest in
-            half.
+            Combined is multiplied by alpha. Depth is kept in full precision, the rest in half.
         fps, frame: written into the file.
         colour_space: the plate's, as `colour.resolve` knows it; the file's primaries are those
             of its linear space.
@@ -77,6 +79,21 @@ def write_exr(
     for name, text in (attributes or {}).items():
         spec.attribute(name, text)
     _write(path, spec, pixels)
+
+
+def write_linear(path: Path, pixels: np.ndarray) -> Path:
+    """Writes linear Rec.709, float32 (H, W, 3), as a plain EXR of red, green and blue.
+
+    Raises:
+        FootageError: if the file cannot be written.
+    """
+    spec = _spec(pixels, ("R", "G", "B"), ("float",) * 3)
+    spec.attribute("compression", "zip")
+    space = resolve("Linear Rec.709")
+    spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), chromaticities(space))
+    spec.attribute("colorInteropID", "lin_rec709_scene")
+    _write(path, spec, np.ascontiguousarray(pixels))
+    return path
 
 
 def _letters(name: str) -> str:
@@ -145,9 +162,12 @@ def _quiet_open(path: Path) -> Iterator["oiio.ImageInput | None"]:
 def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
     """Writes a full frame in the plate's own format, codes and bit depth.
 
+    EXR keeps its data window and the file's other parts; what was compressed with loss is written
+    without, so that every pixel that was not replaced has the bits it was read with.
+
     Args:
         stem: the path without its suffix.
-        frame: the pixels, from `plate.read_native` and `NativeFrame.replaced`.
+        frame: the pixels, from `plate.read_native` or `plate.laid_over`.
         plate: where it comes from; frames of movies and JPEG images become PNG, 16-bit where
             the plate has more than 8.
 
@@ -158,18 +178,77 @@ def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
         FootageError: if the file cannot be written.
     """
     path = stem.with_name(stem.name + plate.suffix)
-    spec = _spec(frame.pixels, frame.channels, frame.formats)
-    for name, (kind, value) in frame.attributes.items():
-        spec.attribute(name, kind, value)
+    pixels = frame.pixels if frame.window is None else frame.window.pixels
+    spec = _spec(pixels, frame.channels, frame.formats)
+    _say(spec, frame.attributes)
     spec.attribute("oiio:UnassociatedAlpha", 1)
+    if plate.pixel_aspect != 1:
+        spec.attribute("PixelAspectRatio", float(plate.pixel_aspect))
+    if frame.window is not None:
+        height, width = frame.pixels.shape[:2]
+        spec.full_x, spec.full_y = frame.window.origin
+        spec.full_width, spec.full_height = width, height
+        spec.x, spec.y = spec.full_x + frame.window.x, spec.full_y + frame.window.y
     if plate.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", frame.bit_depth)
     else:
         spec.erase_attribute("oiio:BitsPerSample")
     if plate.suffix == ".png":
         spec.attribute("png:compressionLevel", _PNG_LEVEL)
-    _write(path, spec, np.ascontiguousarray(frame.pixels))
+    if plate.suffix in (".exr", ".tif", ".tiff"):
+        _without_loss(spec)
+    if plate.suffix == ".exr" and frame.parts > 1:
+        _write_parts(path, frame, spec, pixels)
+    else:
+        _write(path, spec, np.ascontiguousarray(pixels))
+    if plate.suffix == ".png":
+        tag_png(path, plate.space)
     return path
+
+
+def _say(spec: "oiio.ImageSpec", attributes: Mapping[str, tuple[str, Any]]) -> None:
+    """Gives a header what another one said."""
+    for name, (kind, value) in attributes.items():
+        spec.attribute(name, typed(kind), value)
+
+
+def _without_loss(spec: "oiio.ImageSpec") -> None:
+    compression = str(spec.getattribute("compression") or "").split(":")[0]
+    if compression in LOSSY or compression in ("jpeg", "ojpeg"):
+        spec.attribute("compression", "zip")
+
+
+def _write_parts(
+    path: Path, frame: SourceFrame, spec: "oiio.ImageSpec", pixels: np.ndarray
+) -> None:
+    """An EXR with all parts of the file that the frame was read from, one of them replaced."""
+    answer, arrays = ask({"do": "image.parts", "path": frame.file}, frame.file)
+    coming = iter(arrays)
+    specs, planes = [], []
+    for number, facts in enumerate(answer["parts"]):
+        if facts is None:
+            continue
+        array = next(coming)
+        if number == frame.part:
+            specs.append(spec)
+            planes.append(np.ascontiguousarray(pixels))
+            continue
+        other = _spec(array, facts["channels"], facts["formats"])
+        _say(other, {name: (kind, value) for name, (kind, value) in facts["attributes"].items()})
+        other.attribute("oiio:UnassociatedAlpha", 1)
+        other.x, other.y = facts["window"]
+        other.full_x, other.full_y, other.full_width, other.full_height = facts["display"]
+        _without_loss(other)
+        specs.append(other)
+        planes.append(array)
+    with atomic_path(path) as temporary:
+        output = oiio.ImageOutput.create(str(temporary))
+        done = bool(output and output.open(str(temporary), tuple(specs)))
+        for number, array in enumerate(planes):
+            if done and number:
+                done = output.open(str(temporary), specs[number], "AppendSubimage")
+            done = done and output.write_image(array)
+        _finish(output, done, path)
 
 
 def _spec(
@@ -193,11 +272,15 @@ def _write(path: Path, spec: "oiio.ImageSpec", pixels: np.ndarray) -> None:
     with atomic_path(path) as temporary:
         output = oiio.ImageOutput.create(str(temporary))
         done = output and output.open(str(temporary), spec) and output.write_image(pixels)
-        if not done or not output.close():
-            reason = (output.geterror() if output else oiio.geterror()).strip()
-            raise FootageError(
-                f"the frame cannot be written ({reason})", path, "check the disk and the folder"
-            )
+        _finish(output, bool(done), path)
+
+
+def _finish(output: Any, done: bool, path: Path) -> None:
+    if not done or not output.close():
+        reason = (output.geterror() if output else oiio.geterror()).strip()
+        raise FootageError(
+            f"the frame cannot be written ({reason})", path, "check the disk and the folder"
+        )
 
 
 class MovieWriter:

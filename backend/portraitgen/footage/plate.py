@@ -2,58 +2,56 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plate: a movie, an image sequence or a photo, read by its own frame numbers."""
 
-import hashlib
-import queue
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+import cv2
 import numpy as np
 
-from ..errors import FootageError, PortraitError
+from ..errors import FootageError
 from . import colour
-from .source_frame import SourceFrame
+from .decoder import RemoteReader
+from .file_kind import kind_of
+from .plate_sources import ImageSource, MovieSource, Source, image_space, movie_space
+from .source_frame import DamagedFrame, SourceFrame
 
 _DEFAULT_FPS = Fraction(24)
-_AHEAD = 4
 _KEPT = 4
-
-
-class FrameReader(Protocol):
-    """Reads frames by their position from the plate's first; for one thread."""
-
-    def read(self, position: int) -> SourceFrame:
-        """The frame at a position counted from 0."""
-
-    def close(self) -> None:
-        """Gives back files and memory."""
+_SCANNED = 5000
+_LOOKED_AT = 250
+_STILL_SUFFIXES = frozenset((".heic", ".heif", ".avif"))
 
 
 class Plate:
     """An opened plate. Frame numbers are the plate's own everywhere.
+
+    Pixels are square inside: pictures of a plate whose pixels are not are shown unsqueezed, and
+    laid back squeezed (`laid_over`).
 
     Attributes:
         path: the file, folder or pattern it was opened from.
         kind: "movie", "sequence" or "still".
         first, last: its frame numbers, inclusive.
         fps: the constant frame rate.
-        width, height: pixels as shown, after the rotation the file asks for.
+        width, height: pixels as shown, after the rotation the file asks for, square.
+        stored_width, stored_height: of its frames as files hold them, upright.
         bit_depth: significant bits a channel.
         colour_space: name in `colour.SPACES`.
-        pixel_aspect: width over height of a pixel.
+        pixel_aspect: width over height of a pixel of the file.
         matrix, range: how a movie's YCbCr codes are decoded ("rgb", "full" for images).
-        notes: what was assumed, one sentence each, for the user.
+        notes: what was assumed, left out, repeated or repaired, one sentence each, for the user.
         suffix: of lossless files in the plate's own format and depth; PNG for movies and JPEG.
+        timecode, reel: of its first frame, as the file names them, or "".
     """
 
     def __init__(
         self,
         path: Path,
         kind: str,
-        source: "_Source",
+        source: Source,
         *,
         first: int,
         fps: Fraction,
@@ -65,13 +63,21 @@ class Plate:
         self.first = first
         self.last = first + source.count - 1
         self.fps = fps
-        self.width, self.height = source.width, source.height
+        self.stored_width, self.stored_height = source.width, source.height
+        self.pixel_aspect = source.pixel_aspect
+        self.width, self.height = _squared(source.width, source.height, source.pixel_aspect)
         self.bit_depth = source.bit_depth
         self.colour_space = colour_space.name
-        self.pixel_aspect = source.pixel_aspect
         self.matrix, self.range = source.matrix, source.range
         self.notes = source.notes
+        if (self.width, self.height) != (source.width, source.height):
+            self.notes.append(
+                f"pixels are {float(self.pixel_aspect):.4g} times as wide as high; inside, the"
+                f" picture is {self.width} x {self.height}; full plates keep their"
+                f" {source.width} x {source.height}"
+            )
         self.suffix = source.suffix
+        self.timecode, self.reel = source.timecode, source.reel
         self.space = colour_space
         self._source = source
         self._asked = asked
@@ -83,30 +89,38 @@ class Plate:
         """All frame numbers."""
         return range(self.first, self.last + 1)
 
+    @property
+    def sound(self) -> bool:
+        """Whether it is a movie with sound."""
+        return isinstance(self._source, MovieSource) and self._source.facts.sound
+
     def read(self, frame: int) -> np.ndarray:
         """One frame as display-referred float32 (H, W, 3) RGB in 0..1.
 
         Raises:
             FootageError: outside the plate, or damaged.
         """
-        return colour.to_display(self.read_native(frame).encoded(), self.space)
+        return self._as_display(self.read_native(frame))
 
     def read_uint8(self, frame: int) -> np.ndarray:
         """The same as uint8 (H, W, 3), without the detour for 8-bit display-referred plates."""
         return self._as_uint8(self.read_native(frame)).copy()
 
     def read_native(self, frame: int) -> SourceFrame:
-        """One frame in the plate's own codes, upright, with every channel."""
+        """One frame in the plate's own codes, upright, with every channel, as large as stored."""
         native = self._recent.get(frame)
         if native is None:
-            native = self._reader.read(self._position(frame))
+            try:
+                native = self._told(self._reader.read(self._position(frame)))
+            except DamagedFrame as error:
+                raise self._damaged(error) from error
             self._recent[frame] = native
             while len(self._recent) > _KEPT:
                 self._recent.popitem(last=False)
         return native
 
     def frames(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
-        """Frames in the order asked, decoded a little ahead by a thread of their own.
+        """Frames in the order asked, decoded a little ahead by a process of their own.
 
         Args:
             numbers: frame numbers, all by default.
@@ -115,7 +129,7 @@ class Plate:
             (frame number, float32 (H, W, 3)) as `read` gives.
         """
         for frame, native in self._ahead(numbers):
-            yield frame, colour.to_display(native.encoded(), self.space)
+            yield frame, self._as_display(native)
 
     def frames_uint8(
         self, numbers: Iterable[int] | None = None, exact: bool = True
@@ -128,6 +142,50 @@ class Plate:
         """
         for frame, native in self._ahead(numbers, exact):
             yield frame, self._as_uint8(native)
+
+    def laid_over(self, frame: int, display: np.ndarray, where: np.ndarray) -> SourceFrame:
+        """A frame in the plate's own codes with new colours in some pixels, others untouched.
+
+        Args:
+            display: (H, W, 3) float32 display-referred, as large as the plate is inside.
+            where: (H, W) bool, the pixels to replace.
+        """
+        native = self.read_native(frame)
+        size = native.pixels.shape[1::-1]
+        if (self.width, self.height) != size:
+            display = cv2.resize(display, size, interpolation=cv2.INTER_AREA)
+            where = cv2.resize(where.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        return native.replaced(colour.from_display(display, self.space), where)
+
+    def linear(self, frame: int) -> np.ndarray:
+        """One frame as linear Rec.709, float32 (H, W, 3), neither clipped nor softened."""
+        native = self.read_native(frame)
+        return self._square(colour.to_rec709(native.encoded(), self.space))
+
+    def examine(self) -> list[str]:
+        """Decodes the plate once and notes what is wrong with which frame; returns those notes."""
+        if isinstance(self._source, MovieSource):
+            found = self._source.examine(self.first, _SCANNED)
+        else:
+            found = self._look_at_images()
+        self.notes += [note for note in found if note not in self.notes]
+        return found
+
+    def _look_at_images(self) -> list[str]:
+        """What reading each of a sequence's first images tells."""
+        found: list[str] = []
+        reader = self._source.reader(lean=True)
+        try:
+            for frame in self.numbers[:_LOOKED_AT]:
+                try:
+                    found += reader.read(self._position(frame)).notes
+                except FootageError as error:
+                    found.append(f"frame {frame} cannot be read: {str(error).rstrip('.')}")
+        finally:
+            reader.close()
+        if len(self.numbers) > _LOOKED_AT:
+            found.append(f"the first {_LOOKED_AT} images were read to look for damage")
+        return found
 
     def close(self) -> None:
         """Closes the files; reading opens them again."""
@@ -175,6 +233,9 @@ class Plate:
             matrix=asked["matrix"],
             range=asked["range"],
             fps=Fraction(asked["fps"]) if asked["fps"] else None,
+            part=asked.get("part"),
+            layer=asked.get("layer"),
+            deinterlace=bool(asked.get("deinterlace")),
         )
         plate._asked = asked
         if plate.digest() != data["digest"]:
@@ -190,177 +251,63 @@ class Plate:
             raise FootageError(
                 f"frame {frame} is outside the plate", self.path, f"use {self.first} to {self.last}"
             )
-        return frame - self.first
+        return self._source.located(frame - self.first)
+
+    def _told(self, native: SourceFrame) -> SourceFrame:
+        """A frame whose notes have become the plate's."""
+        for note in native.notes:
+            kind = note.split(",")[0]
+            if not any(known.startswith(kind) for known in self.notes):
+                self.notes.append(note)
+        return native
+
+    def _damaged(self, error: DamagedFrame) -> FootageError:
+        assert isinstance(self._source, MovieSource)
+        return self._source.in_own_numbers(error, self.first)
+
+    def _as_display(self, native: SourceFrame) -> np.ndarray:
+        return self._square(colour.to_display(native.encoded(), self.space))
 
     def _as_uint8(self, native: SourceFrame) -> np.ndarray:
         if native.pixels.dtype == np.uint8 and self.space.kind == "display":
             if native.rgb == (0, 1, 2):
-                return np.ascontiguousarray(native.pixels[..., :3])
-            return np.ascontiguousarray(native.pixels[..., list(native.rgb)])
-        display = colour.to_display(native.encoded(), self.space)
+                return self._square(np.ascontiguousarray(native.pixels[..., :3]))
+            return self._square(np.ascontiguousarray(native.pixels[..., list(native.rgb)]))
+        display = self._square(colour.to_display(native.encoded(), self.space))
         return np.rint(np.clip(display, 0, 1) * np.float32(255)).astype(np.uint8)
+
+    def _square(self, image: np.ndarray) -> np.ndarray:
+        """The picture with square pixels."""
+        if image.shape[1::-1] == (self.width, self.height):
+            return image
+        size = (self.width, self.height)
+        wide = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+        if wide.dtype == np.float32 and self.space.kind == "display":
+            np.clip(wide, float(image.min()), float(image.max()), out=wide)
+        return wide
 
     def _ahead(
         self, numbers: Iterable[int] | None, exact: bool = True
     ) -> Iterator[tuple[int, SourceFrame]]:
         wanted = list(self.numbers if numbers is None else numbers)
         positions = [self._position(frame) for frame in wanted]
-        decoded: queue.Queue[SourceFrame | PortraitError | Exception] = queue.Queue(_AHEAD)
-        stop = threading.Event()
-
-        def put(item: SourceFrame | Exception) -> bool:
-            while not stop.is_set():
-                try:
-                    decoded.put(item, timeout=0.1)
-                    return True
-                except queue.Full:
-                    continue
-            return False
-
-        def decode() -> None:
-            reader = self._source.reader(exact)
-            try:
-                for position in positions:
-                    if not put(reader.read(position)):
-                        return
-            except (PortraitError, OSError, MemoryError) as error:
-                put(error)
-            finally:
-                reader.close()
-
-        thread = threading.Thread(target=decode, name="decode", daemon=True)
-        thread.start()
+        reader: RemoteReader = self._source.reader(exact, lean=True)
         try:
-            for frame in wanted:
-                item = decoded.get()
-                if isinstance(item, Exception):
-                    raise item
-                yield frame, item
+            for frame, native in zip(wanted, reader.sequence(positions), strict=False):
+                yield frame, self._told(native)
+        except DamagedFrame as error:
+            raise self._damaged(error) from error
         finally:
-            stop.set()
-            thread.join()
+            reader.close()
 
 
-class _Source(Protocol):
-    """The files behind a plate."""
-
-    count: int
-    width: int
-    height: int
-    bit_depth: int
-    pixel_aspect: Fraction
-    matrix: str
-    range: str
-    notes: list[str]
-    suffix: str
-
-    def reader(self, exact: bool = True) -> FrameReader:
-        """A new reader; of codes that may be off by a few where they need not be exact."""
-
-    def digest(self) -> str:
-        """The fingerprint of the files."""
-
-
-class _MovieSource:
-    suffix = ".png"
-
-    def __init__(self, path: Path, matrix: str | None, range: str | None, fps: Fraction | None):
-        from . import movie
-
-        self._movie = movie
-        self._path = path
-        self.facts = facts = movie.probe(path)
-        _check_choice("matrix", matrix, movie.MATRICES)
-        _check_choice("range", range, movie.RANGES)
-        self.notes: list[str] = []
-        if matrix and facts.matrix != "rgb":
-            self.matrix = matrix
-        else:
-            self.matrix = facts.matrix
-            if not facts.matrix_tagged:
-                self.notes.append(f"the movie names no colour matrix; {facts.matrix} is assumed")
-        self.range = range if range and facts.matrix != "rgb" else facts.range
-        self.fps = fps or facts.fps
-        self._table = movie.frame_table(facts, self.fps)
-        if not facts.uniform:
-            self.notes.append(f"the movie's frame rate varies; it is read at a constant {self.fps}")
-        self.count = len(self._table)
-        self.width, self.height = facts.width, facts.height
-        self.bit_depth = facts.bit_depth
-        self.pixel_aspect = facts.pixel_aspect
-
-    def reader(self, exact: bool = True) -> FrameReader:
-        reader = self._movie.MovieReader(self._path, self.facts, self.matrix, self.range, exact)
-        return _Mapped(reader, self._table)
-
-    def digest(self) -> str:
-        return _digest([self._path], repr(self.facts.times).encode())
-
-
-class _Mapped:
-    """A reader behind a table of positions."""
-
-    def __init__(self, reader: FrameReader, table: list[int]) -> None:
-        self._reader, self._table = reader, table
-        self.close = reader.close
-
-    def read(self, position: int) -> SourceFrame:
-        return self._reader.read(self._table[position])
-
-
-class _ImageSource:
-    matrix = "rgb"
-    range = "full"
-
-    def __init__(self, place: Path, files: dict[int, Path]) -> None:
-        from . import sequence
-
-        self._sequence = sequence
-        self.files = list(files.values())
-        self.number = next(iter(files))
-        self.facts = facts = sequence.read_facts(self.files[0])
-        for file in self.files[1:]:
-            other = sequence.read_facts(file)
-            if (other.width, other.height) != (facts.width, facts.height):
-                raise FootageError(
-                    f"{file.name} is {other.width} x {other.height} but {self.files[0].name} is "
-                    f"{facts.width} x {facts.height}",
-                    place,
-                    "give a sequence of one size",
-                )
-        self.notes: list[str] = []
-        written = self.files[0].suffix.lower()
-        self.suffix = written if written in (".exr", ".dpx", ".tif", ".tiff") else ".png"
-        self.count = len(self.files)
-        self.width, self.height = facts.width, facts.height
-        self.bit_depth = facts.bit_depth
-        self.pixel_aspect = facts.pixel_aspect
-
-    def reader(self, exact: bool = True) -> FrameReader:
-        return _ImageReader(self.files, (self.height, self.width))
-
-    def digest(self) -> str:
-        return _digest(self.files, b"")
-
-
-class _ImageReader:
-    def __init__(self, files: list[Path], size: tuple[int, int]) -> None:
-        self._files, self._size = files, size
-
-    def read(self, position: int) -> SourceFrame:
-        from .sequence import read_image
-
-        native = read_image(self._files[position])
-        if native.pixels.shape[:2] != self._size:
-            raise FootageError(
-                "the image has another size than when the plate was opened",
-                self._files[position],
-                "open the plate again",
-            )
-        return native
-
-    def close(self) -> None:
-        """Nothing stays open between images."""
+def _squared(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """The size of a picture with square pixels that lost no line and no column."""
+    if abs(aspect - 1) < Fraction(1, 200):
+        return width, height
+    if aspect > 1:
+        return max(1, round(width * aspect)), height
+    return width, max(1, round(height / aspect))
 
 
 def open_plate(
@@ -371,6 +318,9 @@ def open_plate(
     matrix: str | None = None,
     range: str | None = None,
     fps: Fraction | None = None,
+    part: str | None = None,
+    layer: str | None = None,
+    deinterlace: bool = False,
 ) -> Plate:
     """Opens a movie, an image sequence or a photo.
 
@@ -382,13 +332,12 @@ def open_plate(
         matrix: YCbCr matrix of a movie that says none or a wrong one (`bt709`, `bt601`...).
         range: `limited` or `full`, likewise.
         fps: constant rate to read a movie at, or the rate of a sequence.
+        part, layer: of an EXR, by name; by default the one that is the picture by convention.
+        deinterlace: read the upper field of an interlaced movie's frames.
 
     Raises:
         FootageError: one sentence on what is wrong with it.
     """
-    from .movie import MOVIE_SUFFIXES
-    from .sequence import IMAGE_SUFFIXES, find_sequence
-
     path = Path(path)
     asked = {
         "first": first,
@@ -396,79 +345,93 @@ def open_plate(
         "range": range,
         "fps": f"{fps.numerator}/{fps.denominator}" if fps else None,
     }
+    # Only what is asked for, so that shots made before these were known stay the same.
+    more = {"part": part, "layer": layer, "deinterlace": deinterlace}
+    asked |= {name: value for name, value in more.items() if value}
     if fps is not None and fps <= 0:
         raise FootageError(f"a rate of {fps} frames a second is impossible", path, "give a rate")
-    suffix = path.suffix.lower()
     is_file = path.is_file()
     if is_file and path.stat().st_size == 0:
         raise FootageError("the file is empty", path, "copy or export it again")
-    if is_file and suffix not in IMAGE_SUFFIXES | MOVIE_SUFFIXES:
-        raise FootageError(
-            f"'{suffix}' files cannot be read" if suffix else "the file has no known format",
-            path,
-            "give a movie or EXR, DPX, TIFF, PNG or JPEG images",
-        )
-    if is_file and suffix in MOVIE_SUFFIXES:
-        movie = _MovieSource(path, matrix, range, fps)
-        if colour_space is None and movie.facts.transfer:
-            raise FootageError(
-                f"the movie is HDR video ({movie.facts.transfer})",
-                path,
-                "convert it to ACEScg EXR images or name its colour space",
-            )
-        space = colour.resolve(colour_space or "Rec.709")
+    kind = kind_of(path) if is_file else "image"
+    if kind == "movie":
+        movie = _open_movie(path, matrix, range, fps, deinterlace)
+        space = movie_space(colour_space, movie.facts, movie.notes)
         start = 1 if first is None else first
+        photo = path.suffix.lower() in _STILL_SUFFIXES and movie.count == 1
         return Plate(
-            path, "movie", movie, first=start, fps=movie.fps, colour_space=space, asked=asked
+            path,
+            "still" if photo else "movie",
+            movie,
+            first=start,
+            fps=movie.fps,
+            colour_space=space,
+            asked=asked,
         )
-    files = find_sequence(path)
-    images = _ImageSource(path, files)
-    kind = "sequence" if len(files) > 1 or images.number != 1 else "still"
+    if is_file and kind == "":
+        raise _unknown(path)
+    return _open_images(path, first, colour_space, fps, part, layer, asked)
+
+
+def _open_movie(
+    path: Path, matrix: str | None, range: str | None, fps: Fraction | None, deinterlace: bool
+) -> MovieSource:
+    from .file_kind import IMAGE_SUFFIXES, MOVIE_SUFFIXES
+
+    try:
+        return MovieSource(path, matrix, range, fps, deinterlace)
+    except FootageError as error:
+        suffix = path.suffix.lower()
+        if suffix in IMAGE_SUFFIXES and "no pictures that are known" in error.message:
+            raise FootageError(
+                "the image cannot be read (its content is of no known format)",
+                path,
+                "copy or render it again",
+            ) from error
+        if suffix not in MOVIE_SUFFIXES and "no pictures that are known" in error.message:
+            raise _unknown(path) from error
+        raise
+
+
+def _unknown(path: Path) -> FootageError:
+    suffix = path.suffix.lower()
+    return FootageError(
+        f"'{suffix}' files cannot be read" if suffix else "the file has no known format",
+        path,
+        "give a movie or EXR, DPX, TIFF, PNG, JPEG, WebP, BMP or TGA images",
+    )
+
+
+def _open_images(
+    path: Path,
+    first: int | None,
+    colour_space: str | None,
+    fps: Fraction | None,
+    part: str | None,
+    layer: str | None,
+    asked: dict[str, Any],
+) -> Plate:
+    from .decoder import ask
+    from .sequence import find_sequence
+
+    def is_photograph(file: Path) -> bool:
+        if file.suffix.lower() not in (".jpg", ".jpeg"):
+            return False
+        question = {"do": "images.facts", "paths": [str(file)], "part": None, "layer": None}
+        answer, _ = ask(question, file)
+        return bool(answer["facts"][0]["photograph"])
+
+    found = find_sequence(path, is_photograph)
+    images = ImageSource(path, found.files, part, layer)
+    images.notes[:0] = found.notes
+    kind = "sequence" if len(found.files) > 1 or images.number != 1 else "still"
+    space = image_space(colour_space, images.facts, images.notes, path)
     return Plate(
         path,
         kind,
         images,
         first=images.number if first is None else first,
         fps=fps or images.facts.fps or _DEFAULT_FPS,
-        colour_space=_image_space(colour_space, images, path),
+        colour_space=space,
         asked=asked,
     )
-
-
-def _image_space(name: str | None, images: _ImageSource, path: Path) -> colour.ColourSpace:
-    """The named space, else what the file's header says."""
-    facts = images.facts
-    if name is not None:
-        return colour.resolve(name)
-    if facts.floating:
-        return colour.from_chromaticities(facts.chromaticities)
-    if any(word in facts.transfer.lower() for word in ("log", "density")):
-        raise FootageError(
-            f"the images are logarithmic ({facts.transfer}) and do not say which way",
-            path,
-            "name their colour space, for example ADX10 or ARRI LogC3",
-        )
-    return colour.resolve("Rec.709" if facts.transfer else "sRGB")
-
-
-def _check_choice(what: str, name: str | None, choices: Iterable[str]) -> None:
-    if name is not None and name not in choices:
-        known = ", ".join(choices)
-        raise FootageError(f"there is no {what} '{name}'", remedy=f"use one of: {known}")
-
-
-def _digest(files: list[Path], more: bytes) -> str:
-    """Names aside, sizes of all files and samples of some: fast on a server's disk."""
-    piece = 1 << 16
-    total = hashlib.sha256(more)
-    sampled = set(files[:: max(1, len(files) // 32)]) | {files[-1]}
-    for file in files:
-        size = file.stat().st_size
-        total.update(size.to_bytes(8, "big"))
-        if file not in sampled:
-            continue
-        with open(file, "rb") as stream:
-            for offset in (0, max(0, size // 2 - piece // 2), max(0, size - piece)):
-                stream.seek(offset)
-                total.update(stream.read(piece))
-    return total.hexdigest()

@@ -1,67 +1,43 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Image sequences and single images (OpenImageIO)."""
+"""Which files are a sequence, and which digits of their names are the frame."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import OpenImageIO as oiio  # noqa: N813
-
 from ..errors import FootageError
-from .source_frame import SourceFrame
+from .file_kind import opens_as_image
 
-IMAGE_SUFFIXES = frozenset(".exr .dpx .tif .tiff .png .jpg .jpeg".split())
-_NUMBERED = re.compile(r"^(?P<head>.*?)(?P<number>\d+)(?P<tail>\D*)$")
-_PLACEHOLDER = re.compile(r"#+|%0?\d*d|\*")
-_KINDS = "EXR, DPX, TIFF, PNG and JPEG"
-
-
-# Facts about how the codes lie in the file, which a writer settles anew.
-_REWRITTEN = frozenset(
-    ("Orientation", "oiio:subimages", "oiio:UnassociatedAlpha", "thumbnail_image")
-)
+_KINDS = "EXR, DPX, TIFF, PNG, JPEG, WebP, BMP or TGA images"
+# A minus sign belongs to the number where a separator stands before it: "p.-003", not "take-003".
+_NUMBER = re.compile(r"(?:(?:(?<=[._\-])|^)-)?[0-9]+")
+_PLACEHOLDER = re.compile(r"\[#+\]|#+|%0?[0-9]*d|\$F[0-9]*|@+|\*")
+_LARGEST = 2**31 - 1
+_PADDED = 3
 
 
 @dataclass(frozen=True)
-class ImageFacts:
-    """What an image's header says.
+class Sequence:
+    """The files of an image sequence, or of one image.
 
     Attributes:
-        width, height: as shown, after the orientation in the header.
-        orientation: Exif orientation, 1 to 8.
-        fps: the rate the file names, or None.
-        half, floating, bit_depth: how its codes are stored.
-        chromaticities: the eight primaries and white point coordinates of an EXR, or None.
-        transfer: a DPX file's transfer characteristic, or "".
-        photograph: the header was written by a camera.
+        files: frame number -> file, ascending.
+        notes: what was left out or renumbered.
     """
 
-    width: int
-    height: int
-    channels: tuple[str, ...]
-    orientation: int
-    bit_depth: int
-    floating: bool
-    fps: Fraction | None
-    pixel_aspect: Fraction
-    chromaticities: tuple[float, ...] | None
-    transfer: str
-    photograph: bool
+    files: dict[int, Path]
+    notes: list[str] = field(default_factory=list)
 
 
-def find_sequence(path: Path) -> dict[int, Path]:
+def find_sequence(path: Path, is_photograph: Callable[[Path], bool] | None = None) -> Sequence:
     """The image files a path means.
 
     Args:
         path: a folder with one sequence, a pattern (`name.####.exr`, `name.%04d.exr`,
-            `name.*.exr`), one file of a sequence, or a single image.
-
-    Returns:
-        Frame number -> file, ascending; a single image has the one entry 1.
+            `name.*.exr`, `name.@@@@.exr`, `name.$F4.exr`), one file of a sequence, or one image.
+        is_photograph: whether a camera wrote a JPEG; such files are photos, whatever lies beside.
 
     Raises:
         FootageError: nothing there, several sequences, or gaps in the numbers.
@@ -69,76 +45,171 @@ def find_sequence(path: Path) -> dict[int, Path]:
     if path.is_dir():
         return _in_folder(path)
     if path.is_file():
-        return _around_file(path)
+        return _around_file(path, is_photograph or (lambda file: False))
     if not _PLACEHOLDER.search(path.name):
         raise FootageError("there is no such file or folder", path, "check the path")
     if not path.parent.is_dir():
         raise FootageError("there is no such folder", path.parent, "check the path")
-    pieces = _PLACEHOLDER.split(path.name)
-    pattern = re.compile(r"(-?\d+)".join(re.escape(piece) for piece in pieces))
-    if len(pieces) != 2:
-        raise FootageError(
-            "the pattern names more than one number", path.name, "use one run of # for the frame"
+    return _by_pattern(path)
+
+
+def _by_pattern(path: Path) -> Sequence:
+    """Files whose names fit; of several placeholders one is the frame, the others are meant so."""
+    places = list(_PLACEHOLDER.finditer(path.name))
+    candidates = [file for file in path.parent.iterdir() if opens_as_image(file)]
+    for place in reversed(places):
+        head, tail = path.name[: place.start()], path.name[place.end() :]
+        stem, dot, suffix = tail.rpartition(".")
+        pattern = re.compile(
+            re.escape(head) + r"(-?[0-9]+)" + re.escape(stem + dot) + f"(?i:{re.escape(suffix)})"
         )
-    found = [
-        (int(match[1]), file)
-        for file in path.parent.iterdir()
-        if (match := pattern.fullmatch(file.name)) and file.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    if not found:
-        raise FootageError("no image matches the pattern", path, "check the name and its number")
-    return _without_gaps(path, found)
+        found = [
+            (int(match[1]), file)
+            for file in candidates
+            if (match := pattern.fullmatch(file.name)) is not None
+        ]
+        if found:
+            return _whole(path, found)
+    if len(places) > 1:
+        raise FootageError(
+            "no image matches the pattern, which has several places for a number",
+            path,
+            "use one run of # for the frame",
+        )
+    raise FootageError("no image matches the pattern", path, "check the name and its number")
 
 
-def _in_folder(folder: Path) -> dict[int, Path]:
-    images = [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+@dataclass(frozen=True)
+class _Name:
+    """A file's name, taken apart at its numbers."""
+
+    file: Path
+    texts: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+    @classmethod
+    def of(cls, file: Path) -> "_Name":
+        return cls(file, tuple(_NUMBER.split(file.stem)), tuple(_NUMBER.findall(file.stem)))
+
+    @property
+    def family(self) -> tuple[tuple[str, ...], str]:
+        """What all files of a sequence share."""
+        return self.texts, self.file.suffix.lower()
+
+    def pattern(self, column: int) -> str:
+        """The name with # for one of its numbers."""
+        pieces = [self.texts[0]]
+        for index, text in enumerate(self.texts[1:]):
+            pieces += ["#" if index == column else self.numbers[index], text]
+        return "".join(pieces) + self.file.suffix
+
+
+Group = tuple[str, list[tuple[int, Path]]]
+
+
+def _groups(names: Iterable[_Name]) -> list[Group]:
+    """Sequences among some files: pattern, and frame numbers with their files."""
+    families: dict[tuple[tuple[str, ...], str], list[_Name]] = {}
+    for name in names:
+        families.setdefault(name.family, []).append(name)
+    _join_signed(families)
+    groups: list[Group] = []
+    for members in families.values():
+        groups += _split(members)
+    return groups
+
+
+def _join_signed(families: dict[tuple[tuple[str, ...], str], list[_Name]]) -> None:
+    """Files "p-2", "p-1", "p0", "p1": a minus without a separator, known by its neighbours."""
+    for (texts, suffix), members in list(families.items()):
+        if len(texts) < 2 or not texts[-2].endswith("-"):
+            continue
+        plain = families.get(((*texts[:-2], texts[-2][:-1], texts[-1]), suffix))
+        if plain is None:
+            continue
+        del families[texts, suffix]
+        for name in members:
+            numbers = (*name.numbers[:-1], "-" + name.numbers[-1])
+            plain.append(_Name(name.file, plain[0].texts, numbers))
+
+
+def _split(members: list[_Name]) -> list[Group]:
+    """One family's files by the numbers that are not the frame."""
+    columns = len(members[0].numbers)
+    if columns == 0:
+        return [(name.file.name, [(1, name.file)]) for name in members]
+    column = _frame_column(members, columns)
+    groups: dict[tuple[str, ...], list[_Name]] = {}
+    for name in members:
+        rest = name.numbers[:column] + name.numbers[column + 1 :]
+        groups.setdefault(rest, []).append(name)
+    return [
+        (group[0].pattern(column), [(int(name.numbers[column]), name.file) for name in group])
+        for group in groups.values()
     ]
+
+
+def _frame_column(members: list[_Name], columns: int) -> int:
+    """The run of digits that varies from file to file; the last where several do as much."""
+
+    def sequences(column: int) -> int:
+        return len({name.numbers[:column] + name.numbers[column + 1 :] for name in members})
+
+    varying = [c for c in range(columns) if len({name.numbers[c] for name in members}) > 1]
+    if not varying:
+        return columns - 1
+    return min(reversed(varying), key=sequences)
+
+
+def _in_folder(folder: Path) -> Sequence:
+    images = sorted(file for file in folder.iterdir() if opens_as_image(file))
     if not images:
         raise FootageError("the folder holds no images", folder, f"give one with {_KINDS}")
-    groups: dict[str, list[tuple[int, Path]]] = {}
-    for file in images:
-        name, number = _numbered(file)
-        groups.setdefault(name, []).append((number, file))
-    if len(groups) > 1:
-        names = ", ".join(sorted(groups)[:4])
+    groups = _groups(_Name.of(file) for file in images)
+    runs = [group for group in groups if len(group[1]) > 1]
+    if len(groups) > 1 and len(runs) != 1:
+        names = ", ".join(sorted(name for name, _ in groups)[:4])
         raise FootageError(
-            f"the folder holds several sequences ({names})",
-            folder,
-            "give one file of it",
+            f"the folder holds several sequences ({names})", folder, "give one file of it"
         )
-    ((name, found),) = groups.items()
-    return _without_gaps(folder / name, found)
+    name, found = runs[0] if runs else groups[0]
+    result = _whole(folder / name, found)
+    others = [file for each, files in groups if each != name for _, file in files]
+    if others:
+        named = ", ".join(file.name for file in others[:4])
+        more = " and more" if len(others) > 4 else ""
+        result.notes.append(f"other images of the folder are left out ({named}{more})")
+    return result
 
 
-def _around_file(file: Path) -> dict[int, Path]:
-    name, number = _numbered(file)
-    if "#" in name and not (
-        file.suffix.lower() in (".jpg", ".jpeg") and read_facts(file).photograph
-    ):
-        found = []
-        for other in file.parent.iterdir():
-            if other.suffix == file.suffix and not other.name.startswith("."):
-                other_name, other_number = _numbered(other)
-                if other_name == name:
-                    found.append((other_number, other))
-        neighbours = {number - 1, number + 1} & {other for other, _ in found}
-        if neighbours:
-            return _without_gaps(file.with_name(name), found)
-    return {1: file}
+def _around_file(file: Path, is_photograph: Callable[[Path], bool]) -> Sequence:
+    name = _Name.of(file)
+    if not name.numbers or is_photograph(file):
+        return Sequence({1: file})
+    suffix = file.suffix.lower()
+    beside = [
+        _Name.of(other)
+        for other in file.parent.iterdir()
+        if other.suffix.lower() == suffix and not other.name.startswith(".")
+    ]
+    pattern, found = next(
+        group for group in _groups(beside) if any(other == file for _, other in group[1])
+    )
+    number = next(number for number, other in found if other == file)
+    if len(found) == 1:
+        # The number of a lone file is its frame where it ends the name: p.1043, not p_1080p.
+        ends = not name.texts[-1]
+        return _whole(file, [(number if ends else 1, file)])
+    digits = {len(re.findall(r"[0-9]+", other.stem)[-1]) for _, other in found}
+    neighbours = {number - 1, number + 1} & {other for other, _ in found}
+    if not neighbours and (len(digits) > 1 or min(digits) < _PADDED):
+        alone = f"{len(found) - 1} files have names like it; none is next to it, so it stands alone"
+        return Sequence({1: file}, [alone])
+    return _whole(file.with_name(pattern), found)
 
 
-def _numbered(file: Path) -> tuple[str, int]:
-    """A file's name with # for its last number, and the number."""
-    match = _NUMBERED.match(file.stem)
-    if not match:
-        return file.name, 1
-    return f"{match['head']}#{match['tail']}{file.suffix}", int(match["number"])
-
-
-def _without_gaps(place: Path, found: Iterable[tuple[int, Path]]) -> dict[int, Path]:
+def _whole(place: Path, found: Iterable[tuple[int, Path]]) -> Sequence:
+    """Files by frame number, without gaps."""
     files: dict[int, Path] = {}
     for number, file in sorted(found):
         if number in files:
@@ -157,144 +228,7 @@ def _without_gaps(place: Path, found: Iterable[tuple[int, Path]]) -> dict[int, P
         raise FootageError(
             f"the sequence has gaps: frame {listed} missing", place, "render or copy them"
         )
-    return files
-
-
-def _open(path: Path) -> "oiio.ImageInput":
-    # Alpha as it is in the file: nothing multiplied, nothing divided.
-    wish = oiio.ImageSpec()
-    wish.attribute("oiio:UnassociatedAlpha", 1)
-    if path.is_file() and path.stat().st_size == 0:
-        raise FootageError("the file is empty", path, "copy or render it again")
-    image = oiio.ImageInput.open(str(path), wish)
-    if image is None:
-        reason = oiio.geterror().strip().splitlines()
-        because = f" ({reason[-1]})" if reason else ""
-        raise FootageError(f"the image cannot be read{because}", path, "copy or render it again")
-    return image
-
-
-def read_facts(path: Path) -> ImageFacts:
-    """Reads an image's header.
-
-    Raises:
-        FootageError: if it is not an image that can be read.
-    """
-    image = _open(path)
-    spec = image.spec()
-    image.close()
-    orientation = spec.get_int_attribute("Orientation", 1)
-    size = (spec.full_width, spec.full_height)[:: -1 if orientation >= 5 else 1]
-    rate = spec.getattribute("FramesPerSecond")
-    if rate is None:
-        rate = spec.getattribute("dpx:FrameRate")
-    fps = None
-    if isinstance(rate, tuple) and rate[0] > 0 and rate[1] > 0:
-        fps = Fraction(int(rate[0]), int(rate[1]))
-    elif isinstance(rate, float) and 0 < rate < 1000:
-        fps = Fraction(rate).limit_denominator(1001)
-    floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
-    chromaticities = spec.getattribute("chromaticities")
-    return ImageFacts(
-        width=size[0],
-        height=size[1],
-        channels=tuple(spec.channelnames),
-        orientation=orientation,
-        bit_depth=spec.get_int_attribute("oiio:BitsPerSample", 8 * spec.format.size()),
-        floating=floating,
-        fps=fps,
-        pixel_aspect=Fraction(spec.get_float_attribute("PixelAspectRatio", 1.0)).limit_denominator(
-            1000
-        ),
-        chromaticities=tuple(chromaticities) if chromaticities is not None else None,
-        transfer=str(spec.getattribute("dpx:Transfer") or ""),
-        photograph=any(spec.getattribute(name) for name in ("Make", "Exif:DateTimeOriginal")),
-    )
-
-
-def read_image(path: Path) -> SourceFrame:
-    """Reads all channels of an image as stored, upright, its display window only.
-
-    Raises:
-        FootageError: unreadable, cut off, or without colours.
-    """
-    image = _open(path)
-    spec = image.spec()
-    kinds = {oiio.UINT8: oiio.UINT8, oiio.UINT16: oiio.UINT16, oiio.HALF: oiio.HALF}
-    mixed = len({str(form) for form in spec.channelformats}) > 1
-    kind = oiio.FLOAT if mixed else kinds.get(spec.format.basetype, oiio.FLOAT)
-    pixels = image.read_image(0, 0, 0, spec.nchannels, kind)
-    reason = image.geterror().strip()
-    image.close()
-    if pixels is None or reason:
-        because = f" ({reason.splitlines()[-1]})" if reason else ""
-        raise FootageError(
-            f"the image is damaged or cut off{because}", path, "copy or render it again"
-        )
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    pixels = _display_window(pixels, spec)
-    channels = tuple(spec.channelnames)
-    if len(channels) <= 2:
-        # A grey plate becomes a colour one: an edit may colour it.
-        pixels = np.concatenate([pixels[..., :1]] * 3 + [pixels[..., 1:]], axis=-1)
-        channels = ("R", "G", "B", *channels[1:])
-    pixels = _upright(pixels, spec.get_int_attribute("Orientation", 1))
-    depth = spec.get_int_attribute("oiio:BitsPerSample", 8 * pixels.itemsize)
-    attributes = {
-        attribute.name: (attribute.type, attribute.value)
-        for attribute in spec.extra_attribs
-        if attribute.name not in _REWRITTEN
-    }
-    formats = [str(each) for each in spec.channelformats] or [str(spec.format)] * spec.nchannels
-    if len(formats) < len(channels):
-        formats = formats[:1] * 3 + formats[1:]
-    return SourceFrame(
-        np.ascontiguousarray(pixels),
-        channels,
-        _colours(channels, path),
-        depth,
-        tuple(formats),
-        attributes,
-    )
-
-
-def _colours(channels: tuple[str, ...], path: Path) -> tuple[int, int, int]:
-    """Where red, green and blue are: plain names first, else the first layer that has them."""
-    lower = [name.lower() for name in channels]
-    layers = ["", *(name[:-1] for name in lower if name.endswith(".r"))]
-    layers += [name[:-3] for name in lower if name.endswith(".red")]
-    for layer in layers:
-        for names in (("r", "g", "b"), ("red", "green", "blue")):
-            wanted = [layer + name for name in names]
-            if all(name in lower for name in wanted):
-                red, green, blue = (lower.index(name) for name in wanted)
-                return red, green, blue
-    raise FootageError(
-        f"the image has no red, green and blue (its channels are {', '.join(channels[:6])})",
-        path,
-        "give a colour image",
-    )
-
-
-def _display_window(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
-    """The pixels inside the display window; black where the data window does not reach."""
-    left, top = spec.x - spec.full_x, spec.y - spec.full_y
-    if (left, top, spec.width, spec.height) == (0, 0, spec.full_width, spec.full_height):
-        return pixels
-    shown = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), pixels.dtype)
-    rows = slice(max(top, 0), min(top + spec.height, spec.full_height))
-    columns = slice(max(left, 0), min(left + spec.width, spec.full_width))
-    if rows.start < rows.stop and columns.start < columns.stop:
-        shown[rows, columns] = pixels[
-            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-        ]
-    return shown
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undoes the Exif orientation (1 to 8)."""
-    if orientation in (2, 4, 5, 7):
-        pixels = pixels[:, ::-1]
-    turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return np.rot90(pixels, turns)
+    if max(abs(numbers[0]), abs(numbers[-1])) <= _LARGEST:
+        return Sequence(files)
+    note = f"frame numbers beyond {_LARGEST} are not used; the first frame is 1"
+    return Sequence({index: files[number] for index, number in enumerate(numbers, 1)}, [note])

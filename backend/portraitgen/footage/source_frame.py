@@ -3,10 +3,53 @@
 """A frame exactly as the plate stores it, so that unedited pixels can be given back untouched."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from ..errors import FootageError
+
+LARGEST_FLOAT = 65504.0
+"""What half precision holds: where a file says more, or infinity, this is worked with."""
+
+
+class DamagedFrame(FootageError):  # noqa: N818
+    """A frame of a movie cannot be decoded, others can.
+
+    Attributes:
+        position: which, counted from 0 in the movie's own frames.
+        runs: first and last positions, inclusive, of all that can be decoded.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        place: object = "",
+        remedy: str = "",
+        *,
+        position: int,
+        runs: list[tuple[int, int]],
+    ) -> None:
+        super().__init__(message, place, remedy)
+        self.position = position
+        self.runs = [(int(first), int(last)) for first, last in runs]
+
+
+@dataclass(frozen=True)
+class DataWindow:
+    """All pixels that an EXR holds, where its display window is another rectangle.
+
+    Attributes:
+        pixels: (h, w, C), overscan included.
+        x, y: of its upper left pixel, from the display window's.
+        origin: of the display window itself, which need not be (0, 0).
+    """
+
+    pixels: np.ndarray
+    x: int
+    y: int
+    origin: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -21,7 +64,10 @@ class SourceFrame:
         bit_depth: significant bits of a code (8, 10, 12, 16, 32).
         formats: the C channels' types in the file ("uint8", "half", "float"...).
         attributes: what the file says beside its pixels (time code, camera, chromaticities...):
-            name -> (OpenImageIO's TypeDesc, value).
+            name -> (OpenImageIO's type as `image.type_code` writes it, value).
+        window: the data window of an EXR where it is not the display window.
+        file, part, parts: of an image file: where it lies, which part of it this is, of how many.
+        notes: what had to be done to show it, one sentence each.
     """
 
     pixels: np.ndarray
@@ -29,17 +75,28 @@ class SourceFrame:
     rgb: tuple[int, int, int]
     bit_depth: int
     formats: tuple[str, ...]
-    attributes: dict[str, tuple[Any, Any]]
+    attributes: dict[str, tuple[str, Any]]
+    window: DataWindow | None = None
+    file: str = ""
+    part: int = 0
+    parts: int = 1
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def encoded(self) -> np.ndarray:
-        """Red, green and blue as float32 (H, W, 3): codes over the full code, floats as stored."""
+        """Red, green and blue as float32 (H, W, 3): codes over the full code, floats as stored.
+
+        What is no number is 0, and infinity the largest number that half precision has.
+        """
         if self.rgb == (0, 1, 2):
             codes = self.pixels[..., :3]
         else:
             codes = self.pixels[..., list(self.rgb)]
         if codes.dtype.kind == "u":
             return np.divide(codes, np.float32(np.iinfo(codes.dtype).max), dtype=np.float32)
-        return codes.astype(np.float32)
+        values = codes.astype(np.float32)
+        if not np.isfinite(values).all():
+            np.nan_to_num(values, copy=False, nan=0.0, posinf=LARGEST_FLOAT, neginf=-LARGEST_FLOAT)
+        return values
 
     def replaced(self, encoded: np.ndarray, where: np.ndarray) -> "SourceFrame":
         """The frame with new colours in some pixels; every other value keeps its bits.
@@ -57,7 +114,50 @@ class SourceFrame:
             codes = np.rint(np.clip(values, 0, 1) * steps)
             values = np.rint(codes.astype(np.float64) / steps * full)
         elif pixels.dtype == np.float16:
-            values = np.clip(values, -65504, 65504)
+            values = np.clip(values, -LARGEST_FLOAT, LARGEST_FLOAT)
         for position, channel in enumerate(self.rgb):
             pixels[where, channel] = values[:, position].astype(pixels.dtype)
-        return dataclasses.replace(self, pixels=pixels)
+        window = _with_display(self.window, pixels, where) if self.window else None
+        return dataclasses.replace(self, pixels=pixels, window=window)
+
+    def to_json(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Plain data and the arrays beside it, for another process."""
+        data = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        arrays = [data.pop("pixels")]
+        window = data.pop("window")
+        if window is not None:
+            data["window"] = [window.x, window.y, window.origin]
+            arrays.append(window.pixels)
+        return data, arrays
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any], arrays: list[np.ndarray]) -> "SourceFrame":
+        """The inverse of `to_json`; lists become tuples again."""
+        facts = dict(data)
+        for name in ("channels", "rgb", "formats", "notes"):
+            facts[name] = tuple(facts[name])
+        facts["attributes"] = {
+            name: (kind, tuple(value) if isinstance(value, list) else value)
+            for name, (kind, value) in facts["attributes"].items()
+        }
+        window = facts.pop("window", None)
+        if window is not None:
+            x, y, origin = window
+            facts["window"] = DataWindow(arrays[1], x, y, (origin[0], origin[1]))
+        return cls(pixels=arrays[0], **facts)
+
+
+def _with_display(window: DataWindow, display: np.ndarray, where: np.ndarray) -> DataWindow:
+    """The data window with the display window's new pixels, grown to hold all of them."""
+    height, width = window.pixels.shape[:2]
+    rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
+    if not len(rows):
+        return window
+    left, top = min(window.x, int(columns[0])), min(window.y, int(rows[0]))
+    right = max(window.x + width, int(columns[-1]) + 1)
+    bottom = max(window.y + height, int(rows[-1]) + 1)
+    grown = np.zeros((bottom - top, right - left, display.shape[2]), display.dtype)
+    grown[window.y - top :, window.x - left :][:height, :width] = window.pixels
+    down, across = np.nonzero(where)
+    grown[down - top, across - left] = display[down, across]
+    return DataWindow(grown, left, top, window.origin)

@@ -34,9 +34,7 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     """
     facts = dict(facts)
     body_path = facts.pop("body_model", None)
-    if "fps" in facts:
-        facts["fps"] = _rate(facts["fps"])
-    plate = open_plate(footage, **facts)
+    plate = open_plate(footage, **plate_options(facts))
     wanted = plate.to_json()
     if (Path(path) / "shot.json").exists():
         shot = Shot.open(path)
@@ -55,6 +53,20 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     if body_path:
         made.update(body_model=made.facts["body_model"] | {"path": made.relative(Path(body_path))})
     return made
+
+
+def plate_options(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a user says of a plate, as `open_plate` takes it.
+
+    Raises:
+        OptionError: if a value cannot be meant.
+    """
+    options = dict(facts)
+    if "fps" in options:
+        options["fps"] = _rate(options["fps"])
+    if str(options.get("matrix", "")).isdigit():
+        options["matrix"] = f"bt{options['matrix']}"
+    return options
 
 
 def _rate(text: object) -> Fraction:

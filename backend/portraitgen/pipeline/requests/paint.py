@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Giving a frame out to be painted over, in any program."""
 
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,9 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dic
         return {"path": str(path), "new": False}
     folder.mkdir(parents=True, exist_ok=True)
     box = track.box(frame)
-    with closing(plate_of(shot)) as plate:
-        window, _ = crop(plate.read(frame), box, painting_side(box))
+    plate = plate_of(shot)
+    window, _ = crop(plate.read(frame), box, painting_side(box))
+    plate.close()
     if not base.exists():
         save_png(base, window)
     if not path.exists():

@@ -1,0 +1,434 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of a sequence, and photos: facts and pixels as they are stored (OpenImageIO)."""
+
+import dataclasses
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813
+
+from ..errors import FootageError
+from .display_matrix import swaps_sides, upright
+from .image_layers import Choice, choose, layers_of
+from .image_tags import ColourTags, colour_tags
+from .limits import check_size
+from .source_frame import DataWindow, SourceFrame
+
+# Facts about how the codes lie in the file, which a writer settles anew.
+_REWRITTEN = frozenset(
+    ("Orientation", "oiio:subimages", "oiio:UnassociatedAlpha", "thumbnail_image", "channels")
+)
+LOSSY = frozenset(("dwaa", "dwab", "b44", "b44a", "pxr24"))
+"""Compressions of EXR that change pixels when they are written again."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What an image's header says.
+
+    Attributes:
+        width, height: as shown, after the orientation in the header.
+        bit_depth, floating: how its codes are stored.
+        fps: the rate the file names, or None.
+        colour: what it says of its colours.
+        photograph: the header was written by a camera.
+        form: OpenImageIO's name of the file format.
+        timecode: as the file names it, or "".
+        notes: what was chosen, assumed or left out.
+    """
+
+    width: int
+    height: int
+    bit_depth: int
+    floating: bool
+    fps: Fraction | None
+    pixel_aspect: Fraction
+    colour: ColourTags
+    photograph: bool
+    form: str
+    timecode: str
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        data = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        data["fps"] = str(self.fps) if self.fps is not None else None
+        data["pixel_aspect"] = str(self.pixel_aspect)
+        data["colour"] = dataclasses.asdict(self.colour)
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ImageFacts":
+        """The inverse of `to_json`."""
+        data = dict(data)
+        data["fps"] = Fraction(data["fps"]) if data["fps"] is not None else None
+        data["pixel_aspect"] = Fraction(data["pixel_aspect"])
+        data["colour"] = ColourTags.from_json(data["colour"])
+        data["notes"] = tuple(data["notes"])
+        return cls(**data)
+
+
+def type_code(kind: "oiio.TypeDesc") -> str:
+    """OpenImageIO's type as text that `typed` reads; its own names do not all read back."""
+    parts = (kind.basetype, kind.aggregate, kind.vecsemantics, kind.arraylen)
+    return ",".join(str(int(part)) for part in parts)
+
+
+def typed(code: str) -> "oiio.TypeDesc":
+    """The inverse of `type_code`."""
+    base, aggregate, semantics, length = (int(part) for part in code.split(","))
+    return oiio.TypeDesc(
+        oiio.BASETYPE(base), oiio.AGGREGATE(aggregate), oiio.VECSEMANTICS(semantics), length
+    )
+
+
+def open_image(path: Path) -> "oiio.ImageInput":
+    """OpenImageIO's reader of a file, alpha as it is in it.
+
+    Raises:
+        FootageError: if it cannot be read.
+    """
+    # Nothing multiplied by alpha, nothing divided.
+    wish = oiio.ImageSpec()
+    wish.attribute("oiio:UnassociatedAlpha", 1)
+    try:
+        if path.stat().st_size == 0:
+            raise FootageError("the file is empty", path, "copy or render it again")
+    except FileNotFoundError:
+        raise FootageError("the file is gone", path, "copy or render it again") from None
+    image = oiio.ImageInput.open(str(path), wish)
+    if image is None:
+        reason = _reason(oiio.geterror())
+        raise FootageError(f"the image cannot be read{reason}", path, "copy or render it again")
+    return image
+
+
+def _reason(text: str) -> str:
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return f" ({lines[-1].rstrip('.')})" if lines else ""
+
+
+def _parts(image: "oiio.ImageInput", path: Path) -> list["oiio.ImageSpec"]:
+    """The headers of all parts (EXR) or pages (TIFF)."""
+    specs: list[oiio.ImageSpec] = []
+    while image.seek_subimage(len(specs), 0):
+        try:
+            spec = image.spec()
+            _ = spec.channelnames
+        except UnicodeDecodeError:
+            raise FootageError(
+                "the image has channels whose names are not UTF-8", path, "rename them"
+            ) from None
+        specs.append(spec)
+        if len(specs) >= 4096:
+            break
+    image.geterror()
+    return specs
+
+
+def _chosen(
+    image: "oiio.ImageInput", path: Path, part: str | None, layer: str | None
+) -> tuple["oiio.ImageSpec", Choice]:
+    """The header of the part that shows the picture, and which channels are its colours."""
+    specs = _parts(image, path)
+    form = image.format_name()
+    choice = choose(
+        [
+            layers_of(number, _text(spec, "name"), tuple(spec.channelnames), form == "openexr")
+            for number, spec in enumerate(specs if form == "openexr" else specs[:1])
+        ],
+        part,
+        layer,
+        path,
+    )
+    spec = specs[choice.part]
+    if spec.deep:
+        raise FootageError(
+            "the images are deep", path, "flatten them (Nuke's DeepToImage, oiiotool --flatten)"
+        )
+    bytes_per_pixel = spec.nchannels * max(spec.format.size(), 1)
+    check_size(spec.full_width, spec.full_height, bytes_per_pixel, path)
+    check_size(spec.width, spec.height, bytes_per_pixel, path)
+    if spec.depth > 1:
+        raise FootageError("the image is a volume", path, "give flat images")
+    if form != "openexr" and len(specs) > 1:
+        pages = f"the file has {len(specs)} pages; the first is read, the others are left out"
+        choice = dataclasses.replace(choice, notes=(*choice.notes, pages))
+    image.seek_subimage(choice.part, 0)
+    return spec, choice
+
+
+def _text(spec: "oiio.ImageSpec", name: str) -> str:
+    """A text of the header; what is not UTF-8 is as if it were not there."""
+    try:
+        value = spec.getattribute(name)
+    except UnicodeDecodeError:
+        return ""
+    return str(value) if value is not None else ""
+
+
+def read_facts(path: Path, part: str | None = None, layer: str | None = None) -> ImageFacts:
+    """Reads an image's header.
+
+    Args:
+        part, layer: which part of an EXR and which layer of it to show; by convention if None.
+
+    Raises:
+        FootageError: if it is not an image that can be read.
+    """
+    image = open_image(path)
+    try:
+        spec, choice = _chosen(image, path, part, layer)
+        form = image.format_name()
+        notes = list(choice.notes)
+        _, lost = _attributes(spec)
+        if lost:
+            notes.append(f"the header's {', '.join(lost[:4])} is not UTF-8 and is left out")
+        size = (spec.full_width, spec.full_height)
+        if swaps_sides(spec.get_int_attribute("Orientation", 1)):
+            size = size[::-1]
+        aspect = Fraction(spec.get_float_attribute("PixelAspectRatio", 1.0))
+        compression = _text(spec, "compression").split(":")[0]
+        if form == "openexr" and compression in LOSSY:
+            notes.append(
+                f"the images are compressed with loss ({compression}); full plates are written"
+                " without (zip), so that untouched pixels keep their bits"
+            )
+        if choice.lossy_beside:
+            notes.append(choice.lossy_beside)
+        floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
+        return ImageFacts(
+            width=size[0],
+            height=size[1],
+            bit_depth=_depth(spec),
+            floating=floating,
+            fps=_rate(spec),
+            pixel_aspect=aspect.limit_denominator(1000) if 0.05 < aspect < 20 else Fraction(1),
+            colour=colour_tags(path, form, spec),
+            photograph=any(_text(spec, name) for name in ("Make", "Exif:DateTimeOriginal")),
+            form=form,
+            timecode=_text(spec, "smpte:TimeCode"),
+            notes=tuple(notes),
+        )
+    finally:
+        image.close()
+
+
+def _depth(spec: "oiio.ImageSpec") -> int:
+    bits = spec.get_int_attribute("oiio:BitsPerSample", 8 * spec.format.size())
+    # Palettes and bitmaps become 8-bit colours.
+    return max(8, min(bits, 8 * spec.format.size()))
+
+
+def _rate(spec: "oiio.ImageSpec") -> Fraction | None:
+    for name in ("FramesPerSecond", "dpx:FrameRate", "dpx:TemporalFrameRate"):
+        rate = spec.getattribute(name)
+        if isinstance(rate, tuple) and len(rate) == 2 and rate[1]:
+            rate = Fraction(int(rate[0]), int(rate[1]))
+        elif isinstance(rate, float) and 0 < rate < 1000:
+            rate = Fraction(rate).limit_denominator(1001)
+        if isinstance(rate, Fraction) and 0 < rate < 1000:
+            return rate
+    return None
+
+
+def read_image(
+    path: Path, part: str | None = None, layer: str | None = None, lean: bool = False
+) -> SourceFrame:
+    """Reads an image as stored, upright, its display window, and its data window if another.
+
+    Args:
+        part, layer: as for `read_facts`.
+        lean: red, green and blue only, for those who look at it.
+
+    Raises:
+        FootageError: unreadable, cut off, or without colours.
+    """
+    image = open_image(path)
+    try:
+        spec, choice = _chosen(image, path, part, layer)
+        kinds = {oiio.UINT8: oiio.UINT8, oiio.UINT16: oiio.UINT16, oiio.HALF: oiio.HALF}
+        begin, end = 0, spec.nchannels
+        if lean and spec.nchannels > 4:
+            begin, end = min(choice.rgb), max(choice.rgb) + 1
+        formats = [str(each) for each in spec.channelformats] or [str(spec.format)] * spec.nchannels
+        formats = formats[begin:end]
+        mixed = len(set(formats)) > 1
+        kind = oiio.FLOAT if mixed else kinds.get(oiio.TypeDesc(formats[0]).basetype, oiio.FLOAT)
+        pixels = image.read_image(choice.part, 0, begin, end, kind)
+        reason = _reason(image.geterror())
+        if pixels is None or reason:
+            raise FootageError(
+                f"the image is damaged or cut off{reason}", path, "copy or render it again"
+            )
+        part_count = len(_parts(image, path)) if image.format_name() == "openexr" else 1
+    finally:
+        image.close()
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    channels = tuple(spec.channelnames)[begin:end]
+    rgb = tuple(index - begin for index in choice.rgb)
+    display, window = _display_window(pixels, spec)
+    if choice.grey:
+        # A grey plate becomes a colour one: an edit may colour it.
+        display = np.concatenate([display[..., :1]] * 3 + [display[..., 1:]], axis=-1)
+        if window is not None:
+            planes = [window.pixels[..., :1]] * 3 + [window.pixels[..., 1:]]
+            window = dataclasses.replace(window, pixels=np.concatenate(planes, axis=-1))
+        channels, rgb = ("R", "G", "B", *channels[1:]), (0, 1, 2)
+        formats = formats[:1] * 3 + formats[1:]
+    orientation = spec.get_int_attribute("Orientation", 1)
+    display = np.ascontiguousarray(upright(display, orientation))
+    attributes, _ = _attributes(spec)
+    notes = []
+    if display.dtype.kind == "f":
+        bad = int(np.count_nonzero(~np.isfinite(display[..., list(rgb)])))
+        if bad:
+            notes.append(
+                f"{path.name} holds {bad} values that are infinite or no numbers; those that are no"
+                " numbers are worked with as 0"
+            )
+    return SourceFrame(
+        display,
+        channels,
+        (rgb[0], rgb[1], rgb[2]),
+        _depth(spec),
+        tuple(formats),
+        attributes,
+        window=window if orientation == 1 else None,
+        file=str(path),
+        part=choice.part,
+        parts=part_count,
+        notes=tuple(notes),
+    )
+
+
+def _attributes(spec: "oiio.ImageSpec") -> tuple[dict[str, tuple[str, Any]], list[str]]:
+    """What the header says beside the pixels, and the names of what cannot be read of it."""
+    attributes: dict[str, tuple[str, Any]] = {}
+    lost = []
+    for attribute in spec.extra_attribs:
+        name = "a name"
+        try:
+            name = attribute.name
+            value = attribute.value
+        except UnicodeDecodeError:
+            lost.append(name)
+            continue
+        if isinstance(value, np.ndarray):
+            value = tuple(value.ravel().tolist())
+        if isinstance(value, bytes):
+            value = tuple(value)
+        if name not in _REWRITTEN and isinstance(value, str | int | float | tuple):
+            attributes[name] = (type_code(attribute.type), value)
+    return attributes, lost
+
+
+def read_parts(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """All parts of an EXR with their headers, for a full plate that keeps them.
+
+    Returns:
+        parts: their headers, JSON-ready; None where a part cannot be copied (deep).
+        The pixels of the others, in that order.
+
+    Raises:
+        FootageError: unreadable, cut off or too large.
+    """
+    image = open_image(path)
+    parts: list[dict[str, Any] | None] = []
+    arrays = []
+    try:
+        for number, spec in enumerate(_parts(image, path)):
+            if spec.deep:
+                parts.append(None)
+                continue
+            check_size(spec.width, spec.height, spec.nchannels * spec.format.size(), path)
+            formats = [str(each) for each in spec.channelformats]
+            kind = oiio.HALF if spec.format.basetype == oiio.HALF and not formats else oiio.FLOAT
+            if spec.format.basetype == oiio.UINT32 and not formats:
+                kind = oiio.UINT32
+            pixels = image.read_image(number, 0, 0, spec.nchannels, kind)
+            if pixels is None:
+                reason = _reason(image.geterror())
+                raise FootageError(
+                    f"the image is damaged or cut off{reason}", path, "copy or render it again"
+                )
+            attributes, _ = _attributes(spec)
+            parts.append(
+                {
+                    "channels": list(spec.channelnames),
+                    "formats": formats or [str(spec.format)] * spec.nchannels,
+                    "attributes": attributes,
+                    "window": [spec.x, spec.y],
+                    "display": [spec.full_x, spec.full_y, spec.full_width, spec.full_height],
+                }
+            )
+            arrays.append(pixels.reshape(spec.height, spec.width, spec.nchannels))
+    finally:
+        image.close()
+    return {"parts": parts}, arrays
+
+
+def _display_window(
+    pixels: np.ndarray, spec: "oiio.ImageSpec"
+) -> tuple[np.ndarray, DataWindow | None]:
+    """The pixels inside the display window, black where there are none; all of them if others."""
+    left, top = spec.x - spec.full_x, spec.y - spec.full_y
+    origin = (spec.full_x, spec.full_y)
+    same = (left, top, spec.width, spec.height) == (0, 0, spec.full_width, spec.full_height)
+    if same and origin == (0, 0):
+        return pixels, None
+    window = DataWindow(pixels, left, top, origin)
+    if same:
+        return pixels, window
+    shown = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), pixels.dtype)
+    rows = slice(max(top, 0), min(top + spec.height, spec.full_height))
+    columns = slice(max(left, 0), min(left + spec.width, spec.full_width))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        shown[rows, columns] = pixels[
+            rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+        ]
+    return shown, window
+
+
+class ImageReader:
+    """Reads the files of a sequence by position; nothing stays open between them."""
+
+    def __init__(
+        self,
+        files: list[Path],
+        part: str | None,
+        layer: str | None,
+        size: tuple[int, int],
+        lean: bool = False,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            part, layer, lean: as for `read_image`.
+            size: height and width that all of them have.
+        """
+        self._files, self._size = files, size
+        self._part, self._layer, self._lean = part, layer, lean
+
+    def read(self, position: int) -> SourceFrame:
+        """The image at a position counted from 0.
+
+        Raises:
+            FootageError: unreadable, or of another size.
+        """
+        frame = read_image(self._files[position], self._part, self._layer, self._lean)
+        if frame.pixels.shape[:2] != self._size:
+            raise FootageError(
+                "the image has another size than when the plate was opened",
+                self._files[position],
+                "open the plate again",
+            )
+        return frame
+
+    def close(self) -> None:
+        """Nothing is open."""

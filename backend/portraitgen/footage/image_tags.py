@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What image files say of their colours: chunks of PNG, ICC profiles, primaries of EXR, DPX."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ColourTags:
+    """What an image's header says of its colours; empty where it says nothing.
+
+    Attributes:
+        chromaticities: the eight coordinates of primaries and white point, or None.
+        interop: the Color Interop Forum's id (`colorInteropID`).
+        named: the name that other software wrote ("oiio:ColorSpace", "ACES").
+        dpx_transfer: a DPX file's transfer characteristic.
+        icc: the description of the ICC profile.
+        cicp: primaries, transfer, matrix and range of ITU-T H.273, or None.
+        gamma: the exponent from linear light to the codes (PNG's gAMA), or None.
+        srgb: the file says it is sRGB.
+    """
+
+    chromaticities: tuple[float, ...] | None = None
+    interop: str = ""
+    named: str = ""
+    dpx_transfer: str = ""
+    icc: str = ""
+    cicp: tuple[int, ...] | None = None
+    gamma: float | None = None
+    srgb: bool = False
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ColourTags":
+        """The inverse of `dataclasses.asdict`, after JSON."""
+        data = dict(data)
+        for name in ("chromaticities", "cicp"):
+            data[name] = tuple(data[name]) if data[name] is not None else None
+        return cls(**data)
+
+
+def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
+    """What a file says of its colours.
+
+    Args:
+        form: OpenImageIO's name of the format.
+        spec: its header.
+    """
+
+    def text(name: str) -> str:
+        try:
+            value = spec.getattribute(name)
+        except UnicodeDecodeError:
+            return ""
+        return str(value) if value is not None else ""
+
+    chromaticities = spec.getattribute("chromaticities")
+    facts: dict[str, Any] = {
+        "chromaticities": tuple(map(float, chromaticities)) if chromaticities is not None else None,
+        "interop": text("colorInteropID") or text("oiio:colorInteropID"),
+        "dpx_transfer": text("dpx:Transfer"),
+        "icc": text("ICCProfile:profile_description"),
+    }
+    if text("acesImageContainerFlag") == "1":
+        facts["named"] = "ACES2065-1"
+    if form == "png":
+        facts |= _png(path)
+    return ColourTags(**facts)
+
+
+def _png(path: Path) -> dict[str, Any]:
+    """Chunks before the pixels: cICP outranks iCCP, that sRGB, that gAMA and cHRM."""
+    facts: dict[str, Any] = {}
+    with open(path, "rb") as file:
+        file.seek(8)
+        for _ in range(200):
+            head = file.read(8)
+            if len(head) < 8:
+                break
+            length, kind = struct.unpack(">I4s", head)
+            if kind in (b"IDAT", b"IEND"):
+                break
+            data = file.read(length) if length <= 64 else b""
+            if len(data) != length:
+                file.seek(length, 1)
+            file.seek(4, 1)
+            if kind == b"gAMA" and length == 4:
+                (value,) = struct.unpack(">I", data)
+                facts["gamma"] = value / 100000 if value else None
+            elif kind == b"sRGB":
+                facts["srgb"] = True
+            elif kind == b"cICP" and length == 4:
+                facts["cicp"] = tuple(data)
+            elif kind == b"cHRM" and length == 32:
+                white_x, white_y, *rest = (each / 100000 for each in struct.unpack(">8I", data))
+                facts["chromaticities"] = (*rest, white_x, white_y)
+    return facts

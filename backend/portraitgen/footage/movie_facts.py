@@ -1,0 +1,242 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a movie says about itself: its pictures' times, colours and orientation, its sound."""
+
+import bisect
+import dataclasses
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+from av.video.reformatter import ColorRange, Colorspace
+
+from ..errors import FootageError
+from .display_matrix import orientation_of, swaps_sides
+from .limits import check_size
+from .movie_container import REPAIR, decoded, open_movie, picture_streams
+from .movie_index import constant_rate, index_movie
+from .movie_pixels import depth_of, has_alpha, is_grey
+
+MATRICES = {
+    "bt709": Colorspace.ITU709,
+    "bt601": Colorspace.ITU601,
+    "bt2020": Colorspace.BT2020,
+    "smpte240m": Colorspace.SMPTE240M,
+    "fcc": Colorspace.FCC,
+}
+RANGES = {"limited": ColorRange.MPEG, "full": ColorRange.JPEG}
+# The tag values are those of ITU-T H.273.
+_MATRIX_TAGS = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+_OTHER_MATRICES = {
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "YDzDx",
+    14: "ICtCp",
+    15: "IPT",
+}
+# Codecs whose grey pictures have video range unless they say otherwise.
+_VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
+_FIELDS_LOOKED_AT = 12
+
+
+@dataclass(frozen=True)
+class MovieFacts:
+    """What a movie's container and codec say.
+
+    Attributes:
+        stamps: time stamps of all shown pictures as the decoder gives them, in `time_base` seconds.
+        times: the same with gaps of the recording closed; ascending.
+        keys: the ascending stamps from which decoding can start.
+        in_order: stamps cannot be searched; pictures are counted.
+        until: when the last picture ends, or None.
+        fps: the constant rate, exact where the times are uniform.
+        uniform: every frame lasts equally long (within the rounding of the time stamps).
+        width, height: as shown, after `orientation`.
+        stored: width and height as stored.
+        orientation: from stored to shown, as Exif numbers it, 1 to 8.
+        pixel_aspect: width over height of a pixel as shown.
+        bit_depth: significant bits of a channel.
+        alpha: whether the pictures have an alpha channel.
+        matrix: name of the YCbCr matrix, "rgb" where none is needed.
+        matrix_tagged: the file itself named the matrix.
+        range: "limited" or "full".
+        primaries, transfer: tags of ITU-T H.273, 2 where the file says nothing.
+        interlaced: whether pictures hold two fields.
+        timecode, reel: as the file names them, or "".
+        sound: whether it has any.
+        notes: what was assumed, left out or found damaged.
+    """
+
+    stamps: tuple[int, ...]
+    times: tuple[int, ...]
+    keys: tuple[int, ...]
+    in_order: bool
+    until: int | None
+    time_base: Fraction
+    fps: Fraction
+    uniform: bool
+    width: int
+    height: int
+    stored: tuple[int, int]
+    orientation: int
+    pixel_aspect: Fraction
+    bit_depth: int
+    alpha: bool
+    matrix: str
+    matrix_tagged: bool
+    range: str
+    primaries: int
+    transfer: int
+    interlaced: bool
+    timecode: str
+    reel: str
+    sound: bool
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        data = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        for name in ("time_base", "fps", "pixel_aspect"):
+            data[name] = str(data[name])
+        return data
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "MovieFacts":
+        """The inverse of `to_json`."""
+        data = dict(data)
+        for name in ("time_base", "fps", "pixel_aspect"):
+            data[name] = Fraction(data[name])
+        for name in ("stamps", "times", "keys", "stored", "notes"):
+            data[name] = tuple(data[name])
+        return cls(**data)
+
+
+def probe(path: Path) -> MovieFacts:
+    """Reads a movie's facts and the time stamps of its pictures.
+
+    Raises:
+        FootageError: unreadable, sound only, or without a picture that can be decoded.
+    """
+    index = index_movie(path)
+    notes = list(index.notes)
+    container, stream = open_movie(path)
+    with container:
+        _tell_streams(container, stream, notes)
+        shown = frozenset(index.stamps)
+        pictures = decoded(container, stream, lambda reason: None)
+        meant = (frame for frame in pictures if index.in_order or frame.pts in shown)
+        frames = list(islice(meant, min(_FIELDS_LOOKED_AT, len(shown))))
+        if not frames:
+            raise FootageError("the movie holds no frame that can be decoded", path, REPAIR)
+        frame = frames[0]
+        check_size(frame.width, frame.height, 8, path)
+        matrix_data = frame.side_data.get("DISPLAYMATRIX")
+        orientation, exact = orientation_of(bytes(matrix_data) if matrix_data else None)
+        if not exact:
+            notes.append("the movie is turned by an odd angle; the next quarter turn is shown")
+        width, height = frame.width, frame.height
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        if swaps_sides(orientation):
+            width, height, aspect = height, width, 1 / aspect
+        matrix, tagged = _matrix(frame, stream, notes)
+        full = _is_full(frame, stream, matrix)
+        guessed = Fraction(stream.guessed_rate or stream.average_rate or 25)
+        fps, uniform = constant_rate(index.times, index.time_base, guessed)
+        context = stream.codec_context
+        return MovieFacts(
+            stamps=tuple(index.stamps),
+            times=tuple(index.times),
+            keys=tuple(index.keys),
+            in_order=index.in_order,
+            until=index.until,
+            time_base=index.time_base,
+            fps=fps,
+            uniform=uniform,
+            width=width,
+            height=height,
+            stored=(frame.width, frame.height),
+            orientation=orientation,
+            pixel_aspect=aspect,
+            bit_depth=depth_of(frame.format),
+            alpha=has_alpha(frame),
+            matrix=matrix,
+            matrix_tagged=tagged,
+            range="full" if full else "limited",
+            primaries=int(context.color_primaries or 2),
+            transfer=int(context.color_trc or 2),
+            interlaced=any(each.interlaced_frame for each in frames),
+            timecode=_metadata(container, stream, "timecode"),
+            reel=_metadata(container, stream, "reel_name"),
+            sound=bool(container.streams.audio),
+            notes=tuple(notes),
+        )
+
+
+def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
+    tracks = picture_streams(container)
+    if len(tracks) > 1:
+        number = sorted(track.index for track in tracks).index(stream.index) + 1
+        default = stream.disposition & av.stream.Disposition.default
+        why = "the one flagged as default" if default else "the largest"
+        notes.append(
+            f"the movie has {len(tracks)} tracks of pictures; track {number} is read"
+            f" ({stream.width} x {stream.height}, {why})"
+        )
+
+
+def _matrix(frame: Any, stream: Any, notes: list[str]) -> tuple[str, bool]:
+    name = frame.format.name
+    if frame.format.is_rgb or is_grey(name) or name.startswith(("pal8", "bayer", "xyz", "gbr")):
+        return "rgb", True
+    tags = [int(stream.codec_context.colorspace or 2), int(frame.colorspace or 2)]
+    for tag in tags:
+        if tag in _MATRIX_TAGS:
+            return _MATRIX_TAGS[tag], True
+    # swscale takes every untagged file for standard definition.
+    high_definition = frame.height > 576 or frame.width > 1024
+    assumed = "bt709" if high_definition else "bt601"
+    other = next((_OTHER_MATRICES[tag] for tag in tags if tag in _OTHER_MATRICES), None)
+    if other:
+        assumed = "bt2020" if "2020" in other else assumed
+        notes.append(f"the movie's colour matrix ({other}) is not known here; {assumed} is taken")
+        return assumed, True
+    return assumed, False
+
+
+def _is_full(frame: Any, stream: Any, matrix: str) -> bool:
+    if is_grey(frame.format.name):
+        video = stream.codec_context.name in _VIDEO_CODECS
+        return not video or frame.color_range == ColorRange.JPEG
+    return (
+        matrix == "rgb"
+        or frame.color_range == ColorRange.JPEG
+        or frame.format.name.startswith("yuvj")
+    )
+
+
+def _metadata(container: Any, stream: Any, name: str) -> str:
+    places = [stream.metadata, *(each.metadata for each in container.streams), container.metadata]
+    return next((str(place[name]) for place in places if place.get(name)), "")
+
+
+def frame_table(facts: MovieFacts, fps: Fraction) -> list[int]:
+    """For every frame of a constant rate, the position of the movie's frame that is shown then.
+
+    A frame is shown from the constant-rate instant nearest to its time stamp until the next one's.
+    """
+    if fps == facts.fps and facts.uniform and facts.until is None:
+        return list(range(len(facts.times)))
+    start = facts.times[0]
+    per_frame = 1 / (fps * facts.time_base)
+    last = len(facts.times) - 1
+    typical = 1 / (facts.fps * facts.time_base)
+    end = max(facts.times[last] + typical, Fraction(facts.until or 0))
+    count = max(1, round((end - start) / per_frame))
+    table = []
+    for number in range(count):
+        until = start + (number + Fraction(1, 2)) * per_frame
+        table.append(max(0, bisect.bisect_left(facts.times, until) - 1))
+    return table

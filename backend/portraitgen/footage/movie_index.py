@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which pictures a movie shows, and when: by what can be decoded, not by what a header counts.
+
+The packets alone tell it of a sound movie. Where they give cause for doubt (no or repeated time
+stamps, a start in mid-group, a broken end, recordings joined to one file) every picture is decoded.
+"""
+
+import statistics
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..errors import FootageError
+from .movie_container import REPAIR, decoded, open_movie, packets
+from .truncation import missing_bytes
+
+_HOLD = 10
+"""Seconds that one picture may stand before it is a gap in the recording, not a pause in it."""
+
+_STANDARD_RATES = [
+    Fraction(*rate)
+    for rate in (
+        (10, 1), (12, 1), (15, 1), (24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1),
+        (48000, 1001), (48, 1), (50, 1), (60000, 1001), (60, 1), (100, 1), (120, 1),
+    )
+]  # fmt: skip
+
+
+@dataclass
+class MovieIndex:
+    """The pictures of a movie, in the order they are shown.
+
+    Attributes:
+        stamps: their time stamps as the decoder gives them.
+        times: the same with gaps closed; ascending, in `time_base` seconds.
+        keys: stamps at which decoding can start, ascending.
+        in_order: stamps cannot be searched; pictures are counted from the file's start.
+        until: when the last picture ends, if the file says so, else None.
+        notes: what was left out, assumed or found damaged.
+    """
+
+    time_base: Fraction
+    stamps: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    in_order: bool = False
+    until: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Packets:
+    """What the packets of a movie say.
+
+    Attributes:
+        stamps: of all packets with a picture to show, in the file's order.
+        keys: of those that decoding can start from, also where they are not shown.
+        jumps: a later packet is decoded before or long after an earlier one.
+    """
+
+    stamps: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    count: int = 0
+    unstamped: bool = False
+    corrupt: bool = False
+    starts_with_key: bool = True
+    back: bool = False
+    broken: list[str] = field(default_factory=list)
+
+
+def index_movie(path: Path) -> MovieIndex:
+    """Finds all pictures that a movie shows.
+
+    Raises:
+        FootageError: if it holds none that can be decoded.
+    """
+    container, stream = open_movie(path)
+    with container:
+        time_base = Fraction(stream.time_base)
+        announced = stream.frames
+        short = container.format.name == "avi"
+        rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
+        ends = (stream.start_time or 0) + stream.duration if short and stream.duration else None
+        seen = _read_packets(container, stream)
+    index = MovieIndex(time_base)
+    lost = missing_bytes(path)
+    absent = announced - seen.count if announced else 0
+    if absent > 0 and not lost:
+        # An edit list hides pictures that the header counts, and an AVI counts empty ones.
+        absent = 0 if short else announced - _all_packets(path)
+    doubtful = (
+        seen.unstamped
+        or seen.corrupt
+        or seen.back
+        or bool(seen.broken)
+        or not seen.starts_with_key
+        or len(set(seen.stamps)) != len(seen.stamps)
+        or lost > 0
+        or absent > 1
+        or short
+    )
+    if not doubtful:
+        index.stamps, index.keys = sorted(seen.stamps), sorted(set(seen.keys))
+    else:
+        _by_decoding(path, index, seen, rate, short)
+    if not index.stamps:
+        what = "the movie holds no frame that can be decoded"
+        if lost > 0 and announced:
+            what = f"the movie is cut off: none of {announced} frames can be decoded"
+        raise FootageError(what, path, REPAIR)
+    if not index.in_order and ends is not None and not lost:
+        index.until = ends
+    _close_gaps(index, rate)
+    if lost > 0:
+        index.notes.append(
+            f"the movie is cut off ({lost / 1e6:.3g} MB are missing at its end); the"
+            f" {len(index.stamps)} frames that are there are read"
+        )
+    elif absent > 1 or (short and announced > len(seen.stamps) and index.in_order):
+        index.notes.append(
+            f"the header counts {announced} frames; the {len(index.stamps)} that are there are read"
+        )
+    return index
+
+
+def _read_packets(container: Any, stream: Any) -> _Packets:
+    seen = _Packets()
+    order: int | None = None
+    back = round(1 / Fraction(stream.time_base))
+    for packet in packets(container, stream, seen.broken.append):
+        if packet.size == 0:
+            continue
+        seen.count += 1
+        seen.corrupt |= bool(packet.is_corrupt)
+        at = packet.dts if packet.dts is not None else packet.pts
+        if at is not None:
+            seen.back |= order is not None and at < order - back
+            order = at
+        if packet.is_keyframe and packet.pts is not None:
+            seen.keys.append(packet.pts)
+        elif seen.count == 1:
+            seen.starts_with_key = False
+        if packet.is_discard:
+            continue
+        if packet.pts is None:
+            seen.unstamped = True
+        else:
+            seen.stamps.append(packet.pts)
+    return seen
+
+
+def _all_packets(path: Path) -> int:
+    """How many packets there are if no edit list hides any."""
+    container, stream = open_movie(path, ignore_editlist="1")
+    with container:
+        return sum(packet.size > 0 for packet in packets(container, stream, lambda reason: None))
+
+
+def _by_decoding(
+    path: Path, index: MovieIndex, seen: _Packets, rate: Fraction, counts: bool
+) -> None:
+    """Fills an index with what the decoder gives.
+
+    Args:
+        counts: the container's stamps count packets, not pictures (AVI).
+    """
+    damage: list[str] = []
+    stamps: list[int | None] = []
+    container, stream = open_movie(path)
+    with container:
+        for frame in decoded(container, stream, damage.append):
+            stamps.append(frame.pts)
+    known = [stamp for stamp in stamps if stamp is not None]
+    ordered = all(a < b for a, b in zip(known, known[1:], strict=False))
+    if len(known) == len(stamps) and ordered and not seen.back:
+        index.stamps = known
+        index.keys = sorted(key for key in set(seen.keys) if key <= known[-1]) if known else []
+        _tell_absent(index, seen)
+        return
+    index.in_order = True
+    index.keys = []
+    step = max(1, round(1 / (rate * index.time_base)))
+    if known and len(known) == len(stamps) and not counts:
+        index.stamps = _joined(known, step, index.notes)
+    else:
+        # Stamps that run backwards in it are of no use.
+        index.stamps = [number * step for number in range(len(stamps))]
+
+
+def _joined(stamps: list[int], step: int, notes: list[str]) -> list[int]:
+    """The stamps of recordings joined to one file, one after the other."""
+    result: list[int] = []
+    shift = 0
+    places = []
+    for row, stamp in enumerate(stamps):
+        if row and stamp <= stamps[row - 1]:
+            shift = result[-1] + step - stamp
+            places.append(row + 1)
+        result.append(stamp + shift)
+    named = ", ".join(str(place) for place in places[:6])
+    notes.append(
+        f"the movie is {len(places) + 1} recordings joined, anew from frame {named}; they follow"
+        " each other without a gap"
+    )
+    return result
+
+
+def _tell_absent(index: MovieIndex, seen: _Packets) -> None:
+    """Notes what the packets promise and the decoder does not give."""
+    if not index.stamps:
+        return
+    there = set(index.stamps)
+    early = sum(stamp < index.stamps[0] for stamp in seen.stamps)
+    if early:
+        index.notes.append(
+            f"the movie starts in the middle of a group of pictures; its first {early} cannot be"
+            " decoded and are left out"
+        )
+    last = index.stamps[-1]
+    late = [stamp for stamp in seen.stamps if stamp > last]
+    if late:
+        index.notes.append(
+            f"the last {len(late)} frames of the movie are damaged and left out; frames 1-"
+            f"{len(index.stamps)} are read"
+        )
+    inside = [s for s in sorted(set(seen.stamps)) if index.stamps[0] < s < last and s not in there]
+    if inside:
+        rows = [sum(stamp < s for stamp in index.stamps) for s in inside]
+        index.notes.append(
+            f"{len(inside)} damaged frames of the movie repeat the one before them (after frame"
+            f" {', '.join(str(row) for row in rows[:6])}{' and more' if len(rows) > 6 else ''})"
+        )
+
+
+def _close_gaps(index: MovieIndex, rate: Fraction) -> None:
+    """Times that follow the stamps but for gaps in the recording, which are noted and closed."""
+    stamps = index.stamps
+    steps = [later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False)]
+    if not steps:
+        index.times = list(stamps)
+        return
+    typical = Fraction(statistics.median(steps))
+    longest = max(_HOLD / index.time_base, 50 * typical)
+    shift = 0
+    times = [stamps[0]]
+    for row, step in enumerate(steps):
+        if step > longest:
+            seconds = float(step * index.time_base)
+            length = f"{seconds / 60:.3g} minutes" if seconds >= 120 else f"{seconds:.3g} s"
+            index.notes.append(
+                f"the recording has a gap of {length} after frame {row + 1}; it is closed"
+            )
+            shift += step - round(typical)
+        times.append(stamps[row + 1] - shift)
+    index.times = times
+    if shift:
+        index.until = None
+
+
+def constant_rate(
+    times: list[int], time_base: Fraction, guessed: Fraction
+) -> tuple[Fraction, bool]:
+    """The constant rate that fits time stamps, and whether they really are that constant."""
+    if len(times) < 2:
+        return guessed, True
+    steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    if min(steps) == max(steps):
+        return 1 / (steps[0] * time_base), True
+    typical = 1 / (Fraction(statistics.median(steps)) * time_base)
+    candidates = [rate for rate in [guessed, *_STANDARD_RATES] if abs(rate / typical - 1) < 0.02]
+    fps = candidates[0] if candidates else typical.limit_denominator(1001)
+    return fps, max(steps) - min(steps) <= 1

@@ -1,0 +1,407 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files behind a plate: their facts, and readers of them in decoder processes."""
+
+import hashlib
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import FootageError
+from . import colour
+from .decoder import RemoteReader, ask
+from .image_tags import ColourTags
+from .source_frame import DamagedFrame
+
+_LISTED = 6
+# Headers of so many files are read in one question.
+_BATCH = 64
+
+
+class Source(Protocol):
+    """The files behind a plate."""
+
+    count: int
+    width: int
+    height: int
+    bit_depth: int
+    pixel_aspect: Fraction
+    matrix: str
+    range: str
+    notes: list[str]
+    suffix: str
+    timecode: str
+    reel: str
+
+    def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
+        """A new reader.
+
+        Args:
+            exact: if not, a movie's codes may be off by a few.
+            lean: red, green and blue are enough.
+        """
+
+    def located(self, position: int) -> int:
+        """What the reader calls the plate's frame at a position."""
+
+    def digest(self) -> str:
+        """The fingerprint of the files."""
+
+
+class MovieSource:
+    """A movie at a constant rate."""
+
+    suffix = ".png"
+
+    def __init__(
+        self,
+        path: Path,
+        matrix: str | None,
+        range: str | None,
+        fps: Fraction | None,
+        deinterlace: bool,
+    ) -> None:
+        from .movie_facts import MATRICES, RANGES, MovieFacts, frame_table
+
+        _check_choice("matrix", matrix, MATRICES)
+        _check_choice("range", range, RANGES)
+        answer, _ = ask({"do": "movie.facts", "path": str(path)}, path)
+        self._path = path
+        self.facts = facts = MovieFacts.from_json(answer["facts"])
+        self._deinterlace = deinterlace
+        self.notes: list[str] = list(facts.notes)
+        if matrix and facts.matrix != "rgb":
+            self.matrix = matrix
+        else:
+            self.matrix = facts.matrix
+            if not facts.matrix_tagged:
+                self.notes.append(f"the movie names no colour matrix; {facts.matrix} is assumed")
+        self.range = range if range and facts.matrix != "rgb" else facts.range
+        self.fps = fps or facts.fps
+        self._table = frame_table(facts, self.fps)
+        self.notes += _of_table(self._table, facts.uniform, len(facts.times), self.fps)
+        if facts.interlaced:
+            self.notes.append(
+                "the movie is interlaced: two moments share each frame; "
+                + (
+                    "the upper field of each is read"
+                    if deinterlace
+                    else "deinterlace it first, or read one field of it (--deinterlace)"
+                )
+            )
+        self.count = len(self._table)
+        self.width, self.height = facts.width, facts.height
+        self.bit_depth = facts.bit_depth
+        self.pixel_aspect = facts.pixel_aspect
+        self.timecode, self.reel = facts.timecode, facts.reel
+
+    def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
+        """See `Source`."""
+        opening = {
+            "do": "movie.open",
+            "path": str(self._path),
+            "facts": self.facts.to_json(),
+            "matrix": self.matrix,
+            "range": self.range,
+            "exact": exact,
+            "deinterlace": self._deinterlace,
+        }
+        return RemoteReader(opening, self._path)
+
+    def located(self, position: int) -> int:
+        """See `Source`."""
+        return self._table[position]
+
+    def in_own_numbers(self, error: DamagedFrame, first: int) -> FootageError:
+        """A sentence about a damaged frame in the numbers of the plate."""
+        shown: dict[int, list[int]] = {}
+        for index, position in enumerate(self._table):
+            shown.setdefault(position, []).append(first + index)
+        number = shown.get(error.position, [first + error.position])[0]
+        whole = {p for low, high in error.runs for p in range_of(low, high)}
+        numbers = [first + index for index, position in enumerate(self._table) if position in whole]
+        listed = _runs(numbers)
+        remedy = f"use the frames that can be read, such as --frames {listed[0]}" if listed else ""
+        if len(listed) > 1:
+            remedy = f"use frames that can be read: {' or '.join(listed[:_LISTED])}"
+        return FootageError(
+            f"frame {number} is damaged", self._path, remedy or "copy or export the file again"
+        )
+
+    def examine(self, first: int, limit: int) -> list[str]:
+        """Decodes the movie's first frames and says what is wrong, in the plate's numbers."""
+        message = {
+            "do": "movie.scan",
+            "path": str(self._path),
+            "facts": self.facts.to_json(),
+            "limit": limit,
+        }
+        found, _ = ask(message, self._path, patience=3600)
+        whole = {p for low, high in found["whole"] for p in range_of(low, high)}
+        faulty = {p for low, high in found["faulty"] for p in range_of(low, high)}
+        numbers: dict[bool, list[int]] = {True: [], False: []}
+        strained = []
+        for index, position in enumerate(self._table):
+            if position < found["looked"]:
+                numbers[position in whole].append(first + index)
+                if position in faulty:
+                    strained.append(first + index)
+        notes = []
+        if numbers[False]:
+            readable = ", ".join(_runs(numbers[True])[:_LISTED])
+            frames = _listed(numbers[False])
+            notes.append(f"{frames} cannot be decoded; {readable} can be read")
+        if strained:
+            notes.append(
+                f"{_listed(strained)}: the decoder met damage near it; look at the picture"
+            )
+        for position, width, height in found["sizes"]:
+            at = next((first + i for i, p in enumerate(self._table) if p >= position), first)
+            notes.append(
+                f"the pictures are {width} x {height} from frame {at} on; they are scaled to"
+                f" {self.facts.stored[0]} x {self.facts.stored[1]}"
+            )
+        if found["interlaced"] and not self.facts.interlaced:
+            notes.append("some frames of the movie are interlaced; deinterlace it first")
+        if found["looked"] < len(self.facts.stamps):
+            notes.append(f"the first {found['looked']} frames were decoded to look for damage")
+        return notes
+
+    def digest(self) -> str:
+        """See `Source`."""
+        return _digest([self._path], repr(self.facts.times).encode())
+
+
+class ImageSource:
+    """An image sequence or a single image."""
+
+    matrix = "rgb"
+    range = "full"
+    reel = ""
+
+    def __init__(
+        self, place: Path, files: dict[int, Path], part: str | None, layer: str | None
+    ) -> None:
+        from .image import ImageFacts
+
+        self.files = list(files.values())
+        self.number = next(iter(files))
+        self._part, self._layer = part, layer
+        all_facts = []
+        for start in range_of(0, (len(self.files) - 1) // _BATCH):
+            some = self.files[start * _BATCH : (start + 1) * _BATCH]
+            message = {
+                "do": "images.facts",
+                "paths": [str(file) for file in some],
+                "part": part,
+                "layer": layer,
+            }
+            answer, _ = ask(message, some[0] if len(some) == 1 else place)
+            all_facts += [ImageFacts.from_json(each) for each in answer["facts"]]
+        self.facts = facts = all_facts[0]
+        self.notes: list[str] = list(facts.notes)
+        self._check(place, all_facts)
+        self.suffix = {"openexr": ".exr", "dpx": ".dpx", "tiff": ".tif"}.get(facts.form, ".png")
+        written = self.files[0].suffix.lower()
+        if self.suffix == ".tif" and written == ".tiff":
+            self.suffix = written
+        self.count = len(self.files)
+        self.width, self.height = facts.width, facts.height
+        self.bit_depth = facts.bit_depth
+        self.pixel_aspect = facts.pixel_aspect
+        self.timecode = facts.timecode
+
+    def _check(self, place: Path, all_facts: list[Any]) -> None:
+        facts = all_facts[0]
+        for file, other in zip(self.files[1:], all_facts[1:], strict=True):
+            if (other.width, other.height) != (facts.width, facts.height):
+                raise FootageError(
+                    f"{file.name} is {other.width} x {other.height} but {self.files[0].name} is "
+                    f"{facts.width} x {facts.height}",
+                    place,
+                    "give a sequence of one size",
+                )
+            if other.colour != facts.colour:
+                note = f"{file.name} says another thing of its colours than {self.files[0].name}"
+                self.notes.append(f"{note}; what the first says is taken for all")
+                break
+        later = dict.fromkeys(note for each in all_facts[1:] for note in each.notes)
+        self.notes += [note for note in later if note not in self.notes][:_LISTED]
+
+    def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
+        """See `Source`."""
+        opening = {
+            "do": "images.open",
+            "paths": [str(file) for file in self.files],
+            "part": self._part,
+            "layer": self._layer,
+            "size": [self.height, self.width],
+            "lean": lean,
+        }
+        return RemoteReader(opening, self.files[0].parent)
+
+    def located(self, position: int) -> int:
+        """See `Source`."""
+        return position
+
+    def digest(self) -> str:
+        """See `Source`."""
+        return _digest(self.files, b"")
+
+
+def image_space(name: str | None, facts: Any, notes: list[str], path: Path) -> colour.ColourSpace:
+    """The named space, else what an image's header says; what is assumed is noted."""
+    if name is not None:
+        return colour.resolve(name)
+    tags: ColourTags = facts.colour
+    if tags.interop and tags.interop not in ("unknown", "data"):
+        try:
+            return colour.resolve(tags.interop)
+        except FootageError:
+            notes.append(f"the images' colour space '{tags.interop}' is not known here")
+    if tags.named:
+        return colour.resolve(tags.named)
+    if facts.floating:
+        if tags.chromaticities is None:
+            notes.append("the images name no primaries; linear Rec.709 is assumed")
+        return colour.from_chromaticities(tags.chromaticities)
+    if any(word in tags.dpx_transfer.lower() for word in ("log", "density")):
+        raise FootageError(
+            f"the images are logarithmic ({tags.dpx_transfer}) and do not say which way",
+            path,
+            "name their colour space (--colour-space), for example ADX10 or ARRI LogC3",
+        )
+    if "linear" in tags.dpx_transfer.lower():
+        return colour.resolve("Linear Rec.709")
+    if tags.cicp is not None:
+        space = colour.from_tags(tags.cicp[0], tags.cicp[1])
+        if space is not None:
+            return space
+        notes.append("the images' colour tags (cICP) are not known here; sRGB is assumed")
+    if tags.icc:
+        return _icc_space(tags.icc, notes)
+    if tags.gamma is not None and not tags.srgb:
+        return _gamma_space(tags, notes)
+    return colour.resolve("Rec.709" if tags.dpx_transfer else "sRGB")
+
+
+def _icc_space(profile: str, notes: list[str]) -> colour.ColourSpace:
+    words = profile.lower()
+    for known, space in (
+        ("display p3", "sRGB P3-D65"),
+        ("p3 d65", "sRGB P3-D65"),
+        ("adobe rgb", "Adobe RGB"),
+        ("rec. 2020", "Rec.2020"),
+        ("bt.2020", "Rec.2020"),
+        ("rec. 709", "Rec.709"),
+        ("acescg", "ACEScg"),
+        ("srgb", "sRGB"),
+    ):
+        if known in words:
+            return colour.resolve(space)
+    notes.append(f"the ICC profile '{profile}' is not used; sRGB is assumed")
+    return colour.resolve("sRGB")
+
+
+def _gamma_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
+    """PNG's gAMA: the exponent from light to codes."""
+    assert tags.gamma is not None
+    exponent = 1 / tags.gamma
+    if abs(tags.gamma - 1) < 0.02:
+        return colour.from_chromaticities(tags.chromaticities)
+    if abs(exponent - 2.2) < 0.05:
+        # What sRGB files say too, since the curve is close to it.
+        return colour.resolve("sRGB")
+    for known in (1.8, 2.4):
+        if abs(exponent - known) < 0.05:
+            return colour.resolve("Gamma 1.8 Rec.709" if known == 1.8 else "Rec.1886")
+    notes.append(f"the images' gamma of {exponent:.3g} is not known here; sRGB is assumed")
+    return colour.resolve("sRGB")
+
+
+def movie_space(name: str | None, facts: Any, notes: list[str]) -> colour.ColourSpace:
+    """The named space, else what a movie's tags say; what is assumed is noted."""
+    if name is not None:
+        return colour.resolve(name)
+    space = colour.from_tags(facts.primaries, facts.transfer)
+    if space is None:
+        notes.append(
+            f"the movie's colour tags (primaries {facts.primaries}, transfer {facts.transfer})"
+            " are not known here; Rec.709 is assumed"
+        )
+        return colour.resolve("Rec.709")
+    if facts.primaries in (0, 2, 3) and facts.matrix_tagged and facts.matrix != "rgb":
+        notes.append(f"the movie names no primaries; {space.name} is assumed")
+    if space.kind == "hdr":
+        curve = "HLG" if "HLG" in space.name else "PQ"
+        notes.append(
+            f"the movie is HDR video ({curve}); it is edited with diffuse white at 203 nits, "
+            f"{'75' if curve == 'HLG' else '58'} % of the signal, and written back as it came"
+        )
+    return space
+
+
+def _of_table(table: list[int], uniform: bool, count: int, fps: Fraction) -> list[str]:
+    """What reading at a constant rate repeats and leaves out."""
+    repeated = [row + 1 for row in range_of(1, len(table) - 1) if table[row] == table[row - 1]]
+    left_out = count - len(set(table))
+    if uniform and not repeated and not left_out:
+        return []
+    notes = []
+    if not uniform:
+        notes.append(f"the movie's frame rate varies; it is read at a constant {fps}")
+    if repeated:
+        notes.append(
+            f"{len(repeated)} frames repeat the one before them (the plate's frame"
+            f" {', '.join(_runs(repeated)[:_LISTED])}{', ...' if len(_runs(repeated)) > 6 else ''},"
+            " counted from 1)"
+        )
+    if left_out:
+        notes.append(f"{left_out} of the movie's {count} frames are left out at that rate")
+    return notes
+
+
+def range_of(first: int, last: int) -> range:
+    """From first to last, inclusive."""
+    return range(first, last + 1)
+
+
+def _runs(numbers: list[int]) -> list[str]:
+    """Ascending numbers as people write them: "1-11", "14"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return [str(a) if a == b else f"{a}-{b}" for a, b in runs]
+
+
+def _listed(numbers: list[int]) -> str:
+    runs = _runs(numbers)
+    more = " and more" if len(runs) > _LISTED else ""
+    return ("frame " if len(numbers) == 1 else "frames ") + ", ".join(runs[:_LISTED]) + more
+
+
+def _check_choice(what: str, name: str | None, choices: Iterable[str]) -> None:
+    if name is not None and name not in choices:
+        known = ", ".join(choices)
+        raise FootageError(f"there is no {what} '{name}'", remedy=f"use one of: {known}")
+
+
+def _digest(files: list[Path], more: bytes) -> str:
+    """Names aside, sizes of all files and samples of some: fast on a server's disk."""
+    piece = 1 << 16
+    total = hashlib.sha256(more)
+    sampled = set(files[:: max(1, len(files) // 32)]) | {files[-1]}
+    for file in files:
+        size = file.stat().st_size
+        total.update(size.to_bytes(8, "big"))
+        if file not in sampled:
+            continue
+        with open(file, "rb") as stream:
+            for offset in (0, max(0, size // 2 - piece // 2), max(0, size - piece)):
+                stream.seek(offset)
+                total.update(stream.read(piece))
+    return total.hexdigest()

@@ -1,0 +1,259 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a movie's header counts against what it shows: every frame tells its own number."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from footage_media import number_of, numbered, write_movie
+
+from portraitgen.errors import FootageError
+from portraitgen.footage.plate import open_plate
+from portraitgen.footage.truncation import missing_bytes
+
+INTRA = {"crf": "12", "g": "1", "bf": "0"}
+
+
+def _shown(path: Path, **asked: object) -> list[int]:
+    return [number_of(image) for _, image in open_plate(path, **asked).frames_uint8()]
+
+
+def _remuxed(source: Path, target: Path, keep: slice, shift: int = 0) -> Path:
+    """Some packets of a movie, as they are, in another file."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        packets = [packet for packet in old.demux(video=0) if packet.size]
+        for packet in packets[keep]:
+            packet.stream = stream
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            new.mux(packet)
+    return target
+
+
+def _atom(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body) + 8) + kind + body
+
+
+def _with_edit_list(path: Path, first: int, count: int, tick: int) -> Path:
+    """An MP4 whose edit list shows some frames only, as phones trim."""
+    data = path.read_bytes()
+    start = data.index(b"edts") - 4
+    (size,) = struct.unpack(">I", data[start : start + 4])
+    entry = struct.pack(">IIIiHH", 0, 1, count * 1000 // 25, first * tick, 1, 0)
+    new = _atom(b"edts", _atom(b"elst", entry))
+    assert len(new) == size
+    path.write_bytes(data[:start] + new + data[start + size :])
+    return path
+
+
+def test_an_edit_list_shows_what_it_names(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "trim.mp4", 16, options={"crf": "12", "g": "8", "bf": "2"})
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        tick = round(1 / (25 * stream.time_base))
+    _with_edit_list(path, 7, 9, tick)
+    plate = open_plate(path)
+    shown = [number_of(image) for _, image in plate.frames_uint8()]
+    assert len(shown) == 9 and shown == list(range(shown[0], shown[0] + 9)) and 3 < shown[0] < 8
+    assert number_of(plate.read(plate.last)) == shown[-1]
+    assert not [note for note in plate.notes if "cut off" in note or "header" in note]
+
+
+def _avi_with_empty_chunks(path: Path, empty: set[int], count: int) -> Path:
+    """An AVI of MJPEG frames some of whose chunks are empty: "the same again"."""
+    write_movie(
+        path, count - len(empty), codec="mjpeg", pixel_format="yuvj420p", options={"q": "3"}
+    )
+    data = path.read_bytes()
+    movi = data.index(b"movi")
+    chunks, place = [], movi + 4
+    while data[place : place + 4] == b"00dc":
+        (size,) = struct.unpack("<I", data[place + 4 : place + 8])
+        chunks.append(data[place + 8 : place + 8 + size])
+        place += 8 + size + size % 2
+    coming = iter(chunks)
+    body, index = b"movi", b""
+    for number in range(count):
+        frame = b"" if number in empty else next(coming)
+        index += b"00dc" + struct.pack("<III", 16, len(body), len(frame))
+        body += b"00dc" + struct.pack("<I", len(frame)) + frame + b"\0" * (len(frame) % 2)
+    head = bytearray(data[12 : movi - 8])
+    for name, offset in ((b"avih", 24), (b"strh", 40)):
+        at = head.index(name) + offset
+        head[at : at + 4] = struct.pack("<I", count)
+    idx = b"idx1" + struct.pack("<I", len(index)) + index
+    rest = b"AVI " + bytes(head) + b"LIST" + struct.pack("<I", len(body)) + body + idx
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(rest)) + rest)
+    return path
+
+
+def test_empty_chunks_of_an_avi_repeat_the_frame_before(tmp_path: Path) -> None:
+    path = _avi_with_empty_chunks(tmp_path / "null.avi", {2, 5, 9}, 10)
+    plate = open_plate(path)
+    assert (plate.last, plate.fps) == (10, 25)
+    shown = [number_of(image) for _, image in plate.frames_uint8()]
+    assert shown == [0, 1, 1, 2, 3, 3, 4, 5, 6, 6]
+    assert any("3 frames repeat" in note for note in plate.notes)
+
+
+def test_b_frames_in_an_avi_come_in_the_order_they_are_shown(tmp_path: Path) -> None:
+    path = write_movie(
+        tmp_path / "b.avi", 12, codec="mpeg4", options={"q": "2", "bf": "2", "g": "6"}
+    )
+    shown = _shown(path)
+    assert shown == list(range(shown[0], shown[0] + len(shown))) and len(shown) >= 10
+    plate = open_plate(path)
+    assert [number_of(plate.read(frame)) for frame in (5, 2, 9)] == [shown[4], shown[1], shown[8]]
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".avi", ".ts", ".mp4"])
+def test_a_cut_off_movie_gives_the_frames_that_are_there_with_a_note(
+    tmp_path: Path, suffix: str
+) -> None:
+    codec, layout = ("mjpeg", "yuvj420p") if suffix == ".avi" else ("libx264", "yuv420p")
+    options = {"q": "2"} if suffix == ".avi" else {"crf": "10", "g": "5", "bf": "0"}
+    whole = write_movie(
+        tmp_path / f"whole{suffix}", 40, codec=codec, pixel_format=layout, options=options
+    )
+    if suffix == ".mp4":
+        fast = tmp_path / "fast.mp4"
+        with (
+            av.open(str(whole)) as old,
+            av.open(str(fast), "w", options={"movflags": "+faststart"}) as new,
+        ):
+            stream = new.add_stream_from_template(old.streams.video[0])
+            for packet in old.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    new.mux(packet)
+        whole = fast
+    assert missing_bytes(whole) == 0
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
+    plate = open_plate(cut)
+    shown = [number_of(image) for _, image in plate.frames_uint8()]
+    assert shown == list(range(len(shown))) and 5 < len(shown) < 40
+    if suffix != ".ts":
+        assert missing_bytes(cut) > 0
+        assert any("cut off" in note for note in plate.notes), plate.notes
+
+
+def test_a_recording_begins_at_its_first_picture(tmp_path: Path) -> None:
+    whole = write_movie(tmp_path / "whole.ts", 24, options={"crf": "10", "g": "8", "bf": "0"})
+    data = whole.read_bytes()
+    with av.open(str(whole)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    # The tables at the start, then from the middle of the first group on.
+    late = tmp_path / "late.ts"
+    late.write_bytes(data[: 188 * 3] + data[places[3] // 188 * 188 :])
+    plate = open_plate(late)
+    assert [number_of(image) for _, image in plate.frames_uint8()] == list(range(8, 24))
+    assert any("middle of a group" in note for note in plate.notes)
+
+
+def test_recordings_joined_to_one_file_follow_each_other(tmp_path: Path) -> None:
+    first = write_movie(tmp_path / "a.ts", 10, options=INTRA)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + first.read_bytes())
+    plate = open_plate(joined)
+    assert [number_of(image) for _, image in plate.frames_uint8()] == list(range(10)) * 2
+    assert number_of(plate.read(13)) == 2 and number_of(plate.read(3)) == 2
+    assert any("2 recordings joined, anew from frame 11" in note for note in plate.notes)
+
+
+def test_a_gap_of_an_hour_is_closed_and_named(tmp_path: Path) -> None:
+    times = [*range(6), *range(90_000, 90_006)]
+    path = write_movie(tmp_path / "gap.mkv", 12, times=times, time_base=Fraction(1, 25))
+    plate = open_plate(path)
+    assert _shown(path) == list(range(12))
+    assert any("gap of 60 minutes after frame 6" in note for note in plate.notes)
+
+
+def test_pictures_that_stand_for_seconds_are_no_gap(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "slides.mkv", 3, times=[0, 20, 40], time_base=Fraction(1))
+    plate = open_plate(path, fps=Fraction(1))
+    assert plate.last == 60 and not any("gap" in note for note in plate.notes)
+
+
+def test_of_several_tracks_the_default_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as container:
+        streams = []
+        for size in ((32, 16), (128, 64)):
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            streams.append(stream)
+        streams[0].disposition = 0
+        streams[1].disposition = av.stream.Disposition.default
+        for number in range(4):
+            for stream in streams:
+                image = numbered(number, stream.width, stream.height)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts = number
+                container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        for stream in streams:
+            container.mux(stream.encode())
+    plate = open_plate(path)
+    assert (plate.width, plate.height, plate.last) == (128, 64, 4)
+    assert any("2 tracks of pictures; track 2 is read" in note for note in plate.notes)
+
+
+def test_a_damaged_group_names_its_frames_and_those_that_work(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "plate.mp4", 24, options={"crf": "10", "g": "8", "bf": "0"})
+    with av.open(str(path)) as container:
+        places = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    data = bytearray(path.read_bytes())
+    for place, size in places[16:]:
+        data[place + 4 : place + size] = bytes(size - 4)
+    path.write_bytes(data)
+    plate = open_plate(path, first=1001)
+    assert number_of(plate.read(1016)) == 15
+    with pytest.raises(FootageError) as caught:
+        plate.read(1017)
+    assert "frame 1017 is damaged" in str(caught.value)
+    assert "--frames 1001-1016" in str(caught.value)
+    with pytest.raises(FootageError, match="frame 1017 is damaged.*1001-1016"):
+        list(plate.frames())
+    assert "frames 1017-1024 cannot be decoded; 1001-1016 can be read" in plate.examine()
+    assert plate.notes[-1].startswith("frames 1017-1024")
+
+
+def test_a_size_that_changes_is_scaled_with_a_note(tmp_path: Path) -> None:
+    parts = [
+        write_movie(tmp_path / f"{size[0]}.ts", 6, size=size, options=INTRA)
+        for size in ((128, 64), (96, 48))
+    ]
+    second = _remuxed(parts[1], tmp_path / "later.ts", slice(None), 6 * 3600)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(parts[0].read_bytes() + second.read_bytes())
+    plate = open_plate(joined)
+    images = list(plate.frames_uint8())
+    assert {image.shape for _, image in images} == {(64, 128, 3)}
+    assert [number_of(image) for _, image in images] == [*range(6), *range(6)]
+    assert any("change their size" in note and "frame 7" in note for note in plate.notes)
+    assert any("96 x 48 from frame 7 on" in note for note in open_plate(joined).examine())
+
+
+def test_interlaced_frames_are_told_and_one_field_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "fields.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        stream.options = {"x264-params": "tff=1:qp=4", "flags": "+ildct+ilme"}
+        for number in range(3):
+            woven = numbered(2 * number)
+            woven[1::2] = numbered(2 * number + 1)[1::2]
+            frame = av.VideoFrame.from_ndarray(woven, format="rgb24").reformat(format="yuv444p")
+            container.mux(stream.encode(frame.reformat(format="yuv420p")))
+        container.mux(stream.encode())
+    plate = open_plate(path)
+    assert any("interlaced" in note for note in plate.notes)
+    field = open_plate(path, deinterlace=True)
+    assert [number_of(image) for _, image in field.frames_uint8()] == [0, 2, 4]
+    assert field.to_json()["asked"]["deinterlace"] is True
+    left = field.read_uint8(1)[24:40, :16].astype(int)
+    assert np.abs(np.diff(left, axis=0)).max() < 40, "lines of the other moment are left"
