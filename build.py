@@ -7,25 +7,48 @@ python3 build.py demo        the whole job on the embedded clip, or on --footage
 python3 build.py test        style, types and every test this machine can run
 python3 build.py extension   the Blender extension as a zip, into dist/
 python3 build.py wheel       the backend as a wheel, into dist/
+python3 build.py bundle      the packages of a machine without network, into dist/ or --out
+python3 build.py audit       what is known against the locked packages, from PyPI
+
+Every package is installed in its locked version, checked by its sha256
+(backend/portraitgen/requirements). test --newest runs the unit tests in the newest packages that
+backend/pyproject.toml allows instead, and says what differs.
 """
 
 import argparse
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import venv
-import zipfile
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 DIST = ROOT / "dist"
-EXTENSION = ("__init__.py", "LICENSE", "portraitgen_addon", "operators", "ui")
-# The oldest Blender supported and the one in between; the current one is tried in its window.
-BLENDERS = {"4.5": "4.5.15", "5.0": "5.0.1"}
+sys.path[:0] = [str(ROOT / "backend"), str(ROOT / "backend" / "tools")]
+
+import packing  # noqa: E402
+
+from portraitgen import requirements  # noqa: E402
+from portraitgen.errors import PortraitError  # noqa: E402
+from portraitgen.requirements import bundle as bundles  # noqa: E402
+from portraitgen.requirements.sources import Source  # noqa: E402
+
+# Not the one of a virtual environment that build.py may be run with, and may make anew.
+PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
+# Every series of Blender that is supported, with the Python its module needs.
+BLENDERS = {
+    "4.5": ("4.5.15", "3.11"),
+    "5.0": ("5.0.1", "3.11"),
+}
+# What is tested on a second Python: reading footage, the main job and the worker.
+SECOND_PYTHON = ("test_footage_*.py", "test_main_job.py", "test_worker.py")
+PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
+# What pip check says of the locked packages and is known to run; see backend/pyproject.toml.
+_KNOWN_CONFLICTS = ("opencv-contrib-python", "openimageio")
 
 
 def run(command: list[str | Path], **environment: str) -> None:
@@ -36,84 +59,184 @@ def run(command: list[str | Path], **environment: str) -> None:
         sys.exit(status)
 
 
-def environment(name: str, requirements: list[str]) -> Path:
-    """A virtual environment with the requirements, made once and remade when they change.
+def say(line: str) -> None:
+    """Prints a line at once, before what a command that follows prints."""
+    print(line, flush=True)
+
+
+def python_in(folder: Path) -> Path:
+    """The Python of a virtual environment."""
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def find_python(version: str) -> Path | None:
+    """A Python of a version on this machine, None if there is none."""
+    if version == requirements.this_python():
+        return PYTHON
+    pyenv = Path.home() / ".pyenv" / "versions"
+    places = [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
+    commands = [[str(place)] for place in places if place]
+    if os.name == "nt":
+        commands.append(["py", f"-{version}"])
+    for command in commands:
+        asked = [*command, "-c", "import sys; print(sys.executable); print(sys.version)"]
+        try:
+            said = subprocess.run(asked, capture_output=True, text=True)
+        except OSError:
+            continue
+        if said.returncode == 0 and said.stdout.splitlines()[1].startswith(version + "."):
+            return Path(said.stdout.splitlines()[0])
+    return None
+
+
+class Environment:
+    """A virtual environment that is made once, and made anew when what it holds changes."""
+
+    def __init__(self, name: str, base: Path, holds: list[str | Path]) -> None:
+        self.folder = ROOT / name
+        self.python = python_in(self.folder)
+        self._base = base
+        self._stamp = self.folder / ".complete"
+        said = [
+            str(base),
+            *(each.read_text() if isinstance(each, Path) else each for each in holds),
+        ]
+        self._wanted = hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+    def begin(self) -> bool:
+        """Whether it has to be filled; it is empty then."""
+        if self.folder.is_symlink():
+            say(f"{self.folder.name} is a link: what it leads to is used as it is")
+            return False
+        if self._stamp.exists() and self._stamp.read_text() == self._wanted:
+            return False
+        say(f"Setting up {self.folder.name}; this happens once")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        run([self._base, "-m", "venv", self.folder])
+        return True
+
+    def end(self) -> None:
+        """Says that it is whole."""
+        self._stamp.write_text(self._wanted)
+
+    def install(self, *words: str | Path) -> None:
+        """Installs what pip is asked for."""
+        run([self.python, *PIP, *words])
+
+    def try_install(self, *words: str | Path) -> str:
+        """Installs it if it can be had; otherwise what pip said last."""
+        command: list[str | Path] = [self.python, *PIP, *words]
+        say("+ " + " ".join(str(part) for part in command))
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        lines = done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"]
+        return lines[-1] if done.returncode else ""
+
+    def put(self, wheel: Path) -> None:
+        """Installs the backend's wheel unless just this one is installed."""
+        if self.folder.is_symlink():
+            return
+        digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        installed = self.folder / ".wheel"
+        if not installed.exists() or installed.read_text() != digest:
+            self.install("--no-deps", "--force-reinstall", wheel)
+            installed.write_text(digest)
+
+
+def locked(name: str, base: Path, allow_cuda: bool = False) -> Environment | None:
+    """The backend's environment from the lock, without the backend itself.
+
+    PyTorch's CPU build comes first, from where pip is told to look, then from PyTorch's own index.
+
+    Args:
+        name: its folder.
+        base: the Python it is made of.
+        allow_cuda: take the CUDA build, of gigabytes, where the CPU build cannot be had.
 
     Returns:
-        Its Python.
+        None, said aloud, if PyTorch cannot be had.
     """
-    folder = ROOT / name
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    manifest = (ROOT / "backend" / "pyproject.toml").read_text()
-    wanted = hashlib.sha256("\n".join([sys.version, manifest, *requirements]).encode()).hexdigest()
-    stamp = folder / ".complete"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    print(f"Setting up {folder.name}; this happens once", flush=True)
-    venv.create(folder, with_pip=True, clear=True)
-    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements])
-    stamp.write_text(wanted)
-    return python
+    system = requirements.system()
+    torch, packages = requirements.steps(system, cuda=False)
+    checks = requirements.checks(system)
+    made = Environment(name, base, [torch.file, packages.file, checks.file])
+    if not made.begin():
+        return made
+    total = torch.megabytes + packages.megabytes + checks.megabytes
+    say(f"About {total} MB are downloaded, {torch.megabytes} MB of them {torch.label}")
+    hashed: tuple[str | Path, ...] = ("--no-deps", "--require-hashes", "-r")
+    failed = made.try_install(*hashed, torch.file)
+    if failed and torch.index:
+        failed = made.try_install("--index-url", torch.index, *hashed, torch.file)
+    if failed:
+        say(f"{torch.label} cannot be had for {base}: {failed}")
+        other = requirements.steps(system, cuda=True)[0]
+        if not allow_cuda:
+            say(f"{other.label} ({other.megabytes} MB) would do: --allow-cuda takes it")
+            return None
+        say(f"Taking {other.label} instead; about {other.megabytes} MB are downloaded")
+        if failed := made.try_install(*hashed, other.file):
+            say(f"{other.label} cannot be had either: {failed}")
+            return None
+    made.install(*hashed, packages.file)
+    made.install(*hashed, checks.file)
+    check_conflicts(made)
+    made.end()
+    return made
 
 
-def backend() -> Path:
-    """The Python of the backend's own environment."""
-    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
-        sys.exit("build.py: the backend's packages need Python 3.11 (or 3.12); run it with one.")
-    return environment(".venv", ["-e", "backend[cpu,diffusion,dev]"])
+def check_conflicts(made: Environment) -> None:
+    """Ends the build if the locked packages do not go together, but for what is known to run."""
+    command = [str(made.python), "-m", "pip", "check"]
+    said = subprocess.run(command, capture_output=True, text=True).stdout
+    unknown = [
+        line
+        for line in said.splitlines()
+        if line and not line.lower().startswith((*_KNOWN_CONFLICTS, "no broken"))
+    ]
+    if unknown:
+        sys.exit("build.py: the locked packages do not go together: " + "; ".join(unknown))
+
+
+def tools() -> Environment:
+    """The environment that builds, checks and runs the backend; its wheel is put in by `put`."""
+    if requirements.this_python() not in requirements.PYTHONS:
+        offered = " or ".join(requirements.PYTHONS)
+        sys.exit(f"build.py: the backend's packages need Python {offered}; run it with one.")
+    made = locked(".venv", PYTHON)
+    if made is None:
+        sys.exit("build.py: without PyTorch there is nothing to build; see above.")
+    return made
+
+
+def wheel(made: Environment) -> Path:
+    """Builds the backend's wheel into dist/."""
+    return packing.build_wheel(made.python, ROOT, DIST)
+
+
+def extension(made: Environment) -> Path:
+    """Builds the Blender extension, the backend's wheel inside, into dist/."""
+    target = packing.build_extension(ROOT, wheel(made), DIST)
+    say(f"Built {target.relative_to(ROOT)}")
+    return target
 
 
 def bpy_environment(series: str) -> Path | None:
     """The Python of an environment with one of the Blenders as a module, and pytest.
 
     Returns:
-        None, said aloud, where this Python cannot hold it.
+        None, said aloud, where no Python can hold it.
     """
-    if sys.version_info[:2] != (3, 11):
-        print(f"Skipped: Blender {series} as a module needs Python 3.11", flush=True)
+    release, version = BLENDERS[series]
+    base = find_python(version)
+    if base is None:
+        say(f"NOT TESTED: Blender {series}, its module needs Python {version}")
         return None
-    return environment(f".venv-bpy-{series}", [f"bpy=={BLENDERS[series]}", "pytest"])
-
-
-def wheel(python: Path) -> Path:
-    """Builds the backend's wheel into dist/."""
-    DIST.mkdir(exist_ok=True)
-    for old in DIST.glob("portraitgen-*.whl"):
-        old.unlink()
-    run(
-        [
-            python,
-            "-m",
-            "pip",
-            "wheel",
-            "--quiet",
-            "--no-deps",
-            "--wheel-dir",
-            DIST,
-            ROOT / "backend",
-        ]
-    )
-    shutil.rmtree(ROOT / "backend" / "build", ignore_errors=True)
-    return next(DIST.glob("portraitgen-*.whl"))
-
-
-def extension(python: Path) -> Path:
-    """Builds the Blender extension, the backend's wheel inside, into dist/."""
-    built = wheel(python)
-    manifest = (ROOT / "blender_manifest.toml").read_text()
-    version = re.search(r'^version = "(.+)"$', manifest, re.MULTILINE)
-    assert version, "blender_manifest.toml names no version"
-    manifest = re.sub(r"^wheels = .*$", f'wheels = ["./wheels/{built.name}"]', manifest, flags=re.M)
-    target = DIST / f"portraitgen-{version[1]}.zip"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("blender_manifest.toml", manifest)
-        archive.write(built, f"wheels/{built.name}")
-        for name in EXTENSION:
-            entry = ROOT / name
-            for file in sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]:
-                archive.write(file, file.relative_to(ROOT).as_posix())
-    print(f"Built {target.relative_to(ROOT)}")
-    return target
+    made = Environment(f".venv-bpy-{series}", base, [f"bpy=={release}", "pytest"])
+    if made.begin():
+        pytest = requirements.pinned(requirements.checks(requirements.system()).file)["pytest"][0]
+        made.install(f"bpy=={release}", f"pytest=={pytest}")
+        made.end()
+    return made.python
 
 
 def demo(arguments: list[str]) -> None:
@@ -124,13 +247,15 @@ def demo(arguments: list[str]) -> None:
     parser.add_argument("--footage", type=Path)
     parser.add_argument("--out", type=Path, default=Path("demo"))
     given, _ = parser.parse_known_args(arguments)
-    python = backend()
-    run([python, "-m", "portraitgen.demo", *arguments])
+    made = tools()
+    zipped = extension(made)
+    made.put(next(DIST.glob("portraitgen-*.whl")))
+    run([made.python, "-m", "portraitgen.demo", *arguments])
     blender = bpy_environment("5.0")
     if blender is None:
         return
     script = ROOT / "backend" / "tools" / "demo_blend.py"
-    run([blender, script, given.out, given.footage, "moonlight", extension(python), python])
+    run([blender, script, given.out, given.footage, "moonlight", zipped, made.python])
 
 
 def check_extension_types(python: Path) -> None:
@@ -148,17 +273,106 @@ def check_extension_types(python: Path) -> None:
         )
 
 
-def test() -> None:
+def beside_the_wheel() -> Path:
+    """A folder of what the tests need and the wheel has not: benchmarks and the synthetic clip."""
+    folder = ROOT / "build" / "beside_the_wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    unwanted = shutil.ignore_patterns("__pycache__")
+    for name in ("benchmarks", "synthetic"):
+        shutil.copytree(ROOT / "backend" / name, folder / name, ignore=unwanted)
+    return folder
+
+
+def unit_tests(made: Environment, *words: str | Path, installed: bool = True) -> None:
+    """Runs unit tests, on the backend's wheel as it is installed or on its sources."""
+    command: list[str | Path] = [made.python, "-m", "pytest", "-n", "2", "-rs"]
+    if installed:
+        command += ["-o", f"pythonpath={beside_the_wheel()}"]
+    run([*command, *words], OMP_NUM_THREADS="1", PORTRAITGEN_WHEEL="1" if installed else "")
+
+
+def audit(made: Environment) -> list[str]:
+    """What PyPI knows against the locked packages; skipped aloud where it cannot be asked."""
+    service = "https://pypi.org/pypi/pip/json"
+    try:
+        with urllib.request.urlopen(service, timeout=20):
+            pass
+    except (urllib.error.URLError, TimeoutError) as error:
+        say(f"NOT AUDITED: {service} does not answer ({error})")
+        return []
+    found = []
+    system = requirements.system()
+    for step in (*requirements.steps(system, cuda=False)[1:], requirements.checks(system)):
+        command: list[str | Path] = [made.python, "-m", "pip_audit", "--disable-pip", "--no-deps"]
+        done = subprocess.run(
+            [*command, "-r", step.file, "--progress-spinner", "off"], capture_output=True, text=True
+        )
+        print(done.stdout or done.stderr, flush=True)
+        if done.returncode:
+            found.append(step.file.name)
+    return found
+
+
+def second_python(zipped_wheel: Path, allow_cuda: bool) -> None:
+    """Runs what matters most on the other Python that the packages are locked for."""
+    for version in requirements.PYTHONS:
+        if version == requirements.this_python():
+            continue
+        base = find_python(version)
+        if base is None:
+            say(f"NOT TESTED: Python {version} is not on this machine")
+            continue
+        made = locked(f".venv-{version}", base, allow_cuda)
+        if made is None:
+            say(f"NOT TESTED: Python {version}, see above")
+            continue
+        made.put(zipped_wheel)
+        chosen = sorted(
+            path for pattern in SECOND_PYTHON for path in (ROOT / "tests" / "unit").glob(pattern)
+        )
+        unit_tests(made, *chosen)
+
+
+def newest() -> None:
+    """Says what the open ranges bring that the lock has not, and runs the unit tests with it."""
+    system = requirements.system()
+    torch, packages = requirements.steps(system, cuda=False)
+    made = Environment(".venv-newest", PYTHON, [])
+    made.begin()
+    hashed: tuple[str | Path, ...] = ("--no-deps", "--require-hashes", "-r")
+    if failed := made.try_install(*hashed, torch.file):
+        made.install("--index-url", torch.index, *hashed, torch.file)
+        say(f"PyTorch comes from its own index ({failed})")
+    made.install("--upgrade", ROOT / "backend[diffusion,dev]")
+    listed = subprocess.run(
+        [made.python, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True
+    ).stdout
+    newer = dict(line.split("==", 1) for line in listed.splitlines() if "==" in line)
+    print("package                      locked            newest")
+    for name, versions in sorted(requirements.pinned(packages.file).items()):
+        now = {key.lower().replace("_", "-"): each for key, each in newer.items()}.get(name, "none")
+        if now not in versions:
+            print(f"{name:28} {' or '.join(versions):17} {now}")
+    print("torch stays as it is locked: the open range would bring gigabytes of CUDA.", flush=True)
+    unit_tests(made, "tests/unit")
+
+
+def test(allow_cuda: bool) -> None:
     """Checks style and types, then runs the tests; what this machine lacks is skipped aloud."""
-    python = backend()
+    made = tools()
+    python = made.python
     run([python, "-m", "ruff", "check", "."])
     run([python, "-m", "ruff", "format", "--check", "."])
     run([python, "-m", "mypy"])
     check_extension_types(python)
+    zipped = extension(made)
+    built = next(DIST.glob("portraitgen-*.whl"))
+    made.put(built)
+    known = audit(made)
     # A reference for the body model's test, never shipped; it declares needs the test has not.
-    run([python, "-m", "pip", "install", "--quiet", "--no-deps", "smplx==0.1.28"])
-    zipped = extension(python)
+    made.install("--no-deps", "smplx==0.1.28")
     installed = {"PORTRAITGEN_EXTENSION": str(zipped), "PORTRAITGEN_PYTHON": str(python)}
+    os.environ["PORTRAITGEN_BUILT"] = str(DIST)
     # What is quickest to fail comes first, and the suite that every machine can run last.
     if os.environ.get("PORTRAITGEN_BLENDER"):
         run(
@@ -166,7 +380,7 @@ def test() -> None:
             **installed,
         )
     else:
-        print("NOT TESTED: the window, PORTRAITGEN_BLENDER does not name a Blender", flush=True)
+        say("NOT TESTED: the window, PORTRAITGEN_BLENDER does not name a Blender")
     for series in BLENDERS:
         blender = bpy_environment(series)
         if blender is not None:
@@ -174,8 +388,35 @@ def test() -> None:
                 [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"],
                 **installed,
             )
-    run([python, "-m", "pytest", "tests/unit", "-n", "2", "-rs"], OMP_NUM_THREADS="1")
-    run([python, "-m", "pytest", "tests/attack", "-n", "2", "-rs"], OMP_NUM_THREADS="1")
+    second_python(built, allow_cuda)
+    unit_tests(made, "tests/attack")
+    unit_tests(made, "tests/unit")
+    if known:
+        say(f"AUDIT: something is known against {', '.join(known)}; see above")
+
+
+def bundle(given: argparse.Namespace) -> None:
+    """Downloads the locked packages of a system into a folder."""
+    source = Source(given.index, given.pytorch_index, given.proxy, given.ca_file)
+    source.check()
+    system = requirements.named(given.system) if given.system else requirements.system()
+    python = given.python or requirements.pythons(system, given.cuda)[-1]
+    if python not in requirements.pythons(system, given.cuda):
+        sys.exit(f"build.py: nothing is locked for Python {python} on {system.label} with a card")
+    megabytes = requirements.download_mb(system, given.cuda)
+    say(f"About {megabytes} MB are downloaded for {system.label}, Python {python}")
+    told = ""
+
+    def report(share: float, what: str) -> None:
+        nonlocal told
+        if what != told:
+            say(f"{share:4.0%} {what}")
+        told = what
+
+    card = "cuda" if given.cuda else "cpu"
+    target = given.out / f"portraitgen-{system.name}-{card}-python{python}"
+    bundles.collect(system, python, given.cuda, target, source, wheel(tools()), report)
+    say(f"Made {target}")
 
 
 def main() -> None:
@@ -183,20 +424,50 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=("demo", "test", "extension", "wheel"))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in ("demo", "extension", "wheel", "audit"):
+        commands.add_parser(name, add_help=name != "demo")
+    testing = commands.add_parser("test")
+    testing.add_argument(
+        "--newest", action="store_true", help="in the newest packages that the ranges allow"
+    )
+    testing.add_argument(
+        "--allow-cuda",
+        action="store_true",
+        help="take PyTorch's CUDA build, of gigabytes, where its CPU build cannot be had",
+    )
+    packed = commands.add_parser("bundle")
+    packed.add_argument(
+        "--system", default=requirements.system().name, help="linux, windows, macos"
+    )
+    packed.add_argument("--python", help="3.11 or 3.12; the newest that is offered if left out")
+    packed.add_argument("--cuda", action="store_true", help="for an NVIDIA card")
+    packed.add_argument("--out", type=Path, default=DIST, help="where the bundle's folder goes")
+    packed.add_argument("--index", default="", help="a mirror of pypi.org/simple")
+    packed.add_argument("--pytorch-index", default="", help="a mirror of PyTorch's own index")
+    packed.add_argument("--proxy", default="", help="http://HOST:PORT")
+    packed.add_argument("--ca-file", default="", help="a PEM file of the authorities to trust")
     arguments, rest = parser.parse_known_args()
     if rest and arguments.command != "demo":
-        parser.error(f"{arguments.command} takes no options, but got {' '.join(rest)}")
+        parser.error(f"{arguments.command} takes no {' '.join(rest)}")
     match arguments.command:
         case "demo":
             demo(rest)
         case "test":
-            test()
+            newest() if arguments.newest else test(arguments.allow_cuda)
         case "extension":
-            extension(backend())
+            extension(tools())
         case "wheel":
-            wheel(backend())
+            wheel(tools())
+        case "bundle":
+            bundle(arguments)
+        case "audit":
+            if audit(tools()):
+                sys.exit(1)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except PortraitError as error:
+        sys.exit(f"build.py: {error}")

@@ -7,9 +7,12 @@ import re
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
+from portraitgen import trust
 from portraitgen.shot import Shot
+from portraitgen.storage import printable
+from portraitgen.trust import Program
 
 from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from . import base
@@ -181,7 +184,54 @@ class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PORTRAITGEN_OT_edit(bpy.types.Operator):
+def program_of(editor: str, options: dict[str, Any]) -> Program | None:
+    """The program that an editor would run with these options, None if it runs none."""
+    known = backend_properties.editor(editor)
+    return Program.of_options(known["options"], options) if known else None
+
+
+def draw_program(layout: Any, program: Program) -> None:
+    """Says which program would be run, and what that means."""
+    layout.label(text="This runs a program that you have not allowed yet:", icon="ERROR")
+    box = layout.box()
+    for text in (program.program or "Python", *program.arguments, f"in {program.folder}"):
+        box.label(text=printable(text), translate=False)
+    layout.label(text="Allow it only if you put it there yourself.")
+    layout.label(text="Settings of a shot or a file may come from somebody else.")
+
+
+class _RunsEditor(bpy.types.Operator):
+    """An operator that asks before the take's editor runs a program for the first time."""
+
+    allow: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def _program(self, context: Any) -> Program | None:
+        take = properties.active_shot(context).take
+        return program_of(take.editor, editor_options(take))
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks, if there is something to ask for."""
+        program = self._program(context)
+        if program is None or trust.is_allowed(program):
+            return self.execute(context)
+        self.allow = True
+        return context.window_manager.invoke_props_dialog(
+            self, width=500, title="Run This Program?", confirm_text="Allow and Run"
+        )
+
+    def draw(self, context: Any) -> None:
+        """The question."""
+        if program := self._program(context):
+            draw_program(self.layout, program)
+
+    def _allow(self, context: Any) -> None:
+        """Remembers the answer. Scripts, which were asked nothing, allow nothing."""
+        program = self._program(context) if self.allow else None
+        if program is not None:
+            trust.allow(program)
+
+
+class PORTRAITGEN_OT_edit(_RunsEditor):
     """Edit the whole shot with the take's settings"""
 
     bl_idname = "portraitgen.edit"
@@ -203,11 +253,16 @@ class PORTRAITGEN_OT_edit(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
         take = properties.active_shot(context).take
-        options = edit_settings(take)
-        return base.attempt(self, lambda: base.run_job(context, "edit", options, take.folder_name))
+        options, name = edit_settings(take), take.folder_name
+
+        def start() -> None:
+            self._allow(context)
+            base.run_job(context, "edit", options, name)
+
+        return base.attempt(self, start)
 
 
-class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
+class PORTRAITGEN_OT_try_frame(_RunsEditor):
     """Edit this frame alone, to see in seconds what the take's settings do"""
 
     bl_idname = "portraitgen.try_frame"
@@ -244,15 +299,17 @@ class PORTRAITGEN_OT_try_frame(bpy.types.Operator):
             "base": edit_settings(take).get("base", ""),
         }
         shot_id, name = shot.shot_id, take.folder_name
-        return base.attempt(
-            self,
-            lambda: scene_updates.ask(
+
+        def start() -> None:
+            self._allow(context)
+            scene_updates.ask(
                 f"Trying frame {frame}",
                 "preview.frame",
                 params,
                 lambda answer: _show_preview(shot_id, name, answer),
-            ),
-        )
+            )
+
+        return base.attempt(self, start)
 
 
 def _show_preview(shot_id: str, name: str, answer: dict[str, Any]) -> None:

@@ -238,6 +238,7 @@ def _frames(shot: Any, take: str) -> compositor.Frames:
         boxes=boxes,
         width=int(camera["width"]),
         height=int(camera["height"]),
+        colour_space=compositor.colour_space_of(paths[0]),
     )
 
 

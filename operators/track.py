@@ -7,9 +7,14 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
+from portraitgen import trust
+from portraitgen.storage import parse_json, printable
+from portraitgen.trust import Program
+
 from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from ..portraitgen_addon.session import session
 from . import base
+from .edit import draw_program, program_of
 
 
 class PORTRAITGEN_OT_track(bpy.types.Operator):
@@ -115,11 +120,14 @@ class PORTRAITGEN_OT_cancel(bpy.types.Operator):
 
 
 class PORTRAITGEN_OT_resume(bpy.types.Operator):
-    """Go on with the job that was cancelled, failed or cut off, from where it stood"""
+    """Go on with the job that was cancelled, failed or cut off, from where it stood; says first
+    what it will do"""
 
     bl_idname = "portraitgen.resume"
     bl_label = "Resume"
     bl_options = {"REGISTER"}
+
+    allow: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -131,13 +139,53 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
             cls, base.no_shot(context), reason, base.no_backend(context), base.busy(context)
         )
 
-    def execute(self, context: Any) -> set[str]:
-        """Starts the latest unfinished job again with its own options."""
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Shows what the job will do: its settings come from the shot's folder."""
+        self.allow = True
+        return context.window_manager.invoke_props_dialog(
+            self, width=500, title="Resume This Job?", confirm_text="Resume"
+        )
+
+    def draw(self, context: Any) -> None:
+        """The job, its settings, the files that it reads elsewhere, the program that it runs."""
+        kind, options = self._job(context)
+        layout = self.layout
+        layout.label(text=kind.title(), icon="RECOVER_LAST")
+        box = layout.box()
+        for name, value in options.items():
+            if value not in ("", "{}"):
+                text = f"{name.replace('_', ' ')}: {value}"
+                box.label(text=printable(text)[:300], translate=False)
+        program = _program_of(options)
+        if program is not None and not trust.is_allowed(program):
+            draw_program(layout, program)
+
+    def _job(self, context: Any) -> tuple[str, dict[str, Any]]:
         shot = properties.active_shot(context)
         facts = shot_summary.summary_of(shot.path).unfinished[0]
         options = {key: value for key, value in facts["options"].items() if value is not None}
-        take = str(options.get("take", ""))
-        return base.attempt(self, lambda: base.run_job(context, facts["kind"], options, take))
+        return facts["kind"], options
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the latest unfinished job again with its own options."""
+        kind, options = self._job(context)
+
+        def start() -> None:
+            program = _program_of(options) if self.allow else None
+            if program is not None:
+                trust.allow(program)
+            base.run_job(context, kind, options, str(options.get("take", "")))
+
+        return base.attempt(self, start)
+
+
+def _program_of(options: dict[str, Any]) -> Program | None:
+    """The program that an edit's settings name."""
+    try:
+        given = parse_json(str(options.get("editor_options") or "{}"))
+    except ValueError:
+        return None
+    return program_of(str(options.get("editor", "")), given if isinstance(given, dict) else {})
 
 
 CLASSES = (

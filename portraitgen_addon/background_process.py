@@ -8,10 +8,12 @@ import subprocess
 import threading
 import zipfile
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from portraitgen.errors import Cancelled, PortraitError
 
+_LAST_LINES = 20
 _SHARE = re.compile(r"(\d+) %")
 
 
@@ -89,12 +91,21 @@ class BackgroundProcess:
         with open(self.log_file, "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def call(self, command: list[str], extra: dict[str, str] | None = None) -> None:
+    def call(
+        self,
+        command: list[str],
+        extra: dict[str, str] | None = None,
+        explain: Callable[[str], PortraitError] | None = None,
+    ) -> None:
         """Runs a program, keeps what it says, and ends with it if it fails.
 
         Args:
             command: the program and its arguments.
             extra: environment variables to add.
+            explain: makes one sentence of what it said last, if it fails.
+
+        Raises:
+            PortraitError: if it fails, as explain has it.
         """
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         self._process = subprocess.Popen(
@@ -109,7 +120,7 @@ class BackgroundProcess:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         assert self._process.stdout
-        said: deque[str] = deque(maxlen=3)
+        said: deque[str] = deque(maxlen=_LAST_LINES)
         for line in self._process.stdout:
             said.append(line.strip())
             self.say(line.rstrip())
@@ -117,9 +128,11 @@ class BackgroundProcess:
                 self.share = int(found[1]) / 100
         status = self._process.wait()
         self.check_cancelled()
+        if status and explain:
+            raise explain("\n".join(said))
         if status:
             raise BackgroundProcessError(
-                " ".join(said) or f"{command[0]} ended with {status}",
+                " ".join(list(said)[-3:]) or f"{command[0]} ended with {status}",
                 self.step,
                 f"see {self.log_file}, mend it and try again",
             )

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one place that knows Blender 4.5, 5.0 and 5.2 apart."""
+"""The one place that knows Blender 4.5, 5.0, 5.2 and 5.3 apart."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +11,13 @@ import numpy as np
 
 # Since 5.0 the sequencer shows a scene of its own choice.
 _OWN_SEQUENCER_SCENE = bpy.app.version >= (5, 0, 0)
+# Since 5.2 strips' times have these names; the former ones warn and go in 6.0.
+_HANDLES = ("left_handle", "right_handle")
+_NAMED_HANDLES = _HANDLES[0] in bpy.types.Strip.bl_rna.properties
+# Since 5.0 the compositing tree is a node group like others.
+_COMPOSITING_GROUP = "compositing_node_group" in bpy.types.Scene.bl_rna.properties
+# Since 5.3 a scene has a stack of compositing effects instead of one tree.
+_EFFECT_STACK = "compositor_effects" in bpy.types.Scene.bl_rna.properties
 
 
 def sequencer_scene(context: Any) -> Any:
@@ -32,21 +39,28 @@ def strips(scene: Any, create: bool = False) -> Any:
 
 def strip_range(strip: Any) -> tuple[int, int]:
     """The first scene frame that shows a strip and the one after its last."""
-    if hasattr(strip, "left_handle"):
+    if _NAMED_HANDLES:
         return int(strip.left_handle), int(strip.right_handle)
     return int(strip.frame_final_start), int(strip.frame_final_end)
 
 
+def trim(strip: Any, first: int, end: int) -> None:
+    """Moves a strip's handles: it shows from scene frame `first` up to, not including, `end`."""
+    names = _HANDLES if _NAMED_HANDLES else ("frame_final_start", "frame_final_end")
+    # Neither handle can pass the other.
+    order = names if first < strip_range(strip)[1] else reversed(names)
+    for name in order:
+        setattr(strip, name, first if name == names[0] else end)
+
+
 def content_start(strip: Any) -> int:
     """The scene frame on which a strip's first, perhaps trimmed, frame of content lies."""
-    if hasattr(strip, "content_start"):
-        return round(strip.content_start)
-    return round(strip.frame_start)
+    return round(strip.content_start if _NAMED_HANDLES else strip.frame_start)
 
 
 def set_length(strip: Any, length: int) -> None:
     """Lets a strip show its first `length` frames."""
-    if hasattr(strip, "right_handle"):
+    if _NAMED_HANDLES:
         strip.right_handle = strip.left_handle + length
     else:
         strip.frame_final_duration = length
@@ -163,16 +177,32 @@ def point_nla_strip(strip: Any, action: Any, slot: Any) -> None:
     strip.extrapolation = "HOLD"
 
 
-def compositor_tree(scene: Any) -> Any:
-    """The scene's compositing tree, made with a plain output if there is none."""
-    if hasattr(scene, "compositing_node_group"):
-        tree = scene.compositing_node_group
-        if tree is None:
-            tree = bpy.data.node_groups.new(f"{scene.name} Compositing", "CompositorNodeTree")
-            tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-            tree.nodes.new("NodeGroupOutput")
-            scene.compositing_node_group = tree
-        return tree
+def compositor_trees(scene: Any) -> list[Any]:
+    """The compositing trees that a scene has: one, or since 5.3 one an effect of its stack."""
+    if _EFFECT_STACK:
+        return [each.node_group for each in scene.compositor_effects if each.node_group]
+    if _COMPOSITING_GROUP:
+        return [scene.compositing_node_group] if scene.compositing_node_group else []
+    return [scene.node_tree] if scene.use_nodes and scene.node_tree else []
+
+
+def compositor_tree(scene: Any, name: str) -> Any:
+    """The tree in which something of ours is composited, made with an output if there is none.
+
+    Since 5.3 it is that of a new effect of this name, the last of the stack: others belong to the
+    artist. Before, a scene has one tree for everything.
+    """
+    if _EFFECT_STACK:
+        effect = scene.compositor_effects.new(name)
+        effect.node_group = _output_tree(name)
+        effect.node_group.interface.new_socket(
+            "Image", in_out="INPUT", socket_type="NodeSocketColor"
+        )
+        return effect.node_group
+    if _COMPOSITING_GROUP:
+        if scene.compositing_node_group is None:
+            scene.compositing_node_group = _output_tree(f"{scene.name} Compositing")
+        return scene.compositing_node_group
     fresh = scene.node_tree is None
     scene.use_nodes = True
     if fresh:
@@ -181,6 +211,57 @@ def compositor_tree(scene: Any) -> Any:
     if not any(node.type == "COMPOSITE" for node in scene.node_tree.nodes):
         scene.node_tree.nodes.new("CompositorNodeComposite")
     return scene.node_tree
+
+
+def _output_tree(name: str) -> Any:
+    tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    tree.nodes.new("NodeGroupOutput")
+    return tree
+
+
+def give_effect_input(scene: Any, tree: Any, socket: Any) -> None:
+    """Makes a node's factor an input of the effect that a tree is, to be set and keyed there.
+
+    Before 5.3 a scene's tree has no inputs: the node's own socket is set and keyed.
+    """
+    if not _EFFECT_STACK:
+        return
+    made = tree.interface.new_socket(socket.name, in_out="INPUT", socket_type="NodeSocketFloat")
+    made.subtype, made.min_value, made.max_value = "FACTOR", 0.0, 1.0
+    made.default_value = socket.default_value
+    entry = tree.nodes.new("NodeGroupInput")
+    entry.location = (-260, -260)
+    tree.links.new(entry.outputs[socket.name], socket)
+    # An effect does not take the default of a socket that its tree was given later.
+    holder, name = factor_input(scene, socket.node, socket.name)
+    setattr(holder, name, socket.default_value)
+
+
+def factor_input(scene: Any, node: Any, name: str) -> tuple[Any, str]:
+    """Where the artist sets and keys a factor of a node that `give_effect_input` was told of.
+
+    Returns:
+        What holds it, and the property's name.
+    """
+    if _EFFECT_STACK:
+        for effect in scene.compositor_effects:
+            if effect.node_group == node.id_data:
+                items = effect.node_group.interface.items_tree
+                made = next(each for each in items if each.name == name)
+                return getattr(effect.properties.inputs, made.identifier), "value"
+    return node.inputs[name], "default_value"
+
+
+def working_space(target: Any) -> str:
+    """The name under which a colour conversion node knows the scene's working space.
+
+    Args:
+        target: a Convert Colorspace node.
+    """
+    names = [each.identifier for each in target.bl_rna.properties["to_color_space"].enum_items]
+    # In 4.5 it cannot be chosen.
+    return "scene_linear" if "scene_linear" in names else "Linear Rec.709"
 
 
 def alpha_over_sockets(node: Any) -> tuple[Any, Any]:

@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A take's multilayer EXR frames as a node group: the beauty over the plate, passes as outputs."""
+"""A take's multilayer EXR frames as a node group: the beauty over the plate, passes as outputs.
+
+Blender takes a multilayer EXR's values as they are, whatever its primaries, but for ACES2065-1: the
+group converts the colours of all to the scene's working space.
+"""
 
 from dataclasses import dataclass
 from math import ceil, floor
@@ -9,8 +13,15 @@ from typing import Any
 
 import bpy
 
-from . import compat, sequencer
+from portraitgen.errors import PortraitError, ShotError
 
+from . import compat, exr_header, sequencer
+
+STRENGTH = "Strength"
+_SPACE = "portraitgen:colour_space"
+# Where Blender calls a space otherwise than the files do.
+_BLENDERS = {"Linear P3-D65": "Linear DCI-P3 D65"}
+_COLOURS = ("Combined", "Reconstruction", "Edges")
 _PASSES = {
     "Alpha": ("Alpha", "NodeSocketFloat"),
     "Depth": ("Depth", "NodeSocketFloat"),
@@ -29,6 +40,7 @@ class Frames:
         offset: scene frame minus footage frame.
         boxes: the window of each frame as (x, y, side) in plate pixels; one entry if it stays.
         width, height: of the plate.
+        colour_space: of the files' colours, scene-linear, as Blender names it.
     """
 
     path: Path
@@ -38,23 +50,40 @@ class Frames:
     boxes: dict[int, tuple[float, float, float]]
     width: int
     height: int
+    colour_space: str
+
+
+def colour_space_of(path: Path) -> str:
+    """The scene-linear space of a rendered frame's colours, as Blender names it.
+
+    Raises:
+        ShotError: if the file is missing, damaged or does not tell.
+    """
+    told = exr_header.text_attributes(path).get(_SPACE)
+    if told is None:
+        raise ShotError("the frame does not tell its colour space", path, "render the take again")
+    return _BLENDERS.get(told, told)
 
 
 def to_compositor(scene: Any, name: str, frames: Frames, plate: Any | None) -> Any:
-    """Makes or renews a take's node group and puts it into the scene's compositing tree.
+    """Makes or renews a take's node group and puts it into the scene's compositor.
 
     Args:
-        name: of the group.
+        name: of the group, and since Blender 5.3 of the compositor's effect.
         plate: an image data-block for the Plate input, None to leave it open.
 
     Returns:
         The group's node.
+
+    Raises:
+        PortraitError: if Blender's colour management does not know the frames' space.
     """
     group = _group(name, frames)
-    tree = compat.compositor_tree(scene)
-    for node in tree.nodes:
-        if node.type == "GROUP" and node.node_tree == group:
-            return node
+    for tree in compat.compositor_trees(scene):
+        for node in tree.nodes:
+            if node.type == "GROUP" and node.node_tree == group:
+                return node
+    tree = compat.compositor_tree(scene, name)
     node = tree.nodes.new("CompositorNodeGroup")
     node.node_tree = group
     node.label = name
@@ -65,6 +94,7 @@ def to_compositor(scene: Any, name: str, frames: Frames, plate: Any | None) -> A
         source.location = (-260, 0)
         _time(source, frames)
         tree.links.new(source.outputs["Image"], node.inputs["Plate"])
+    compat.give_effect_input(scene, tree, node.inputs[STRENGTH])
     for output in tree.nodes:
         # What the artist has wired into the output stays.
         if output.type in ("COMPOSITE", "GROUP_OUTPUT") and not output.inputs[0].is_linked:
@@ -80,7 +110,13 @@ def _group(name: str, frames: Frames) -> Any:
     if group.animation_data:
         group.animation_data_clear()
     group.interface.new_socket("Plate", in_out="INPUT", socket_type="NodeSocketColor")
+    strength = group.interface.new_socket(
+        STRENGTH, in_out="INPUT", socket_type="NodeSocketFloat", description="0 shows the plate"
+    )
+    strength.subtype, strength.min_value, strength.max_value = "FACTOR", 0.0, 1.0
+    strength.default_value = 1.0
     group.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    group.interface.new_socket("Beauty", in_out="OUTPUT", socket_type="NodeSocketColor")
     for title, kind in _PASSES.values():
         group.interface.new_socket(title, in_out="OUTPUT", socket_type=kind)
     nodes, links = group.nodes, group.links
@@ -90,20 +126,69 @@ def _group(name: str, frames: Frames) -> Any:
     image.name = f"{name} frames"
     image.filepath = sequencer.directory_of(frames.path.parent) + frames.path.name
     image.source = "SEQUENCE"
+    # Left to itself, Blender would convert some primaries and take others as they are.
+    image.colorspace_settings.name = "Non-Color"
     source.image = image
     _time(source, frames)
-    entry.location, source.location, exit_.location = (-500, 200), (-500, 0), (300, 0)
+    entry.location, source.location, exit_.location = (-700, 200), (-700, 0), (560, 0)
+    placed = {
+        layer: _placed(group, _converted(group, source.outputs[layer], layer, frames), frames, row)
+        for row, layer in enumerate(("Combined", "Edges", *_PASSES))
+        if layer in source.outputs
+    }
     over = nodes.new("CompositorNodeAlphaOver")
     over.location = (60, 200)
     background, foreground = compat.alpha_over_sockets(over)
     links.new(entry.outputs["Plate"], background)
-    links.new(_placed(group, source.outputs["Combined"], frames, 0), foreground)
-    links.new(over.outputs[0], exit_.inputs["Image"])
-    for index, (layer, (title, _)) in enumerate(_PASSES.items(), 1):
-        if layer in source.outputs:
-            placed = _placed(group, source.outputs[layer], frames, index)
-            links.new(placed, exit_.inputs[title])
+    links.new(placed["Combined"], foreground)
+    shown = over.outputs[0]
+    # Frames of earlier versions have no such pass.
+    if "Edges" in placed:
+        shown = _mixed(group, "ADD", 1.0, shown, placed["Edges"], 220)
+    shown = _mixed(group, "MIX", entry.outputs[STRENGTH], entry.outputs["Plate"], shown, 380)
+    links.new(shown, exit_.inputs["Image"])
+    links.new(placed["Combined"], exit_.inputs["Beauty"])
+    for layer, (title, _) in _PASSES.items():
+        if layer in placed:
+            links.new(placed[layer], exit_.inputs[title])
     return group
+
+
+def _converted(group: Any, socket: Any, layer: str, frames: Frames) -> Any:
+    """A pass in the scene's working space, if it is one of colour."""
+    if layer not in _COLOURS:
+        return socket
+    node = group.nodes.new("CompositorNodeConvertColorSpace")
+    node.location = (-450, socket.node.location.y)
+    try:
+        node.from_color_space = frames.colour_space
+    except TypeError:
+        raise PortraitError(
+            f"Blender's colour management has no space '{frames.colour_space}'",
+            frames.path,
+            "start Blender with its own OpenColorIO configuration, or add that space to yours",
+        ) from None
+    node.to_color_space = compat.working_space(node)
+    group.links.new(socket, node.inputs["Image"])
+    return node.outputs["Image"]
+
+
+def _mixed(group: Any, how: str, factor: Any, below: Any, above: Any, x: float) -> Any:
+    node = group.nodes.new("ShaderNodeMix")
+    node.data_type, node.blend_type = "RGBA", how
+    node.clamp_factor, node.clamp_result = True, False
+    node.location = (x, 200)
+    amount, first, second = (
+        next(each for each in node.inputs if each.enabled and each.name == name)
+        for name in ("Factor", "A", "B")
+    )
+    if isinstance(factor, float):
+        amount.default_value = factor
+    else:
+        group.links.new(factor, amount)
+    group.links.new(below, first)
+    group.links.new(above, second)
+    return next(each for each in node.outputs if each.enabled)
 
 
 def _placed(group: Any, socket: Any, frames: Frames, row: int) -> Any:

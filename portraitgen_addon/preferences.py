@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the backend lives and what it may use."""
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, FloatProperty, FloatVectorProperty, StringProperty
 
+from portraitgen.requirements.sources import Source
+
+from .environment import python_in
+
 PACKAGE = __package__.rpartition(".")[0]
+_drawing: Callable[[Any, Any], None] | None = None
 
 
 class PORTRAITGEN_AP_preferences(bpy.types.AddonPreferences):
@@ -35,6 +40,39 @@ class PORTRAITGEN_AP_preferences(bpy.types.AddonPreferences):
         name="Environment Folder",
         description="Where the extension's own environment goes; empty for the extension's folder",
         subtype="DIR_PATH",
+    )
+    packages_from: EnumProperty(
+        name="Packages From",
+        description="Where Create Environment takes the backend's packages from",
+        items=[
+            ("INDEX", "Package Index", "Download them, from pypi.org unless told otherwise"),
+            ("FOLDER", "Wheel Folder", "Take them from an offline bundle, without a network"),
+        ],
+        default="INDEX",
+    )
+    wheel_folder: StringProperty(
+        name="Wheel Folder",
+        description="A folder that Make Offline Bundle has made, here or on another machine",
+        subtype="DIR_PATH",
+    )
+    index_url: StringProperty(
+        name="Package Index",
+        description="A mirror in the place of https://pypi.org/simple; empty for that. A name and "
+        "password in it are kept in Blender's preferences as they are: a netrc file is safer",
+    )
+    pytorch_index_url: StringProperty(
+        name="PyTorch Index",
+        description="A mirror in the place of https://download.pytorch.org/whl; empty for that",
+    )
+    proxy: StringProperty(
+        name="Proxy",
+        description="The proxy for downloads, http://HOST:PORT; empty for the system's settings",
+    )
+    ca_file: StringProperty(
+        name="CA File",
+        description="A PEM file of all certificate authorities to trust, where a studio has its "
+        "own; empty for the system's",
+        subtype="FILE_PATH",
     )
     body_model: StringProperty(
         name="Body Model",
@@ -65,10 +103,9 @@ class PORTRAITGEN_AP_preferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: Any) -> None:
-        """Drawn beside the other panels."""
-        from ..ui import preferences
-
-        preferences.draw(self.layout, self)
+        """Drawn by what draw_with was given."""
+        if _drawing is not None:
+            _drawing(self.layout, self)
 
 
 def get() -> Any:
@@ -94,9 +131,28 @@ def interpreter() -> Path | None:
     return path if path is not None and path.exists() else None
 
 
-def python_in(folder: Path) -> Path:
-    """The Python of a virtual environment."""
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+def source() -> Source:
+    """Where packages are looked for, as the preferences say."""
+    settings = get()
+    if settings.packages_from == "FOLDER":
+        # A folder that was not chosen is none, and is told so; the index is not asked instead.
+        return Source(folder=_path(settings.wheel_folder) or "Wheel Folder")
+    return Source(
+        settings.index_url.strip(),
+        settings.pytorch_index_url.strip(),
+        settings.proxy.strip(),
+        _path(settings.ca_file),
+    )
+
+
+def _path(chosen: str) -> str:
+    return str(Path(bpy.path.abspath(chosen))) if chosen else ""
+
+
+def draw_with(drawing: Callable[[Any, Any], None] | None) -> None:
+    """Names what draws the preferences, given the layout and the preferences."""
+    global _drawing
+    _drawing = drawing
 
 
 def register() -> None:

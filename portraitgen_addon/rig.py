@@ -28,7 +28,7 @@ FACE = "face"
 TRACKED = "Tracked"
 ERROR = "tracking_error"
 COLOUR = (0.1, 0.8, 1.0, 0.22)
-# Bones that joint_offsete or stretch have no counterpart in the body model.
+# Bones that slide or stretch have no counterpart in the body model.
 _LOOSE = 1e-4
 
 
@@ -177,8 +177,8 @@ def _mesh(name: str, bundle: RigData, collection: Any) -> Any:
     mesh.shape_key_add(name="Basis", from_mix=False)
     for unit in bundle.units:
         key = mesh.shape_key_add(name=unit, from_mix=False)
-        # A new key's value is 1 in some versions, and values clamp to the joint_offseters.
-        key.joint_offseter_min, key.joint_offseter_max, key.value = -10, 10, 0
+        # A new key's value is 1 in some versions, and values clamp to the sliders.
+        key.slider_min, key.slider_max, key.value = -10, 10, 0
     _set_vertices(mesh, bundle)
     for part in ("body", "inside"):
         data.materials.append(bpy.data.materials.new(f"{name} {part}"))

@@ -5,6 +5,7 @@
 The format: eight bytes with the header's length, little endian, the header as JSON, then the data.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from portraitgen.errors import ShotError
-from portraitgen.storage import atomic_path
+from portraitgen.storage import atomic_path, parse_json, read_bytes
 
 _TYPES = {
     "F64": np.float64,
@@ -28,6 +29,7 @@ _TYPES = {
 }
 _NAMES = {np.dtype(kind): name for name, kind in _TYPES.items()}
 _HEADER_LIMIT = 100_000_000
+_LARGEST = 4 << 30
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -37,18 +39,27 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         ShotError: if it is missing or damaged.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(Path(path), _LARGEST)
         length = int.from_bytes(data[:8], "little")
         if not 2 <= length <= min(_HEADER_LIMIT, len(data) - 8):
             raise ValueError("its header is cut off")
-        header = json.loads(data[8 : 8 + length])
+        header = parse_json(data[8 : 8 + length])
         metadata = header.pop("__metadata__", {})
         body = memoryview(data)[8 + length :]
+        if metadata.get("sha256", digest := _digest(header, body)) != digest:
+            raise ValueError("its content has changed since it was written")
         return {name: _tensor(entry, body) for name, entry in header.items()}, metadata
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShotError(
             f"the file cannot be read ({error})", path, "build the rig or track the shot again"
         ) from error
+
+
+def _digest(header: dict[str, Any], body: memoryview) -> str:
+    """As the backend's `tensors` marks its files."""
+    whole = hashlib.sha256(json.dumps(header, sort_keys=True, separators=(",", ":")).encode())
+    whole.update(body)
+    return whole.hexdigest()
 
 
 def _tensor(entry: dict[str, Any], body: memoryview) -> np.ndarray:

@@ -4,7 +4,7 @@
 
 import bpy
 
-from . import lists, menus, panels, pin_tool, progress, thumbnails
+from . import lists, menus, panels, pin_tool, preferences, progress, thumbnails
 
 _CLASSES = (*lists.CLASSES, *panels.CLASSES)
 
@@ -17,10 +17,12 @@ def register() -> None:
     menus.register()
     progress.register()
     pin_tool.register()
+    preferences.register()
 
 
 def unregister() -> None:
     """Takes them out."""
+    preferences.unregister()
     pin_tool.unregister()
     progress.unregister()
     menus.unregister()

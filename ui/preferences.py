@@ -4,9 +4,10 @@
 
 from typing import Any
 
-from ..operators.environment import Setup
+from ..operators.environment import Setup, outdated, running
 from ..operators.models import Models
 from ..portraitgen_addon import preferences
+from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import session
 from .progress import draw_message, draw_text
 
@@ -27,6 +28,7 @@ def draw(layout: Any, settings: Any) -> None:
         row.prop(settings, "interpreter")
     else:
         layout.prop(settings, "environment_folder")
+        _packages(layout, settings)
         _creation(layout)
     draw_message(layout)
     layout.operator("portraitgen.check_setup", icon="CHECKMARK")
@@ -75,24 +77,71 @@ def _models(layout: Any) -> None:
             line.operator("portraitgen.fetch_model", text="Fetch").name = each["name"]
 
 
+def _packages(layout: Any, settings: Any) -> None:
+    """Where packages come from; folded up until a studio needs it."""
+    header, body = layout.panel("portraitgen_packages", default_closed=True)
+    header.label(text="Packages From")
+    if body is None:
+        return
+    row = body.row()
+    row.use_property_split = False
+    row.prop(settings, "packages_from", expand=True)
+    if settings.packages_from == "FOLDER":
+        body.prop(settings, "wheel_folder")
+    else:
+        body.prop(settings, "index_url", placeholder="https://pypi.org/simple")
+        body.prop(settings, "pytorch_index_url", placeholder="https://download.pytorch.org/whl")
+        body.prop(settings, "proxy", placeholder="http://HOST:PORT")
+        body.prop(settings, "ca_file")
+    bundling = Setup.bundling
+    if running(bundling):
+        _progress(body, bundling, "portraitgen.cancel_bundle")
+    else:
+        body.operator("portraitgen.make_offline_bundle", icon="PACKAGE")
+    if bundling is not None and bundling.state == "done":
+        draw_text(body.column(align=True), f"Made {bundling.target}")
+    _failure(body, bundling)
+
+
 def _creation(layout: Any) -> None:
     creation = Setup.creation
-    if creation is not None and creation.state == "running":
-        row = layout.row(align=True)
-        row.progress(factor=creation.share, type="BAR", text=creation.step)
-        row.operator("portraitgen.cancel_environment", text="", icon="CANCEL")
+    if running(creation):
+        _progress(layout, creation, "portraitgen.cancel_environment")
     else:
         made = preferences.interpreter() is not None
         text = "Create Environment Again" if made else "Create Environment"
         layout.operator("portraitgen.create_environment", text=text, icon="IMPORT")
-    if creation is None:
-        return
-    if creation.state == "failed":
-        column = layout.column(align=True)
-        column.alert = True
-        draw_text(column, creation.message)
-    if creation.state != "done":
+        if made and outdated():
+            column = layout.column(align=True)
+            column.alert = True
+            draw_text(column, outdated())
+    _failure(layout, creation)
+    if creation is not None and creation.state != "done":
         box = layout.box().column(align=True)
         for line in list(creation.log)[-_LOG_LINES:]:
             box.label(text=line)
         box.label(text=f"Log: {creation.log_file}")
+
+
+def _progress(layout: Any, process: BackgroundProcess | None, cancel: str) -> None:
+    assert process is not None
+    row = layout.row(align=True)
+    row.progress(factor=process.share, type="BAR", text=process.step)
+    row.operator(cancel, text="", icon="CANCEL")
+
+
+def _failure(layout: Any, process: BackgroundProcess | None) -> None:
+    if process is not None and process.state == "failed":
+        column = layout.column(align=True)
+        column.alert = True
+        draw_text(column, process.message)
+
+
+def register() -> None:
+    """Lets the preferences be drawn by this file."""
+    preferences.draw_with(draw)
+
+
+def unregister() -> None:
+    """Leaves them empty."""
+    preferences.draw_with(None)

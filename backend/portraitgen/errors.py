@@ -85,6 +85,12 @@ class ModelError(PortraitError):
     code = "model"
 
 
+class ProgramNotAllowed(PortraitError):  # noqa: N818
+    """A program that the user has not allowed would have been run."""
+
+    code = "program"
+
+
 class OptionError(PortraitError):
     """An option is unknown or its value is out of range."""
 

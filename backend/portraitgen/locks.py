@@ -3,64 +3,115 @@
 """Locks on parts of a shot folder that name their holder and survive a dead one.
 
 Standard library only. Each holder keeps one small file in the shot's `locks` folder and touches it
-while it lives. The files are enough on a network share: a holder on this machine is looked up by
-process id, one on another machine counts as dead when its file has not been touched for a minute.
+while it lives. The files are enough on a network share:
+
+* A holder whose table of processes this process shares is looked up there.
+* Of any other holder only this counts: whether its file is seen to change. Its times are compared
+  with each other and never with a clock of ours, so machines may disagree about the time. Who sees
+  no change for a minute takes the part over.
+* A holder writes its claim first and looks then, so two never believe that they hold one part.
+* A holder whose claim was taken away, as it slept or lost its network, is told at `check`, before
+  it publishes anything.
 """
 
+import atexit
 import getpass
-import json
 import os
-import socket
-import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .errors import ShotLocked
+from .errors import ShotError, ShotLocked
+from .process_identity import is_running, process_identity
+from .storage import check_inside, entries, make_folder, read_json, remove_tree, write_json
 
-_HEARTBEAT = 10.0
-_DEAD_AFTER = 60.0
+HEARTBEAT = 5.0
+"""How often a holder touches its claim, in seconds."""
+DEAD_AFTER = 60.0
+"""For how long a claim must not change until its holder counts as dead, in seconds."""
+_GATE_STALE = 10.0
+_GATE_LIMIT = 40.0
+_LOOK = 0.25
+_PATIENCE = 2.0
+_held: "set[Lock]" = set()
+_held_lock = threading.Lock()
+
+
+def _silent(text: str) -> None:
+    """Tells nobody."""
+
+
+def _go_on() -> None:
+    """Never cancels."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How long to wait for a part that another process holds, and whom to tell.
+
+    Attributes:
+        seconds: for a holder that lives; 0 gives up at once. A holder of which nothing is known is
+            watched for `DEAD_AFTER` seconds in any case.
+        tell: is given a sentence when waiting begins.
+        check: is called while waiting; what it raises ends it.
+    """
+
+    seconds: float = 0.0
+    tell: Callable[[str], None] = field(default=_silent)
+    check: Callable[[], None] = field(default=_go_on)
 
 
 class Lock:
     """A claim on one resource of a shot, held inside a `with` block."""
 
-    def __init__(self, folder: Path, resource: str, purpose: str, frames: range | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        resource: str,
+        purpose: str,
+        frames: range | None,
+        waiting: Waiting | None = None,
+    ) -> None:
         self._folder = folder
         self._path = folder / f"{uuid.uuid4().hex}.json"
         self._stop = threading.Event()
-        self._facts: dict[str, Any] = {
+        self._waiting = waiting or Waiting()
+        self._facts: dict[str, Any] = process_identity() | {
             "resource": resource,
             "purpose": purpose,
             "frames": [frames[0], frames[-1]] if frames else None,
-            "host": socket.gethostname(),
             "user": _user(),
-            "pid": os.getpid(),
-            "process_started": _process_started(os.getpid()),
         }
 
     def __enter__(self) -> "Lock":
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with _claiming(self._folder) as clock:
-            for path in self._folder.glob("*.json"):
-                other = _read(path)
-                if other is None or not self._conflicts(other):
-                    continue
-                if _alive(path, other, clock):
-                    raise ShotLocked(
-                        f"{other['user']} on {self._machine(other)} (process {other['pid']}) is"
-                        f" busy with {other['purpose']}",
-                        self._folder.parent,
-                        "wait until it ends or stop it",
-                    )
-                path.unlink(missing_ok=True)
-            self._path.write_text(json.dumps(self._facts), "utf-8")
-        threading.Thread(target=self._beat, daemon=True).start()
+        make_folder(self._folder)
+        begun = time.monotonic()
+        seen: dict[Path, tuple[int, float]] = {}
+        living: set[Path] = set()
+        told = False
+        while True:
+            holder = self._try(seen, living)
+            if holder is None:
+                break
+            path, other = holder
+            waited = time.monotonic() - begun
+            known = path in living or is_running(other) is True
+            if known and waited >= self._waiting.seconds:
+                raise self._locked(other)
+            if not told and waited > (0 if known else _PATIENCE):
+                told = True
+                self._waiting.tell(self._why_waiting(other, known))
+            self._waiting.check()
+            time.sleep(_LOOK)
+        with _held_lock:
+            _held.add(self)
+        threading.Thread(target=self._beat, daemon=True, name="lock heartbeat").start()
         return self
 
     def __exit__(
@@ -69,18 +120,87 @@ class Lock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Gives the part back; done when the block ends, and when the process does."""
         self._stop.set()
-        self._path.unlink(missing_ok=True)
+        with _held_lock:
+            _held.discard(self)
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Called before something is published.
+
+        Raises:
+            ShotLocked: if another process has taken the part over, because this one was silent.
+        """
+        # A touch tells whoever is about to take it over that this process woke up.
+        with suppress(OSError):
+            os.utime(self._path)
+        if not self._path.exists():
+            raise ShotLocked(
+                f"this process was silent for too long, and lost its hold on"
+                f" {self._facts['resource']}",
+                self._folder.parent,
+                "run the same command again to go on",
+            )
+
+    def _try(
+        self, seen: dict[Path, tuple[int, float]], living: set[Path]
+    ) -> tuple[Path, dict[str, Any]] | None:
+        """Claims the part, or gives who holds it.
+
+        Args:
+            seen: when each claim was last seen to change, and its time of change then.
+            living: claims that were seen to change.
+        """
+        with _gate(self._folder, self._waiting):
+            write_json(self._path, self._facts)
+            try:
+                for path, other in _claims(self._folder):
+                    if path == self._path or not self._conflicts(other):
+                        continue
+                    if not _is_dead(path, other, seen, living):
+                        self._path.unlink(missing_ok=True)
+                        return path, other
+                    path.unlink(missing_ok=True)
+            except BaseException:
+                self._path.unlink(missing_ok=True)
+                raise
+        return None
+
+    def _locked(self, other: dict[str, Any]) -> ShotLocked:
+        return ShotLocked(
+            f"{other['user']} on {self._machine(other)} (process {other['pid']}) is"
+            f" busy with {other['purpose']}",
+            self._folder.parent,
+            "wait until it ends or stop it",
+        )
+
+    def _why_waiting(self, other: dict[str, Any], known: bool) -> str:
+        who = f"{other['user']} on {self._machine(other)} (process {other['pid']})"
+        if known:
+            return f"Waiting until {who} is done with {other['purpose']}."
+        return (
+            f"{who} holds this part of the shot for {other['purpose']}; watching for up to"
+            f" {DEAD_AFTER:.0f} seconds whether it still lives."
+        )
 
     def _machine(self, other: dict[str, Any]) -> str:
-        return "this machine" if other["host"] == self._facts["host"] else str(other["host"])
+        own = ("host", "boot", "namespace")
+        alike = all(other.get(name) == self._facts[name] for name in own)
+        return "this machine" if alike else str(other["host"])
 
     def _beat(self) -> None:
-        while not self._stop.wait(_HEARTBEAT):
+        while not self._stop.wait(HEARTBEAT):
             try:
                 os.utime(self._path)
+            except FileNotFoundError:
+                return  # Taken away; `check` tells.
             except OSError:
-                return  # The file was taken away; nothing is left to keep alive.
+                continue  # A share that is gone for a moment comes back.
 
     def _conflicts(self, other: dict[str, Any]) -> bool:
         if other["resource"] != self._facts["resource"]:
@@ -91,66 +211,130 @@ class Lock:
         return bool(mine[0] <= theirs[1] and theirs[0] <= mine[1])
 
 
-@contextmanager
-def _claiming(folder: Path) -> Iterator[Path]:
-    """Lets one process at a time look and claim: making a folder is atomic on shares too.
+def release_all() -> None:
+    """Gives back whatever this process holds, when it ends without leaving its blocks."""
+    with _held_lock:
+        held = list(_held)
+    for lock in held:
+        lock.release()
 
-    Yields:
-        The folder made, whose time of change reads the share's own clock.
+
+atexit.register(release_all)
+
+
+@contextmanager
+def _gate(folder: Path, waiting: Waiting) -> Iterator[None]:
+    """Lets one process at a time look and claim, as far as that can be had.
+
+    Making a folder is atomic on shares too. Looking and claiming takes milliseconds, so a gate that
+    does not change for seconds was left shut by a process that died. What lies there is not asked.
+
+    Raises:
+        ShotLocked: if it does not open.
     """
-    gate = folder / "claiming"
+    gate = check_inside(folder / "claiming")
+    begun = time.monotonic()
+    known, since = None, begun
+    told = False
     while True:
         try:
             gate.mkdir()
             break
         except FileExistsError:
-            # Looking and claiming takes milliseconds; whoever left the gate shut has died.
-            if time.time() - _touched(gate) > _DEAD_AFTER:
-                with suppress(FileNotFoundError):
-                    gate.rmdir()
+            present = time.monotonic()
+            mark = _mark(gate)
+            if mark != known:
+                known, since = mark, present
+            if mark is not None and present - since > _GATE_STALE:
+                _clear(gate, mark)
+            elif present - begun > _GATE_LIMIT:
+                raise ShotLocked(
+                    "other processes keep the locks busy", gate, "delete it and run again"
+                ) from None
+            elif present - begun > _PATIENCE and not told:
+                told = True
+                waiting.tell("Waiting for another process that is looking at the shot's locks.")
+            waiting.check()
             time.sleep(0.02)
+    own = _mark(gate)
     try:
-        yield gate
+        yield
     finally:
-        with suppress(FileNotFoundError):
-            gate.rmdir()
+        if _mark(gate) == own:
+            with suppress(OSError):
+                gate.rmdir()
 
 
-def _touched(path: Path) -> float:
+def _mark(path: Path) -> tuple[int, int] | None:
+    """Tells one folder from another that was made in its place; None if it is gone."""
     try:
-        return path.stat().st_mtime
+        facts = os.lstat(path)
     except OSError:
-        return time.time()
+        return None
+    return facts.st_ino, facts.st_mtime_ns
+
+
+def _clear(gate: Path, mark: tuple[int, int]) -> None:
+    """Takes a gate away that a dead process left, unless it was just taken away and made anew."""
+    aside = gate.with_name(f"claiming-{uuid.uuid4().hex}")
+    with suppress(OSError):
+        if _mark(gate) == mark:
+            os.rename(gate, aside)
+            remove_tree(aside)
+
+
+def _is_dead(
+    path: Path,
+    other: dict[str, Any],
+    seen: dict[Path, tuple[int, float]],
+    living: set[Path],
+) -> bool:
+    """Whether the holder of a claim is known not to live."""
+    running = is_running(other)
+    if running is not None:
+        return not running
+    try:
+        # Opened, since shares ask the server for a file's times only then.
+        with open(path, "rb") as file:
+            touched = os.fstat(file.fileno()).st_mtime_ns
+    except OSError:
+        return True
+    known = seen.get(path)
+    if known is None or known[0] != touched:
+        if known is not None:
+            living.add(path)
+        seen[path] = touched, time.monotonic()
+        return False
+    return time.monotonic() - known[1] >= DEAD_AFTER
 
 
 def holders(folder: Path) -> list[dict[str, Any]]:
-    """The living claims on a shot: resource, purpose, frames, host, user and pid of each."""
-    if not folder.is_dir():
-        return []
-    found = [(path, _read(path)) for path in folder.glob("*.json")]
-    return [facts for path, facts in found if facts is not None and _alive(path, facts, None)]
+    """The claims on a shot whose holders are not known to be dead: resource, purpose, frames, host,
+    user and pid of each."""
+    return [facts for _, facts in _claims(folder) if is_running(facts) is not False]
+
+
+def _claims(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+    found = []
+    for path in entries(folder):
+        if path.suffix == ".json" and (facts := _read(path)) is not None:
+            found.append((path, facts))
+    return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    """A claim; None if it was released meanwhile, or is something else."""
     try:
-        facts = json.loads(path.read_text("utf-8"))
-    except (OSError, json.JSONDecodeError):
-        return None  # Released meanwhile.
-    keys = {"resource", "purpose", "frames", "host", "user", "pid"}
-    return facts if isinstance(facts, dict) and keys <= facts.keys() else None
-
-
-def _alive(path: Path, facts: dict[str, Any], clock: Path | None) -> bool:
-    if facts["host"] == socket.gethostname():
-        started = _process_started(facts["pid"])
-        return started is not None and facts.get("process_started") in (started, None)
-    try:
-        touched = path.stat().st_mtime
-        # The share's own clock, where there is a file just written to read it from.
-        present = clock.stat().st_mtime if clock else time.time()
-    except OSError:
-        return False
-    return present - touched < _DEAD_AFTER
+        facts = read_json(path)
+    except ShotError:
+        return None
+    texts = ("resource", "purpose", "host", "user")
+    if not all(isinstance(facts.get(name), str) and len(facts[name]) < 500 for name in texts):
+        return None
+    frames = facts.get("frames", 0)
+    pair = isinstance(frames, list) and len(frames) == 2
+    whole = pair and all(isinstance(each, int) for each in frames)
+    return facts if isinstance(facts.get("pid"), int) and (frames is None or whole) else None
 
 
 def _user() -> str:
@@ -158,31 +342,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):
         return "someone"
-
-
-def _process_started(pid: int) -> str | None:
-    """A mark that differs between two processes with one id; None if no such process runs."""
-    if sys.platform == "linux":
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except OSError:
-            return None
-        fields = stat.rpartition(")")[2].split()
-        return None if fields[0] == "Z" else fields[19]
-    if sys.platform == "win32":
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)
-        if not handle:
-            return None
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return "running" if code.value == 259 else None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        return "running"
-    return "running"

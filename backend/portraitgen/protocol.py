@@ -36,9 +36,10 @@ Notifications (worker to Blender):
     job.cancelled {job}
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any
+
+from .storage import dump_json, parse_json
 
 PROTOCOL = 1
 HEARTBEAT = 2.0
@@ -105,10 +106,10 @@ Message = Request | Notification | Result | Failure
 
 
 def encode(message: Message) -> bytes:
-    """One message as one line, its newline included.
+    """One message as one line, its newline included; numbers that are not finite become null.
 
     Raises:
-        ValueError: if the message holds something JSON has no word for, NaN among them.
+        TypeError: if the message holds something JSON has no word for.
     """
     body: dict[str, Any] = {"jsonrpc": "2.0"}
     match message:
@@ -120,7 +121,7 @@ def encode(message: Message) -> bytes:
             body |= {"id": id, "result": value}
         case Failure(id, code, text, data):
             body |= {"id": id, "error": {"code": code, "message": text, "data": data}}
-    return json.dumps(body, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    return dump_json(body) + b"\n"
 
 
 def decode(line: bytes) -> Message:
@@ -132,8 +133,8 @@ def decode(line: bytes) -> Message:
     if len(line) > MAX_LINE:
         raise ProtocolError(INVALID_REQUEST, f"the line is longer than {MAX_LINE} bytes")
     try:
-        body = json.loads(line)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        body = parse_json(line)
+    except ValueError as error:
         raise ProtocolError(PARSE_ERROR, f"the line is not JSON ({error})") from None
     if not isinstance(body, dict) or body.get("jsonrpc") != "2.0":
         raise ProtocolError(INVALID_REQUEST, "the line is no JSON-RPC 2.0 message")

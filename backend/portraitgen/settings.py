@@ -27,6 +27,7 @@ def option(
     maximum: float | None = None,
     choices: Sequence[str] = (),
     path: bool = False,
+    runs: str = "",
 ) -> Any:
     """A dataclass field that explains itself.
 
@@ -37,6 +38,7 @@ def option(
         minimum, maximum: inclusive bounds of a number.
         choices: the values a string may take.
         path: the string names a file.
+        runs: the string says what an editor runs: a "program", its "script" or their "folder".
     """
     facts = {
         "help": help,
@@ -45,6 +47,7 @@ def option(
         "maximum": maximum,
         "choices": tuple(choices),
         "path": path,
+        "runs": runs,
     }
     return dataclasses.field(default=default, metadata=facts)
 

@@ -271,6 +271,16 @@ def disk_full(path: Path, written: int = 0) -> StorageError:
     return StorageError(f"the disk is full{left}", path, "free some space and run it again")
 
 
+def printable(text: str) -> str:
+    """Text to be shown: what would steer a terminal or hide a word, and bytes that are no text,
+    become escapes. Names in a shot are a stranger's."""
+    return "".join(each if each.isprintable() or each == "\n" else _escape(each) for each in text)
+
+
+def _escape(each: str) -> str:
+    return each.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
 def as_size(count: int) -> str:
     """A number of bytes as people write it."""
     size = float(count)

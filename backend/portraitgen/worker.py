@@ -8,6 +8,7 @@ closes, the running job is asked to stop, keeps its checkpoint, and the process 
 
 import os
 import platform
+import queue
 import sys
 import threading
 import traceback
@@ -18,9 +19,14 @@ from typing import Any, BinaryIO
 
 from . import __version__, protocol
 from .errors import Cancelled, OptionError, PortraitError
-from .pipeline.run.job_context import readable
+from .failures import ProgramFault, readable
 from .pipeline.run.progress import Reporter
 from .protocol import Failure, Message, Notification, ProtocolError, Request, Result
+from .stopping import Stopped, end_soon, graceful_stop
+
+# How many requests wait while one is answered, and how often the end is looked for, in seconds.
+_WAITING = 256
+_TICK = 0.2
 
 
 class Channel:
@@ -31,14 +37,34 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Sends one message; a reader that has gone away is no error here, stdin tells of it."""
-        line = protocol.encode(message)
+        """Sends one message; a reader that has gone away is no error here, stdin tells of it.
+
+        A message that cannot be written down, which is a fault of ours, becomes one that says so:
+        whoever waits for an answer or for a job's end gets it.
+        """
+        try:
+            line = protocol.encode(message)
+        except (TypeError, ValueError, RecursionError) as error:
+            line = protocol.encode(_unsayable(message, error))
         with self._lock:
             try:
                 self._stream.write(line)
                 self._stream.flush()
-            except (BrokenPipeError, ValueError):
+            except (OSError, ValueError):
                 return
+
+
+def _unsayable(message: Message, error: Exception) -> Message:
+    failure = readable(error)
+    match message:
+        case Notification("job.done" | "job.failed", params):
+            facts = {"code": failure.code, "message": str(failure), "hint": failure.remedy}
+            return Notification("job.failed", {"job": params.get("job")} | facts)
+        case Result(id) | Failure(id):
+            data = {"code": failure.code, "place": failure.place, "hint": failure.remedy}
+            return Failure(id, protocol.FAILED, str(failure), data)
+        case _:
+            return Notification("heartbeat", {})
 
 
 class JobReporter(Reporter):
@@ -74,14 +100,25 @@ class JobReporter(Reporter):
 
 
 class Worker:
-    """Answers requests and runs one job at a time."""
+    """Answers requests and runs one job at a time.
 
-    def __init__(self, source: BinaryIO, channel: Channel) -> None:
+    Args:
+        source: where requests come from; the worker ends when it closes.
+        channel: where answers go.
+        at_end: called as soon as the worker is to end, whatever it is doing at that moment.
+    """
+
+    def __init__(
+        self, source: BinaryIO, channel: Channel, at_end: Callable[[], None] = lambda: None
+    ) -> None:
         self._source = source
+        self._at_end = at_end
+        self._lines: queue.Queue[bytes] = queue.Queue(_WAITING)
         self._channel = channel
         self._reporter: JobReporter | None = None
         self._thread: threading.Thread | None = None
         self._busy = False
+        self._over = False
         self._ended = threading.Event()
         self._methods: dict[str, Callable[[dict[str, Any]], Any]] = {
             "hello": self._hello,
@@ -103,25 +140,48 @@ class Worker:
 
     def serve(self) -> None:
         """Reads requests until stdin closes or a shutdown is asked for."""
-        threading.Thread(target=self._beat, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True, name="heartbeat").start()
+        # Beside what answers, so that the end is noticed while an answer takes long, or hangs.
+        threading.Thread(target=self._read, daemon=True, name="requests").start()
         try:
-            while not self._ended.is_set():
-                line = self._source.readline(protocol.MAX_LINE + 1)
-                if not line:
+            while True:
+                try:
+                    line = self._lines.get(timeout=_TICK)
+                except queue.Empty:
+                    if self._ended.is_set():
+                        break
+                    continue
+                self._answer(line)
+                if self._over:
                     break
+        finally:
+            self._end()
+            if self._thread:
+                self._thread.join()
+
+    def _read(self) -> None:
+        try:
+            while line := self._source.readline(protocol.MAX_LINE + 1):
                 if len(line) > protocol.MAX_LINE:
                     while line and not line.endswith(b"\n"):
                         line = self._source.readline(protocol.MAX_LINE)
                     text = f"the line is longer than {protocol.MAX_LINE} bytes"
                     self._channel.send(Failure(None, protocol.INVALID_REQUEST, text, {}))
                     continue
-                self._answer(line)
+                self._lines.put(line)
+        except (OSError, ValueError):
+            return  # Closed, as at its end.
         finally:
-            self._ended.set()
-            if self._reporter:
-                self._reporter.cancel()
-            if self._thread:
-                self._thread.join()
+            self._end()
+
+    def _end(self) -> None:
+        """Has everything stop; the second time it does nothing."""
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._at_end()
+        if self._reporter:
+            self._reporter.cancel()
 
     def _answer(self, line: bytes) -> None:
         try:
@@ -138,16 +198,13 @@ class Worker:
             return
         try:
             answer: Message = Result(message.id, method(message.params))
-        except (PortraitError, OSError) as error:
-            failure = readable(error)
-            data = {"code": failure.code, "place": failure.place, "hint": failure.remedy}
-            answer = Failure(message.id, protocol.FAILED, str(failure), data)
         except KeyError as error:
             text = f"{message.method} needs the parameter {error}"
             answer = Failure(message.id, protocol.INVALID_PARAMS, text, {})
         except Exception as error:  # noqa: BLE001 - a fault in one request must not end the worker.
-            traceback.print_exc()
-            answer = Failure(message.id, protocol.FAILED, _fault(error), {"code": "fault"})
+            failure = _told(error)
+            data = {"code": failure.code, "place": failure.place, "hint": failure.remedy}
+            answer = Failure(message.id, protocol.FAILED, str(failure), data)
         self._channel.send(answer)
 
     def _beat(self) -> None:
@@ -243,7 +300,7 @@ class Worker:
         self._busy = True
         self._reporter = JobReporter(self._channel, uuid.uuid4().hex)
         self._thread = threading.Thread(
-            target=self._run, args=(kind, shot, options, self._reporter), name=kind
+            target=self._run, args=(kind, shot, options, self._reporter), name=kind, daemon=True
         )
         self._thread.start()
         return {"job": self._reporter.job}
@@ -256,14 +313,9 @@ class Worker:
             news = Notification("job.done", {"job": reporter.job, "result": result})
         except Cancelled:
             news = Notification("job.cancelled", {"job": reporter.job})
-        except (PortraitError, OSError) as error:
-            failure = readable(error)
+        except BaseException as error:  # noqa: BLE001 - the worker outlives a fault in a job.
+            failure = _told(error)
             facts = {"code": failure.code, "message": str(failure), "hint": failure.remedy}
-            news = Notification("job.failed", {"job": reporter.job} | facts)
-        except Exception as error:  # noqa: BLE001 - the worker outlives a fault in a job.
-            traceback.print_exc()
-            hint = "report it with what the worker printed"
-            facts = {"code": "fault", "message": _fault(error), "hint": hint}
             news = Notification("job.failed", {"job": reporter.job} | facts)
         # Whoever hears of the end may start the next job at once.
         self._busy = False
@@ -292,12 +344,16 @@ class Worker:
         return keep_key(shot, params["take"], int(params["frame"]), nearest=True)
 
     def _shutdown(self, params: dict[str, Any]) -> dict[str, Any]:
-        self._ended.set()
+        self._over = True
         return {}
 
 
-def _fault(error: BaseException) -> str:
-    return f"the worker met a fault of its own: {type(error).__name__}: {error}"
+def _told(error: BaseException) -> PortraitError:
+    """An error as people read it; of a fault of ours, whoever mends it sees the trace."""
+    failure = readable(error)
+    if isinstance(failure, ProgramFault):
+        traceback.print_exc()
+    return failure
 
 
 def main() -> None:
@@ -305,7 +361,11 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    Worker(sys.stdin.buffer, Channel(stream)).serve()
+    try:
+        with graceful_stop():
+            Worker(sys.stdin.buffer, Channel(stream), lambda: end_soon(1)).serve()
+    except KeyboardInterrupt as stop:
+        sys.exit(stop.status if isinstance(stop, Stopped) else 130)
 
 
 if __name__ == "__main__":

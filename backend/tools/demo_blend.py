@@ -42,7 +42,7 @@ def make(folder: Path, footage: Path, take: str, zipped: Path, python: Path) -> 
     settings.source, settings.interpreter = "EXISTING", str(python)
     scene = bpy.context.scene
     scene.view_settings.view_transform = "Standard"
-    facts = part("shot").view(folder / "shot").footage
+    facts = part("shot_summary").summary_of(folder / "shot").footage
     numerator, _, denominator = str(facts["fps"]).partition("/")
     scene.render.fps, scene.render.fps_base = int(numerator), int(denominator or 1)
     scene.render.resolution_x, scene.render.resolution_y = facts["width"], facts["height"]
@@ -54,7 +54,8 @@ def make(folder: Path, footage: Path, take: str, zipped: Path, python: Path) -> 
     )
     bpy.ops.portraitgen.open_shot(directory=str(folder / "shot"))
     found = scene.portraitgen.shots[0]
-    scene.frame_start, scene.frame_end = strip.frame_final_start, strip.frame_final_end - 1
+    begin, end = part("compat").strip_range(strip)
+    scene.frame_start, scene.frame_end = begin, end - 1
     session = part("session").session
     bpy.ops.portraitgen.show_version(version=0)
     end = time.monotonic() + _LIMIT_S

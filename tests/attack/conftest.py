@@ -7,30 +7,21 @@ have a take `toon` with its frames rendered.
 """
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attack_shot import CLIP, EDIT, SMALL, Portraitgen, copy_of, environment
 
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
-from portraitgen.shot import Shot
-from portraitgen.storage import read_json, write_json
-
-ROOT = Path(__file__).resolve().parents[2]
-CLIP = ROOT / "tests" / "data" / "performer.mp4"
-
-SMALL = {"size": 64, "gaussians": 1000, "steps": 10}
-EDIT = {"take": "toon", "editor": "toon", "steps": 5, "keys": 2}
-Portraitgen = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def environment(**more: str) -> dict[str, str]:
-    """The environment of a process that runs this checkout."""
-    return os.environ | {"PYTHONPATH": str(ROOT / "backend"), "OMP_NUM_THREADS": "1"} | more
+@pytest.fixture(scope="session", autouse=True)
+def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What a test allows, the user of this machine has not."""
+    os.environ["PORTRAITGEN_CONFIG"] = str(tmp_path_factory.mktemp("configuration"))
 
 
 @pytest.fixture(scope="session")
@@ -53,16 +44,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shot(made: Path, tmp_path: Path) -> Path:
     """A copy of the shot to break."""
     return copy_of(made, tmp_path / "shot")
-
-
-def copy_of(made: Path, folder: Path) -> Path:
-    """A copy of a shot whose plate is still found."""
-    shutil.copytree(made, folder, symlinks=True)
-    facts = read_json(folder / "shot.json")
-    plate = Shot.open(made).footage_path.resolve()
-    footage = facts["footage"] | {"path": str(plate)}
-    write_json(folder / "shot.json", facts | {"footage": footage})
-    return folder
 
 
 @pytest.fixture(scope="session")

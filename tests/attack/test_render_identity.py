@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EDIT
+from attack_shot import EDIT
 
 from portraitgen.errors import Cancelled, ShotError
 from portraitgen.footage.encode import read_exr

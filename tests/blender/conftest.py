@@ -84,3 +84,14 @@ def plate_strip(scene: Any, start: int = 1001, path: Path = CLIP) -> Any:
     )
     scene.sequence_editor.active_strip = strip
     return strip
+
+
+def shown(strip: Any) -> tuple[int, int]:
+    """The first scene frame that shows a strip and the one after its last."""
+    found: tuple[int, int] = module("portraitgen_addon.compat").strip_range(strip)
+    return found
+
+
+def trim(strip: Any, first: int, end: int) -> None:
+    """Lets a strip show from a scene frame up to, not including, another."""
+    module("portraitgen_addon.compat").trim(strip, first, end)

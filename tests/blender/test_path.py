@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import module, plate_strip
+from conftest import module, plate_strip, shown, trim
 from mathutils import Vector
 
 START = 1001
@@ -63,7 +63,7 @@ def test_from_strip_to_strip(
     scene = bpy.context.scene
     scene.render.resolution_x = scene.render.resolution_y = 512
     strip = plate_strip(scene, START)
-    strip.frame_final_start, strip.frame_final_end = START + 4, START + 20
+    trim(strip, START + 4, START + 20)
     assert bpy.ops.portraitgen.new_shot(folder=str(shot_folder)) == {"FINISHED"}
     until(lambda: len(scene.portraitgen.shots))
     shot = active()
@@ -132,8 +132,8 @@ def test_from_strip_to_strip(
     kept = next(each for each in keys.glob("*.png") if each.name != tried.name)
     assert scene.frame_current == int(kept.stem) + shot.offset
 
-    _check_lamp(scene, shot, shot_folder, until)
-    before = {each.name: (each.channel, each.frame_final_start) for each in strips(scene)}
+    _check_light(scene, shot, shot_folder, until)
+    before = {each.name: (each.channel, shown(each)) for each in strips(scene)}
     bpy.ops.portraitgen.render_to_strip()
     lengths = set()
     made = None
@@ -145,10 +145,10 @@ def test_from_strip_to_strip(
         time.sleep(0.005)
     assert session.job.state == "done", session.job.message
     assert made is not None and len(lengths) > 3, "the strip did not grow while frames arrived"
-    assert (made.frame_final_start, made.frame_final_end) == (START + 4, START + 20)
+    assert shown(made) == (START + 4, START + 20)
     assert made.channel > strip.channel
     assert made.colorspace_settings.name == strip.colorspace_settings.name
-    after = {each.name: (each.channel, each.frame_final_start) for each in strips(scene)}
+    after = {each.name: (each.channel, shown(each)) for each in strips(scene)}
     assert before.items() <= after.items()
     _check_edit_shows(scene, strip, made, tmp_path)
 
@@ -182,7 +182,7 @@ def strips(scene: Any) -> Any:
     return module("portraitgen_addon.compat").strips(scene)
 
 
-def _check_lamp(scene: Any, shot: Any, folder: Path, until: Callable[..., None]) -> None:
+def _check_light(scene: Any, shot: Any, folder: Path, until: Callable[..., None]) -> None:
     """A light that goes from the left of the plate's camera to its right lights a take."""
     assert not bpy.ops.portraitgen.light_from_scene.poll()
     bpy.ops.portraitgen.take_add(editor="relight")
@@ -198,20 +198,20 @@ def _check_lamp(scene: Any, shot: Any, folder: Path, until: Callable[..., None])
     before = scene.frame_current
     assert bpy.ops.portraitgen.light_from_scene() == {"FINISHED"}
     assert scene.frame_current == before and take.options_relight.key == "scene"
-    light = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
-    assert light["frames"] == list(range(5, 21))
-    directions = np.array(light["directions"])
+    sent = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
+    assert sent["frames"] == list(range(5, 21))
+    directions = np.array(sent["directions"])
     assert directions[0, 0] < -0.7 and directions[-1, 0] > 0.7
     assert (directions[:, 2] < 0).all(), "the camera's side of the performer"
     np.testing.assert_allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-5)
-    colours = np.array(light["colours"])
+    colours = np.array(sent["colours"])
     np.testing.assert_allclose(colours[:, 1] / colours[:, 0], 0.5, atol=1e-5)
     assert colours.max() == 1 and colours[0, 0] < 0.6, "farther, and weaker, at the ends"
     light.data.type = "SUN"
     light.rotation_euler = (0, 0, 0)
     bpy.ops.portraitgen.light_from_scene()
-    light = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
-    up = np.array(light["directions"])
+    sent = json.loads((folder / "takes" / take.folder_name / "light.json").read_text())
+    up = np.array(sent["directions"])
     assert (up[:, 1] < -0.9).all(), "a sun that shines straight down"
     bpy.ops.portraitgen.try_frame()
     until(lambda: take.preview)
@@ -225,7 +225,7 @@ def _check_rig(scene: Any, shot: Any) -> None:
     assert len(shot.mesh.data.shape_keys.key_blocks) == 53
     assert set(shot.armature.data.collections.keys()) == {"Body", "Head", "Face", "Hands"}
     assert all(bone.custom_shape for bone in shot.armature.pose.bones)
-    pixels = module("portraitgen_addon.rig").Bundle.load(shot.path / "rigs" / "0001.safetensors")
+    pixels = module("portraitgen_addon.rig").RigData.load(shot.path / "rigs" / "0001.safetensors")
     facts = pixels.camera
     place = np.linalg.inv(np.array(shot.armature.matrix_world))
     for frame in (5, 12, 20):
@@ -290,19 +290,19 @@ def _check_faded(scene: Any, plate: Any, made: Any, folder: Path) -> None:
 
 def _check_compositor(scene: Any, made: Any, folder: Path) -> None:
     """The group renders what the strip shows, from the EXR frames and the plate."""
-    compat = module("portraitgen_addon.compat")
-    tree = compat.compositor_tree(scene)
-    groups = [node for node in tree.nodes if node.type == "GROUP"]
+    trees = module("portraitgen_addon.compat").compositor_trees(scene)
+    groups = [node for tree in trees for node in tree.nodes if node.type == "GROUP"]
     assert len(groups) == 1
     assert {each.name for each in groups[0].outputs} == {
         "Image",
+        "Beauty",
         "Alpha",
         "Depth",
         "Normal",
         "Reconstruction",
     }
     linked = {link.to_node.type for link in groups[0].node_tree.links}
-    assert {"TRANSLATE", "ALPHAOVER", "GROUP_OUTPUT"} <= linked
+    assert {"CONVERT_COLORSPACE", "TRANSLATE", "ALPHAOVER", "GROUP_OUTPUT"} <= linked
     scene.frame_set(START + 10)
     scene.render.use_sequencer = False
     composed = _render(scene, folder / "composed")

@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
-from portraitgen.pipeline.rigs import _geometry
+from portraitgen.pipeline.requests.rig import _geometry
 folder, frames = Path(sys.argv[1]), int(sys.argv[2])
 body, rng = BodyModel.load(), np.random.default_rng(3)
 pose = rng.normal(0, 0.3, (frames, 55, 3)).astype("f4")

@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 import pytest
-from conftest import CLIP, module, plate_strip
+from conftest import CLIP, module, plate_strip, shown, trim
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_trimmed_sequence_keeps_its_own_numbers(frames: Path) -> None:
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = 24, 1.001
     strip = image_strip(scene, frames, 50)
-    strip.frame_final_start, strip.frame_final_end = 55, 70
+    trim(strip, 55, 70)
     found = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
     assert found.kind == "sequence" and found.path == frames / "plate.1001.png"
     assert (found.first, found.last, found.offset) == (1006, 1020, 50 - 1001)
@@ -50,14 +50,14 @@ def test_a_trimmed_sequence_keeps_its_own_numbers(frames: Path) -> None:
 def test_a_strip_held_beyond_its_files_ends_with_them(frames: Path) -> None:
     scene = bpy.context.scene
     strip = image_strip(scene, frames, 1)
-    strip.frame_final_end = 100
+    trim(strip, 1, 100)
     assert module("portraitgen_addon.shot_summary").footage_of(strip, scene).last == 1030
 
 
 def test_a_trimmed_movie_counts_from_one() -> None:
     scene = bpy.context.scene
     strip = plate_strip(scene, 86400)
-    strip.frame_final_start = 86410
+    trim(strip, 86410, 86448)
     found = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
     assert (found.first, found.last, found.offset) == (11, 48, 86399)
 
@@ -116,10 +116,10 @@ def test_a_strip_grows_refreshes_and_leaves_others_alone(frames: Path) -> None:
     )
     for number in range(1003, 1011):
         made = grow(scene, frames, number)
-        assert made.frame_final_end == number + 1
-    assert made.channel == 3 and made.frame_final_start == 1003
-    assert (blocker.channel, blocker.frame_final_start, blocker.frame_final_end) == (2, 1005, 1006)
-    assert (plate.frame_final_start, plate.frame_final_end) == (1001, 1031)
+        assert shown(made)[1] == number + 1
+    assert made.channel == 3 and shown(made)[0] == 1003
+    assert (blocker.channel, *shown(blocker)) == (2, 1005, 1006)
+    assert shown(plate) == (1001, 1031)
     assert grow(scene, frames, 1005) == made and len(made.elements) == 8
 
 
@@ -138,9 +138,9 @@ def test_a_trimmed_end_stays_trimmed(frames: Path) -> None:
     image_strip(scene, frames, 1001)
     for number in range(1001, 1006):
         made = grow(scene, frames, number)
-    made.frame_final_end = 1004
+    trim(made, 1001, 1004)
     grow(scene, frames, 1006)
-    assert made.frame_final_end == 1004 and len(made.elements) == 6
+    assert shown(made)[1] == 1004 and len(made.elements) == 6
 
 
 def test_a_slipped_start_keeps_its_frames_in_place(frames: Path) -> None:
@@ -148,9 +148,9 @@ def test_a_slipped_start_keeps_its_frames_in_place(frames: Path) -> None:
     image_strip(scene, frames, 1001)
     for number in range(1001, 1006):
         made = grow(scene, frames, number)
-    made.frame_final_start = 1003
+    trim(made, 1003, 1006)
     grow(scene, frames, 1006)
-    assert (made.frame_final_start, made.frame_final_end) == (1003, 1007)
+    assert shown(made) == (1003, 1007)
 
 
 def test_no_channel_left_is_said(frames: Path) -> None:
@@ -163,7 +163,7 @@ def test_no_channel_left_is_said(frames: Path) -> None:
 def test_open_shot_finds_its_strip(tmp_path: Path, session: Any, until: Any) -> None:
     scene = bpy.context.scene
     strip = plate_strip(scene, 1001)
-    strip.frame_final_start = 1011
+    trim(strip, 1011, shown(strip)[1])
     bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
     until(lambda: len(scene.portraitgen.shots))
     bpy.ops.portraitgen.remove_shot()

@@ -13,14 +13,14 @@ from typing import Any
 
 import bpy
 import pytest
-from conftest import PYTHON, module, plate_strip
+from conftest import PYTHON, module, plate_strip, trim
 
 
 @pytest.fixture
 def shot(tmp_path: Path, until: Callable[..., None]) -> Any:
     scene = bpy.context.scene
     strip = plate_strip(scene, 1)
-    strip.frame_final_end = 13
+    trim(strip, 1, 13)
     bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
     until(lambda: len(scene.portraitgen.shots))
     return scene.portraitgen.shots[0]

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Set-up: the environment's parts, programs beside Blender, models and presets."""
 
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -13,33 +12,94 @@ import bpy
 import pytest
 from conftest import module, plate_strip
 
-_INDEX = """
-<a href="https://files.example/uv-0.9.6-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl
-#sha256=aa">old</a>
-<a href="https://files.example/uv-0.9.7-py3-none-win_amd64.whl#sha256=bb">windows</a>
-<a href="../../uv-0.9.7-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl#sha256=cc">l</a>
-"""
+
+class Layout:
+    """Takes what a panel draws, and refuses icons and properties that Blender has not."""
+
+    _icons = bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("row", "column", "box", "separator", "progress"):
+            return lambda *words, **more: self._take(more)
+        raise AttributeError(name)
+
+    def _take(self, more: dict[str, Any]) -> "Layout":
+        assert more.get("icon", "NONE") in self._icons, more
+        self.said.append(str(more.get("text", "")))
+        return self
+
+    def panel(self, name: str, default_closed: bool = False) -> tuple["Layout", "Layout"]:
+        return self, self
+
+    def label(self, **more: Any) -> None:
+        self._take(more)
+
+    def prop(self, owner: Any, name: str, **more: Any) -> None:
+        assert name in owner.bl_rna.properties, name
+        self.said.append(name)
+
+    def operator(self, name: str, **more: Any) -> Any:
+        room, _, own = name.partition(".")
+        assert getattr(getattr(bpy.ops, room), own).get_rna_type(), name
+        self.said.append(name)
+        return self._take(more)
 
 
-def test_the_wheel_of_uv_for_this_machine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    environment = module("portraitgen_addon.environment")
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    url, digest = environment._uv_wheel(_INDEX)
-    assert url.startswith("https://pypi.org/") and url.endswith("2014_x86_64.whl")
-    assert digest == "cc"
-    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    with pytest.raises(Exception, match="no build for Linux riscv64"):
-        environment._uv_wheel(_INDEX)
+def drawn(**chosen: str) -> str:
+    """What the preferences show."""
+    settings = module("portraitgen_addon.preferences").get()
+    for name, value in chosen.items():
+        setattr(settings, name, value)
+    layout = Layout()
+    module("ui.preferences").draw(layout, settings)
+    return "\n".join(layout.said)
 
 
-def test_a_download_that_is_not_what_the_index_says_is_refused(tmp_path: Path) -> None:
-    environment = module("portraitgen_addon.environment")
-    creation = environment.Creation(tmp_path / "environment", tmp_path / "none.whl")
-    file = tmp_path / "uv.whl"
-    file.write_bytes(b"not uv")
-    with pytest.raises(Exception, match="not what the index says"):
-        creation._download(file.as_uri(), "0" * 64)
+def test_the_preferences_show_where_packages_come_from() -> None:
+    said = drawn(source="CREATED", packages_from="INDEX")
+    for name in ("index_url", "pytorch_index_url", "proxy", "ca_file", "make_offline_bundle"):
+        assert name in said
+    said = drawn(source="CREATED", packages_from="FOLDER")
+    assert "wheel_folder" in said and "index_url" not in said
+    assert "wheel_folder" not in drawn(source="EXISTING")
+
+
+def test_the_preferences_become_a_source_of_packages(tmp_path: Path) -> None:
+    preferences = module("portraitgen_addon.preferences")
+    settings = preferences.get()
+    settings.packages_from, settings.index_url = "INDEX", " https://pypi.studio/simple "
+    settings.proxy, settings.ca_file = "http://proxy:3128", str(tmp_path / "ca.pem")
+    source = preferences.source()
+    assert (source.index, source.proxy) == ("https://pypi.studio/simple", "http://proxy:3128")
+    assert source.ca_file == str(tmp_path / "ca.pem") and not source.folder
+    settings.packages_from, settings.wheel_folder = "FOLDER", str(tmp_path)
+    assert preferences.source().folder == str(tmp_path) and not preferences.source().index
+    settings.packages_from, settings.wheel_folder = "INDEX", ""
+    settings.index_url = settings.proxy = settings.ca_file = ""
+
+
+def test_an_environment_needs_leave_to_go_online_unless_its_packages_are_here(
+    tmp_path: Path,
+) -> None:
+    settings = module("portraitgen_addon.preferences").get()
+    settings.packages_from = "INDEX"
+    assert not bpy.app.online_access and not bpy.ops.portraitgen.create_environment.poll()
+    assert not bpy.ops.portraitgen.make_offline_bundle.poll()
+    settings.packages_from, settings.wheel_folder = "FOLDER", str(tmp_path)
+    settings.environment_folder = str(tmp_path)
+    assert bpy.ops.portraitgen.create_environment.poll()
+    # The folder holds no wheels: it is told, and nothing else is asked.
+    assert bpy.ops.portraitgen.create_environment() == {"FINISHED"}
+    setup = module("operators.environment").Setup
+    setup.creation.thread.join(60)
+    assert setup.creation.state == "failed" and "no wheels in it" in setup.creation.message
+    assert "no wheels in it" in drawn(source="CREATED").replace("\n", " ")
+    settings.packages_from, settings.wheel_folder = "INDEX", ""
+    settings.environment_folder = ""
+    setup.creation = None
 
 
 def test_a_program_that_fails_says_why_and_leaves_its_log(tmp_path: Path) -> None:

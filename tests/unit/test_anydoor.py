@@ -17,6 +17,7 @@ from portraitgen.editing.editor import EditRequest
 from portraitgen.editing.editors.anydoor import AnyDoor
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError
+from portraitgen.trust import typed_by_user
 
 HEIGHT, WIDTH = 41, 30
 
@@ -59,6 +60,13 @@ for line in sys.stdin:
         cv2.imwrite(asked["output"], np.clip(dressed, 0, 255).astype(np.uint8))
     say(type="done")
 """
+
+
+@pytest.fixture(autouse=True)
+def typed() -> Iterator[None]:
+    """The user has typed the program's place."""
+    with typed_by_user():
+        yield
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from child_process import child_environment
 from conftest import Command
 
 from portraitgen.body.model import BodyModel
@@ -195,12 +196,11 @@ def test_a_new_solve_keeps_the_frames_an_artist_fixed(copy: Path, portraitgen: C
 
 def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
     shutil.rmtree(copy / "takes" / "toon" / "frames")
-    root = Path(__file__).resolve().parents[2]
     chunks = [
         subprocess.Popen(
             [sys.executable, "-m", "portraitgen.cli", "render", str(copy), "--take", "toon"]
             + ["--frames", frames, "--no-movie"],
-            env=os.environ | {"PYTHONPATH": str(root / "backend")},
+            env=child_environment(),
             stdout=subprocess.DEVNULL,
         )
         for frames in ("1-4", "5-8")

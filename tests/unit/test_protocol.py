@@ -21,19 +21,19 @@ from portraitgen.protocol import (
 values = st.recursive(
     st.none()
     | st.booleans()
-    | st.integers()
+    | st.integers(-(2**62), 2**62)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
 params = st.dictionaries(st.text(), values, max_size=4)
-ids = st.integers() | st.text()
+ids = st.integers(-(2**62), 2**62) | st.text()
 messages = (
     st.builds(Request, ids, st.text(), params)
     | st.builds(Notification, st.text(), params)
     | st.builds(Result, ids, values)
-    | st.builds(Failure, st.none() | ids, st.integers(), st.text(), params)
+    | st.builds(Failure, st.none() | ids, st.integers(-(2**62), 2**62), st.text(), params)
 )
 
 
@@ -73,5 +73,18 @@ def test_a_line_that_is_no_message_names_its_fault(line: bytes, code: int) -> No
 
 
 def test_nan_never_reaches_the_wire() -> None:
-    with pytest.raises(ValueError, match="Out of range"):
-        encode(Notification("job.progress", {"psnr": float("nan")}))
+    line = encode(Notification("job.progress", {"psnr": float("nan"), "steps": [float("inf")]}))
+    assert decode(line) == Notification("job.progress", {"psnr": None, "steps": [None]})
+
+
+def test_a_name_that_is_no_unicode_passes_the_wire() -> None:
+    name = b"M\xfcller.mov".decode("utf-8", "surrogateescape")
+    assert decode(encode(Request(1, "shot.info", {"shot": name}))).params["shot"] == name
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "1" + "0" * 400, "1e999", "NaN", '"\\ud800"'])
+def test_numbers_and_texts_out_of_bounds_are_no_message(value: str) -> None:
+    line = '{"jsonrpc": "2.0", "id": 1, "method": "x", "params": {"a": ' + value + "}}"
+    with pytest.raises(ProtocolError) as caught:
+        decode(line.encode())
+    assert caught.value.code == protocol.PARSE_ERROR

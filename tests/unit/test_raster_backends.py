@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from child_process import child_environment
 from raster_scenes import NAMES, cloud, gradients
 from torch import Tensor
 from torch.testing import assert_close
 
-import portraitgen
 from portraitgen.errors import RasterError
 from portraitgen.raster import gsplat_backend, rasterize
 from portraitgen.raster.arguments import check_scene
-
-PACKAGE_PARENT = Path(portraitgen.__file__).parents[1]
 
 
 def stand_in_for_gsplat(
@@ -112,7 +110,7 @@ rasterize(torch.tensor([[0, 0, 2.0]]), torch.ones(1, 4), torch.ones(1, 3), torch
 
 def run_python(code: str, **variables: str) -> None:
     kept = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"}
-    environment = {**kept, "PYTHONPATH": str(PACKAGE_PARENT), **variables}
+    environment = {**kept, "PYTHONPATH": child_environment()["PYTHONPATH"], **variables}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
     )

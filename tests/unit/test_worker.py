@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The worker answers everything, survives rubbish, and ends when its stdin closes."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_process import child_environment
 
 from portraitgen import protocol
 from portraitgen.protocol import Failure, Message, Notification, Request, Result
@@ -19,13 +19,12 @@ class Talk:
     """A worker process and the lines it speaks."""
 
     def __init__(self) -> None:
-        backend = Path(__file__).resolve().parents[2] / "backend"
         self.process = subprocess.Popen(
             [sys.executable, "-m", "portraitgen.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": str(backend)},
+            env=child_environment(),
         )
         self.news: list[Notification] = []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_process import child_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -78,7 +79,7 @@ def test_a_missing_program_is_one_sentence() -> None:
 
 
 def test_the_real_worker_answers_hello(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "backend"))
+    monkeypatch.setenv("PYTHONPATH", child_environment()["PYTHONPATH"])
     answers: list[Any] = []
     command = [sys.executable, "-m", "portraitgen.worker"]
     process = client.Worker(command, print, print)

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..body.model import BodyModel
 from ..body.uv import Texels
 from ..errors import AvatarError
 from ..raster import rasterize
-from ..storage import atomic_path
+from ..tensors import DamagedTensors, load_tensors, save_tensors
 from .blendshapes import PersonalBases
 from .cuda_graphs import Graphs
 from .renderer import NeuralRenderer
@@ -288,8 +286,7 @@ class Avatar(nn.Module):
         """Writes avatar.safetensors in one step."""
         tensors = {f"state.{name}": value for name, value in self.state_dict().items()}
         tensors |= {f"texels.{name}": value for name, value in vars(self._texels).items()}
-        with atomic_path(path) as temporary:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, str(temporary))
+        save_tensors(path, tensors)
 
     @classmethod
     def load(cls, path: Path, body: BodyModel) -> "Avatar":
@@ -300,8 +297,8 @@ class Avatar(nn.Module):
         """
         remedy = "reconstruct the shot again"
         try:
-            tensors = load_file(str(path))
-        except (OSError, SafetensorError) as error:
+            tensors = load_tensors(path)
+        except DamagedTensors as error:
             raise AvatarError(f"the avatar cannot be read ({error})", path, remedy) from error
         groups: dict[str, dict[str, Tensor]] = {"state": {}, "texels": {}}
         for name, value in tensors.items():
@@ -310,10 +307,10 @@ class Avatar(nn.Module):
         try:
             texels = Texels(**groups["texels"])
             betas = groups["state"]["betas"]
-            if int(texels.face.max()) >= len(body.faces) or len(betas) != body.n_shape:
+            faces = texels.face
+            outside = int(faces.max()) >= len(body.faces) or int(faces.min()) < 0
+            if outside or len(betas) != body.n_shape:
                 raise AvatarError("the avatar was made on another body", path, remedy)
-            if not all(torch.isfinite(value).all() for value in groups["state"].values()):
-                raise AvatarError("the avatar holds values that are not finite", path, remedy)
             avatar = cls(body, betas, texels)
             avatar.load_state_dict(groups["state"])
             avatar.neural = not avatar.renderer.fresh

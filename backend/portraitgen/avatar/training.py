@@ -15,14 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ..body.motion import Motion
 from ..errors import AvatarError
 from ..frames import spread
-from ..storage import atomic_path
+from ..tensors import load_tensors, save_tensors
 from .avatar import Avatar, AvatarOutput, FrameParameters
 from .dataset import TrainingSet
 from .losses import Product, gradient_pyramid, laplacian, psnr, scale_excess, ssim
@@ -418,8 +416,7 @@ class Trainer:
             tensors |= {f"adam.{index}.{name}": value for name, value in state.items()}
         tensors["done"] = torch.tensor(self.done)
         tensors["curve"] = torch.tensor(self.curve, dtype=torch.float64)
-        with atomic_path(path) as temporary:
-            save_file({k: v.detach().contiguous() for k, v in tensors.items()}, str(temporary))
+        save_tensors(path, tensors)
 
     def resume(self, path: Path) -> None:
         """Takes up a checkpoint.
@@ -428,7 +425,7 @@ class Trainer:
             AvatarError: if it is damaged or of another training.
         """
         try:
-            tensors = load_file(str(path))
+            tensors = load_tensors(path)
             self.done = int(tensors.pop("done"))
             self.curve = [(int(at), psnr) for at, psnr in tensors.pop("curve").tolist()]
             parts: dict[str, dict[str, Tensor]] = {"avatar": {}, "refinement": {}, "adam": {}}
@@ -447,7 +444,7 @@ class Trainer:
                 state.setdefault(int(index), {})[entry] = value
             whole = self.optimiser.state_dict() | {"state": state}
             self.optimiser.load_state_dict(whole)
-        except (OSError, SafetensorError, LookupError, ValueError, RuntimeError) as error:
+        except (LookupError, ValueError, RuntimeError) as error:
             raise AvatarError(
                 f"the checkpoint cannot be resumed ({error})", path, "start the job again"
             ) from error

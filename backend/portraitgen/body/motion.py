@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
 from ..errors import ShotError
+from ..tensors import DamagedTensors, load_arrays, save_arrays
 from .model import BodyModel, BodyOutput
 
 # For `posed`, where only joints and rotations are wanted.
 ANY_VERTEX = torch.zeros(1, dtype=torch.int64)
 
+# The kinds of those that are no float32, and how far values may go: beyond, a file is damaged.
+_KINDS = {"frames": "i", "valid": "b", "fixed": "b"}
+_LARGEST = {"frames": 1e8, "betas": 1e3, "transl": 1e5, "pose": 1e3, "expression": 1e3}
 _TENSORS = ("frames", "betas", "transl", "pose", "expression", "valid", "fixed")
 
 
@@ -76,23 +78,46 @@ class Motion:
         return whole.hexdigest()
 
     def save(self, path: Path) -> None:
-        """Writes params.safetensors; `path` must not be visible to readers yet."""
-        save_file({name: np.ascontiguousarray(getattr(self, name)) for name in _TENSORS}, str(path))
+        """Writes params.safetensors in one step."""
+        save_arrays(path, {name: getattr(self, name) for name in _TENSORS})
 
     @classmethod
     def load(cls, path: Path) -> "Motion":
         """Reads params.safetensors.
 
         Raises:
-            ShotError: if the file is damaged or lacks a tensor.
+            ShotError: if the file is damaged, lacks a tensor, or holds what no performer does.
         """
         try:
-            tensors = load_file(str(path))
-            return cls(**{name: tensors[name] for name in _TENSORS})
-        except (OSError, SafetensorError, KeyError) as error:
+            tensors = load_arrays(path)
+            motion = cls(**{name: tensors[name] for name in _TENSORS})
+            motion._check()
+        except (DamagedTensors, KeyError) as error:
             raise ShotError(
                 f"the track's parameters cannot be read ({error})", path, "track the shot again"
             ) from error
+        return motion
+
+    def _check(self) -> None:
+        count, units = len(self.frames), self.expression.shape[-1:]
+        shapes = {
+            "frames": (count,),
+            "betas": self.betas.shape[:1],
+            "transl": (count, 3),
+            "pose": (count, 55, 3),
+            "expression": (count, *units),
+            "valid": (count,),
+            "fixed": (count,),
+        }
+        for name, shape in shapes.items():
+            values, kind = getattr(self, name), _KINDS.get(name, "f")
+            if values.shape != shape or values.dtype.kind != kind:
+                raise DamagedTensors(f"'{name}' is {values.dtype} {values.shape}, not {shape}")
+            if kind == "f" and values.size and np.abs(values).max() > _LARGEST[name]:
+                raise DamagedTensors(f"'{name}' holds {np.abs(values).max():g}")
+        frames = self.frames
+        if not count or (np.diff(frames) <= 0).any() or np.abs(frames).max() > _LARGEST["frames"]:
+            raise DamagedTensors("its frames do not follow one another")
 
 
 @torch.no_grad()

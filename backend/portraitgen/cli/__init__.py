@@ -10,11 +10,15 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from .. import __version__
-from ..errors import Cancelled, PortraitError
+from ..errors import Cancelled
+from ..failures import ProgramFault, readable
 from ..native_log_filter import filter_native_logs
+from ..stopping import Stopped, graceful_stop
+from ..storage import printable
 from .terminal_reporter import TerminalReporter
 
 __all__ = ["COMMANDS", "TerminalReporter", "main"]
@@ -41,20 +45,28 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line; ends the process with 0, 1 for an error, 130 when stopped."""
+    """Runs the command line.
+
+    Ends the process with 0, with 1 for an error, with 130 when it was stopped by Ctrl+C and 143 by
+    the system.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Idle threads of torch's pool must not spin while the rasteriser's own work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with filter_native_logs():
+        with graceful_stop(), filter_native_logs():
             _run(arguments)
-    except (Cancelled, KeyboardInterrupt):
+    except (Cancelled, KeyboardInterrupt) as stop:
         print("Stopped; run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
-    except (PortraitError, OSError) as error:
-        from ..pipeline.run.job_context import readable
-
-        print(f"portraitgen: {readable(error)}", file=sys.stderr)
+        sys.exit(stop.status if isinstance(stop, Stopped) else 130)
+    except BrokenPipeError:
+        # Whoever read what is printed has gone, as `head` does.
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - whatever fails is told in one sentence.
+        failure = readable(error)
+        if isinstance(failure, ProgramFault):
+            traceback.print_exc()
+        print(f"portraitgen: {printable(str(failure))}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..trust import typed_by_user
 from .job_command import add_job, run_job
 
 
@@ -34,7 +35,8 @@ def run(given: argparse.Namespace) -> None:
     values = {}
     if given.set:
         values["editor_options"] = json.dumps(_pairs(given.set), sort_keys=True)
-    run_job("edit", given, **values)
+    with typed_by_user():
+        run_job("edit", given, **values)
 
 
 def _pairs(given: Iterable[str]) -> dict[str, str]:

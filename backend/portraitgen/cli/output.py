@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How facts read in a terminal."""
 
-import json
 from collections.abc import Mapping
+
+from ..storage import dump_json, printable
 
 
 def words(value: object) -> str:
@@ -12,18 +13,18 @@ def words(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list | tuple):
         return ", ".join(words(each) for each in value) or "none"
-    return "none" if value is None else str(value)
+    return "none" if value is None else printable(str(value))
 
 
 def print_json(data: object) -> None:
     """Prints for machines."""
-    print(json.dumps(data, indent=1, ensure_ascii=False))
+    print(dump_json(data, indent=1).decode())
 
 
 def print_facts(facts: Mapping[str, object], indent: str = "") -> None:
     """Prints for people: a line a fact, what belongs together indented."""
     for name, value in facts.items():
-        label = f"{indent}{name.replace('_', ' ')}"
+        label = f"{indent}{printable(name).replace('_', ' ')}"
         if isinstance(value, Mapping):
             print(label)
             print_facts(value, indent + "  ")

@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a job's progress looks in a terminal, or reads to a machine."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from ..pipeline.run.progress import Reporter
+from ..storage import dump_json, printable
 from .output import words
 
 
@@ -21,7 +21,7 @@ class TerminalReporter(Reporter):
         self._told = ("", 0)
 
     def _emit(self, event: str, **facts: Any) -> None:
-        print(json.dumps({"event": event} | facts, ensure_ascii=False), flush=True)
+        print(dump_json({"event": event} | facts).decode(), flush=True)
 
     def progress(
         self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
@@ -60,7 +60,7 @@ class TerminalReporter(Reporter):
         if self._events:
             self._emit("note", text=text)
             return
-        sys.stderr.write(("\n" if self._open_line else "") + text + "\n")
+        sys.stderr.write(("\n" if self._open_line else "") + printable(text) + "\n")
         self._open_line = False
 
     def done(self, result: dict[str, Any]) -> None:

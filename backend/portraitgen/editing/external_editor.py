@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import EditError
+from ..trust import check_program
 
 CONTRACT = 1
 _TICK_S = 0.1
@@ -38,10 +39,12 @@ class PlugInProcess:
         name: what errors call it.
 
     Raises:
+        ProgramNotAllowed: if the user has not allowed it.
         EditError: if it cannot be started.
     """
 
     def __init__(self, command: Sequence[str], folder: Path, name: str) -> None:
+        check_program(command, folder)
         self._name = name
         self._complaints: deque[str] = deque(maxlen=_REMEMBERED)
         self._lines: queue.Queue[str | None] = queue.Queue()

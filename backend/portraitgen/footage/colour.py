@@ -32,6 +32,7 @@ __all__ = [
     "SPACES",
     "ColourSpace",
     "chromaticities",
+    "encoded_to_linear",
     "from_chromaticities",
     "from_display",
     "from_linear",
@@ -79,6 +80,15 @@ def to_linear(display: np.ndarray, space: ColourSpace) -> np.ndarray:
     if space.source and target.source and not space.studio:
         return _by_ocio(display, space.source, target.source)
     return _from_rec709(to_rec709(display, space), target)
+
+
+def encoded_to_linear(encoded: np.ndarray, space: ColourSpace) -> np.ndarray:
+    """The plate's values, (H, W, 3) in `space`, as scene-linear ones in the primaries of
+    `space.linear`, with everything that lies beyond what `to_display` keeps."""
+    target = resolve(space.linear)
+    if space.source and target.source and not space.studio:
+        return _by_ocio(encoded, space.source, target.source)
+    return _from_rec709(to_rec709(encoded, space), target)
 
 
 def from_linear(linear: np.ndarray, space: ColourSpace) -> np.ndarray:

@@ -26,7 +26,7 @@ from .source_frame import SourceFrame
 
 LAYER = "ViewLayer"
 _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Alpha": "A"}
-_FULL_PRECISION = ("Depth",)
+_FULL_PRECISION = ("Depth", "Edges")
 # The usual 6 takes nearly three times as long for files a fourteenth smaller.
 _PNG_LEVEL = 4
 _FRAME = "portraitgen:frame"
@@ -49,7 +49,8 @@ def write_exr(
 
     Args:
         passes: pass name -> float32 (H, W, C), colours scene-linear (`colour.to_linear`);
-            Combined is multiplied by alpha. Depth is kept in full precision, the rest in half.
+            Combined is multiplied by alpha. Depth and Edges are kept in full precision, the rest in
+            half.
         fps, frame: written into the file.
         colour_space: the plate's, as `colour.resolve` knows it; the file's primaries are those
             of its linear space.

@@ -157,6 +157,10 @@ class Plate:
             where = cv2.resize(where.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         return native.replaced(colour.from_display(display, self.space), where)
 
+    def encoded(self, frame: int) -> np.ndarray:
+        """One frame in the plate's own colour space, float32 (H, W, 3), with square pixels."""
+        return self._square(self.read_native(frame).encoded())
+
     def linear(self, frame: int) -> np.ndarray:
         """One frame as linear Rec.709, float32 (H, W, 3), neither clipped nor softened."""
         native = self.read_native(frame)

@@ -18,9 +18,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-from ..storage import atomic_path
+from ..errors import TrackingError
+from ..tensors import DamagedTensors, load_arrays, save_arrays
 
 CHUNK = 32
 """Frames a chunk."""
@@ -68,13 +68,21 @@ class ChunkLandmarks:
 
     def save(self, path: Path) -> None:
         """Writes the chunk in one step."""
-        with atomic_path(path) as temporary:
-            save_file(dict(vars(self)), str(temporary))
+        save_arrays(path, vars(self))
 
     @classmethod
     def load(cls, path: Path) -> "ChunkLandmarks":
-        """Reads a chunk back."""
-        return cls(**load_file(str(path)))
+        """Reads a chunk back.
+
+        Raises:
+            TrackingError: if it is damaged.
+        """
+        try:
+            return cls(**load_arrays(path, may_be_nan=("face", "pose", "hands", "box")))
+        except (DamagedTensors, TypeError) as error:
+            raise TrackingError(
+                f"the landmarks cannot be read ({error})", path, "run again"
+            ) from error
 
     @classmethod
     def join(cls, chunks: Sequence["ChunkLandmarks"]) -> "ChunkLandmarks":

@@ -31,9 +31,13 @@ class AnyDoorOptions:
         "A picture of its size, white where the garment is; needed unless it is cut out",
         path=True,
     )
-    checkout: str = option("", "The folder of your checkout of AnyDoor", path=True)
-    script: str = option(_SCRIPT, "The program in it that keeps the contract of docs/editors.md")
-    python: str = option("", "The Python of AnyDoor's environment; ours by default", path=True)
+    checkout: str = option("", "The folder of your checkout of AnyDoor", path=True, runs="folder")
+    script: str = option(
+        _SCRIPT, "The program in it that keeps the contract of docs/editors.md", runs="script"
+    )
+    python: str = option(
+        "", "The Python of AnyDoor's environment; ours by default", path=True, runs="program"
+    )
     guidance: float = option(5.0, "How closely to follow the garment", minimum=1, maximum=20)
     steps: int = option(25, "Denoising steps", unit="steps", minimum=1, maximum=200)
     start_limit: float = option(

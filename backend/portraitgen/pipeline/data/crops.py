@@ -3,6 +3,7 @@
 """The portrait windows of a shot, cut from its plate with their mattes."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 
 import cv2
@@ -53,12 +54,11 @@ def load_crops(
     images = np.empty((len(wanted), size, size, 3), np.uint8)
     mattes = np.empty((len(wanted), size, size), np.uint8)
     stage = Stage(reporter, "read plate", len(wanted))
-    plate = plate_of(shot)
-    for row, (frame, image) in enumerate(plate.frames_uint8(wanted)):
-        images[row], _ = crop(image, track.box(frame), size)
-        mattes[row] = load_matte(track, frame, size)
-        stage.step(row + 1)
-    plate.close()
+    with closing(plate_of(shot)) as plate:
+        for row, (frame, image) in enumerate(plate.frames_uint8(wanted)):
+            images[row], _ = crop(image, track.box(frame), size)
+            mattes[row] = load_matte(track, frame, size)
+            stage.step(row + 1)
     cameras = [track.camera.window(track.box(frame), size) for frame in wanted]
     return Crops(wanted, images, mattes, cameras)
 

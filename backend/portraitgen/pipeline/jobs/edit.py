@@ -5,6 +5,7 @@
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     kept = KeptKeys(shot.path / "takes" / name)
     painted = PaintedFrames(shot.path / "takes" / name / "mask")
     settings |= {"state": editor.state() + kept.digest() + painted.digest()}
-    with running(shot, "edit", settings, f"take:{name}") as job:
+    with running(shot, "edit", settings, f"take:{name}") as job, ExitStack() as opened:
         body = body_of(shot)
         usable = track.tracked(frames)
         if not usable:
@@ -134,14 +135,13 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         data = training_set(track.motion, windows, colours.copy(), held)
         trainer = Trainer(avatar, data, _training(options))
         aware = face_aware(editor, body, options.face)
-        guide = expression_guide(editor, options.expression)
+        guide = opened.enter_context(closing(expression_guide(editor, options.expression)))
         update = DatasetUpdate(
             editor, aware, guide, kept, trainer, windows, colours, plan, parts, options, job.work
         )
         if editor.info.lies_on_plate:
             editor.watch(watched(shot, track, parts, usable, reporter))
         _run(update, job, reporter)
-        guide.close()
         folder = job.work / "edit"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()

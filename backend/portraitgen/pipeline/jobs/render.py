@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ...editing.paint_layers import PaintedFrames
-from ...footage.colour import to_linear
+from ...footage.colour import encoded_to_linear, to_linear
 from ...footage.crop import crop
 from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
@@ -39,6 +39,9 @@ from ..run.progress import Reporter, Stage
 
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
+
+# What is not worth its bytes in the file.
+_ROUNDING = 2e-4
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,11 @@ class _Run:
             else:
                 rendered = renderer.render(frame, image, self._mix[frame])
                 over = (full, _laid_over(rendered, self._plate, frame)) if full else None
-                yield frame, partial(_write, path, rendered, self._plate, frame, over, attributes)
+                edges = _edges(rendered, image, self._plate, frame)
+                yield (
+                    frame,
+                    partial(_write, path, rendered, edges, self._plate, frame, over, attributes),
+                )
 
     def tell_other_edits(self, reporter: Reporter) -> None:
         """Says which frames of the folder, beyond those asked for, show another edit."""
@@ -260,9 +267,34 @@ def _laid_over(frame: RenderedFrame, plate: Plate, number: int) -> SourceFrame:
     return plate.laid_over(number, frame.over, frame.touched)
 
 
+def _edges(frame: RenderedFrame, image: np.ndarray, plate: Plate, number: int) -> np.ndarray:
+    """What the strip shows at soft edges beyond Combined laid over the plate in scene-linear,
+    since the edit is laid over display-referred; float32 (h, w, 3)."""
+    laid, space = frame.laid, plate.space
+    place = (laid.rows, laid.columns)
+    if space.kind == "display":
+        below = to_linear(image[place], space)
+    else:
+        # Highlights beyond what an edit sees stay in the plate.
+        below = encoded_to_linear(plate.encoded(number)[place], space)
+    cover = laid.cover[..., None]
+    shown = np.where(
+        frame.touched[place][..., None], to_linear(frame.over[place], space) - below, 0
+    )
+    # Against the halves that the file holds, so that their rounding does not add up.
+    beauty, alpha = _as_half(to_linear(laid.colours, space) * cover), _as_half(cover)
+    edges: np.ndarray = shown - (beauty - alpha * below)
+    return np.where(np.abs(edges) > _ROUNDING, edges, 0)
+
+
+def _as_half(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float16).astype(np.float32)
+
+
 def _write(
     path: Path,
     frame: RenderedFrame,
+    edges: np.ndarray,
     plate: Plate,
     number: int,
     over: tuple[Path, SourceFrame] | None,
@@ -286,6 +318,7 @@ def _write(
         "Normal": frame.normals,
         "Alpha": alpha,
         "Reconstruction": to_linear(frame.reconstruction, space),
+        "Edges": edges,
     }
     place_of = {"portraitgen:left": str(frame.laid.columns.start)}
     place_of["portraitgen:top"] = str(frame.laid.rows.start)

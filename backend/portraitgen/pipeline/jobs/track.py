@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The track job: landmarks, the solve, portrait windows and mattes, as a new track version."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +18,7 @@ from ...body.model import BodyModel
 from ...body.motion import Motion, posed
 from ...errors import TrackingError
 from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
-from ...footage.matte import MatteMaker
+from ...footage.matte import MatteMaker, Quality
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
 from ...settings import option
@@ -60,7 +61,11 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
     Raises:
         TrackingError: if no face is found or the footage cuts.
     """
-    plate = plate_of(shot)
+    with closing(plate_of(shot)) as plate:
+        return _track(shot, plate, options, reporter)
+
+
+def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
     frames = parse_frames(options.frames, plate.numbers)
     with running(shot, "track", asdict(options), "track", frames) as job:
         if (published := shot.published_by("track", job)) is not None:
@@ -113,7 +118,6 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
         for gap in _lost(solution):
             reporter.note(gap)
         job.finish(result=result)
-    plate.close()
     return result
 
 
@@ -129,14 +133,15 @@ def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> Chu
     parts = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
     paths = [job.work / f"landmarks.{part[0]}.safetensors" for part in parts]
     missing = [part for part, path in zip(parts, paths, strict=True) if not path.exists()]
-    decoded = plate.frames_uint8(chain(*missing), exact=False)
-    with ThreadPoolExecutor(1) as beside:
+    with ExitStack() as opened, ThreadPoolExecutor(1) as beside:
+        decoded = plate.frames_uint8(chain(*missing), exact=False)
+        opened.callback(_close, decoded)
         marked: Future[None] | None = None
         for part, path in zip(parts, paths, strict=True):
             if part not in missing:
                 chunk = ChunkLandmarks.load(path)
             else:
-                detector = detector or LandmarkDetector()
+                detector = detector or opened.enter_context(closing(LandmarkDetector()))
                 images = []
                 for frame, image in islice(decoded, len(part)):
                     images.append(image)
@@ -151,8 +156,6 @@ def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> Chu
         if marked:
             marked.result()
     stage.step(len(frames))
-    if detector:
-        detector.close()
     return ChunkLandmarks.join(chunks)
 
 
@@ -216,7 +219,6 @@ def _mattes(
     stage = Stage(reporter, "mattes", len(frames), done=len(frames) - len(missing))
     if not missing:
         return
-    maker = MatteMaker("fine" if options.matte == "fine" else "fast")
     first = max(missing[0] - 1, frames[0])
     before: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -228,7 +230,8 @@ def _mattes(
             todo = None if made else beside.submit(maker.alone, window, inside)
             yield _Window(frame, window, inside, todo)
 
-    with ThreadPoolExecutor(1) as beside:
+    quality: Quality = "fine" if options.matte == "fine" else "fast"
+    with closing(MatteMaker(quality)) as maker, ThreadPoolExecutor(1) as beside:
         for each in _one_ahead(windows()):
             path = _matte(folder, each.frame)
             if each.alone is None:
@@ -242,7 +245,12 @@ def _mattes(
                     temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
             before = (each.image, matte)
             stage.step(each.frame - frames[0] + 1)
-    maker.close()
+
+
+def _close(frames: Iterator[Any]) -> None:
+    """Ends the thread that decodes ahead, wherever it stands."""
+    if isinstance(frames, Generator):
+        frames.close()
 
 
 @dataclass(frozen=True)

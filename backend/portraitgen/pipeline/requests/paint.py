@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Giving a frame out to be painted over, in any program."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,8 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dic
         return {"path": str(path), "new": False}
     folder.mkdir(parents=True, exist_ok=True)
     box = track.box(frame)
-    plate = plate_of(shot)
-    window, _ = crop(plate.read(frame), box, painting_side(box))
-    plate.close()
+    with closing(plate_of(shot)) as plate:
+        window, _ = crop(plate.read(frame), box, painting_side(box))
     if not base.exists():
         save_png(base, window)
     if not path.exists():

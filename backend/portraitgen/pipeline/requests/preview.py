@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One frame through an editor, in seconds, before a take is made."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,8 @@ def preview_frame(params: dict[str, Any]) -> dict[str, Any]:
     request, image = requests[frame], windows.images[windows.row(frame)]
     editor.prepare(list(requests.values()))
     edited = face_aware(editor, body, params.get("face") or "auto").edit(request)
-    guide = expression_guide(editor, float(params.get("expression", 1.0)))
-    edited = guide.guided(edited, request)
-    guide.close()
+    with closing(expression_guide(editor, float(params.get("expression", 1.0)))) as guide:
+        edited = guide.guided(edited, request)
     if params.get("take"):
         save_png(tried_path(shot, params["take"], frame), edited)
     if editor.follows:

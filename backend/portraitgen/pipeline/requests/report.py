@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How good a track is, on one picture a supervisor can read."""
 
+from contextlib import closing
 from typing import Any
 
 import cv2
@@ -42,12 +43,13 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
     quality = track.facts["quality"]
     seen = [row for row in quality if row["state"] != "lost"]
     worst = sorted(seen, key=_goodness)[:_SHOWN]
-    plate = plate_of(shot)
     pictures, labels = [], []
+    with closing(plate_of(shot)) as plate:
+        plates = {int(row["frame"]): plate.read(int(row["frame"])) for row in worst}
     for row in worst:
         frame = int(row["frame"])
         box = track.box(frame)
-        window, _ = crop(plate.read(frame), box, _SIDE)
+        window, _ = crop(plates[frame], box, _SIDE)
         parameters = frame_parameters(track.motion, [frame])
         posed = body.forward(
             torch.from_numpy(track.motion.betas)[None],
@@ -61,7 +63,6 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
         residual = row["landmark_residual_percent"]
         known = f"{residual:.2f} %" if residual is not None else row["state"]
         labels.append(f"{frame}: {known}")
-    plate.close()
     columns = [np.concatenate(pair, axis=0) for pair in pictures]
     top = sheet([columns], labels, 2 * _SIDE)
     canvas = np.concatenate([top, _curve(quality, top.shape[1])], axis=0)

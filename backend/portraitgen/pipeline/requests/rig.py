@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
 from ...shot import Shot, now
-from ...storage import atomic_path, write_json
+from ...storage import write_json
+from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
 from ..data.shots import Track, body_of
 from ..run.job_context import running
@@ -58,7 +57,8 @@ def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
         "correctives": body.pose_directions is not None,
         "source": track.facts.get("source"),
     }
-    if not path.exists():
+    # A damaged one is made again, as a missing one is.
+    if not is_whole(path):
         tensors = _geometry(body, motion) | {
             "frames": motion.frames,
             "transl": motion.transl,
@@ -68,9 +68,7 @@ def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
             "fixed": motion.fixed,
             "residual": _residuals(track),
         }
-        with atomic_path(path) as temporary:
-            packed = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
-            save_file(packed, str(temporary), metadata={"rig": json.dumps(facts)})
+        save_arrays(path, tensors, {"rig": json.dumps(facts)})
     return {"path": str(path), "version": track.version, "frames": len(motion)}
 
 
@@ -182,8 +180,8 @@ def _turns(pose: np.ndarray) -> np.ndarray:
 def _read_changes(path: Path, motion: Motion) -> dict[str, np.ndarray]:
     remedy = "send the rig to the shot again"
     try:
-        tensors = load_file(str(path))
-    except (OSError, SafetensorError) as error:
+        tensors = load_arrays(path)
+    except DamagedTensors as error:
         raise ShotError(f"the motion cannot be read ({error})", path, remedy) from error
     count = len(tensors.get("frames", ()))
     expression = motion.expression.shape[1]

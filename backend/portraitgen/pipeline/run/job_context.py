@@ -5,10 +5,12 @@
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ...errors import Cancelled, PortraitError
 from ...shot import Job, Shot
+from ...stopping import at_hard_end
 
 
 @contextmanager
@@ -30,6 +32,8 @@ def running(
     with shot.hold(resource, kind, frames):
         job = shot.start_job(kind, options)
         job.event("resumed" if job.resumed else "started")
+        # Where nothing can be unwound any more, the record says at least that it stopped.
+        forget = at_hard_end(partial(job.update, state="cancelled"))
         try:
             yield job
         except (Cancelled, KeyboardInterrupt):
@@ -43,6 +47,8 @@ def running(
                 job.update(state="failed", message=str(failure), code=failure.code)
                 job.event("failed", message=str(failure), code=failure.code)
             raise failure from error
+        finally:
+            forget()
 
 
 def readable(error: PortraitError | OSError) -> PortraitError:

@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which programs this user has allowed to be run. Standard library only.
+
+A shot folder, a preset or a .blend may come from a stranger, and names whatever it likes. So no
+program is run for an editor unless this user has typed it on a command line, or was asked for it in
+Blender and agreed. What was allowed is remembered in the user's own configuration, outside of every
+shot: program, arguments, folder, and a digest of their files. A program that has changed, or that
+lies elsewhere, is asked for again.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ProgramNotAllowed, ShotError
+from .storage import read_json, write_json
+
+_typed = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that an editor would run.
+
+    Attributes:
+        program: its path; empty for the Python that runs the backend.
+        arguments: what it is given, scripts among them.
+        folder: where it runs.
+    """
+
+    program: str
+    arguments: tuple[str, ...]
+    folder: Path
+
+    @classmethod
+    def of_command(cls, command: Sequence[str], folder: Path) -> "Program":
+        """What a command would run."""
+        first = "" if command[0] == sys.executable else command[0]
+        return cls(first, tuple(command[1:]), Path(folder))
+
+    @classmethod
+    def of_options(
+        cls, options: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
+    ) -> "Program | None":
+        """What an editor would run with these options, None if it runs nothing.
+
+        Args:
+            options: the editor's, as `settings.describe` gives them.
+            values: their values by name.
+        """
+        found = {
+            each["runs"]: str(values.get(each["name"]) or each["default"] or "")
+            for each in options
+            if each.get("runs")
+        }
+        if not found.get("folder"):
+            return None
+        script = found.get("script")
+        folder = Path(found["folder"]).expanduser().absolute()
+        return cls(found.get("program", ""), (script,) if script else (), folder)
+
+    def __str__(self) -> str:
+        words = [self.program or "Python", *self.arguments]
+        return f"{' '.join(words)} in {self.folder}"
+
+    def identity(self) -> dict[str, Any]:
+        """What is remembered of it."""
+        folder = Path(os.path.abspath(self.folder))
+        whole = hashlib.sha256()
+        for word in (self.program, *self.arguments):
+            file = folder / word if word else Path()
+            whole.update(f"{word}\0".encode("utf-8", "surrogateescape"))
+            if word and file.is_file():
+                whole.update(hashlib.sha256(file.read_bytes()).digest())
+        return {
+            "program": self.program,
+            "arguments": list(self.arguments),
+            "folder": str(folder),
+            "sha256": whole.hexdigest(),
+        }
+
+
+def config_folder() -> Path:
+    """Where this user's configuration lies: PORTRAITGEN_CONFIG, or what the system gives."""
+    if given := os.environ.get("PORTRAITGEN_CONFIG"):
+        return Path(given)
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
+    return base / "portraitgen"
+
+
+def _file() -> Path:
+    return config_folder() / "programs.json"
+
+
+def _known() -> list[Any]:
+    try:
+        known = read_json(_file()).get("allowed")
+    except ShotError:
+        return []
+    return known if isinstance(known, list) else []
+
+
+def is_allowed(program: Program) -> bool:
+    """Whether this user has allowed the program, as it is now."""
+    return program.identity() in _known()
+
+
+def allow(program: Program) -> None:
+    """Remembers that this user allows the program, as it is now."""
+    identity = program.identity()
+    others = [each for each in _known() if each != identity]
+    write_json(_file(), {"schema": 1, "allowed": [*others, identity]})
+
+
+@contextmanager
+def typed_by_user() -> Iterator[None]:
+    """Programs that are run meanwhile were named by the user's own typing: they are remembered."""
+    global _typed
+    before, _typed = _typed, True
+    try:
+        yield
+    finally:
+        _typed = before
+
+
+def check_program(command: Sequence[str], folder: Path) -> None:
+    """Called before any program is run for an editor.
+
+    Raises:
+        ProgramNotAllowed: if this user has not allowed it.
+    """
+    program = Program.of_command(command, folder)
+    if is_allowed(program) or is_allowed(Program(command[0], program.arguments, program.folder)):
+        return
+    if not _typed:
+        raise ProgramNotAllowed(
+            "this program is named by the shot's settings, and you have not allowed it yet",
+            str(program),
+            "press Edit Shot and allow it there, or name it on a command line of yours",
+        )
+    allow(program)

@@ -1,0 +1,207 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The compositor's group: the colours of the strip for every plate, in a place of our own."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from conftest import PYTHON, module
+
+WIDTH, HEIGHT = 64, 48
+FIRST = 1001
+# Display-encoded ones as 16-bit PNG, scene-linear ones as float EXR; logs where Blender has them.
+SPACES = {
+    "sRGB": ".png",
+    "Display P3": ".png",
+    "Linear Rec.2020": ".exr",
+    "ACEScg": ".exr",
+    "ACES2065-1": ".exr",
+    "Linear DCI-P3 D65": ".exr",
+    "ACEScct": ".exr",
+    "ARRI LogC4": ".exr",
+}
+
+# An edit with every cover and colour over a plate with every brightness, written by the render job.
+_MAKE = """
+import sys
+from pathlib import Path
+import numpy as np
+import OpenImageIO as oiio
+from portraitgen.footage.colour import from_display, resolve
+from portraitgen.footage.crop import CompositeLayer, composite
+from portraitgen.footage.plate import open_plate
+from portraitgen.pipeline.compositing.plate_compositor import RenderedFrame
+from portraitgen.pipeline.jobs.render import _edges, _laid_over, _write
+width, height, first = (int(word) for word in sys.argv[2:5])
+rng = np.random.default_rng(5)
+smooth = rng.uniform(0.02, 0.98, (3, height, width, 3)).astype("f4")
+for name, suffix in (word.split("=") for word in sys.argv[5:]):
+    folder = Path(sys.argv[1]) / name
+    folder.mkdir()
+    for index in range(3):
+        pixels = from_display(smooth[index], resolve(name))
+        if resolve(name).kind == "linear":
+            pixels[:8] *= 3  # Highlights beyond what an edit sees.
+        spec = oiio.ImageSpec(width, height, 3, "uint16" if suffix == ".png" else "float")
+        path = folder / f"plate.{first + index}{suffix}"
+        output = oiio.ImageOutput.create(str(path))
+        assert output.open(str(path), spec) and output.write_image(pixels), output.geterror()
+        output.close()
+    plate = open_plate(folder / f"plate.####{suffix}", colour_space=name)
+    rows, columns = slice(2, height), slice(10, width)
+    shape = (rows.stop - rows.start, columns.stop - columns.start)
+    cover = np.tile(np.linspace(0, 1, shape[1], dtype="f4"), (shape[0], 1))
+    for frame, image in plate.frames():
+        colours = rng.uniform(0, 1, (*shape, 3)).astype("f4")
+        laid = CompositeLayer(colours, cover, rows, columns)
+        over, touched = composite(image, laid)
+        one = np.ones((*shape, 3), "f4")
+        rendered = RenderedFrame(laid, one[..., 0], one, colours, one, over, touched)
+        laid_over = (folder / f"take.{frame}{suffix}", _laid_over(rendered, plate, frame))
+        edges = _edges(rendered, image, plate, frame)
+        _write(folder / f"frames.{frame}.exr", rendered, edges, plate, frame, laid_over, dict)
+"""
+
+
+def known_spaces() -> list[str]:
+    names = module("portraitgen_addon.compat").colour_space_names
+    return list(names(bpy.data.images.new("any", 1, 1)))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder a colour space with a plate, a take over it and the take's frames."""
+    folder = tmp_path_factory.mktemp("plates")
+    sizes = [str(number) for number in (WIDTH, HEIGHT, FIRST)]
+    spaces = [f"{name}={suffix}" for name, suffix in SPACES.items()]
+    subprocess.run([PYTHON, "-c", _MAKE, folder, *sizes, *spaces], check=True)
+    return folder
+
+
+@pytest.fixture
+def take(request: pytest.FixtureRequest, written: Path) -> SimpleNamespace:
+    """Strips of a plate and of a take, and the take's frames for the compositor."""
+    space = getattr(request, "param", "ACES2065-1")
+    if space not in known_spaces():
+        pytest.skip(f"this Blender has no colour space {space}")
+    suffix, folder = SPACES[space], written / space
+    scene = bpy.context.scene
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    scene.camera = bpy.data.objects.new("any", bpy.data.cameras.new("any"))
+    scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
+    scene.sequence_editor_create()
+    compat = module("portraitgen_addon.compat")
+    for channel, name in enumerate(("plate", "take"), 1):
+        files = sorted(folder.glob(f"{name}.*{suffix}"))
+        strip = scene.sequence_editor.strips.new_image(
+            name=name, filepath=str(files[0]), channel=channel, frame_start=1
+        )
+        for file in files[1:]:
+            strip.elements.append(file.name)
+        compat.set_length(strip, len(files))
+        strip.colorspace_settings.name = space
+    plate = bpy.data.images.load(str(folder / f"plate.{FIRST}{suffix}"))
+    plate.source = "SEQUENCE"
+    plate.colorspace_settings.name = space
+    compositor = module("portraitgen_addon.compositor")
+    path = folder / f"frames.{FIRST}.exr"
+    frames = compositor.Frames(
+        path=path,
+        first=FIRST,
+        last=FIRST + 2,
+        offset=1 - FIRST,
+        boxes={FIRST: (10, 2, WIDTH - 10)},
+        width=WIDTH,
+        height=HEIGHT,
+        colour_space=compositor.colour_space_of(path),
+    )
+    return SimpleNamespace(scene=scene, frames=frames, plate=plate, compositor=compositor)
+
+
+def rendered(scene: Any, path: Path, sequencer: bool) -> np.ndarray:
+    scene.render.use_sequencer = sequencer
+    scene.render.filepath = str(path)
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.image_settings.color_depth = "32"
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(f"{path}.exr")
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    bpy.data.images.remove(image)
+    return pixels.reshape(HEIGHT, WIDTH, 4)[::-1, :, :3]
+
+
+@pytest.mark.parametrize("take", SPACES, indirect=True)
+def test_the_group_shows_what_the_strip_shows(take: SimpleNamespace, tmp_path: Path) -> None:
+    take.compositor.to_compositor(take.scene, "shot take", take.frames, take.plate)
+    for frame in (1, 3):
+        take.scene.frame_set(frame)
+        composed = rendered(take.scene, tmp_path / "composed", False)
+        shown = rendered(take.scene, tmp_path / "shown", True)
+        assert shown.max() > 0.8 and np.ptp(shown) > 0.5
+        assert (np.abs(composed - shown) / np.maximum(shown, 1)).max() < 1e-3
+
+
+@pytest.mark.skipif(bpy.app.version < (5, 0, 0), reason="4.5 has one working space")
+def test_the_group_follows_the_working_space(take: SimpleNamespace, tmp_path: Path) -> None:
+    take.compositor.to_compositor(take.scene, "shot take", take.frames, take.plate)
+    bpy.ops.wm.set_working_color_space(working_space="ACEScg")
+    assert bpy.data.colorspace.working_space == "ACEScg"
+    take.scene.frame_set(2)
+    composed = rendered(take.scene, tmp_path / "composed", False)
+    shown = rendered(take.scene, tmp_path / "shown", True)
+    assert (np.abs(composed - shown) / np.maximum(shown, 1)).max() < 1e-3
+
+
+def test_strength_can_be_set_and_keyed(take: SimpleNamespace, tmp_path: Path) -> None:
+    node = take.compositor.to_compositor(take.scene, "shot take", take.frames, take.plate)
+    holder, name = module("portraitgen_addon.compat").factor_input(
+        take.scene, node, take.compositor.STRENGTH
+    )
+    for frame, value in ((1, 0.0), (3, 1.0)):
+        setattr(holder, name, value)
+        assert holder.keyframe_insert(name, frame=frame)
+    take.scene.frame_set(1)
+    none = rendered(take.scene, tmp_path / "none", False)
+    over = take.scene.sequence_editor.strips["take"]
+    over.mute = True
+    assert np.abs(none - rendered(take.scene, tmp_path / "plate", True)).max() < 1e-3
+    over.mute = False
+    take.scene.frame_set(3)
+    whole = rendered(take.scene, tmp_path / "whole", False)
+    shown = rendered(take.scene, tmp_path / "shown", True)
+    assert (np.abs(whole - shown) / np.maximum(shown, 1)).max() < 1e-3
+    assert np.abs(none - whole).max() > 0.1
+
+
+def test_what_the_artist_has_in_the_compositor_stays(take: SimpleNamespace) -> None:
+    scene, compat = take.scene, module("portraitgen_addon.compat")
+    own = compat.compositor_tree(scene, "mine")
+    scale = own.nodes.new("CompositorNodeScale")
+    exit_ = next(each for each in own.nodes if each.type in ("COMPOSITE", "GROUP_OUTPUT"))
+    own.links.new(scale.outputs[0], exit_.inputs[0])
+    node = take.compositor.to_compositor(scene, "shot take", take.frames, take.plate)
+    assert exit_.inputs[0].links[0].from_node == scale
+    # Again, it is the same node, wherever it lies.
+    again = take.compositor.to_compositor(scene, "shot take", take.frames, take.plate)
+    assert again == node
+    if hasattr(scene, "compositor_effects"):
+        assert [each.name for each in scene.compositor_effects] == ["mine", "shot take"]
+        assert len(own.nodes) == 2
+
+
+def test_frames_that_do_not_tell_their_colours_are_said(tmp_path: Path) -> None:
+    told = module("portraitgen_addon.compositor").colour_space_of
+    start = b"\x76\x2f\x31\x01\2\0\0\0"
+    for data in (b"", b"PNG", start, start + b"name\0string\0\xff\xff\0\0abc", start + b"a" * 900):
+        (tmp_path / "frame.exr").write_bytes(data)
+        with pytest.raises(Exception, match="the frame cannot be read .* render the take again"):
+            told(tmp_path / "frame.exr")
+    (tmp_path / "frame.exr").write_bytes(start + b"owner\0string\0\3\0\0\0abc\0")
+    with pytest.raises(Exception, match="does not tell its colour space"):
+        told(tmp_path / "frame.exr")
