@@ -84,8 +84,8 @@ def not_edited(context: Any) -> str:
     shot = properties.active_shot(context)
     if not shot or not shot.take:
         return "Add a take first"
-    known = shot_summary.summary_of(shot.path).takes.get(shot.take.folder_name, {})
-    return "" if known.get("edit") else "Run the take's edit first"
+    known = shot_summary.summary_of(shot.path).takes.get(shot.take.folder_name)
+    return "" if known and known.edit else "Run the take's edit first"
 
 
 def offline() -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import backend_properties, camera, properties, shot_summary
+from portraitgen.shot import Shot
+
+from ..portraitgen_addon import backend_properties, camera, properties
 from . import base
 
 
@@ -34,7 +36,7 @@ class PORTRAITGEN_OT_take_focal(bpy.types.Operator):
         shot = properties.active_shot(context)
         settings = getattr(shot, backend_properties.slot_of_job("track"))
         settings.use_focal = True
-        width = shot_summary.summary_of(shot.path).footage["width"]
+        width = Shot.open(shot.path).record.footage.width
         settings.focal = camera.focal_px(context.scene.camera, width)
         return {"FINISHED"}
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes: edits of a shot, side by side, none overwriting another."""
 
-import json
 import re
 from typing import Any
 
@@ -15,41 +14,8 @@ from portraitgen.storage import printable
 from portraitgen.trust import Program
 
 from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
+from ..portraitgen_addon.take_settings import editor_options, restore_settings, settings_of
 from . import base
-
-
-def edit_settings(take: Any) -> dict[str, Any]:
-    """A take's settings as the edit job takes them."""
-    options: dict[str, Any] = {
-        "take": take.folder_name,
-        "editor": take.editor,
-        "strength": take.strength,
-        "seed": take.seed,
-    }
-    settings = getattr(take, backend_properties.slot_of_job("edit"), None)
-    if settings is not None:
-        options |= backend_properties.values(settings, backend_properties.job_options("edit"))
-    options["editor_options"] = json.dumps(editor_options(take))
-    return options
-
-
-def editor_options(take: Any) -> dict[str, Any]:
-    """What the take's editor is told."""
-    known = backend_properties.editor(take.editor)
-    settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
-    return backend_properties.values(settings, known["options"]) if known and settings else {}
-
-
-def settings_from(take: Any, facts: dict[str, Any]) -> None:
-    """Sets a take to what its folder says it was made with."""
-    if not facts.get("editor"):
-        return
-    take.editor = facts["editor"]
-    take.strength = facts.get("strength") or 1.0
-    known = backend_properties.editor(take.editor)
-    settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
-    if known and settings:
-        backend_properties.restore(settings, known["options"], facts.get("options") or {})
 
 
 def add_take(shot: Any, title: str) -> Any:
@@ -110,17 +76,7 @@ class PORTRAITGEN_OT_take_duplicate(bpy.types.Operator):
         title = shot.takes[at].name
         copied = add_take(shot, title)
         # Adding may have moved the takes in memory.
-        source = shot.takes[at]
-        copied.editor, copied.strength, copied.seed = source.editor, source.strength, source.seed
-        slots = [(backend_properties.slot_of_job("edit"), backend_properties.job_options("edit"))]
-        slots += [
-            (backend_properties.slot_of_editor(e["id"]), e["options"])
-            for e in backend_properties.editors()
-        ]
-        for slot, options in slots:
-            if hasattr(source, slot):
-                given = backend_properties.values(getattr(source, slot), options)
-                backend_properties.restore(getattr(copied, slot), options, given)
+        restore_settings(copied, settings_of(shot.takes[at]))
         return {"FINISHED"}
 
 
@@ -253,7 +209,8 @@ class PORTRAITGEN_OT_edit(_RunsEditor):
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
         take = properties.active_shot(context).take
-        options, name = edit_settings(take), take.folder_name
+        name = take.folder_name
+        options = settings_of(take) | {"take": name}
 
         def start() -> None:
             self._allow(context)
@@ -288,15 +245,7 @@ class PORTRAITGEN_OT_try_frame(_RunsEditor):
         params = {
             "shot": str(shot.path),
             "frame": frame,
-            "take": take.folder_name,
-            "editor": take.editor,
-            "options": editor_options(take),
-            "strength": take.strength,
-            "seed": take.seed,
-            "parts": edit_settings(take).get("parts", ""),
-            "face": edit_settings(take).get("face", "auto"),
-            "expression": edit_settings(take).get("expression", 1.0),
-            "base": edit_settings(take).get("base", ""),
+            "settings": settings_of(take) | {"take": take.folder_name},
         }
         shot_id, name = shot.shot_id, take.folder_name
 

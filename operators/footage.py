@@ -20,6 +20,7 @@ from ..portraitgen_addon import (
     sequencer,
     shot_summary,
 )
+from ..portraitgen_addon.take_settings import restore_settings
 from . import base
 
 
@@ -114,14 +115,12 @@ def _add(
 
 def _adopt_takes(shot: Any) -> None:
     """Lists the takes that the folder holds."""
-    from .edit import settings_from
-
     known = {take.folder_name for take in shot.takes}
-    for name, facts in shot_summary.summary_of(shot.path).takes.items():
+    for name, record in shot_summary.summary_of(shot.path).takes.items():
         if name not in known:
             take = shot.takes.add()
             take.name = take.folder_name = name
-            settings_from(take, facts)
+            restore_settings(take, record.settings)
 
 
 class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
@@ -145,14 +144,13 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
     def _open(self, context: Any) -> None:
         opened = Shot.open(Path(bpy.path.abspath(self.directory)))
         scene = compat.sequencer_scene(context)
-        if properties.find_shot(opened.facts["id"]):
+        if properties.find_shot(opened.record.id):
             raise PortraitError("the file has this shot already", opened.path, "select it")
-        facts = opened.facts["footage"]
         shot = scene.portraitgen.shots.add()
         shot.name = opened.path.name
-        shot.shot_id, shot.scene = opened.facts["id"], scene.name
+        shot.shot_id, shot.scene = opened.record.id, scene.name
         shot.folder = sequencer.directory_of(opened.path)
-        shot.first, shot.last = facts["first"], facts["last"]
+        shot.first, shot.last = opened.record.footage.first, opened.record.footage.last
         strip = _strip_of(scene, opened.footage_path)
         if strip is not None:
             footage = shot_summary.footage_of(strip, scene)
@@ -215,7 +213,8 @@ class PORTRAITGEN_OT_match_scene(bpy.types.Operator):
         shot = properties.active_shot(context)
         footage = shot_summary.summary_of(shot.path).footage
         render = shot.camera.users_scene[0].render
-        render.resolution_x, render.resolution_y = footage["width"], footage["height"]
+        assert footage, "the poll has read it"
+        render.resolution_x, render.resolution_y = footage.width, footage.height
         render.resolution_percentage = 100
         return {"FINISHED"}
 

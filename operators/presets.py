@@ -12,8 +12,8 @@ from bpy.props import StringProperty
 from portraitgen.storage import read_json, write_json
 
 from ..portraitgen_addon import preferences, properties
+from ..portraitgen_addon.take_settings import restore_settings, settings_of
 from . import base
-from .edit import editor_options, settings_from
 
 
 def folder() -> Path:
@@ -55,8 +55,9 @@ class PORTRAITGEN_OT_preset_save(_OnTake):
             self.report({"ERROR"}, "A preset needs a name.")
             return {"CANCELLED"}
         take = properties.active_shot(context).take
-        facts = {"editor": take.editor, "strength": take.strength, "options": editor_options(take)}
-        return base.attempt(self, lambda: write_json(folder() / f"{name}.json", facts))
+        # Which take it builds on is this shot's own.
+        settings = {key: value for key, value in settings_of(take).items() if key != "base"}
+        return base.attempt(self, lambda: write_json(folder() / f"{name}.json", settings))
 
 
 class PORTRAITGEN_OT_preset_apply(_OnTake):
@@ -69,7 +70,7 @@ class PORTRAITGEN_OT_preset_apply(_OnTake):
         """Reads it."""
         take = properties.active_shot(context).take
         return base.attempt(
-            self, lambda: settings_from(take, read_json(folder() / f"{self.name}.json"))
+            self, lambda: restore_settings(take, read_json(folder() / f"{self.name}.json"))
         )
 
 

@@ -11,7 +11,7 @@ from bpy.props import StringProperty
 
 from portraitgen.errors import PortraitError
 from portraitgen.shot import Shot
-from portraitgen.storage import read_json, write_json
+from portraitgen.storage import write_json
 
 from ..portraitgen_addon import (
     backend_properties,
@@ -22,8 +22,8 @@ from ..portraitgen_addon import (
     scene_updates,
     sequencer,
 )
+from ..portraitgen_addon.take_settings import restore_settings
 from . import base
-from .edit import settings_from
 
 
 class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
@@ -221,23 +221,20 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
 def _frames(shot: Any, take: str) -> compositor.Frames:
     opened = Shot.open(shot.path)
     folder = opened.take_folder(take) / "frames"
-    edit = read_json(opened.edit_folder(take) / "edit.json")
-    avatar = read_json(opened.version_folder("avatar", edit.get("avatar")) / "avatar.json")
-    track = read_json(opened.version_folder("track", avatar["track"]) / "track.json")
+    avatar = opened.avatar_record(opened.edit_record(take).avatar)
+    track = opened.track_record(avatar.track)
     paths = sorted(folder.glob(f"{take}.*.exr"))
     numbers = [int(path.name.split(".")[-2]) for path in paths]
     if not paths:
         raise PortraitError("the take has no frames", folder, "render it first")
-    boxes = {int(frame): tuple(box) for frame, box in track["window"]["boxes"].items()}
-    camera = track["camera"]
     return compositor.Frames(
         path=paths[0],
         first=numbers[0],
         last=numbers[-1],
         offset=shot.offset,
-        boxes=boxes,
-        width=int(camera["width"]),
-        height=int(camera["height"]),
+        boxes=dict(track.window.boxes),
+        width=track.camera.width,
+        height=track.camera.height,
         colour_space=compositor.colour_space_of(paths[0]),
     )
 
@@ -266,7 +263,7 @@ class PORTRAITGEN_OT_restore_settings(bpy.types.Operator):
         if shot is None or name not in takes:
             self.report({"ERROR"}, f"The file has no take '{name}' any more; open its shot again.")
             return {"CANCELLED"}
-        settings_from(takes[name], json.loads(strip[sequencer.SETTINGS]))
+        restore_settings(takes[name], json.loads(strip[sequencer.SETTINGS]))
         shot.active_take = list(takes).index(name)
         return {"FINISHED"}
 

@@ -162,9 +162,9 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
 
     def _job(self, context: Any) -> tuple[str, dict[str, Any]]:
         shot = properties.active_shot(context)
-        facts = shot_summary.summary_of(shot.path).unfinished[0]
-        options = {key: value for key, value in facts["options"].items() if value is not None}
-        return facts["kind"], options
+        record = shot_summary.summary_of(shot.path).unfinished[0]
+        options = {key: value for key, value in record.options.items() if value is not None}
+        return record.kind, options
 
     def execute(self, context: Any) -> set[str]:
         """Starts the latest unfinished job again with its own options."""

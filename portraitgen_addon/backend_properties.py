@@ -22,6 +22,7 @@ from bpy.props import (
 )
 
 from portraitgen.errors import PortraitError
+from portraitgen.schema import Values
 from portraitgen.storage import read_json, write_json
 
 # What the panels ask for in their own way.
@@ -78,22 +79,41 @@ def values(group: Any, options: list[dict[str, Any]]) -> dict[str, Any]:
         value = getattr(group, option["name"])
         if option["unit"] == "degrees":
             value = math.degrees(value)
+        if option["type"] == "float":
+            value = rounded(value)
         elif option["path"] and value:
             value = bpy.path.abspath(value)
         result[option["name"]] = value
     return result
 
 
-def restore(group: Any, options: list[dict[str, Any]], given: dict[str, Any]) -> None:
-    """Sets a group of properties to values that the backend was given."""
+def rounded(value: float) -> float:
+    """A number as it was typed in: Blender keeps 0.3 as 0.30000001192."""
+    return float(f"{value:.7g}")
+
+
+def restore(group: Any, options: list[dict[str, Any]], given: Values) -> None:
+    """Sets a group of properties to values that the backend was given; to its defaults where
+    none was given. Values that a property cannot take are left at the default too."""
     for option in options:
         name = option["name"]
         value = given.get(name)
         if option["default"] is None:
             setattr(group, _switch(option), value is not None)
+        group.property_unset(name)
         if value is None:
             continue
-        setattr(group, name, math.radians(value) if option["unit"] == "degrees" else value)
+        try:
+            # Of an editor's options the terminal keeps the text: "1", "true".
+            kind = {"bool": _switched_on, "int": int, "float": float, "str": str}[option["type"]]
+            value = kind(value)
+            setattr(group, name, math.radians(value) if option["unit"] == "degrees" else value)
+        except (TypeError, ValueError):
+            continue
+
+
+def _switched_on(value: object) -> bool:
+    return str(value).lower() in ("true", "yes", "on", "1")
 
 
 def draw(layout: Any, group: Any, options: list[dict[str, Any]]) -> None:

@@ -87,13 +87,17 @@ def fit_scene(scene: Any, facts: dict[str, float], fps: tuple[int, int]) -> None
     render.fps, render.fps_base = whole, whole * fps[1] / fps[0]
 
 
-def shows_plate_exactly(scene: Any, facts: dict[str, float]) -> bool:
-    """Whether a scene's frame has the shape of the plate, so that overlay and plate agree."""
+def shows_plate_exactly(scene: Any, width: float, height: float, aspect: float = 1.0) -> bool:
+    """Whether a scene's frame has the shape of the plate, so that overlay and plate agree.
+
+    Args:
+        width, height: of the plate, pixels; aspect: width over height of one.
+    """
     render = scene.render
     have = (render.resolution_x * render.pixel_aspect_x) / (
         render.resolution_y * render.pixel_aspect_y
     )
-    want = facts["width"] / facts["height"] * facts["fy"] / facts["fx"]
+    want = width / height * aspect
     return bool(abs(have / want - 1) < 1e-3)
 
 

@@ -15,7 +15,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from . import backend_properties, compat
+from . import backend_properties, compat, take_settings
 
 
 class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
@@ -47,6 +47,8 @@ class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
         options={"ANIMATABLE"},
     )
     preview: StringProperty(options={"HIDDEN"})
+    # JSON of settings that the backend has not told of yet.
+    unshown_settings: StringProperty(options={"HIDDEN"})
 
 
 class PORTRAITGEN_PG_pin(bpy.types.PropertyGroup):
@@ -160,6 +162,7 @@ def accept_description(description: dict[str, Any]) -> None:
     if description != backend_properties.remembered() or not backend_properties.editors():
         backend_properties.remember(description)
         backend_properties.register(description, PORTRAITGEN_PG_shot, PORTRAITGEN_PG_take)
+        take_settings.show_waiting_settings()
 
 
 def home_scene(shot: Any) -> Any | None:

@@ -5,12 +5,15 @@
 import json
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from portraitgen.errors import PortraitError
+from portraitgen.records import FootageRecord
+from portraitgen.shot import Shot
 
 from . import camera, compat, preferences, properties, rig, sequencer, shot_summary
 from .session import Job, session
@@ -136,8 +139,8 @@ def show_frame(shot: Any, scene: Any, take: str, frame: int, path: Path) -> None
 
 def _settings(shot: Any, take: str) -> str:
     """What a take was edited with, as its folder says."""
-    facts = shot_summary.summary_of(shot.path).takes.get(take, {})
-    return json.dumps({key: facts.get(key) for key in ("editor", "options", "strength")})
+    record = shot_summary.summary_of(shot.path).takes.get(take)
+    return json.dumps(dict(record.settings) if record else {})
 
 
 def _on_done(job: Job, result: dict[str, Any]) -> None:
@@ -195,8 +198,8 @@ def _show_rig(shot_id: str, answer: dict[str, Any]) -> None:
 
 
 def _build_rig(shot: Any, bundle: rig.RigData) -> None:
-    facts = shot_summary.summary_of(shot.path).footage
-    scene = _rig_scene(shot, bundle, facts)
+    footage = Shot.open(shot.path).record.footage
+    scene = _rig_scene(shot, bundle, footage.fps)
     collection = bpy.data.collections.new(f"{shot.name} rig")
     scene.collection.children.link(collection)
     plate_camera = camera.make(f"{shot.name} camera")
@@ -208,11 +211,11 @@ def _build_rig(shot: Any, bundle: rig.RigData) -> None:
     rig.tint(built.mesh, preferences.get().overlay_colour)
     camera.show_plate(
         plate_camera,
-        plate_file(shot.path, facts),
+        plate_file(shot.path, footage),
         {
-            "kind": facts["kind"],
-            "first": facts["first"],
-            "last": facts["last"],
+            "kind": footage.kind,
+            "first": footage.first,
+            "last": footage.last,
             "blender_space": shot.colour_space,
         },
         shot.offset,
@@ -220,19 +223,20 @@ def _build_rig(shot: Any, bundle: rig.RigData) -> None:
     shot.camera, shot.armature, shot.mesh = built.camera, built.armature, built.mesh
 
 
-def plate_file(folder: Path, facts: dict[str, Any]) -> Path:
+def plate_file(folder: Path, footage: FootageRecord) -> Path:
     """The plate's file as Blender opens it."""
-    return Path(os.path.normpath(folder / facts["path"]))
+    return Path(os.path.normpath(folder / footage.path))
 
 
-def _rig_scene(shot: Any, bundle: rig.RigData, facts: dict[str, Any]) -> Any:
+def _rig_scene(shot: Any, bundle: rig.RigData, fps: Fraction) -> Any:
     """The scene of the edit where its frame has the plate's shape, else one of the rig's own."""
-    home = properties.home_scene(shot)
-    if home is not None and camera.shows_plate_exactly(home, bundle.camera):
+    home, lens = properties.home_scene(shot), bundle.camera
+    if home is not None and camera.shows_plate_exactly(
+        home, lens["width"], lens["height"], lens["fy"] / lens["fx"]
+    ):
         return home
     scene = bpy.data.scenes.new(f"{shot.name} rig")
-    numerator, _, denominator = str(facts["fps"]).partition("/")
-    camera.fit_scene(scene, bundle.camera, (int(numerator), int(denominator or 1)))
+    camera.fit_scene(scene, bundle.camera, (fps.numerator, fps.denominator))
     scene.frame_start = shot.first + shot.offset
     scene.frame_end = shot.last + shot.offset
     scene.frame_set(scene.frame_start)
@@ -252,21 +256,23 @@ def _mark(shot: Any, version: int) -> None:
     for marker in list(scene.timeline_markers):
         if marker.name.startswith((MARK, PIVOT)):
             scene.timeline_markers.remove(marker)
-    for index, frame in enumerate(
-        shot_summary.summary_of(shot.path).avatar.get("pivots", []), start=1
-    ):
+    known = shot_summary.summary_of(shot.path).avatar
+    for index, frame in enumerate(known.pivots if known else (), start=1):
         scene.timeline_markers.new(f"{PIVOT}{index}", frame=frame + shot.offset)
     rows = shot_summary.quality(shot.path, version)
-    seen = [row for row in rows if row.get("landmark_residual_percent") is not None]
-    seen.sort(key=lambda row: -row["landmark_residual_percent"])
-    for row in seen[:_MARKS]:
-        name = f"{MARK}{row['landmark_residual_percent']:.1f} %"
-        scene.timeline_markers.new(name, frame=row["frame"] + shot.offset)
-    before = ""
-    for row in rows:
-        if row["state"] != before and row["state"] != "tracked":
-            scene.timeline_markers.new(f"{MARK}{row['state']}", frame=row["frame"] + shot.offset)
-        before = row["state"]
+    seen = [
+        (each.landmark_residual_percent, each.frame)
+        for each in rows
+        if each.landmark_residual_percent is not None
+    ]
+    seen.sort(key=lambda pair: -pair[0])
+    for residual, frame in seen[:_MARKS]:
+        scene.timeline_markers.new(f"{MARK}{residual:.1f} %", frame=frame + shot.offset)
+    before = "tracked"
+    for each in rows:
+        if each.state not in (before, "tracked"):
+            scene.timeline_markers.new(f"{MARK}{each.state}", frame=each.frame + shot.offset)
+        before = each.state
 
 
 # Wiring

@@ -4,15 +4,25 @@
 
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from portraitgen.errors import FootageError, PortraitError
+from portraitgen.records import (
+    AvatarMetrics,
+    AvatarRecord,
+    FootageRecord,
+    FrameQuality,
+    JobRecord,
+    TakeRecord,
+    TrackRecord,
+)
 from portraitgen.shot import Shot
-from portraitgen.storage import read_json
 
 from . import compat
 
@@ -124,30 +134,32 @@ class ShotSummary:
 
     Attributes:
         error: why the folder cannot be read, empty if it can.
-        footage: shot.json's facts of the plate.
-        tracks: the versions, `track` the facts of the latest.
-        avatars: the versions, `avatar` and `metrics` the facts of the latest.
-        takes: take.json by name.
-        unfinished: facts of jobs that can be resumed, the latest first.
+        footage: the plate, None if the folder cannot be read.
+        tracks: the versions, `track` the record of the latest.
+        avatars: the versions, `avatar` and `metrics` the records of the latest.
+        takes: their records by name.
+        unfinished: jobs that can be resumed, the latest first.
     """
 
     error: str
-    footage: dict[str, Any]
-    tracks: list[int]
-    track: dict[str, Any]
-    avatars: list[int]
-    avatar: dict[str, Any]
-    metrics: dict[str, Any]
-    takes: dict[str, dict[str, Any]]
-    unfinished: list[dict[str, Any]]
+    footage: FootageRecord | None = None
+    tracks: Sequence[int] = ()
+    track: TrackRecord | None = None
+    avatars: Sequence[int] = ()
+    avatar: AvatarRecord | None = None
+    metrics: AvatarMetrics | None = None
+    takes: Mapping[str, TakeRecord] = field(default_factory=dict)
+    unfinished: Sequence[JobRecord] = ()
 
 
+_RESUMABLE = ("track", "reconstruct", "edit", "render")
 _views: dict[str, tuple[float, ShotSummary]] = {}
 
 
 def forget_summaries() -> None:
     """Lets the next look read every folder anew."""
     _views.clear()
+    _track.cache_clear()
 
 
 def summary_of(folder: Path) -> ShotSummary:
@@ -159,7 +171,7 @@ def summary_of(folder: Path) -> ShotSummary:
     try:
         found = _read(folder)
     except PortraitError as error:
-        found = ShotSummary(str(error), {}, [], {}, [], {}, {}, {}, [])
+        found = ShotSummary(str(error))
     _views[key] = time.monotonic(), found
     return found
 
@@ -167,35 +179,34 @@ def summary_of(folder: Path) -> ShotSummary:
 def _read(folder: Path) -> ShotSummary:
     shot = Shot.open(folder)
     tracks, avatars = shot.versions("track"), shot.versions("avatar")
-    track = read_json(shot.version_folder("track") / "track.json") if tracks else {}
-    # The per-frame rows of a long shot are for the timeline, not for the panel.
-    track = {key: value for key, value in track.items() if key not in ("quality", "window")}
-    base = shot.version_folder("avatar") if avatars else None
     unfinished = [
-        job.facts
+        job.record
         for job in reversed(shot.jobs())
-        if job.facts["state"] != "done"
-        and job.facts["kind"] in ("track", "reconstruct", "edit", "render")
+        if job.record.unfinished and job.record.kind in _RESUMABLE
     ]
     return ShotSummary(
         "",
-        shot.facts["footage"],
+        shot.record.footage,
         tracks,
-        track,
+        _track(shot.path, tracks[-1]) if tracks else None,
         avatars,
-        read_json(base / "avatar.json") if base else {},
-        read_json(base / "metrics.json") if base else {},
-        {name: read_json(shot.take_folder(name) / "take.json") for name in shot.takes()},
+        shot.avatar_record() if avatars else None,
+        shot.avatar_metrics() if avatars else None,
+        {name: shot.take(name) for name in shot.takes()},
         unfinished,
     )
 
 
-def quality(folder: Path, version: int | None = None) -> list[dict[str, Any]]:
-    """The solver's rows of a track, one a frame.
+@lru_cache(maxsize=8)
+def _track(folder: Path, version: int) -> TrackRecord:
+    """Read once: a version never changes, and has a row for each frame of a long shot."""
+    return Shot.open(folder).track_record(version)
+
+
+def quality(folder: Path, version: int | None = None) -> Sequence[FrameQuality]:
+    """How well a track's frames are tracked.
 
     Raises:
         ShotError: if there is no such track.
     """
-    facts = read_json(Shot.open(folder).version_folder("track", version) / "track.json")
-    rows: list[dict[str, Any]] = facts.get("quality", [])
-    return rows
+    return Shot.open(folder).track_record(version).quality

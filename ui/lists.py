@@ -48,10 +48,10 @@ class PORTRAITGEN_UL_takes(bpy.types.UIList):
         active_property: str,
     ) -> None:
         """A name, its editor, and whether it is edited."""
-        facts = shot_summary.summary_of(data.path).takes.get(item.folder_name, {})
+        record = shot_summary.summary_of(data.path).takes.get(item.folder_name)
         known = backend_properties.editor(item.editor)
         row = layout.row()
-        edited = bool(facts.get("edit"))
+        edited = record is not None and record.edit is not None
         row.prop(item, "name", text="", emboss=False, icon="CHECKMARK" if edited else "DOT")
         row.label(text=known["label"] if known else item.editor)
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The panels, in the order of the work, in the sequencer's and the 3D viewport's sidebar alike."""
 
+from fractions import Fraction
 from typing import Any
 
 import bpy
@@ -61,10 +62,10 @@ class _Shot(_Panel):
         if known.error:
             layout.label(text="No shot lies in this folder", icon="ERROR")
             return
-        facts = known.footage
         column = layout.column(align=True)
-        text = f"{facts['width']} x {facts['height']}, {_rate(facts['fps'])} frames/s"
-        column.label(text=text, icon="FILE_MOVIE")
+        if plate := known.footage:
+            text = f"{plate.width} x {plate.height}, {_rate(plate.fps)} frames/s"
+            column.label(text=text, icon="FILE_MOVIE")
         if shot.colour_space:
             column.label(text=shot.colour_space, icon="COLOR")
         row = layout.row(align=True)
@@ -82,8 +83,8 @@ class _Camera(_NeedsShot):
         if shot.camera:
             layout.prop(shot.camera.data, "lens", text="Tracked Focal Length")
             scene = shot.camera.users_scene[0]
-            facts = shot_summary.summary_of(shot.path).footage | {"fx": 1, "fy": 1}
-            if not camera.shows_plate_exactly(scene, facts):
+            plate = shot_summary.summary_of(shot.path).footage
+            if plate and not camera.shows_plate_exactly(scene, plate.width, plate.height):
                 row = layout.row()
                 row.alert = True
                 render = scene.render
@@ -122,18 +123,17 @@ class _Track(_NeedsShot):
             ]
             _folded(layout, settings, shown, "track")
         _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
-        if not known.tracks:
+        if known.track is None:
             return
-        summary = known.track.get("summary", {})
+        summary = known.track.summary
         column = layout.column(align=True)
-        residual = summary.get("landmark_residual_percent")
+        residual = summary.landmark_residual_percent
         if residual is not None:
             column.label(text=f"Residual {residual:.2f} % of the eye distance", icon="CON_TRACKTO")
-        lost = summary.get("lost_frames", 0)
         row = column.row()
-        row.alert = bool(lost)
-        tracked, frames = summary.get("tracked_frames", 0), summary.get("frames", 0)
-        row.label(text=f"{tracked} of {frames} frames tracked, {lost} without a face")
+        row.alert = summary.lost_frames > 0
+        text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
+        row.label(text=f"{text}, {summary.lost_frames} without a face")
         row = layout.row(align=True)
         step = row.operator("portraitgen.next_weak_frame", text="", icon="PREV_KEYFRAME")
         step.backwards = True
@@ -187,13 +187,13 @@ class _Avatar(_NeedsShot):
             if job.curve:
                 values = [value for _, value in job.curve]
                 layout.label(text=f"{sparkline(values)}  {values[-1]:.1f} dB")
-        if known.avatars:
-            psnr = known.metrics.get("psnr")
+        if known.avatar and known.metrics:
+            psnr = known.metrics.psnr
             if psnr is not None:
                 layout.label(
                     text=f"{psnr:.1f} dB on frames kept out", icon="OUTLINER_OB_POINTCLOUD"
                 )
-            if known.avatar.get("track") not in known.tracks[-1:]:
+            if known.avatar.track not in known.tracks[-1:]:
                 row = layout.row()
                 row.alert = True
                 row.label(text="The track has changed since", icon="ERROR")
@@ -290,9 +290,9 @@ class _Jobs(_Panel):
             draw_job(layout, session.job)
         unfinished = shot_summary.summary_of(shot.path).unfinished if shot else []
         if unfinished and not session.busy:
-            facts = unfinished[0]
-            state = "cut off" if facts["state"] == "running" else facts["state"]
-            layout.label(text=f"{facts['kind'].title()}: {state}", icon="RECOVER_LAST")
+            job = unfinished[0]
+            state = "cut off" if job.state == "running" else job.state
+            layout.label(text=f"{job.kind.title()}: {state}", icon="RECOVER_LAST")
             layout.operator("portraitgen.resume", icon="PLAY")
         row = layout.row(align=True)
         states = {"off": "not running", "starting": "starting", "failed": "failed"}
@@ -322,9 +322,8 @@ def _run(layout: Any, operator: str, text: str, kind: str) -> None:
         layout.label(text=f"Takes about {memory:g} GB of memory", icon="MEMORY")
 
 
-def _rate(fps: object) -> str:
-    numerator, _, denominator = str(fps).partition("/")
-    return f"{int(numerator) / int(denominator or 1):.3f}".rstrip("0").rstrip(".")
+def _rate(fps: Fraction) -> str:
+    return f"{float(fps):.3f}".rstrip("0").rstrip(".")
 
 
 _CONTENTS = (_Shot, _Camera, _Track, _Rig, _Avatar, _Edit, _Output, _Jobs)

@@ -30,7 +30,6 @@ from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
-from portraitgen.storage import read_json
 from synthetic.acting import act
 from synthetic.clip import write_clip
 
@@ -124,7 +123,7 @@ class _Scene:
     def __init__(self, shot: Shot) -> None:
         self._shot = shot
         base = shot.version_folder("avatar")
-        self._track = Track(shot, read_json(base / "avatar.json")["track"])
+        self._track = Track(shot, shot.avatar_record().track)
         self._body = body_of(shot)
         frames = self._track.tracked(self._track.frames)
         self.windows: Crops = load_crops(shot, self._track, frames, _SIZE, Reporter())

@@ -25,7 +25,6 @@ from portraitgen.pipeline.jobs.edit import sources_of
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
-from portraitgen.storage import read_json
 from portraitgen.tracking.landmarks import FACE_POINTS, LandmarkDetector
 from synthetic.acting import camera
 from synthetic.render import Performer
@@ -62,8 +61,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         shot, motion, _ = performed(Path(folder), frames=_FRAMES, size=_SIZE)
         run("reconstruct", shot.path, {"steps": _STEPS, "size": _WINDOW}, Reporter())
-        base = shot.version_folder("avatar")
-        track = Track(shot, read_json(base / "avatar.json")["track"])
+        track = Track(shot, shot.avatar_record().track)
         windows = load_crops(shot, track, track.frames, _WINDOW, Reporter())
         plain, other = Performer(body, motion), Performer(body, _drifted(body, motion))
         keys = [windows.frames[row] for row in pivots(track.motion, _KEYS)]
@@ -124,8 +122,8 @@ def _learned(
     for frame, picture in keys.items():
         save_png(shot.path / "takes" / take / "keys" / f"{frame:04d}.png", picture)
     run("edit", shot.path, {"take": take, "editor": "grade", "keys": 1}, Reporter())
-    facts = read_json(shot.edit_folder(take) / "edit.json")
-    assert facts["kept_frames"] == facts["key_frames"], "the editor drew some of the key frames"
+    made = shot.edit_record(take)
+    assert made.kept_frames == made.key_frames, "the editor drew some of the key frames"
     drawn = sources_of(windows, track, load_avatar(shot.edit_folder(take), body_of(shot)))
     return list(drawn.astype(np.float32) / 255)
 

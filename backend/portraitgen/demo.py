@@ -26,7 +26,7 @@ from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
 from .pipeline.data.shots import Track, body_of, create_shot, info, plate_of
 from .pipeline.registry import run
 from .shot import Shot
-from .storage import read_json, write_json
+from .storage import write_json
 
 TAKE = "moonlight"
 _LOOK = {"key": "left", "ratio": 7, "temperature": -0.35, "fill_temperature": 0.15}
@@ -81,12 +81,10 @@ def run_demo(
 
 def contact_sheet(shot: Shot) -> np.ndarray:
     """Plate, mesh, matte, reconstruction, edit and plate with the edit, of three frames."""
-    edit = shot.edit_folder(TAKE)
-    facts = read_json(edit / "edit.json")
-    base = shot.version_folder("avatar", facts["avatar"])
-    avatar_facts = read_json(base / "avatar.json")
-    track = Track(shot, avatar_facts["track"])
-    body, plate, size = body_of(shot), plate_of(shot), int(avatar_facts["size"])
+    avatar = shot.edit_record(TAKE).avatar
+    base, record = shot.version_folder("avatar", avatar), shot.avatar_record(avatar)
+    track = Track(shot, record.track)
+    body, plate, size = body_of(shot), plate_of(shot), record.size
     plain = load_avatar(base, body)
     folder = shot.path / "takes" / TAKE
     chosen = np.linspace(0, len(track.motion) - 1, _ROWS + 2)[1:-1].astype(int)
@@ -166,7 +164,7 @@ def main() -> None:
             given.footage, given.out, given.frames, given.size, given.steps, given.editor
         )
     except (PortraitError, OSError) as error:
-        from .pipeline.run.job_context import readable
+        from .failures import readable
 
         sys.exit(f"demo: {readable(error)}")
     print((given.out / "measured.md").read_text("utf-8"))

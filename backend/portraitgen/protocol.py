@@ -16,8 +16,7 @@ Requests (Blender to worker):
                                        -> {transl, pose, expression, error_px}
     job.start {kind, shot, options}    -> {job}
     job.cancel {job}                   -> {}
-    preview.frame {shot, frame, editor, take?, base?, options, strength, seed, parts, face,
-                   expression, commercial}
+    preview.frame {shot, frame, settings}
                                        -> {path}
     paint.start {shot, take, frame, mask?} -> {path, new}
     keys.keep {shot, take, frame}      -> {path, frame, new}, of the key frame nearest to it

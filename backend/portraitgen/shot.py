@@ -14,17 +14,30 @@ Files are written beside their place and renamed over it, folders are filled und
 renamed into place, so that a reader never meets half of anything.
 """
 
-import json
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from .errors import ShotError
 from .locks import Lock
+from .records import (
+    AvatarMetrics,
+    AvatarRecord,
+    BodyModelRecord,
+    EditRecord,
+    FootageRecord,
+    JobRecord,
+    ShotRecord,
+    TakeRecord,
+    TrackRecord,
+)
+from .schema import Values, plain
 from .storage import (
     append_json,
     check_own_folder,
@@ -35,10 +48,8 @@ from .storage import (
     read_json,
     remove_tree,
     sweep,
-    write_json,
 )
 
-SCHEMA = 1
 _VERSION = re.compile(r"[0-9]{4,9}")
 _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 
@@ -53,23 +64,23 @@ class Shot:
 
     Attributes:
         path: the folder, absolute.
-        facts: the content of shot.json; change it through `update` only.
+        record: the content of shot.json; change it through `update` only.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+    def __init__(self, path: Path, record: ShotRecord) -> None:
         self.path = path
-        self.facts = facts
+        self.record = record
 
     @classmethod
     def create(
-        cls, path: Path, footage: Mapping[str, Any], body_model: Mapping[str, Any] | None = None
+        cls, path: Path, footage: FootageRecord, body_model: BodyModelRecord | None = None
     ) -> "Shot":
         """Makes a new shot folder; what else lies in the folder stays.
 
         Args:
             path: the folder; made if it does not exist.
-            footage: the plate's facts, with `path` absolute or relative to the folder.
-            body_model: `path` (None for the open body), `name`, `sha256`.
+            footage: the plate, its path absolute or relative to the folder.
+            body_model: the open body by default.
 
         Raises:
             ShotError: if the folder already is a shot, or is not a folder.
@@ -79,16 +90,15 @@ class Shot:
             raise ShotError("the folder already is a shot", path, "choose another folder")
         if path.exists() and not path.is_dir():
             raise ShotError("this is a file", path, "give a folder for the shot")
-        facts = {
-            "schema": SCHEMA,
-            "id": uuid.uuid4().hex,
-            "created": now(),
-            "footage": dict(footage),
-            "body_model": dict(body_model or {"path": None}),
-        }
+        record = ShotRecord(
+            id=uuid.uuid4().hex,
+            created=now(),
+            footage=footage,
+            body_model=body_model or BodyModelRecord(),
+        )
         path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "shot.json", facts)
-        return cls(path, facts)
+        record.write(path / "shot.json")
+        return cls(path, record)
 
     @classmethod
     def open(cls, path: Path) -> "Shot":
@@ -101,24 +111,17 @@ class Shot:
         if not (path / "shot.json").is_file():
             remedy = "track a plate into it first: portraitgen track SHOT --footage PLATE"
             raise ShotError("the folder is not a shot", path, remedy)
-        facts = read_json(path / "shot.json")
-        _check_schema(facts, path / "shot.json")
-        for key, kind in (("id", str), ("footage", dict), ("body_model", dict)):
-            if not isinstance(facts.get(key), kind):
-                raise ShotError(
-                    f"'{key}' is missing", path / "shot.json", "restore it from a backup"
-                )
-        return cls(path, facts)
+        return cls(path, ShotRecord.read(path / "shot.json"))
 
     def update(self, **changes: Any) -> None:
-        """Rewrites shot.json with some facts changed."""
-        self.facts = self.facts | changes
-        write_json(self.path / "shot.json", self.facts)
+        """Rewrites shot.json with some fields changed."""
+        self.record = replace(self.record, **changes)
+        self.record.write(self.path / "shot.json")
 
     @property
     def footage_path(self) -> Path:
         """Where the plate lies; a relative path counts from the shot folder."""
-        return (self.path / self.facts["footage"]["path"]).absolute()
+        return (self.path / self.record.footage.path).absolute()
 
     def relative(self, path: Path) -> str:
         """How shot.json names a file: relative when both lie on one volume, so that a moved
@@ -175,26 +178,62 @@ class Shot:
 
     def published_by(self, kind: str, job: "Job") -> int | None:
         """The version of "track" or "avatar" that a job published before it was killed."""
+        read: Callable[[int], TrackRecord | AvatarRecord] = (
+            self.track_record if kind == "track" else self.avatar_record
+        )
         for version in reversed(self.versions(kind)):
-            facts = read_json(self.path / kind / f"{version:04d}" / f"{kind}.json")
-            if facts.get("job") == job.id:
-                return version
+            # A damaged version is no reason not to make another.
+            with suppress(ShotError):
+                if read(version).job == job.id:
+                    return version
         return None
+
+    def track_record(self, version: int | None = None) -> TrackRecord:
+        """track.json of a version, the latest by default.
+
+        Raises:
+            ShotError: if there is no such version, or it is damaged.
+        """
+        return TrackRecord.read(self.version_folder("track", version) / "track.json")
+
+    def avatar_record(self, version: int | None = None) -> AvatarRecord:
+        """avatar.json of a version, the latest by default; raises as `track_record`."""
+        return AvatarRecord.read(self.version_folder("avatar", version) / "avatar.json")
+
+    def avatar_metrics(self, version: int | None = None) -> AvatarMetrics:
+        """metrics.json of a version, the latest by default; raises as `track_record`."""
+        return AvatarMetrics.read(self.version_folder("avatar", version) / "metrics.json")
 
     # Takes
 
     def takes(self) -> list[str]:
-        """The names of all takes, oldest first."""
-        folder = self.path / "takes"
-        if not folder.is_dir():
-            return []
-        found = [entry for entry in folder.iterdir() if (entry / "take.json").is_file()]
-        return [
-            entry.name
-            for entry in sorted(
-                found, key=lambda e: (read_json(e / "take.json")["created"], e.name)
-            )
+        """The names of all takes, oldest first.
+
+        Raises:
+            ShotError: if the record of one is damaged.
+        """
+        found = [
+            entry.name for entry in entries(self.path / "takes") if (entry / "take.json").is_file()
         ]
+        return sorted(found, key=lambda name: (self.take(name).created, name))
+
+    def take(self, name: str) -> TakeRecord:
+        """take.json of a take.
+
+        Takes of the first schema did not keep all that was asked; where the job that made one is
+        still there, it knows.
+
+        Raises:
+            ShotError: if it is missing or damaged.
+        """
+        path = self.path / "takes" / name / "take.json"
+        data = read_json(path)
+        record = TakeRecord.from_json(data, path)
+        if data.get("schema") == 1 and record.job:
+            with suppress(ShotError):
+                job = JobRecord.read(self.path / "jobs" / record.job / "job.json")
+                return replace(record, settings={**record.settings, **job.options})
+        return record
 
     def take_folder(self, name: str) -> Path:
         """The folder of a take that exists.
@@ -206,21 +245,6 @@ class Shot:
             known = ", ".join(self.takes()) or "none yet"
             raise ShotError(f"there is no take '{name}'", self.path, f"the takes are: {known}")
         return self.path / "takes" / name
-
-    def new_take(self, name: str, facts: Mapping[str, Any]) -> Path:
-        """Makes a take's folder, or gives an existing one back with its settings renewed.
-
-        What earlier edits of the take made stays in its `edits` folder.
-
-        Raises:
-            ShotError: if the name cannot be a folder's name on every system.
-        """
-        check_take_name(name)
-        folder = self.path / "takes" / name
-        make_folder(folder)
-        old = read_json(folder / "take.json") if (folder / "take.json").exists() else {}
-        write_json(folder / "take.json", {"schema": SCHEMA, "created": now()} | old | dict(facts))
-        return folder
 
     def discard_take(self, name: str) -> Path:
         """Moves a take out of the way, into the shot's `trash`, from where it can be moved back.
@@ -252,66 +276,98 @@ class Shot:
                 numbers = ", ".join(str(each) for each in known) or "none yet"
                 raise ShotError(f"take '{take}' has no edit {edit}", self.path, f"it has {numbers}")
             return folder / "edits" / f"{edit:04d}"
-        edit = read_json(folder / "take.json").get("edit")
+        edit = self.take(take).edit
         if not edit:
             raise ShotError(f"take '{take}' has no finished edit", self.path, "run edit first")
-        return folder / "edits" / f"{int(edit):04d}"
+        return folder / "edits" / f"{edit:04d}"
 
-    def publish_edit(self, take: str, folder: Path, facts: Mapping[str, Any]) -> int:
+    def edit_record(self, take: str, edit: int | None = None) -> EditRecord:
+        """edit.json of a take's edit; raises as `edit_folder`, or if it is damaged."""
+        return EditRecord.read(self.edit_folder(take, edit) / "edit.json")
+
+    def publish_edit(self, take: str, folder: Path, record: EditRecord) -> int:
         """Moves a finished edit into the take and makes it the current one.
 
+        The take is made if there is none; earlier edits stay in its `edits` folder. A job that was
+        resumed after it published does not publish again.
+
         Args:
-            facts: of the edit, `job` among them: a job resumed after it published does not again.
+            folder: the edit, without its record.
+
+        Raises:
+            ShotError: if the take's name cannot be a folder's name on every system.
         """
+        check_take_name(take)
+        record.write(folder / "edit.json")
         target = make_folder(self.path / "takes" / take / "edits")
         check_own_folder(folder)
         edits = self.versions(f"takes/{take}/edits")
-        if (
-            edits
-            and read_json(target / f"{edits[-1]:04d}" / "edit.json").get("job") == facts["job"]
-        ):
-            edit = edits[-1]  # Published before the job was killed.
-        else:
-            edit = edits[-1] + 1 if edits else 1
+        edit = edits[-1] if edits else 0
+        if not edit or _job_of_edit(target / f"{edit:04d}" / "edit.json") != record.job:
+            edit += 1
             move_folder(folder, target / f"{edit:04d}")
-        self.new_take(take, dict(facts) | {"edit": edit})
+        known = (target.parent / "take.json").exists()
+        old = self.take(take) if known else TakeRecord(created=now())
+        replace(
+            old, edit=edit, avatar=record.avatar, job=record.job, settings=record.settings
+        ).write(target.parent / "take.json")
         return edit
 
     # Jobs
 
-    def start_job(self, kind: str, options: Mapping[str, Any]) -> "Job":
-        """The job to run now: an unfinished one of the same kind and options, or a new one."""
-        options = json.loads(json.dumps(dict(options)))
-        for job in reversed(self.jobs()):
-            if (
-                job.facts["kind"] == kind
-                and job.facts["options"] == options
-                and job.facts["state"] != "done"
-            ):
-                job.update(state="running", resumed=job.facts.get("resumed", 0) + 1)
+    def start_job(
+        self, kind: str, options: Values, inputs: Mapping[str, object] | None = None
+    ) -> "Job":
+        """The job to run now: an unfinished one of the same kind, options and inputs, or a new one.
+
+        Unfinished jobs of which the same was asked, but of what the shot was before, are outdated.
+
+        Args:
+            options: what is asked.
+            inputs: what else identifies the run, such as versions and digests.
+        """
+        options, inputs = plain(options), plain(inputs or {})
+        alike = [
+            job
+            for job in self.jobs()
+            if job.record.unfinished and job.record.kind == kind and job.record.options == options
+        ]
+        for job in reversed(alike):
+            if job.record.inputs == inputs:
+                job.update(state="running", resumed=job.record.resumed + 1)
                 return job
+        for job in alike:
+            job.update(state="outdated")
+            remove_tree(job.folder / "work")
         sweep(self.path)
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job_id = f"{stamp}-{kind}-{uuid.uuid4().hex[:6]}"
-        facts = {"schema": SCHEMA, "id": job_id, "kind": kind, "options": options}
-        folder = self.path / "jobs" / job_id
-        make_folder(folder)
-        job = Job(folder, facts | {"state": "running", "started": now(), "resumed": 0})
+        record = JobRecord(
+            id=job_id, kind=kind, options=options, inputs=inputs, state="running", started=now()
+        )
+        job = Job(make_folder(self.path / "jobs" / job_id), record)
         job.update()
         return job
 
     def jobs(self) -> list["Job"]:
         """All jobs, oldest first; a folder whose record cannot be read is passed over."""
-        folder = self.path / "jobs"
         jobs = []
-        for record in (entry / "job.json" for entry in entries(folder) if not is_link(entry)):
-            try:
-                facts = read_json(record)
-            except ShotError:
-                continue
-            if {"kind", "options", "state"} <= facts.keys():
-                jobs.append(Job(record.parent, facts))
+        for folder in entries(self.path / "jobs"):
+            if not is_link(folder) and (folder / "job.json").is_file():
+                with suppress(ShotError):
+                    jobs.append(Job(folder, JobRecord.read(folder / "job.json")))
         return jobs
+
+    def job(self, job_id: str) -> "Job":
+        """A job by its name.
+
+        Raises:
+            ShotError: if there is none, or its record is damaged.
+        """
+        found = [folder for folder in entries(self.path / "jobs") if folder.name == job_id]
+        if not found or is_link(found[0]):
+            raise ShotError(f"there is no job '{job_id}'", self.path, "start a new one")
+        return Job(found[0], JobRecord.read(found[0] / "job.json"))
 
     def hold(self, resource: str, purpose: str, frames: range | None = None) -> Lock:
         """Claims a part of the shot while a `with` block runs.
@@ -330,9 +386,9 @@ class Shot:
 class Job:
     """The record of one run of a stage, with its events and its folder for work in progress."""
 
-    def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, record: JobRecord) -> None:
         self.folder = folder
-        self.facts = facts
+        self.record = record
 
     @property
     def id(self) -> str:
@@ -342,20 +398,33 @@ class Job:
     @property
     def resumed(self) -> bool:
         """Whether this run continues one that was interrupted."""
-        return bool(self.facts.get("resumed"))
+        return self.record.resumed > 0
+
+    @property
+    def log(self) -> Path:
+        """Where it writes down what it does, and the traces of its faults."""
+        return self.folder / "log.txt"
 
     def update(self, **changes: Any) -> None:
-        """Rewrites job.json with some facts changed."""
-        self.facts = self.facts | changes | {"updated": now()}
-        write_json(self.folder / "job.json", self.facts)
+        """Rewrites job.json with some fields changed."""
+        self.record = replace(self.record, **changes, updated=now())
+        self.record.write(self.folder / "job.json")
 
-    def event(self, name: str, **facts: Any) -> None:
+    def event(self, name: str, **facts: object) -> None:
         """Appends one line to events.jsonl."""
         append_json(self.folder / "events.jsonl", {"time": now(), "event": name} | facts)
 
-    def finish(self, **facts: Any) -> None:
+    def finish(self, result: Mapping[str, object] | None = None) -> None:
         """Marks the job done and drops what was only needed to resume it."""
-        self.update(state="done", finished=now(), **facts)
+        self.update(
+            state="done",
+            finished=now(),
+            result=result or {},
+            message="",
+            code="",
+            place="",
+            remedy="",
+        )
         remove_tree(self.folder / "work")
 
     @property
@@ -378,13 +447,8 @@ def check_take_name(name: str) -> None:
         )
 
 
-def _check_schema(facts: Mapping[str, Any], place: Path) -> None:
-    schema = facts.get("schema")
-    if not isinstance(schema, int):
-        raise ShotError("the schema version is missing", place, "restore it from a backup")
-    if schema > SCHEMA:
-        raise ShotError(
-            f"the shot has schema {schema}, this version reads up to {SCHEMA}",
-            place,
-            "update PortraitGen",
-        )
+def _job_of_edit(path: Path) -> str | None:
+    """The job that published an edit, None if its record cannot be read."""
+    with suppress(ShotError):
+        return EditRecord.read(path).job
+    return None

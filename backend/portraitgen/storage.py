@@ -102,6 +102,20 @@ def check_own_folder(folder: Path) -> None:
             raise ShotError("this is no plain file or folder", path, "delete it and run again")
 
 
+def check_own_file(path: Path) -> None:
+    """Whether a file of a shot may be appended to: it is none yet, or a plain one.
+
+    Raises:
+        ShotError: if it is a link, has a second name, or is no plain file.
+    """
+    check_inside(path)
+    if not os.path.lexists(path):
+        return
+    facts = os.lstat(path)
+    if is_link(path) or not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+        raise ShotError("this is no plain file of the shot", path, "delete it and run again")
+
+
 def _everything(folder: Path) -> Iterator[Path]:
     """All in a folder, at any depth, without following links."""
     for top, folders, files in os.walk(folder):

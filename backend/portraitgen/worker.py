@@ -96,6 +96,7 @@ class JobReporter(Reporter):
 
     def note(self, text: str) -> None:
         """Sends job.note."""
+        super().note(text)
         self._send("note", text=text)
 
 
@@ -327,9 +328,13 @@ class Worker:
         return {}
 
     def _preview_frame(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.jobs.edit import EditOptions
         from .pipeline.requests.preview import preview_frame
+        from .settings import parse
+        from .shot import Shot
 
-        return preview_frame(params)
+        shot, options = Shot.open(Path(params["shot"])), parse(EditOptions, params["settings"])
+        return {"path": str(preview_frame(shot, int(params["frame"]), options))}
 
     def _paint_start(self, params: dict[str, Any]) -> dict[str, Any]:
         from .pipeline.requests.paint import painted_shot

@@ -6,6 +6,7 @@ python -m portraitgen.performer.clip tests/data/performer
 """
 
 import argparse
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def write_clip(
             movie.add((rendering.rgb * 255 + 0.5).astype(np.uint8))
     with atomic_path(stem.with_suffix(".safetensors")) as temporary:
         motion.save(temporary)
-    facts = {"identity": identity, "light": light, "camera": seen.to_json()}
+    facts = {"identity": identity, "light": light, "camera": asdict(seen)}
     write_json(stem.with_suffix(".json"), facts)
 
 

@@ -30,6 +30,8 @@ def make(folder: Path, footage: Path, take: str, zipped: Path, python: Path) -> 
     """
     import bpy
 
+    from portraitgen.shot import Shot
+
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(
         filepath=str(zipped), repo="user_default", enable_on_install=True
@@ -42,10 +44,9 @@ def make(folder: Path, footage: Path, take: str, zipped: Path, python: Path) -> 
     settings.source, settings.interpreter = "EXISTING", str(python)
     scene = bpy.context.scene
     scene.view_settings.view_transform = "Standard"
-    facts = part("shot_summary").summary_of(folder / "shot").footage
-    numerator, _, denominator = str(facts["fps"]).partition("/")
-    scene.render.fps, scene.render.fps_base = int(numerator), int(denominator or 1)
-    scene.render.resolution_x, scene.render.resolution_y = facts["width"], facts["height"]
+    plate = Shot.open(folder / "shot").record.footage
+    scene.render.fps, scene.render.fps_base = plate.fps.numerator, plate.fps.denominator
+    scene.render.resolution_x, scene.render.resolution_y = plate.width, plate.height
     path = folder / "demo.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     scene.sequence_editor_create()

@@ -39,7 +39,7 @@ tensors = _geometry(body, motion) | {name: getattr(motion, name)
     for name in ("frames", "transl", "pose", "expression", "valid", "fixed")}
 tensors["residual"] = np.full(frames, np.nan, "f4")
 facts = {"version": 1, "joints": body.joint_names, "units": body.expression_names,
-    "camera": camera.to_json(), "correctives": False, "source": "solve"}
+    "camera": camera.record().to_json(), "correctives": False, "source": "solve"}
 save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()},
     folder / "rig.safetensors", metadata={"rig": json.dumps(facts)})
 shown = [0, frames // 2, frames - 1]
@@ -206,7 +206,7 @@ def test_the_camera_projects_as_the_backend_does(facts: tuple[float, ...]) -> No
     stands = np.array(holder.matrix_world) @ np.array(camera.FLIP)
     world = points @ stands[:3, :3].T + stands[:3, 3]
     assert np.abs(world_to_pixels(holder, scene, world) - wanted).max() < 0.02
-    assert camera.shows_plate_exactly(scene, k)
+    assert camera.shows_plate_exactly(scene, k["width"], k["height"], k["fy"] / k["fx"])
 
 
 def test_the_body_moves_through_the_world_of_a_solved_camera(built: SimpleNamespace) -> None:

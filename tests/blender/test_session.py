@@ -169,14 +169,14 @@ def test_takes_are_copied_with_their_settings_and_deleted_into_the_trash(shot: A
     assert second.folder_name != first.folder_name and second.strength == pytest.approx(0.4)
     assert second.options_relight.azimuth == pytest.approx(-0.5)
     assert second.options_relight.key == "rim-left" and second.settings_edit.keys == 7
-    edit = module("operators.edit")
-    sent = edit.edit_settings(second)
+    settings_of = module("portraitgen_addon.take_settings").settings_of
+    sent = settings_of(second)
     assert sent["keys"] == 7 and '"azimuth": -28.6' in sent["editor_options"]
     second.options_relight.use_azimuth = False
-    assert "azimuth" not in edit.edit_settings(second)["editor_options"]
+    assert "azimuth" not in settings_of(second)["editor_options"]
     folder = shot.path / "takes" / second.folder_name
     folder.mkdir(parents=True)
-    (folder / "take.json").write_text('{"created": "2026", "editor": "relight"}')
+    (folder / "take.json").write_text('{"schema": 1, "created": "2026", "editor": "relight"}')
     bpy.ops.portraitgen.take_delete()
     assert len(shot.takes) == 1 and not folder.exists()
     assert list((shot.path / "trash").iterdir())

@@ -271,7 +271,7 @@ def test_a_windows_camera_sees_what_the_plates_does() -> None:
     point = np.array([0.1, -0.05, 1.3])
     at = plate.project(point)
     assert np.allclose(plate.window(box, 256).project(point), (at - box[:2]) * 256 / 700)
-    assert Camera.from_json(plate.to_json()) == plate
+    assert Camera.of(plate.record()) == plate
 
 
 def test_a_motion_survives_the_disk_and_a_damaged_one_is_refused(tmp_path: Path) -> None:

@@ -191,12 +191,12 @@ def test_a_grey_plate_is_read_as_colour(tmp_path: Path) -> None:
 
 def test_a_sequence_notices_that_a_frame_was_replaced(tmp_path: Path) -> None:
     folder = _sequence(tmp_path / "seq", range(1, 5))
-    facts = open_plate(folder).to_json()
+    facts = open_plate(folder).record()
     folder.rename(tmp_path / "moved")
-    assert Plate.from_json(facts, tmp_path / "moved").last == 4
+    assert Plate.reopen(facts, tmp_path / "moved").last == 4
     write_image(tmp_path / "moved" / "plate.0003.png", numbered(77))
     with pytest.raises(FootageError, match="has changed"):
-        Plate.from_json(facts, tmp_path / "moved")
+        Plate.reopen(facts, tmp_path / "moved")
 
 
 def _sentence(path: Path) -> str:

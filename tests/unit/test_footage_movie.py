@@ -214,15 +214,15 @@ def test_a_movie_turned_by_its_header_is_upright(tmp_path: Path) -> None:
 def test_facts_survive_json_and_a_changed_movie_is_noticed(tmp_path: Path) -> None:
     path = write_movie(tmp_path / "plate.mp4", 20, rate=Fraction(30000, 1001))
     plate = open_plate(path, first=1001, matrix="bt709", colour_space="sRGB")
-    facts = plate.to_json()
-    again = Plate.from_json(facts)
-    assert again.to_json() == facts
+    facts = plate.record()
+    again = Plate.reopen(facts)
+    assert again.record() == facts
     assert np.array_equal(again.read(1005), plate.read(1005))
     moved = path.rename(tmp_path / "moved.mp4")
-    assert Plate.from_json(facts, moved).first == 1001
+    assert Plate.reopen(facts, moved).first == 1001
     write_movie(moved, 20, options={"crf": "30"}, rate=Fraction(30000, 1001))
     with pytest.raises(FootageError, match="has changed"):
-        Plate.from_json(facts, moved)
+        Plate.reopen(facts, moved)
 
 
 def _sentence(path: Path, **asked: object) -> str:

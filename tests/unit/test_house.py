@@ -13,6 +13,8 @@ BACKEND = ROOT / "backend" / "portraitgen"
 BASE = {
     "errors",
     "settings",
+    "schema",
+    "records",
     "shot",
     "locks",
     "protocol",
@@ -32,9 +34,11 @@ STDLIB_ONLY = {
     "stopping": {"locks"},
     "trust": {"errors", "storage"},
     "storage": {"errors"},
-    "shot": {"errors", "locks", "storage"},
+    "shot": {"errors", "locks", "storage", "schema", "records"},
     "frames": {"errors"},
     "protocol": {"storage"},
+    "schema": {"errors", "storage"},
+    "records": {"schema"},
     "native_log_filter": set(),
     "requirements": {"errors"},
 }

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shot_records
 import torch
 from safetensors.numpy import load_file, save_file
 
-from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.errors import ShotError
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig, publish_motion
+from portraitgen.records import BodyModelRecord
 from portraitgen.shot import Shot
-from portraitgen.storage import write_json
 
 FRAMES = 5
 
@@ -26,8 +26,8 @@ def shot(tmp_path: Path) -> Shot:
     body, rng = BodyModel.load(), np.random.default_rng(0)
     made = Shot.create(
         tmp_path / "shot",
-        {"path": "../plate.mp4", "fps": "25"},
-        {"path": None, "sha256": body.sha256},
+        shot_records.footage("../plate.mp4"),
+        BodyModelRecord(sha256=body.sha256),
     )
     motion = Motion(
         np.arange(1001, 1001 + FRAMES),
@@ -41,14 +41,7 @@ def shot(tmp_path: Path) -> Shot:
     folder = tmp_path / "staged"
     folder.mkdir()
     motion.save(folder / "params.safetensors")
-    facts = {
-        "source": "solve",
-        "camera": Camera(1000, 1000, 320, 240, 640, 480).to_json(),
-        "window": {"boxes": {"1001": [0, 0, 480]}},
-        "mattes": 1,
-        "quality": [{"frame": 1002, "landmark_residual_percent": 1.5}],
-    }
-    write_json(folder / "track.json", facts)
+    shot_records.track().write(folder / "track.json")
     made.publish("track", folder)
     return made
 
@@ -96,8 +89,8 @@ def test_changed_frames_are_fixed_and_the_rest_keeps_its_bits(shot: Shot, tmp_pa
     assert after.motion.expression[3, 5] == np.float32(0.123)
     kept = [0, 1, 2, 4]
     assert np.array_equal(after.motion.expression[kept], before.expression[kept])
-    assert after.facts["source"] == "artist" and after.facts["parent"] == 1
-    assert after.facts["mattes"] == 1
+    assert after.record.source == "artist" and after.record.parent == 1
+    assert after.record.mattes == 1
 
 
 def test_frames_of_a_range_follow_what_was_corrected(shot: Shot, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import shot_records
 from child_process import child_environment
 
 from portraitgen.errors import ShotError, ShotLocked
@@ -21,12 +22,12 @@ from portraitgen.storage import atomic_path, read_json, write_json
 
 @pytest.fixture
 def shot(tmp_path: Path) -> Shot:
-    return Shot.create(tmp_path / "a shot ü", {"path": "../plate.mov", "first": 1001})
+    return Shot.create(tmp_path / "a shot ü", shot_records.footage("../plate.mov"))
 
 
 def test_a_shot_is_read_back_as_it_was_made(shot: Shot) -> None:
     again = Shot.open(shot.path)
-    assert again.facts == shot.facts
+    assert again.record == shot.record
     assert again.footage_path == shot.path.parent / "plate.mov" or again.footage_path.resolve() == (
         shot.path.parent / "plate.mov"
     )
@@ -34,7 +35,7 @@ def test_a_shot_is_read_back_as_it_was_made(shot: Shot) -> None:
 
 def test_relative_footage_survives_moving_the_project(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    shot = Shot.create(project / "shots" / "s1", {"path": "../../plates/p.mov"})
+    shot = Shot.create(project / "shots" / "s1", shot_records.footage("../../plates/p.mov"))
     (tmp_path / "moved").parent.mkdir(exist_ok=True)
     os.rename(project, tmp_path / "moved")
     moved = Shot.open(tmp_path / "moved" / "shots" / "s1")
@@ -64,8 +65,8 @@ def test_a_damaged_record_is_one_sentence(shot: Shot, text: str) -> None:
 
 def test_a_second_shot_never_replaces_the_first(shot: Shot) -> None:
     with pytest.raises(ShotError, match="already is a shot"):
-        Shot.create(shot.path, {"path": "other.mov"})
-    assert Shot.open(shot.path).facts == shot.facts
+        Shot.create(shot.path, shot_records.footage("other.mov"))
+    assert Shot.open(shot.path).record == shot.record
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -106,19 +107,18 @@ def test_what_is_missing_names_the_step_that_makes_it(shot: Shot) -> None:
 
 def test_an_edit_run_again_keeps_the_earlier_one(shot: Shot) -> None:
     for colour in ("red", "blue"):
-        shot.new_take("look", {"editor": "grade"})
         folder = shot.path / "staging"
         folder.mkdir()
-        write_json(folder / "edit.json", {"colour": colour, "job": colour})
-        shot.publish_edit("look", folder, {"colour": colour, "job": colour})
-    assert read_json(shot.edit_folder("look") / "edit.json")["colour"] == "blue"
-    assert read_json(shot.edit_folder("look").parent / "0001" / "edit.json")["colour"] == "red"
+        settings = {"editor": "grade", "strength": 0.0, "seed": 7, "parts": colour}
+        shot.publish_edit("look", folder, shot_records.edit(colour, settings=settings))
+    assert shot.edit_record("look").job == "blue" and shot.edit_record("look", 1).job == "red"
+    assert shot.take("look").settings == settings and shot.take("look").edit == 2
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\\b", "con?", "x" * 65, "end.", "_x"])
 def test_a_take_that_could_escape_its_folder_is_refused(shot: Shot, name: str) -> None:
     with pytest.raises(ShotError, match="cannot name a take"):
-        shot.new_take(name, {})
+        shot.publish_edit(name, shot.path, shot_records.edit())
 
 
 def test_an_unfinished_job_is_taken_up_again(shot: Shot) -> None:
@@ -225,14 +225,12 @@ def test_a_job_killed_after_it_published_does_not_publish_again(shot: Shot) -> N
     job = shot.start_job("track", {})
     folder = job.work / "track"
     folder.mkdir()
-    write_json(folder / "track.json", {"job": job.id})
+    shot_records.track(job=job.id).write(folder / "track.json")
     assert shot.published_by("track", job) is None
     shot.publish("track", folder)
     again = shot.start_job("track", {})
     assert shot.published_by("track", again) == 1
-    shot.new_take("look", {})
     for _ in range(2):
         edit = job.work / "edit"
         edit.mkdir(exist_ok=True)
-        write_json(edit / "edit.json", {"job": job.id})
-        assert shot.publish_edit("look", edit, {"job": job.id}) == 1
+        assert shot.publish_edit("look", edit, shot_records.edit(job.id)) == 1

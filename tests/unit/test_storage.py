@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
+import shot_records
 
 from portraitgen.errors import ShotError, StorageError
 from portraitgen.shot import Shot
@@ -29,7 +30,7 @@ from portraitgen.storage import (
 
 @pytest.fixture
 def shot(tmp_path: Path) -> Shot:
-    return Shot.create(tmp_path / "shot", {"path": "plate.mp4"})
+    return Shot.create(tmp_path / "shot", shot_records.footage("plate.mp4"))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from test_rig_export import FRAMES, shot  # noqa: F401 - a fixture.
 from portraitgen.errors import ShotError
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.track_io import export_track, import_track
+from portraitgen.records import FrameQuality
 from portraitgen.shot import Shot
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -27,7 +28,7 @@ def test_a_track_comes_back_as_it_went(shot: Shot, tmp_path: Path, ending: str) 
     for name in ("pose", "transl", "expression", "betas"):
         assert np.abs(getattr(after.motion, name) - getattr(before.motion, name)).max() < 1e-6
     assert after.camera == before.camera and after.motion.fixed.all()
-    assert after.facts["source"] == "import" and after.facts["parent"] == 1
+    assert after.record.source == "import" and after.record.parent == 1
 
 
 def test_the_layout_is_the_usual_one(shot: Shot, tmp_path: Path) -> None:  # noqa: F811
@@ -99,9 +100,9 @@ def test_the_report_s_curve_shows_every_state() -> None:
     from portraitgen.pipeline.requests.report import _COLOURS, _curve
 
     rows = [
-        {"frame": 1, "state": "tracked", "landmark_residual_percent": 1.2},
-        {"frame": 2, "state": "bridged", "landmark_residual_percent": None},
-        {"frame": 3, "state": "lost", "landmark_residual_percent": None},
+        FrameQuality(1, "tracked", 1.0, 1.2),
+        FrameQuality(2, "bridged", 0.0),
+        FrameQuality(3, "lost", 0.0),
     ]
     picture = _curve(rows, 900)
     assert picture.shape[1] == 900

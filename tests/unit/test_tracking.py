@@ -120,8 +120,8 @@ def test_the_performer_is_found_again(body: BodyModel) -> None:
     assert figures["head_vertices_scaled_mm"] < 2.0
     assert figures["head_turn_degrees"] < 2.0
     assert figures["smile_correlation"] > 0.8 and figures["jaw_correlation"] > 0.9
-    assert solved.summary()["tracked_frames"] == 48
-    assert solved.summary()["landmark_residual_percent"] < 0.8
+    assert solved.summary().tracked_frames == 48
+    assert solved.summary().landmark_residual_percent < 0.8
 
 
 def test_brows_do_not_tremble_and_lids_stay_quick(body: BodyModel) -> None:
@@ -147,10 +147,10 @@ def test_short_gaps_are_bridged_and_long_ones_are_lost(body: BodyModel) -> None:
     seen.face[4:6] = np.nan
     seen.face[20:] = np.nan
     solved = solve_track(body, seen, (SIZE, SIZE), TrackSettings())
-    states = [row["state"] for row in solved.quality]
+    states = [each.state for each in solved.quality]
     assert states[4:6] == ["bridged"] * 2 and states[20:] == ["lost"] * 4
     assert states.count("tracked") == 18
-    assert not solved.motion.valid[4] and solved.quality[4]["landmark_residual_percent"] is None
+    assert not solved.motion.valid[4] and solved.quality[4].landmark_residual_percent is None
     assert np.isfinite(solved.motion.pose).all() and solved.heads[5] is None
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..records import CameraRecord
+
 
 class Box(NamedTuple):
     """A square of the plate: left and top edge and side, in plate pixels (may leave the plate)."""
@@ -70,21 +72,14 @@ class Camera:
         y = self.fy * points[..., 1] / points[..., 2] + self.cy
         return np.stack([x, y], axis=-1)
 
-    def to_json(self) -> dict[str, float]:
-        """Plain data for track.json."""
-        return asdict(self)
+    def record(self) -> CameraRecord:
+        """For track.json."""
+        return CameraRecord(**asdict(self))
 
     @classmethod
-    def from_json(cls, data: dict[str, float]) -> "Camera":
-        """The inverse of `to_json`."""
-        return cls(
-            float(data["fx"]),
-            float(data["fy"]),
-            float(data["cx"]),
-            float(data["cy"]),
-            int(data["width"]),
-            int(data["height"]),
-        )
+    def of(cls, record: CameraRecord) -> "Camera":
+        """The inverse of `record`."""
+        return cls(record.fx, record.fy, record.cx, record.cy, record.width, record.height)
 
 
 def orbit(centre: np.ndarray, degrees: float) -> np.ndarray:

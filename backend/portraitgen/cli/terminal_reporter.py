@@ -57,6 +57,7 @@ class TerminalReporter(Reporter):
 
     def note(self, text: str) -> None:
         """Shows the sentence on a line of its own."""
+        super().note(text)
         if self._events:
             self._emit("note", text=text)
             return

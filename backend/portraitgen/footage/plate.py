@@ -6,12 +6,12 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ..errors import FootageError
+from ..records import FootageAsked, FootageRecord
 from . import colour
 from .decoder import RemoteReader
 from .file_kind import kind_of
@@ -56,7 +56,7 @@ class Plate:
         first: int,
         fps: Fraction,
         colour_space: colour.ColourSpace,
-        asked: dict[str, Any],
+        asked: FootageAsked,
     ) -> None:
         self.path = path
         self.kind = kind
@@ -200,28 +200,28 @@ class Plate:
         """A sha256 that changes when the plate's files change; the same wherever they lie."""
         return self._source.digest()
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for shot.json: the facts, and what is needed to open it the same way."""
-        return {
-            "path": str(self.path),
-            "kind": self.kind,
-            "first": self.first,
-            "last": self.last,
-            "fps": f"{self.fps.numerator}/{self.fps.denominator}",
-            "width": self.width,
-            "height": self.height,
-            "bit_depth": self.bit_depth,
-            "colour_space": self.colour_space,
-            "pixel_aspect": f"{self.pixel_aspect.numerator}/{self.pixel_aspect.denominator}",
-            "matrix": self.matrix,
-            "range": self.range,
-            "digest": self.digest(),
-            "asked": self._asked,
-        }
+    def record(self) -> FootageRecord:
+        """For shot.json: what it is, and what is needed to open it the same way."""
+        return FootageRecord(
+            path=str(self.path),
+            kind=self.kind,
+            first=self.first,
+            last=self.last,
+            fps=self.fps,
+            width=self.width,
+            height=self.height,
+            bit_depth=self.bit_depth,
+            colour_space=self.colour_space,
+            pixel_aspect=self.pixel_aspect,
+            matrix=self.matrix,
+            range=self.range,
+            digest=self.digest(),
+            asked=self._asked,
+        )
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], path: Path | None = None) -> "Plate":
-        """Opens the plate that `to_json` described.
+    def reopen(cls, record: FootageRecord, path: Path | None = None) -> "Plate":
+        """Opens the plate that `record` described.
 
         Args:
             path: where it lies now, if not where it was.
@@ -229,20 +229,18 @@ class Plate:
         Raises:
             FootageError: missing, unreadable, or not the same plate any more.
         """
-        asked = data["asked"]
         plate = open_plate(
-            path or Path(data["path"]),
-            first=asked["first"],
-            colour_space=data["colour_space"],
-            matrix=asked["matrix"],
-            range=asked["range"],
-            fps=Fraction(asked["fps"]) if asked["fps"] else None,
-            part=asked.get("part"),
-            layer=asked.get("layer"),
-            deinterlace=bool(asked.get("deinterlace")),
+            path or Path(record.path),
+            first=record.asked.first,
+            colour_space=record.colour_space,
+            matrix=record.asked.matrix,
+            range=record.asked.range,
+            fps=record.asked.fps,
+            part=record.asked.part,
+            layer=record.asked.layer,
+            deinterlace=record.asked.deinterlace,
         )
-        plate._asked = asked
-        if plate.digest() != data["digest"]:
+        if plate.digest() != record.digest:
             raise FootageError(
                 "the footage has changed since the shot was made",
                 plate.path,
@@ -343,15 +341,7 @@ def open_plate(
         FootageError: one sentence on what is wrong with it.
     """
     path = Path(path)
-    asked = {
-        "first": first,
-        "matrix": matrix,
-        "range": range,
-        "fps": f"{fps.numerator}/{fps.denominator}" if fps else None,
-    }
-    # Only what is asked for, so that shots made before these were known stay the same.
-    more = {"part": part, "layer": layer, "deinterlace": deinterlace}
-    asked |= {name: value for name, value in more.items() if value}
+    asked = FootageAsked(first, matrix, range, fps, part, layer, deinterlace)
     if fps is not None and fps <= 0:
         raise FootageError(f"a rate of {fps} frames a second is impossible", path, "give a rate")
     is_file = path.is_file()

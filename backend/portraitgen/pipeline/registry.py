@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import OptionError
 from ..settings import describe, parse
 from ..shot import Shot
+from .run.job_log import warnings_as_notes
 from .run.progress import Reporter
 
 # Where each job lives; imported when it is needed, since they load torch or MediaPipe.
@@ -60,5 +61,6 @@ def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) ->
     options: Any = parse(options_of(kind), values)
     module, _, function = _JOBS[kind]
     job = getattr(importlib.import_module(f".jobs.{module}", __package__), function)
-    result: dict[str, Any] = job(Shot.open(shot), options, reporter)
+    with warnings_as_notes(reporter):
+        result: dict[str, Any] = job(Shot.open(shot), options, reporter)
     return result

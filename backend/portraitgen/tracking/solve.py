@@ -4,7 +4,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -13,6 +12,7 @@ from ..body.camera import Camera
 from ..body.model import BodyModel
 from ..body.motion import Motion
 from ..errors import TrackingError
+from ..records import FrameQuality, FrameState, TrackSummary
 from ..settings import option
 from .bodyfit import hang_body
 from .correction_blending import blend_corrections
@@ -53,38 +53,35 @@ class TrackSolution:
     Attributes:
         motion: of all frames; lost ones hold their neighbours' values and are not valid.
         camera: of the plate.
-        quality: one dict a frame: frame, state ("tracked", "bridged" or "lost"), confidence 0..1,
-            landmark_residual_percent (of the eye distance; None where no face was seen).
+        quality: one a frame.
         heads: frame -> left, top, side of the square round the head, plate pixels.
     """
 
     motion: Motion
     camera: Camera
-    quality: list[dict[str, Any]]
+    quality: tuple[FrameQuality, ...]
     heads: dict[int, tuple[float, float, float] | None]
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> TrackSummary:
         """Counts and means over the track."""
-        states = [row["state"] for row in self.quality]
+        states = [each.state for each in self.quality]
         residuals = [
-            row["landmark_residual_percent"]
-            for row in self.quality
-            if row["landmark_residual_percent"] is not None
+            each.landmark_residual_percent
+            for each in self.quality
+            if each.landmark_residual_percent is not None
         ]
-        return {
-            "frames": len(states),
-            "tracked_frames": states.count("tracked"),
-            "bridged_frames": states.count("bridged"),
-            "lost_frames": states.count("lost"),
-            "landmark_residual_percent": float(np.mean(residuals)),
-            "worst_frames": [
-                row["frame"]
-                for row in sorted(
-                    self.quality,
-                    key=lambda row: (row["confidence"], -(row["landmark_residual_percent"] or 0.0)),
-                )[:5]
-            ],
-        }
+        worst = sorted(
+            self.quality,
+            key=lambda each: (each.confidence, -(each.landmark_residual_percent or 0.0)),
+        )
+        return TrackSummary(
+            frames=len(states),
+            tracked_frames=states.count("tracked"),
+            bridged_frames=states.count("bridged"),
+            lost_frames=states.count("lost"),
+            landmark_residual_percent=float(np.mean(residuals)),
+            worst_frames=tuple(each.frame for each in worst[:5]),
+        )
 
 
 def solve_track(
@@ -270,24 +267,22 @@ def _quality(
     residual: np.ndarray,
     confidence: np.ndarray,
     settings: TrackSettings,
-) -> list[dict[str, Any]]:
-    states = np.where(known, "tracked", "bridged").astype(object)
+) -> tuple[FrameQuality, ...]:
+    states: list[FrameState] = ["tracked" if each else "bridged" for each in known]
     for first, last in gaps(known):
         at_an_end = first == 0 or last == len(known) - 1
         if last - first + 1 > settings.bridge or at_an_end:
-            states[first : last + 1] = "lost"
+            states[first : last + 1] = ["lost"] * (last - first + 1)
     seen = np.cumsum(known) - 1
-    return [
-        {
-            "frame": int(frame),
-            "state": str(states[row]),
-            "confidence": round(float(confidence[seen[row]]), 4) if known[row] else 0.0,
-            "landmark_residual_percent": (
-                round(float(residual[seen[row]]), 4) if known[row] else None
-            ),
-        }
+    return tuple(
+        FrameQuality(
+            frame=int(frame),
+            state=states[row],
+            confidence=round(float(confidence[seen[row]]), 4) if known[row] else 0.0,
+            landmark_residual_percent=round(float(residual[seen[row]]), 4) if known[row] else None,
+        )
         for row, frame in enumerate(frames)
-    ]
+    )
 
 
 def _head_boxes(

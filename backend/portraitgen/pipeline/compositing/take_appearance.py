@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a take looks like in a frame: the avatar that learned it, and what its editor adds."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +13,7 @@ from ...editing.registry import create_editor
 from ...footage.crop import CompositeLayer, place
 from ...footage.matte import foreground_colours
 from ...images import as_picture
+from ...records import EditRecord
 from ..data.crops import Crops
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
@@ -29,7 +28,7 @@ class TakeAppearance:
     Args:
         avatar: that learned the edit.
         edit: the edit's folder, None for the reconstruction.
-        facts: of the edit's edit.json.
+        record: the edit's, None for the reconstruction.
         track, parts: where the body is.
     """
 
@@ -37,19 +36,19 @@ class TakeAppearance:
         self,
         avatar: Avatar,
         edit: Path | None,
-        facts: Mapping[str, Any],
+        record: EditRecord | None,
         track: Track,
         parts: EditMask,
     ) -> None:
         self.avatar = avatar
         self._track, self._parts = track, parts
-        self._strength = float(facts.get("strength", 1.0))
-        self._base = str(facts.get("base", ""))
+        self._strength = record.strength if record else 1.0
+        self._base = record.base if record else ""
         # Older edits kept nothing; they show what their avatar learned.
-        self._learned = facts.get("learned") or {}
+        self._learned = record.learned if record else {}
         self._editor: Editor | None = None
-        if edit is not None and facts.get("follows"):
-            self._editor = create_editor(facts["editor"], facts["options"])
+        if edit is not None and record is not None and record.follows:
+            self._editor = create_editor(record.editor, record.options)
             self._editor.use_edit(edit)
             if self._learned:
                 self._editor.recall(self._learned)

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tracked body in each picture, and the mask of the parts that a take edits."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -23,6 +20,7 @@ from ...editing.part_segmentation import (
 )
 from ...errors import EditError
 from ...frames import spread
+from ...records import PartsRecord
 from .avatars import frame_parameters
 from .crops import Crops
 from .shots import Track
@@ -61,17 +59,16 @@ class EditMask:
         self._painted = self._read(painted) if painted and painted.frames else None
 
     @classmethod
-    def from_json(
+    def of(
         cls,
         body: BodyModel,
         track: Track,
-        facts: Mapping[str, Any],
+        record: PartsRecord,
         painted: PaintedFrames | None = None,
     ) -> "EditMask":
-        """As `to_json` of an edit that is rendered now."""
-        tones = facts.get("tones")
-        text = ",".join(facts.get("names", ()))
-        return cls(body, track, text, painted, ColourModel.from_json(tones) if tones else None)
+        """As `record` told of an edit that is rendered now."""
+        tones = ColourModel.from_json(record.tones) if record.tones else None
+        return cls(body, track, ",".join(record.names), painted, tones)
 
     @property
     def everywhere(self) -> bool:
@@ -91,10 +88,9 @@ class EditMask:
             covers.append((painted.read(frame, _MASK_SIZE)[1], self.surface(frame, camera)))
         return PaintedMask(covers)
 
-    def to_json(self) -> dict[str, Any]:
+    def record(self) -> PartsRecord:
         """For edit.json."""
-        tones = self._tones.to_json() if self._tones else None
-        return {"names": list(self.names), "tones": tones}
+        return PartsRecord(tuple(self.names), self._tones.to_json() if self._tones else None)
 
     @torch.no_grad()
     def surface(self, frame: int, camera: Camera) -> Surface:

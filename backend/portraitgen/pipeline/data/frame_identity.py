@@ -8,7 +8,7 @@ decides its pixels, of which edit it shows, and the digests of what was written 
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,13 @@ class FrameInputs:
         files = [avatar / "avatar.json", avatar / "avatar.safetensors"]
         files += [track / "track.json", track / "params.safetensors"]
         files += [edit / "edit.json", edit / "avatar.safetensors"] if edit else []
-        footage = {key: value for key, value in shot.facts["footage"].items() if key != "path"}
+        footage = replace(shot.record.footage, path="").to_json()
         facts = {
             "program": __version__,
             "rendering": _RENDERING,
             "files": [file_digest(path) for path in files],
             "footage": footage,
-            "body_model": shot.facts["body_model"].get("sha256"),
+            "body_model": shot.record.body_model.sha256,
             "options": dict(options),
             "more": more,
         }

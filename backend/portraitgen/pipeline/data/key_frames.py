@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import EditError
 from ...shot import Shot, check_take_name
-from ...storage import atomic_path, read_json
+from ...storage import atomic_path
 
 
 class KeptKeys:
@@ -82,7 +82,7 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[s
     made = _tried(shot, take, frame)
     if made is None:
         edit = shot.edit_folder(take)
-        keys = read_json(edit / "edit.json")["key_frames"]
+        keys = shot.edit_record(take).key_frames
         if nearest:
             frame = min(keys, key=lambda key: abs(key - frame))
         made = max((edit / "dataset").glob(f"{frame:04d}.*.png"), default=None)

@@ -4,6 +4,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from ...errors import BodyError, OptionError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
 from ...locks import holders
+from ...records import BodyModelRecord, TrackRecord
 from ...shot import Shot
-from ...storage import read_json
 
 
 def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
@@ -35,11 +36,10 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     facts = dict(facts)
     body_path = facts.pop("body_model", None)
     plate = open_plate(footage, **plate_options(facts))
-    wanted = plate.to_json()
+    wanted = plate.record()
     if (Path(path) / "shot.json").exists():
         shot = Shot.open(path)
-        known = {key: value for key, value in shot.facts["footage"].items() if key != "path"}
-        wanted.pop("path", None)
+        known = replace(shot.record.footage, path=wanted.path)
         if known != wanted or shot.footage_path.resolve() != Path(plate.path).resolve():
             raise ShotError(
                 f"the folder is the shot of another plate, {shot.footage_path.name}",
@@ -48,10 +48,13 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
             )
         return shot
     body = BodyModel.load(Path(body_path) if body_path else None)
-    made = Shot.create(path, wanted, {"path": None, "name": body.name, "sha256": body.sha256})
-    made.update(footage=wanted | {"path": made.relative(Path(plate.path))})
+    used = BodyModelRecord(name=body.name, sha256=body.sha256)
+    made = Shot.create(path, wanted, used)
+    # Known only now: paths count from the folder.
     if body_path:
-        made.update(body_model=made.facts["body_model"] | {"path": made.relative(Path(body_path))})
+        used = replace(used, path=made.relative(Path(body_path)))
+    named = replace(wanted, path=made.relative(Path(plate.path)))
+    made.update(footage=named, body_model=used)
     return made
 
 
@@ -84,7 +87,7 @@ def plate_of(shot: Shot) -> Plate:
     Raises:
         FootageError: if it is gone, cannot be read or is not the one the shot was made from.
     """
-    return Plate.from_json(shot.facts["footage"] | {"path": str(shot.footage_path)})
+    return Plate.reopen(shot.record.footage, shot.footage_path)
 
 
 def body_of(shot: Shot) -> BodyModel:
@@ -93,10 +96,10 @@ def body_of(shot: Shot) -> BodyModel:
     Raises:
         BodyError: if the file is gone or is another one.
     """
-    facts = shot.facts["body_model"]
-    path = shot.path / facts["path"] if facts["path"] else None
+    record = shot.record.body_model
+    path = shot.path / record.path if record.path else None
     body = BodyModel.load(path)
-    if facts.get("sha256") and body.sha256 != facts["sha256"]:
+    if record.sha256 and body.sha256 != record.sha256:
         raise BodyError(
             "the file is not the body model this shot was tracked with",
             path or body.name,
@@ -111,25 +114,18 @@ class Track:
     Attributes:
         version: its number.
         folder: where it lies.
-        facts: track.json.
+        record: track.json.
         motion, camera: the performer's motion and the plate's camera.
     """
 
     def __init__(self, shot: Shot, version: int | None = None) -> None:
         self.folder = shot.version_folder("track", version)
         self.version = int(self.folder.name)
-        self.facts = read_json(self.folder / "track.json")
+        self.record = TrackRecord.read(self.folder / "track.json")
         self.motion = Motion.load(self.folder / "params.safetensors")
-        try:
-            self.camera = Camera.from_json(self.facts["camera"])
-            boxes = self.facts["window"]["boxes"]
-            self._boxes = {int(frame): Box(*box) for frame, box in boxes.items()}
-        except (KeyError, TypeError, ValueError) as error:
-            raise ShotError(
-                f"the track's facts are damaged ({error})",
-                self.folder / "track.json",
-                "track the shot again",
-            ) from error
+        self.camera = Camera.of(self.record.camera)
+        self._boxes = {frame: Box(*box) for frame, box in self.record.window.boxes.items()}
+        self._states = {each.frame: each.state for each in self.record.quality}
 
     @property
     def frames(self) -> range:
@@ -138,13 +134,12 @@ class Track:
 
     def tracked(self, frames: Iterable[int]) -> list[int]:
         """Those of some frames in which the performer was seen."""
-        states = {row["frame"]: row["state"] for row in self.facts["quality"]}
-        return [frame for frame in frames if states.get(frame) == "tracked"]
+        return [frame for frame in frames if self._states.get(frame) == "tracked"]
 
     @property
     def window(self) -> str:
         """What the windows hold: "fixed", "follow" or "whole", as they were asked for."""
-        return str(self.facts["window"]["mode"])
+        return self.record.window.mode
 
     def box(self, frame: int) -> Box:
         """The portrait window of a frame, in plate pixels."""
@@ -152,7 +147,7 @@ class Track:
 
     def matte_path(self, frame: int) -> Path:
         """Where the matte of a frame's window lies; mattes are kept by the solve they came from."""
-        folder = self.folder.parent / f"{self.facts['mattes']:04d}" / "mattes"
+        folder = self.folder.parent / f"{self.record.mattes:04d}" / "mattes"
         return folder / f"matte.{frame:04d}.png"
 
     def digest(self) -> str:
@@ -162,20 +157,27 @@ class Track:
 
 def info(shot: Shot) -> dict[str, Any]:
     """All about a shot, as JSON-ready data."""
+    record = shot.record
     return {
         "path": str(shot.path),
-        "id": shot.facts["id"],
-        "schema": shot.facts["schema"],
-        "created": shot.facts["created"],
-        "footage": shot.facts["footage"] | {"found": shot.footage_path.exists()},
-        "body_model": shot.facts["body_model"],
+        "id": record.id,
+        "schema": record.SCHEMA,
+        "created": record.created,
+        "footage": record.footage.to_json() | {"found": shot.footage_path.exists()},
+        "body_model": record.body_model.to_json(),
         "track": _track_info(shot),
         "avatar": _avatar_info(shot),
         "takes": [_take_info(shot, name) for name in shot.takes()],
         "unfinished_jobs": [
-            {key: job.facts.get(key) for key in ("id", "kind", "state", "started", "message")}
+            {
+                "id": job.record.id,
+                "kind": job.record.kind,
+                "state": job.record.state,
+                "started": job.record.started,
+                "message": job.record.message,
+            }
             for job in shot.jobs()
-            if job.facts["state"] != "done"
+            if job.record.unfinished
         ],
         "holders": holders(shot.path / "locks"),
     }
@@ -186,16 +188,15 @@ def _track_info(shot: Shot) -> dict[str, Any] | None:
     if not versions:
         return None
     track = Track(shot)
-    facts = {key: track.facts.get(key) for key in ("source", "created", "summary")}
-    summary = facts.pop("summary") or {}
     return {
         "version": track.version,
         "versions": versions,
         "first": track.frames[0],
         "last": track.frames[-1],
         "focal_px": track.camera.fx,
-        **facts,
-        **summary,
+        "source": track.record.source,
+        "created": track.record.created,
+        **track.record.summary.to_json(),
     }
 
 
@@ -203,31 +204,30 @@ def _avatar_info(shot: Shot) -> dict[str, Any] | None:
     versions = shot.versions("avatar")
     if not versions:
         return None
-    folder = shot.version_folder("avatar")
-    facts = read_json(folder / "avatar.json")
-    metrics = read_json(folder / "metrics.json")
-    latest = shot.versions("track")[-1]
+    record = shot.avatar_record()
     return {
         "version": versions[-1],
         "versions": versions,
-        "track": facts.get("track"),
-        "track_has_changed": facts.get("track") != latest,
-        "pivots": facts.get("pivots", []),
-        # The curve is for plots.
-        **{name: value for name, value in metrics.items() if name != "curve"},
+        "track": record.track,
+        "track_has_changed": record.track not in shot.versions("track")[-1:],
+        "pivots": list(record.pivots),
+        **shot.avatar_metrics().figures(),
     }
 
 
 def _take_info(shot: Shot, name: str) -> dict[str, Any]:
-    folder = shot.path / "takes" / name
-    facts = read_json(folder / "take.json")
+    record = shot.take(name)
     frames = sorted(
-        int(path.name.split(".")[-2]) for path in (folder / "frames").glob(f"{name}.*.exr")
+        int(path.name.split(".")[-2])
+        for path in (shot.path / "takes" / name / "frames").glob(f"{name}.*.exr")
     )
-    keys = ("created", "editor", "options", "strength", "edit", "avatar")
     return {
         "name": name,
-        **{key: facts.get(key) for key in keys},
+        "created": record.created,
+        "editor": record.editor,
+        "edit": record.edit,
+        "avatar": record.avatar,
+        "settings": dict(record.settings),
         "rendered_frames": len(frames),
         "first_rendered": frames[0] if frames else None,
         "last_rendered": frames[-1] if frames else None,

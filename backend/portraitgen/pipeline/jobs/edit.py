@@ -28,9 +28,10 @@ from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frames, spread
 from ...images import as_picture, save_png
+from ...records import EditRecord
 from ...settings import option
 from ...shot import Job, Shot, check_take_name, now
-from ...storage import atomic_path, read_json, write_json
+from ...storage import atomic_path
 from ..data.avatars import frame_parameters, load_avatar, training_set
 from ..data.crops import Crops, load_crops
 from ..data.edit_mask import EditMask
@@ -44,7 +45,6 @@ from ..run.progress import Reporter, Stage
 _CHECKPOINT_STEPS = 50
 _PREVIEW_STEPS = 25
 _SAMPLES = 8
-_EDIT_SCHEMA = 1
 # The one-pass schedule's second round, for editors that repaint the avatar's rendering: when, as
 # a share of the steps, and how strong.
 _AGREED, _GENTLE = 0.6, 0.35
@@ -110,20 +110,26 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     check_take_name(name)
     editor.use_take(shot.path / "takes" / name)
     base = shot.version_folder("avatar")
-    base_facts = read_json(base / "avatar.json")
-    track = Track(shot, base_facts["track"])
+    plain = shot.avatar_record(int(base.name))
+    track = Track(shot, plain.track)
     frames = parse_frames(options.frames, track.frames)
     under = base_of(shot, name, options.base, int(base.name))
-    settings = asdict(options) | {"avatar": int(base.name), "under": under and under.name}
     kept = KeptKeys(shot.path / "takes" / name)
     painted = PaintedFrames(shot.path / "takes" / name / "mask")
-    settings |= {"state": editor.state() + kept.digest() + painted.digest()}
-    with running(shot, "edit", settings, f"take:{name}") as job, ExitStack() as opened:
+    inputs = {
+        "avatar": int(base.name),
+        "under": under and under.name,
+        "state": editor.state() + kept.digest() + painted.digest(),
+    }
+    with (
+        running(shot, "edit", asdict(options), f"take:{name}", reporter, inputs=inputs) as job,
+        ExitStack() as opened,
+    ):
         body = body_of(shot)
         usable = track.tracked(frames)
         if not usable:
             raise EditError("no frame of the range is tracked", options.frames, "choose others")
-        windows = load_crops(shot, track, usable, int(base_facts["size"]), reporter)
+        windows = load_crops(shot, track, usable, plain.size, reporter)
         avatar = load_avatar(under or base, body)
         colours = sources_of(windows, track, avatar if under else None)
         parts = EditMask(body, track, options.parts, painted)
@@ -153,30 +159,30 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         if painted.frames:
             shutil.copytree(painted.folder, folder / "mask")
         key_frames = [usable[row] for row in plan.key_rows]
-        facts = {
-            "schema": _EDIT_SCHEMA,
-            "created": now(),
-            "job": job.id,
-            "avatar": int(base.name),
-            "editor": options.editor,
-            "options": asdict(editor.options),
-            "commercial": editor.commercial(),
-            "strength": options.strength,
-            "follows": editor.follows,
-            "learned": editor.learned(),
-            "parts": parts.to_json(),
-            "schedule": "one-pass" if min(plan.edits) < 0 else "iterative",
-            "face_aware": isinstance(aware, FaceAware),
-            "base": options.base,
-            "key_frames": key_frames,
-            "anchor": None if plan.anchor is None else usable[plan.anchor],
-            "kept_frames": [frame for frame in kept.frames if frame in key_frames],
-            "edits": len(plan.edits),
-        }
-        write_json(folder / "edit.json", facts)
-        published = shot.publish_edit(name, folder, facts)
+        record = EditRecord(
+            created=now(),
+            job=job.id,
+            avatar=int(base.name),
+            settings=asdict(options),
+            editor=options.editor,
+            options=asdict(editor.options),
+            commercial=editor.commercial(),
+            strength=options.strength,
+            follows=editor.follows,
+            learned=editor.learned(),
+            parts=parts.record(),
+            schedule="one-pass" if min(plan.edits) < 0 else "iterative",
+            face_aware=isinstance(aware, FaceAware),
+            base=options.base,
+            key_frames=tuple(key_frames),
+            anchor=None if plan.anchor is None else usable[plan.anchor],
+            kept_frames=tuple(frame for frame in kept.frames if frame in key_frames),
+            edits=len(plan.edits),
+            training=asdict(trainer.settings),
+        )
+        published = shot.publish_edit(name, folder, record)
         result = {"take": name, "edit": published, "key_frames": len(key_frames)}
-        job.finish(result=result)
+        job.finish(result)
     return result
 
 
@@ -206,12 +212,11 @@ def base_of(shot: Shot, take: str, base: str, avatar: int) -> Path | None:
                 "the takes build on each other", " on ".join([*seen, above]), "break it"
             )
         seen.append(above)
-        facts = read_json(shot.edit_folder(above) / "edit.json")
-        above = facts.get("base", "")
-    facts = read_json(shot.edit_folder(base) / "edit.json")
-    if int(facts["avatar"]) != avatar:
+        above = shot.edit_record(above).base
+    edited = shot.edit_record(base).avatar
+    if edited != avatar:
         raise EditError(
-            f"take '{base}' was edited on avatar {facts['avatar']}, the shot has {avatar}",
+            f"take '{base}' was edited on avatar {edited}, the shot has {avatar}",
             take,
             f"edit '{base}' again first",
         )

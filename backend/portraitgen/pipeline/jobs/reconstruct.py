@@ -24,9 +24,9 @@ from ...errors import AvatarError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frames, spread
 from ...images import as_picture, save_png
+from ...records import AvatarMetrics, AvatarRecord, BodyModelRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...storage import write_json
 from ...tracking.photometric import fit_photometric
 from ..data.avatars import best_device, frame_parameters, training_set
 from ..data.crops import Crops, load_crops
@@ -34,7 +34,6 @@ from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
 
-_AVATAR_SCHEMA = 1
 _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
 _LOOKS = 24
@@ -93,8 +92,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     """
     track = _base_track(shot)
     frames = parse_frames(options.frames, track.frames)
-    settings = asdict(options) | {"track": track.version}
-    with running(shot, "reconstruct", settings, "avatar") as job:
+    inputs = {"track": track.version}
+    with running(shot, "reconstruct", asdict(options), "avatar", reporter, inputs=inputs) as job:
         body = body_of(shot)
         if not _checkpoint(job).exists():
             _glance(shot, body, track, frames, options, job, reporter)
@@ -102,11 +101,11 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         trainer = new_trainer(body, track, windows, data, options)
         _train(trainer, job, reporter)
         rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]
-        metrics = trainer.evaluate(rows)
-        version = track.version
+        measured = trainer.evaluate(rows)
+        version, placed = track.version, None
         if options.refine:
             _place(trainer, reporter)
-            metrics["psnr_placed"] = trainer.evaluate(rows)["psnr"]
+            placed = trainer.evaluate(rows)["psnr"]
             version = _publish_refined(shot, track, trainer, job)
         published = shot.published_by("avatar", job)
         folder = job.work / "avatar"
@@ -114,24 +113,32 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         folder.mkdir()
         avatar = pruned(trainer, body)
         avatar.save(folder / "avatar.safetensors")
-        facts = {
-            "schema": _AVATAR_SCHEMA,
-            "created": now(),
-            "job": job.id,
-            "track": version,
-            "body_model": {"name": body.name, "sha256": body.sha256},
-            "size": data.size,
-            "gaussians": avatar.gaussian_count,
-            "pivots": pivot_frames(data.motion),
-            "options": asdict(options),
-        }
-        write_json(folder / "avatar.json", facts)
-        metrics |= {"held_out_frames": len(np.flatnonzero(data.held_out)), "steps": trainer.done}
-        write_json(folder / "metrics.json", metrics | {"curve": trainer.curve})
+        record = AvatarRecord(
+            created=now(),
+            job=job.id,
+            track=version,
+            body_model=BodyModelRecord(name=body.name, sha256=body.sha256),
+            size=data.size,
+            gaussians=avatar.gaussian_count,
+            pivots=tuple(pivot_frames(data.motion)),
+            options=asdict(options),
+            training=asdict(trainer.settings),
+        )
+        record.write(folder / "avatar.json")
+        metrics = AvatarMetrics(
+            psnr=measured["psnr"],
+            ssim=measured["ssim"],
+            alpha_error=measured["alpha_error"],
+            psnr_placed=placed,
+            held_out_frames=len(np.flatnonzero(data.held_out)),
+            steps=trainer.done,
+            curve=tuple(trainer.curve),
+        )
+        metrics.write(folder / "metrics.json")
         if published is None:
             published = shot.publish("avatar", folder)
-        result = {"avatar": published, "track": version} | metrics
-        job.finish(result=result)
+        result = {"avatar": published, "track": version} | metrics.figures()
+        job.finish(result)
     return result
 
 
@@ -196,9 +203,9 @@ def _glance(
 def _base_track(shot: Shot) -> Track:
     """The latest track, or what it was refined from by a job that was then interrupted."""
     track = Track(shot)
-    unfinished = [job.id for job in shot.jobs() if job.facts["state"] != "done"]
-    if track.facts["source"] == "refine" and track.facts.get("job") in unfinished:
-        return Track(shot, track.facts["parent"])
+    unfinished = [job.id for job in shot.jobs() if job.record.unfinished]
+    if track.record.source == "refine" and track.record.job in unfinished:
+        return Track(shot, track.record.parent)
     return track
 
 
@@ -331,6 +338,6 @@ def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> in
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     merged.save(folder / "params.safetensors")
-    facts = track.facts | {"created": now(), "source": "refine", "parent": track.version}
-    write_json(folder / "track.json", facts | {"job": job.id})
+    record = replace(track.record, created=now(), source="refine", parent=track.version, job=job.id)
+    record.write(folder / "track.json")
     return shot.publish("track", folder)

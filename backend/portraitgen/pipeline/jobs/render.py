@@ -22,9 +22,10 @@ from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
 from ...frames import parse_frames, runs_of
 from ...images import save_png
+from ...records import EditRecord, PartsRecord
 from ...settings import option
 from ...shot import Shot
-from ...storage import entries, make_folder, read_json
+from ...storage import entries, make_folder
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame, feather
@@ -86,18 +87,31 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     """
     take = options.take or RECONSTRUCTION
     edit = shot.edit_folder(take, options.edit) if options.take else None
-    facts = read_json(edit / "edit.json") if edit else {}
-    base = shot.version_folder("avatar", facts.get("avatar"))
-    track = Track(shot, read_json(base / "avatar.json")["track"])
+    record = shot.edit_record(take, options.edit) if edit else None
+    base = shot.version_folder("avatar", record.avatar if record else None)
+    reconstruction = shot.avatar_record(int(base.name))
+    track, size = Track(shot, reconstruction.track), reconstruction.size
     frames = parse_frames(options.frames, track.frames)
     alone = bool(options.camera or options.drive)
     name = _alone_folder(options) if alone else "frames"
     folder = make_folder(shot.path / "takes" / take / name if options.take else base / name)
     with (
-        running(shot, "render", asdict(options), f"frames:{take}", frames) as job,
+        running(shot, "render", asdict(options), f"frames:{take}", reporter, frames=frames) as job,
         closing(plate_of(shot)) as plate,
     ):
-        run = _Run(shot, options, take, edit, facts, base, track, frames, folder, plate)
+        run = _Run(
+            shot,
+            options,
+            take,
+            edit,
+            record,
+            base,
+            reconstruction.size,
+            track,
+            frames,
+            folder,
+            plate,
+        )
         stage = Stage(reporter, "render", len(frames))
         with closing(_written(run.made(reporter))) as written:
             for count, frame in enumerate(written, 1):
@@ -108,9 +122,8 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             result["edit"] = int(edit.name)
             run.tell_other_edits(reporter)
         if options.movie and not alone:
-            size = int(read_json(base / "avatar.json")["size"])
             result["movie"] = str(_movie(shot, folder, take, track, frames, size, plate, reporter))
-        job.finish(result=result)
+        job.finish(result)
     return result
 
 
@@ -123,15 +136,17 @@ class _Run:
         options: RenderOptions,
         take: str,
         edit: Path | None,
-        facts: Mapping[str, Any],
+        record: EditRecord | None,
         base: Path,
+        size: int,
         track: Track,
         frames: range,
         folder: Path,
         plate: Plate,
     ) -> None:
         self._shot, self._options, self._take = shot, options, take
-        self._edit, self._facts, self._base, self._track = edit, facts, base, track
+        self._edit, self._record, self._base, self._track = edit, record, base, track
+        self._size = size
         self._frames, self._folder, self._plate = frames, folder, plate
         self._mix = mix_of(options.mix, frames)
         self._views = read_views(Path(options.camera), frames) if options.camera else None
@@ -164,7 +179,9 @@ class _Run:
         if self._views is None:
             return self._inputs.frame(mix=self._mix[frame])
         view = self._views[frame]
-        return self._inputs.frame(camera=view.camera.to_json(), matrix=view.matrix.tolist())
+        return self._inputs.frame(
+            camera=view.camera.record().to_json(), matrix=view.matrix.tolist()
+        )
 
     def _attributes(self, frame: int) -> dict[str, str]:
         return made_from(self._identity(frame), self._inputs.edit, self._beside(frame))
@@ -190,10 +207,10 @@ class _Run:
         body = body_of(shot)
         plain = load_avatar(base, body)
         edited = load_avatar(edit, body) if edit else plain
-        size = int(read_json(base / "avatar.json")["size"])
+        size, record = self._size, self._record
         painted = PaintedFrames(edit / "mask") if edit else None
-        parts = EditMask.from_json(body, track, self._facts.get("parts") or {}, painted)
-        look = TakeAppearance(edited, edit, self._facts, track, parts)
+        parts = EditMask.of(body, track, record.parts if record else PartsRecord(), painted)
+        look = TakeAppearance(edited, edit, record, track, parts)
         # Alone, nothing lies on the plate.
         wanted = [] if self._alone else look.wanted_frames
         side = max((painting_side(track.box(frame)) for frame in wanted), default=size)

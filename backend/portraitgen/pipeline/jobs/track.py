@@ -21,9 +21,10 @@ from ...footage.crop import box_of, crop, fixed_window, following_windows, whole
 from ...footage.matte import MatteMaker, Quality
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
+from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...storage import atomic_path, write_json
+from ...storage import atomic_path
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
@@ -35,7 +36,6 @@ _MATTE_SIZE = 512
 _EXTENTS = 48
 # How many frames tell how broad the body is, and the side of the windows they are looked at in.
 _OUTLINES, _OUTLINE_SIZE = 10, 256
-_TRACK_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
 
 def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
     frames = parse_frames(options.frames, plate.numbers)
-    with running(shot, "track", asdict(options), "track", frames) as job:
+    with running(shot, "track", asdict(options), "track", reporter, frames=frames) as job:
         if (published := shot.published_by("track", job)) is not None:
-            result = {"track": published} | Track(shot, published).facts["summary"]
-            job.finish(result=result)
+            result = {"track": published} | shot.track_record(published).summary.to_json()
+            job.finish(result)
             return result
         for note in plate.notes:
             reporter.note(note)
@@ -96,28 +96,24 @@ def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) 
             motion = with_fixed(motion, kept)
         motion.save(staged / "params.safetensors")
         version = (shot.versions("track") or [0])[-1] + 1
-        facts = {
-            "schema": _TRACK_SCHEMA,
-            "created": now(),
-            "source": "solve",
-            "job": job.id,
-            "parent": version - 1 or None,
-            "body_model": {"name": body.name, "sha256": body.sha256},
-            "camera": solution.camera.to_json(),
-            "window": {
-                "mode": options.window,
-                "boxes": {str(frame): list(box) for frame, box in boxes.items()},
-            },
-            "mattes": version,
-            "summary": solution.summary(),
-            "quality": solution.quality,
-        }
-        write_json(staged / "track.json", facts)
+        record = TrackRecord(
+            created=now(),
+            source="solve",
+            job=job.id,
+            parent=version - 1 or None,
+            body_model=BodyModelRecord(name=body.name, sha256=body.sha256),
+            camera=solution.camera.record(),
+            window=WindowRecord(options.window, boxes),
+            mattes=version,
+            summary=solution.summary(),
+            quality=solution.quality,
+        )
+        record.write(staged / "track.json")
         published = shot.publish("track", staged)
-        result = {"track": published} | solution.summary()
+        result = {"track": published} | record.summary.to_json()
         for gap in _lost(solution):
             reporter.note(gap)
-        job.finish(result=result)
+        job.finish(result)
     return result
 
 
@@ -285,7 +281,7 @@ def _read(path: Path) -> np.ndarray:
 
 def _lost(solution: TrackSolution) -> list[str]:
     """One sentence about frames where the performer is lost."""
-    lost = [row["frame"] for row in solution.quality if row["state"] == "lost"]
+    lost = [each.frame for each in solution.quality if each.state == "lost"]
     if not lost:
         return []
     return [f"No face in frames {runs_of(lost)}; the performer is held still there."]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How good a track is, on one picture a supervisor can read."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from ...footage.crop import crop
 from ...frames import spread
 from ...images import save_png
+from ...records import FrameQuality
 from ...shot import Shot
 from ..data.avatars import frame_parameters
 from ..data.pictures import mesh_overlay, sheet
@@ -40,14 +42,14 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
         ShotError: if there is no such track.
     """
     track, body = Track(shot, version), body_of(shot)
-    quality = track.facts["quality"]
-    seen = [row for row in quality if row["state"] != "lost"]
+    quality = track.record.quality
+    seen = [each for each in quality if each.state != "lost"]
     worst = sorted(seen, key=_goodness)[:_SHOWN]
     pictures, labels = [], []
     with closing(plate_of(shot)) as plate:
-        plates = {int(row["frame"]): plate.read(int(row["frame"])) for row in worst}
+        plates = {row.frame: plate.read(row.frame) for row in worst}
     for row in worst:
-        frame = int(row["frame"])
+        frame = row.frame
         box = track.box(frame)
         window, _ = crop(plates[frame], box, _SIDE)
         parameters = frame_parameters(track.motion, [frame])
@@ -60,8 +62,8 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
         camera = track.camera.window(box, _SIDE)
         mesh = mesh_overlay(window, posed.vertices[0].numpy(), body.faces.numpy(), camera)
         pictures.append([window, mesh])
-        residual = row["landmark_residual_percent"]
-        known = f"{residual:.2f} %" if residual is not None else row["state"]
+        residual = row.landmark_residual_percent
+        known = f"{residual:.2f} %" if residual is not None else row.state
         labels.append(f"{frame}: {known}")
     columns = [np.concatenate(pair, axis=0) for pair in pictures]
     top = sheet([columns], labels, 2 * _SIDE)
@@ -73,21 +75,21 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
     return {
         "path": str(path),
         "version": track.version,
-        "worst": [int(row["frame"]) for row in worst],
+        "worst": [each.frame for each in worst],
     }
 
 
-def _goodness(row: dict[str, Any]) -> tuple[float, float]:
-    return row["confidence"], -(row["landmark_residual_percent"] or 0.0)
+def _goodness(frame: FrameQuality) -> tuple[float, float]:
+    return frame.confidence, -(frame.landmark_residual_percent or 0.0)
 
 
-def _curve(quality: list[dict[str, Any]], width: int) -> np.ndarray:
+def _curve(quality: Sequence[FrameQuality], width: int) -> np.ndarray:
     """The residual over the frames; where there is none, what became of the frame."""
     canvas = np.full((_CURVE + 2 * _MARGIN, width, 3), _GROUND, np.float32)
     known = [
-        row["landmark_residual_percent"]
-        for row in quality
-        if row["landmark_residual_percent"] is not None
+        each.landmark_residual_percent
+        for each in quality
+        if each.landmark_residual_percent is not None
     ]
     high = max(3.0, 1.15 * max(known, default=0.0))
     left, right = _MARGIN, width - _MARGIN // 2
@@ -98,23 +100,23 @@ def _curve(quality: list[dict[str, Any]], width: int) -> np.ndarray:
 
     step = (right - left) / max(len(quality), 1)
     for index, row in enumerate(quality):
-        residual = row["landmark_residual_percent"]
+        residual = row.landmark_residual_percent
         from_x, to_x = round(left + index * step), round(left + (index + 1) * step)
         top = height_of(residual) if residual is not None else _MARGIN // 2
         shade = 1.0 if residual is not None else 0.45
-        bar = np.array(_COLOURS[row["state"]], np.float32) * shade
+        bar = np.array(_COLOURS[row.state], np.float32) * shade
         canvas[top:bottom, from_x : max(to_x, from_x + 1)] = bar
     for value in (0.0, 1.5, _FAIR, _POOR):
         if value <= high:
             y = height_of(value)
             cv2.line(canvas, (left, y), (right, y), (0.5, 0.5, 0.5), 1)
             _write(canvas, f"{value:g} %", (4, y + 4))
-    frames = [row["frame"] for row in quality]
+    frames = [each.frame for each in quality]
     for index in spread(range(len(frames)), 9):
         _write(canvas, str(frames[index]), (round(left + index * step), bottom + 18))
     at = left
     for state, colour in _COLOURS.items():
-        count = sum(row["state"] == state for row in quality)
+        count = sum(each.state == state for each in quality)
         canvas[bottom + 30 : bottom + 42, at : at + 12] = np.array(colour, np.float32)
         _write(canvas, f"{state}: {count}", (at + 18, bottom + 41))
         at += 140
@@ -123,8 +125,7 @@ def _curve(quality: list[dict[str, Any]], width: int) -> np.ndarray:
 
 
 def _title(canvas: np.ndarray, shot: Shot, track: Track) -> None:
-    summary = track.facts.get("summary", {})
-    mean = summary.get("landmark_residual_percent")
+    mean = track.record.summary.landmark_residual_percent
     words = f"{shot.path.name}, track {track.version}"
     words += f", mean residual {mean:.2f} %" if mean is not None else ""
     size = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.46, 1)[0][0]

@@ -15,7 +15,6 @@ from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
 from ...shot import Shot, now
-from ...storage import write_json
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
 from ..data.shots import Track, body_of
@@ -53,9 +52,9 @@ def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
         "version": track.version,
         "joints": body.joint_names,
         "units": body.expression_names,
-        "camera": track.camera.to_json(),
+        "camera": track.record.camera.to_json(),
         "correctives": body.pose_directions is not None,
-        "source": track.facts.get("source"),
+        "source": track.record.source,
     }
     # A damaged one is made again, as a missing one is.
     if not is_whole(path):
@@ -101,9 +100,7 @@ def _geometry(body: BodyModel, motion: Motion) -> dict[str, np.ndarray]:
 
 def _residuals(track: Track) -> np.ndarray:
     """The solver's residual of each frame, % of the eye distance, float32 (T,)."""
-    rows = {
-        row["frame"]: row.get("landmark_residual_percent") for row in track.facts.get("quality", [])
-    }
+    rows = {each.frame: each.landmark_residual_percent for each in track.record.quality}
     values = [rows.get(int(frame)) for frame in track.motion.frames]
     return np.array([np.nan if value is None else value for value in values], np.float32)
 
@@ -157,16 +154,19 @@ def publish_motion(
     if span:
         first, last = np.searchsorted(motion.frames, (span[0], span[1] + 1))
         made = blend_corrections(motion, made, np.flatnonzero(fixed), first, last - 1)
-    with running(shot, "correct", {"base": base, "time": now()}, "track") as job:
+    inputs = {"base": base, "time": now()}
+    with running(shot, "correct", {}, "track", inputs=inputs) as job:
         folder = job.work / "track"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         made.save(folder / "params.safetensors")
-        facts = {"created": now(), "source": source, "parent": track.version, "job": job.id}
-        write_json(folder / "track.json", track.facts | facts)
+        record = replace(
+            track.record, created=now(), source=source, parent=track.version, job=job.id
+        )
+        record.write(folder / "track.json")
         version = shot.publish("track", folder)
         result = {"version": version, "changed": int(moved.sum())}
-        job.finish(result=result)
+        job.finish(result)
     return result
 
 

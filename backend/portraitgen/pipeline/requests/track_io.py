@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from ...body.camera import Camera
 from ...body.motion import Motion
 from ...errors import ShotError
+from ...records import TrackRecord
 from ...shot import Shot, now
-from ...storage import atomic_path, write_json
+from ...storage import atomic_path
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 
@@ -133,28 +135,32 @@ def import_track(shot: Shot, path: Path) -> dict[str, Any]:
     made = replace(
         motion, betas=betas, pose=pose, transl=transl, expression=expression, fixed=fixed
     )
-    facts = {"created": now(), "source": "import", "parent": track.version}
-    facts |= _camera(arrays, track, path)
-    return _publish(shot, track, made, facts, len(rows))
+    record = replace(
+        track.record,
+        created=now(),
+        source="import",
+        parent=track.version,
+        camera=_camera(arrays, track, path).record(),
+    )
+    return _publish(shot, made, record, len(rows))
 
 
-def _publish(
-    shot: Shot, track: Track, made: Motion, facts: dict[str, Any], changed: int
-) -> dict[str, Any]:
-    with running(shot, "import", {"base": track.version, "time": facts["created"]}, "track") as job:
+def _publish(shot: Shot, made: Motion, record: TrackRecord, changed: int) -> dict[str, Any]:
+    inputs = {"base": record.parent, "time": record.created}
+    with running(shot, "import", {}, "track", inputs=inputs) as job:
         folder = job.work / "track"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         made.save(folder / "params.safetensors")
-        write_json(folder / "track.json", track.facts | facts | {"job": job.id})
+        replace(record, job=job.id).write(folder / "track.json")
         result = {"version": shot.publish("track", folder), "changed": changed}
-        job.finish(result=result)
+        job.finish(result)
     return result
 
 
-def _camera(arrays: dict[str, np.ndarray], track: Track, path: Path) -> dict[str, Any]:
+def _camera(arrays: dict[str, np.ndarray], track: Track, path: Path) -> Camera:
     if "K" not in arrays:
-        return {}
+        return track.camera
     matrix = np.asarray(arrays["K"], np.float64)
     if matrix.shape[-2:] != (3, 3) or matrix.ndim not in (2, 3):
         raise ShotError(f"'K' has the shape {matrix.shape}", path, _REMEDY)
@@ -174,9 +180,8 @@ def _camera(arrays: dict[str, np.ndarray], track: Track, path: Path) -> dict[str
     values = (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
     if not np.isfinite(values).all() or min(values[:2]) <= 0:
         raise ShotError("'K' holds no usable focal length", path, _REMEDY)
-    names = ("fx", "fy", "cx", "cy")
-    placed = {name: float(value) for name, value in zip(names, values, strict=True)}
-    return {"camera": camera.to_json() | placed}
+    fx, fy, cx, cy = (float(value) for value in values)
+    return Camera(fx, fy, cx, cy, camera.width, camera.height)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
@@ -208,5 +213,4 @@ def _shaped(
 
 
 def _fps(shot: Shot) -> float:
-    numerator, _, denominator = str(shot.facts["footage"]["fps"]).partition("/")
-    return int(numerator) / int(denominator or 1)
+    return float(shot.record.footage.fps)

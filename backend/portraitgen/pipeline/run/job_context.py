@@ -2,69 +2,83 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs a job under its record and its lock, and writes down how it ended."""
 
-import errno
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 from ...errors import Cancelled, PortraitError
+from ...failures import readable
+from ...schema import Values
 from ...shot import Job, Shot
 from ...stopping import at_hard_end
+from ...storage import is_disk_full
+from .job_log import logged
+from .progress import Reporter
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
 def running(
     shot: Shot,
     kind: str,
-    options: Mapping[str, Any],
+    options: Values,
     resource: str,
+    reporter: Reporter | None = None,
+    *,
+    inputs: Mapping[str, object] | None = None,
     frames: range | None = None,
 ) -> Iterator[Job]:
     """A job of a kind, begun or resumed, with its part of the shot held.
 
     The block must end with `job.finish`. When it fails or is cancelled, what it keeps in
-    `job.work` stays for the next run with the same options.
+    `job.work` stays for the next run with the same options and inputs. However it ends, its
+    record says so, and its log holds the trace of a failure.
+
+    Args:
+        options: what was asked.
+        resource: the part of the shot, as `Shot.hold` names it.
+        reporter: is told when the job goes on where an earlier run stood.
+        inputs: what identifies the run besides.
+        frames: the frames it works on, all by default.
 
     Raises:
         ShotLocked: if another process holds the same part.
     """
     with shot.hold(resource, kind, frames):
-        job = shot.start_job(kind, options)
+        job = shot.start_job(kind, options, inputs)
         job.event("resumed" if job.resumed else "started")
+        about = f"{kind} {'resumed' if job.resumed else 'started'}: {dict(options)}"
         # Where nothing can be unwound any more, the record says at least that it stopped.
         forget = at_hard_end(partial(job.update, state="cancelled"))
         try:
-            yield job
+            with logged(job.log, about):
+                yield job
         except (Cancelled, KeyboardInterrupt):
             job.update(state="cancelled")
             job.event("cancelled")
             raise
-        except (PortraitError, OSError) as error:
+        except Exception as error:
             failure = readable(error)
-            # On a full disk the record may be impossible to write; the first error counts.
-            if not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
-                job.update(state="failed", message=str(failure), code=failure.code)
-                job.event("failed", message=str(failure), code=failure.code)
+            _failed(job, failure)
             raise failure from error
         finally:
             forget()
 
 
-def readable(error: PortraitError | OSError) -> PortraitError:
-    """An error of the operating system in a sentence; our own errors stay as they are."""
-    if isinstance(error, PortraitError):
-        return error
-    place = error.filename or ""
-    match error.errno:
-        case errno.ENOSPC | errno.EDQUOT:
-            return PortraitError("the disk is full", place, "free some space and run it again")
-        case errno.EACCES | errno.EPERM | errno.EROFS:
-            return PortraitError(
-                "writing here is not allowed", place, "choose a folder that you may write to"
-            )
-        case errno.ENOENT:
-            return PortraitError("the file is missing", place, "check the path")
-        case _:
-            reason = (error.strerror or str(error)).lower()
-            return PortraitError(f"the system refused ({reason})", place, "check the disk")
+def _failed(job: Job, failure: PortraitError) -> None:
+    """Writes down why a job failed."""
+    try:
+        job.update(
+            state="failed",
+            message=failure.message,
+            code=failure.code,
+            place=failure.place,
+            remedy=failure.remedy,
+        )
+        job.event("failed", message=str(failure), code=failure.code)
+    except (PortraitError, OSError) as second:
+        # On a full disk the record may be impossible to write; the first error counts.
+        if not is_disk_full(second):
+            _log.warning("the job's record could not be written: %s", second)

@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a job tells what it does, whoever listens: a terminal, a farm or Blender."""
 
+import logging
 import threading
 import time
 from pathlib import Path
 
 from ...errors import Cancelled
+
+_log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -30,7 +33,8 @@ class Reporter:
         """A picture of the work so far."""
 
     def note(self, text: str) -> None:
-        """Something the user should know, as one sentence."""
+        """Something the user should know, as one sentence; it goes to the job's log too."""
+        _log.info("note: %s", text)
 
     def cancel(self) -> None:
         """Asks the job to stop at the next step; may be called from any thread."""
@@ -57,6 +61,7 @@ class Stage:
         self._started = time.monotonic()
         self._shown = 0.0
         self._metrics: dict[str, float] = {}
+        _log.info("%s: %d of %d", name, done, steps)
         self.step(done)
 
     def step(self, done: int, **metrics: float) -> None:

@@ -1,0 +1,378 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The records that a shot folder holds: one frozen dataclass a file. Standard library only.
+
+Each is read with `Record.read`, which checks its schema and every value, and written with
+`Record.write`. Fields are added with a default, so that older files stay readable; what cannot be
+read so raises the schema and gets a migration.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from typing import Any, ClassVar, Literal
+
+from .schema import Data, Record, Values
+
+JobState = Literal["running", "done", "failed", "cancelled", "outdated"]
+"""An outdated job is one that another took the place of, since the shot has changed."""
+FrameState = Literal["tracked", "bridged", "lost"]
+
+
+@dataclass(frozen=True)
+class FootageAsked(Data):
+    """What the user said of the plate; None leaves it to the file.
+
+    Attributes:
+        first: the number of the first frame.
+        matrix, range: of a movie's YUV codes.
+        fps: frames a second.
+        part, layer: of an EXR.
+        deinterlace: whether a movie's fields are made into frames.
+    """
+
+    first: int | None = None
+    matrix: str | None = None
+    range: str | None = None
+    fps: Fraction | None = None
+    part: str | None = None
+    layer: str | None = None
+    deinterlace: bool = False
+
+
+@dataclass(frozen=True)
+class FootageRecord(Data):
+    """The plate of a shot, and how it is read.
+
+    Attributes:
+        path: absolute, or relative to the shot folder, with forward slashes.
+        kind: "movie", "sequence" or "still".
+        first, last: the plate's own frame numbers.
+        fps: frames a second.
+        digest: changes when the plate's files do.
+        asked: what the user said of it.
+    """
+
+    path: str
+    kind: str
+    first: int
+    last: int
+    fps: Fraction
+    width: int
+    height: int
+    bit_depth: int
+    colour_space: str
+    pixel_aspect: Fraction
+    matrix: str | None
+    range: str | None
+    digest: str
+    asked: FootageAsked = FootageAsked()
+
+
+@dataclass(frozen=True)
+class BodyModelRecord(Data):
+    """Which body model a shot uses: a file of the user's, or the open body where path is None."""
+
+    path: str | None = None
+    name: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShotRecord(Record):
+    """shot.json."""
+
+    id: str
+    created: str
+    footage: FootageRecord
+    body_model: BodyModelRecord
+
+
+@dataclass(frozen=True)
+class CameraRecord(Data):
+    """A pinhole camera: focal lengths, principal point and picture, all in pixels."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class WindowRecord(Data):
+    """The portrait windows of a track.
+
+    Attributes:
+        mode: "fixed", "follow" or "whole", as it was asked for.
+        boxes: left, top and side of squares in plate pixels, by the frame from which they hold.
+    """
+
+    mode: str
+    boxes: Mapping[int, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class FrameQuality(Data):
+    """How well one frame is tracked.
+
+    Attributes:
+        confidence: 0 to 1.
+        landmark_residual_percent: of the eye distance; None where no face was seen.
+    """
+
+    frame: int
+    state: FrameState
+    confidence: float
+    landmark_residual_percent: float | None = None
+
+
+@dataclass(frozen=True)
+class TrackSummary(Data):
+    """Counts and means over a track; the residual is in % of the eye distance."""
+
+    frames: int
+    tracked_frames: int
+    bridged_frames: int
+    lost_frames: int
+    landmark_residual_percent: float | None
+    worst_frames: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackRecord(Record):
+    """track.json of a track version.
+
+    Attributes:
+        source: what made it: "solve", "refine", "artist" or "import".
+        job: that published it.
+        parent: the version it was made from.
+        mattes: the version in whose folder the mattes lie.
+        quality: one a frame.
+    """
+
+    created: str
+    source: str
+    job: str = ""
+    parent: int | None = None
+    body_model: BodyModelRecord = BodyModelRecord()
+    camera: CameraRecord
+    window: WindowRecord
+    mattes: int
+    summary: TrackSummary
+    quality: tuple[FrameQuality, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvatarRecord(Record):
+    """avatar.json of an avatar version.
+
+    Attributes:
+        track: the version it was made on.
+        size: side of the window it learned, pixels.
+        gaussians: how many it has.
+        pivots: frames that stand for all that the performer does.
+        options: of the reconstruction, as they were asked for.
+        training: weights, rates and whatever else the training was set to.
+    """
+
+    created: str
+    job: str = ""
+    track: int
+    body_model: BodyModelRecord = BodyModelRecord()
+    size: int
+    gaussians: int
+    pivots: tuple[int, ...] = ()
+    options: Values = field(default_factory=dict)
+    training: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvatarMetrics(Record):
+    """metrics.json of an avatar version: on held-out frames, of which nothing was seen.
+
+    Attributes:
+        psnr, psnr_placed: dB; placed is once pose and expression were fitted to the frames.
+        ssim, alpha_error: 0 to 1.
+        curve: for plots.
+    """
+
+    WAS_UNMARKED: ClassVar[bool] = True
+
+    psnr: float | None = None
+    ssim: float | None = None
+    alpha_error: float | None = None
+    psnr_placed: float | None = None
+    held_out_frames: int = 0
+    steps: int = 0
+    curve: tuple[object, ...] = ()
+
+    def figures(self) -> dict[str, object]:
+        """Those there are, without the curve."""
+        own = {key: value for key, value in self.to_json().items() if value is not None}
+        return {key: value for key, value in own.items() if key not in ("schema", "curve")}
+
+
+@dataclass(frozen=True)
+class PartsRecord(Data):
+    """Where a take edits: names of parts, none for everything, and the shot's colours of them."""
+
+    names: tuple[str, ...] = ()
+    tones: Mapping[str, object] | None = None
+
+
+def _settings_of_old_edit(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first schema tells of the settings that an edit was asked with."""
+    parts, settings = content.get("parts"), {}
+    for name in ("editor", "strength", "base", "schedule"):
+        if name in content:
+            settings[name] = content[name]
+    if isinstance(content.get("options"), Mapping):
+        settings["editor_options"] = json.dumps(content["options"], sort_keys=True)
+    if isinstance(parts, Mapping) and isinstance(parts.get("names"), list):
+        settings["parts"] = ",".join(str(each) for each in parts["names"])
+    if isinstance(content.get("face_aware"), bool):
+        settings["face"] = "on" if content["face_aware"] else "off"
+    return settings
+
+
+def _edit_with_settings(content: dict[str, Any]) -> dict[str, Any]:
+    return content | {"settings": _settings_of_old_edit(content)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditRecord(Record):
+    """edit.json of a finished edit.
+
+    Attributes:
+        avatar: the version that was edited.
+        settings: the edit job's options, as they were asked for.
+        editor, options: the editor and all of its options, as they were used.
+        commercial: whether the result may be used commercially.
+        follows: whether rendering the take needs its editor.
+        learned: what the editor found out of the shot.
+        base: the take it builds on, empty for the plate.
+        anchor: the key frame that the others were made to look like.
+        kept_frames: key frames that the artist kept.
+        edits: how many pictures the editor made.
+        training: as an avatar's.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+    MIGRATIONS: ClassVar = {1: _edit_with_settings}
+
+    created: str
+    job: str
+    avatar: int
+    settings: Values
+    editor: str
+    options: Values
+    commercial: bool = True
+    strength: float = 1.0
+    follows: bool = False
+    learned: Mapping[str, object] = field(default_factory=dict)
+    parts: PartsRecord = PartsRecord()
+    schedule: str = "one-pass"
+    face_aware: bool = False
+    base: str = ""
+    key_frames: tuple[int, ...] = ()
+    anchor: int | None = None
+    kept_frames: tuple[int, ...] = ()
+    edits: int = 0
+    training: Mapping[str, object] = field(default_factory=dict)
+
+
+def _take_with_settings(content: dict[str, Any]) -> dict[str, Any]:
+    """The first schema repeated the whole edit in its take."""
+    repeated = {each.name for each in fields(EditRecord)} - {
+        each.name for each in fields(TakeRecord)
+    }
+    kept = {key: value for key, value in content.items() if key not in repeated}
+    return kept | {"settings": _settings_of_old_edit(content)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeRecord(Record):
+    """take.json.
+
+    Attributes:
+        edit: the number of the current edit, None if none was finished.
+        avatar: the version that edit was made on.
+        job: that published the edit.
+        settings: the edit job's options, as they were asked for.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+    MIGRATIONS: ClassVar = {1: _take_with_settings}
+
+    created: str
+    edit: int | None = None
+    avatar: int | None = None
+    job: str = ""
+    settings: Values = field(default_factory=dict)
+
+    @property
+    def editor(self) -> str:
+        """The editor's id, empty if it is not known."""
+        return str(self.settings.get("editor") or "")
+
+
+# What the first schema kept among the options, though nobody had asked for it.
+_OLD_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "reconstruct": ("track",),
+    "edit": ("avatar", "under", "state"),
+    "correct": ("base", "time"),
+    "import": ("base", "time"),
+}
+
+
+def _job_with_inputs(content: dict[str, Any]) -> dict[str, Any]:
+    options = content.get("options")
+    if not isinstance(options, Mapping):
+        return content
+    names = _OLD_INPUTS.get(str(content.get("kind")), ())
+    asked = {key: value for key, value in options.items() if key not in names}
+    return content | {
+        "options": asked,
+        "inputs": {key: options[key] for key in names if key in options},
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord(Record):
+    """job.json.
+
+    Attributes:
+        options: what was asked.
+        inputs: what identifies the run besides: versions and digests of what it works on. A job
+            goes on only where both are the same.
+        state: how it stands; a job that was killed says "running" still.
+        resumed: how often it was taken up again.
+        message, code, place, remedy: why it failed.
+        result: what it made.
+    """
+
+    SCHEMA: ClassVar[int] = 2
+    MIGRATIONS: ClassVar = {1: _job_with_inputs}
+
+    id: str
+    kind: str
+    options: Values
+    inputs: Mapping[str, object] = field(default_factory=dict)
+    state: JobState
+    started: str
+    updated: str = ""
+    finished: str = ""
+    resumed: int = 0
+    message: str = ""
+    code: str = ""
+    place: str = ""
+    remedy: str = ""
+    result: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it can be resumed."""
+        return self.state not in ("done", "outdated")
