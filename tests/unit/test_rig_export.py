@@ -117,7 +117,7 @@ def test_frames_of_a_range_follow_what_was_corrected(shot: Shot, tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"transl": np.full((FRAMES, 3), np.nan, np.float32)}, "no numbers"),
+        ({"transl": np.full((FRAMES, 3), np.nan, np.float32)}, "not finite"),
         ({"pose": np.zeros((FRAMES, 54, 3), np.float32)}, r"not \(5, 55, 3\)"),
         ({"frames": np.arange(1, 6)}, "not those of the track"),
     ],
