@@ -254,6 +254,6 @@ def test_interlaced_frames_are_told_and_one_field_can_be_read(tmp_path: Path) ->
     assert any("interlaced" in note for note in plate.notes)
     field = open_plate(path, deinterlace=True)
     assert [number_of(image) for _, image in field.frames_uint8()] == [0, 2, 4]
-    assert field.to_json()["asked"]["deinterlace"] is True
+    assert field.record().asked.deinterlace
     left = field.read_uint8(1)[24:40, :16].astype(int)
     assert np.abs(np.diff(left, axis=0)).max() < 40, "lines of the other moment are left"

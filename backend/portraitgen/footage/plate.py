@@ -403,7 +403,7 @@ def _open_images(
     fps: Fraction | None,
     part: str | None,
     layer: str | None,
-    asked: dict[str, Any],
+    asked: FootageAsked,
 ) -> Plate:
     from .decoder import ask
     from .sequence import find_sequence
