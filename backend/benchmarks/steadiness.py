@@ -10,9 +10,8 @@ from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion, posed
 
-_HEAD = 15
 _PARTS = {
-    "head": ("face",),
+    "head": (),
     "shoulders": (16, 17),
     "elbows": (18, 19),
     "hands": (20, 21, 28, 43),  # Wrists and the roots of the middle fingers.
@@ -37,10 +36,12 @@ def steadiness(body: BodyModel, motion: Motion, camera: Camera) -> dict[str, flo
     output = posed(body, motion)
     joints = output.joints.double().numpy()
     face = output.vertices[:, body.faces[body.parts["face"]].unique()].double().numpy()
+    # What of a head no face moves.
+    skull = output.vertices[:, body.faces[body.parts["scalp"]].unique()].double().numpy()
     scale = _FULL_HD / min(camera.width, camera.height)
     figures = {"torso_alternates_px": alternating(scale * camera.project(joints[:, list(_TORSO)]))}
     for part, chosen in _PARTS.items():
-        places = face if part == "head" else joints[:, list(chosen)]
+        places = skull if part == "head" else joints[:, list(chosen)]
         shaken = np.linalg.norm(np.diff(places[..., :2], 2, axis=0), axis=-1) * 1e3
         figures[f"{part}_mm"] = float(np.percentile(shaken, 99)) if len(shaken) else 0.0
         if part == "head":

@@ -309,7 +309,7 @@ class Avatar(nn.Module):
             betas = groups["state"]["betas"]
             faces = texels.face
             outside = int(faces.max()) >= len(body.faces) or int(faces.min()) < 0
-            if outside or len(betas) != body.n_shape:
+            if outside or len(betas) not in (body.n_shape, len(body.directions)):
                 raise AvatarError("the avatar was made on another body", path, remedy)
             avatar = cls(body, betas, texels)
             avatar.load_state_dict(groups["state"])

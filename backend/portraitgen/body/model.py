@@ -210,8 +210,8 @@ class BodyModel:
         return moved
 
     def rest_joints(self, betas: Tensor) -> Tensor:
-        """The joints (55, 3) of an identity (S,) at rest, metres."""
-        moved = betas @ self.joint_directions[: self.n_shape]
+        """The joints (55, 3) of an identity, (S,) or (S + E,), at rest, metres."""
+        moved = betas @ self.joint_directions[: len(betas)]
         return self._rest_joints + moved.view(-1, 3)
 
     def forward(
@@ -227,7 +227,8 @@ class BodyModel:
         """Poses the body.
 
         Args:
-            betas: (B or 1, S), identity.
+            betas: (B or 1, S), identity; or (B or 1, S + E), the last ones its neutral face: what
+                its facial units add to the expression of every frame.
             pose: (B, 55, 3), axis-angle.
             expression: (B, E).
             transl: (B, 3), metres, added last.
@@ -235,7 +236,10 @@ class BodyModel:
             vertices: int64 (N,), the only vertices wanted.
         """
         batch = pose.shape[0]
-        coefficients = torch.cat([betas.expand(batch, -1), expression.expand(batch, -1)], dim=1)
+        shape, neutral = betas[:, : self.n_shape], betas[:, self.n_shape :]
+        if neutral.shape[1]:
+            expression = expression + neutral
+        coefficients = torch.cat([shape.expand(batch, -1), expression.expand(batch, -1)], dim=1)
         chosen = slice(None) if vertices is None else vertices
         template, weights = self.template[chosen], self.weights[chosen]
         count = len(template)

@@ -29,7 +29,8 @@ class Motion:
 
     Attributes:
         frames: int64 (F,), frame numbers of the footage, ascending.
-        betas: float32 (S,), identity.
+        betas: float32 (S,), identity, or (S + E,): the last ones are its neutral face, added to the
+            expression of every frame.
         transl: float32 (F, 3), added after skinning.
         pose: float32 (F, 55, 3), axis-angle in SMPL-X's joint order; joint 0 turns the whole body
             about its pelvis into camera space.
@@ -76,6 +77,12 @@ class Motion:
         for name in _TENSORS:
             whole.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return whole.hexdigest()
+
+    def neutral(self, body: BodyModel) -> np.ndarray:
+        """What the identity's neutral face adds to every expression, float32 (E,)."""
+        neutral = np.zeros(body.n_expression, np.float32)
+        neutral[: len(self.betas) - body.n_shape] = self.betas[body.n_shape :]
+        return neutral
 
     def save(self, path: Path) -> None:
         """Writes params.safetensors in one step."""

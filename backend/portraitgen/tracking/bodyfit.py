@@ -15,7 +15,7 @@ from torch import Tensor
 from ..body.camera import Camera
 from ..body.model import BodyModel, rodrigues
 from .body_landmarks import steady_landmarks
-from .silhouette import HEAD, shape_precision
+from .silhouette import HEAD, changed, shape_precision
 
 NECK = 12
 _NECK_SHARE = 0.4
@@ -52,7 +52,7 @@ def hang_body(
     """Identity, pose and translation of the whole body.
 
     Args:
-        betas: (S,), the identity of the head, which stays as it is.
+        betas: (S,) or (S + E,), the identity of the head, which stays as it is.
         head_rotation: (F, 3, 3), the head's orientation in camera space.
         head_joint: (F, 3), where the head joint lies, metres.
         pose_landmarks: (F, 33, 3), plate pixels and visibility; NaN where unseen.
@@ -61,7 +61,7 @@ def hang_body(
         smoothing: how strongly landmarks are stilled, times the usual.
 
     Returns:
-        betas (S,), pose (F, 55, 3) axis-angle, and transl (F, 3).
+        betas as given, pose (F, 55, 3) axis-angle, and transl (F, 3).
     """
     frames = len(head_rotation)
     target_head = torch.from_numpy(head_rotation).float()
@@ -113,7 +113,7 @@ def hang_body(
         joints = rest + torch.tensordot(shape, changes, 1)
         pose = _assemble(turn, bend, target_head, turned, limbs)
         transl = place - _chain(body, joints, rodrigues(pose))[:, HEAD]
-        betas = betas + (shape @ spread).numpy()
+        betas = changed(betas, (shape @ spread).numpy())
     return betas, pose.numpy(), transl.numpy()
 
 
@@ -132,6 +132,8 @@ class _Targets:
         weight = np.clip((visible - _VISIBLE) / (1 - _VISIBLE), 0, 1)
         # The shoulders of the model and of the landmarks differ more than elbows and wrists do.
         weight[:, :2] *= 0.6
+        # Stilled, they are surer than a single look.
+        weight *= 2
         joints, points, weights = list(_SEEN), [pose_landmarks[:, marks, :2]], [weight]
         self.hands = not np.isnan(hand_landmarks).all()
         if self.hands:

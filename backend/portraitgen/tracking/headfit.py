@@ -5,10 +5,14 @@
 Per frame: rotation, translation and expression. For the shot: identity and focal length, solved
 from frames chosen for their variety, with the per-frame blocks eliminated (Schur complement).
 Residuals are weighted to per cent of the eye distance and by every landmark's spread on the model;
-priors are strong enough that a smile is explained as a smile and not by its neighbours.
+priors are strong enough that a smile is explained as a smile and not by its neighbours. What a
+face shows at rest belongs to its identity, as a neutral face; from there few units act at a time,
+most of them in pairs.
 """
 
+import copy
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -22,6 +26,11 @@ from .landmark_bias import LandmarkBias
 # An expression of 1 costs as much as 468 landmarks half a per cent off; likewise one deviation of
 # shape in a single frame.
 EXPRESSION_PRIOR = 11.0
+# Once the neutral face is known: the same, what any use of a unit costs beside it, how far pairs
+# differ, and how much opposites acting at once share of it.
+_FROM_NEUTRAL, _SPARING, _PAIRED, _OPPOSED = 5.5, 12.0, 4.0, 0.8
+# A neutral face is looked for in so many frames, so far to either side of the mean one.
+_NEUTRAL_FRAMES, _NEUTRAL_REACH = 40, 0.4
 SHAPE_PRIOR = 4.0
 FOCAL_DEVIATION = 0.25
 _SPREAD = 0.003
@@ -29,6 +38,30 @@ _OUTLIER = 4.0
 _RIGID = 6
 _OUTER_EYES = (33, 263)
 _CHUNK = 48
+# Units of which one undoes the other, on either side where they have sides.
+_OPPOSITES = (
+    ("jawLeft", "jawRight"),
+    ("jawLeft", "mouthRight"),
+    ("jawRight", "mouthLeft"),
+    ("mouthLeft", "mouthRight"),
+    ("mouthSmile", "mouthFrown"),
+    ("browDown", "browOuterUp"),
+    ("eyeWide", "eyeSquint"),
+    ("eyeWide", "eyeBlink"),
+)
+_WITHOUT_PAIRS = ("jawLeft", "mouthLeft")
+# What people do rather than are: of these a neutral face has what is there almost always.
+_GESTURES = (
+    "jawOpen",
+    "mouthSmile",
+    "mouthFrown",
+    "mouthPucker",
+    "mouthFunnel",
+    "eyeBlink",
+    "eyeWide",
+    "browInnerUp",
+)
+_ALMOST_ALWAYS = 10.0
 # A chunk is done when no frame's cost falls by more than this share.
 _SETTLED = 1e-4
 
@@ -60,7 +93,8 @@ class HeadModel:
         mean: float64 (L, 3), in the rest pose, about `origin`.
         shapes: float64 (S, L, 3); expressions: float64 (E, L, 3).
         lower, upper: float64 (E,), bounds of the expression values.
-        prior: float64 (E,), weight of the pull to zero.
+        prior: float64 (E, E), precision of the expression.
+        sparing: float64 (E,), what any use of a unit costs beside it.
         response: how the detector departs from the points of this body; None if unknown.
     """
 
@@ -85,7 +119,9 @@ class HeadModel:
         arkit = "jawOpen" in names
         low, high = body.expression_bounds
         self.lower, self.upper = np.full(len(names), low), np.full(len(names), high)
-        self.prior = np.full(len(names), EXPRESSION_PRIOR if arkit else EXPRESSION_PRIOR / 3)
+        self.names = names if arkit else []
+        self.prior = np.eye(len(names)) * (EXPRESSION_PRIOR if arkit else EXPRESSION_PRIOR / 3) ** 2
+        self.sparing = np.zeros(len(names))
         for index, name in enumerate(names):
             if name.startswith("eyeBlink"):
                 self.upper[index] = body.blink_closed
@@ -94,8 +130,24 @@ class HeadModel:
                 self.upper[index] = 0.0
 
     def rest(self, betas: np.ndarray) -> np.ndarray:
-        """The neutral landmarks of an identity, (L, 3)."""
-        return self.mean + np.tensordot(betas, self.shapes, 1)
+        """The neutral landmarks of an identity, (S,) or (S + E,), (L, 3)."""
+        count = len(self.shapes)
+        rest = self.mean + np.tensordot(betas[:count], self.shapes, 1)
+        return rest + np.tensordot(betas[count:], self.expressions[: len(betas) - count], 1)
+
+    def from_neutral(self, betas: np.ndarray) -> "HeadModel":
+        """The same for expressions that begin at a neutral face, of betas (S + E,): few units act,
+        and lids that rest half closed have less far to go."""
+        if not self.names:
+            return self
+        neutral = betas[len(self.shapes) :]
+        model = copy.copy(self)
+        model.prior = _sparse_precision(self.names)
+        model.sparing = np.full(len(self.names), _SPARING)
+        lids = [index for index, name in enumerate(self.names) if name.startswith("eyeBlink")]
+        model.upper = self.upper.copy()
+        model.upper[lids] -= neutral[lids]
+        return model
 
 
 def fit_heads(
@@ -183,6 +235,51 @@ def fit_identity(
         else:
             damping *= 10
     return betas, current, fit_heads(model, points, betas, current, poses, iterations=6)
+
+
+def neutral_face(
+    model: HeadModel, points: np.ndarray, betas: np.ndarray, camera: Camera
+) -> np.ndarray:
+    """The identity with what its face shows at rest.
+
+    Args:
+        points: float64 (F, L, 2), all finite.
+        betas: (S,).
+
+    Returns:
+        betas (S + E,): to which facial units rest at another value than 0, and at which. A unit
+        counts where half of the frames agree on its sign, a gesture where nearly all do.
+    """
+    if not model.names:
+        return betas
+    rows = np.unique(np.linspace(0, len(points) - 1, _NEUTRAL_FRAMES).astype(int))
+    either = copy.copy(model)
+    either.lower = np.where(model.upper > 0, -_NEUTRAL_REACH, 0)
+    shown = fit_heads(either, points[rows], betas, camera).expression
+    gestures = [index for index, name in enumerate(model.names) if name.startswith(_GESTURES)]
+    least, most = np.median(shown, axis=0), np.median(shown, axis=0)
+    least[gestures] = np.percentile(shown[:, gestures], _ALMOST_ALWAYS, axis=0)
+    most[gestures] = np.percentile(shown[:, gestures], 100 - _ALMOST_ALWAYS, axis=0)
+    neutral = np.clip(least, 0, _NEUTRAL_REACH) + np.clip(most, -_NEUTRAL_REACH, 0)
+    return np.concatenate([betas, neutral])
+
+
+def _sparse_precision(names: Sequence[str]) -> np.ndarray:
+    """The precision of ARKit's units, (E, E): a pull to zero, of pairs towards each other, and of
+    opposites away from acting at once."""
+    precision = np.eye(len(names)) * _FROM_NEUTRAL**2
+    at = {name: index for index, name in enumerate(names)}
+    for name, left in at.items():
+        right = at.get(name.removesuffix("Left") + "Right")
+        if name.endswith("Left") and right is not None and name not in _WITHOUT_PAIRS:
+            precision[[left, right], [left, right]] += _PAIRED**2
+            precision[[left, right], [right, left]] -= _PAIRED**2
+    for one, other in _OPPOSITES:
+        for side in ("", "Left", "Right"):
+            if one + side in at and other + side in at:
+                pair = [at[one + side], at[other + side]]
+                precision[pair, pair[::-1]] += _OPPOSED * _FROM_NEUTRAL**2 / 2
+    return precision
 
 
 def project(model: HeadModel, betas: np.ndarray, camera: Camera, poses: HeadPoses) -> np.ndarray:
@@ -317,8 +414,8 @@ def _normal_equations(
     normal = transposed @ jacobian
     gradient = (transposed @ flat[..., None])[..., 0]
     units = np.arange(_RIGID, normal.shape[1])
-    normal[:, units, units] += model.prior**2
-    gradient[:, _RIGID:] += model.prior**2 * poses.expression
+    normal[:, _RIGID:, _RIGID:] += model.prior
+    gradient[:, _RIGID:] += poses.expression @ model.prior + model.sparing
     push = gradient[:, _RIGID:]
     held = ((poses.expression <= model.lower) & (push > 0)) | (
         (poses.expression >= model.upper) & (push < 0)
@@ -355,7 +452,8 @@ def _frame_costs(
     else:
         behind = np.zeros(len(points), bool)
     error, _, _, _ = _residuals(model, points, rest, camera, poses)
-    cost = (error**2).sum((1, 2)) + ((model.prior * poses.expression) ** 2).sum(1)
+    used = poses.expression
+    cost = (error**2).sum((1, 2)) + ((used @ model.prior) * used).sum(1) + 2 * used @ model.sparing
     return np.where(behind, np.inf, cost)
 
 

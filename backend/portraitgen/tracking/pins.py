@@ -102,7 +102,7 @@ class PinSolver:
 
     Args:
         body: the body model.
-        betas: (S,), identity.
+        betas: (S,) or (S + E,), identity.
         camera: of the plate.
     """
 
@@ -110,7 +110,7 @@ class PinSolver:
         self._body, self._camera = body, camera
         count, units = body.n_shape, body.n_expression
         directions = body.directions.view(len(body.directions), -1, 3).numpy()
-        shaped = body.template.numpy() + np.tensordot(betas, directions[:count], 1)
+        shaped = body.template.numpy() + np.tensordot(betas, directions[: len(betas)], 1)
         self._rest = shaped.astype(np.float64)
         self._units = directions[count : count + units]
         self._weights = body.weights.numpy()

@@ -77,7 +77,7 @@ def fit_silhouettes(
     heads, on_head = _head_joints(body, motion.betas, motion), _on_head(body)
     change = np.zeros(body.n_shape)
     for _ in range(_ROUNDS):
-        betas = (motion.betas + change).astype(np.float32)
+        betas = changed(motion.betas, change)
         found = [
             _to_edges(body, on_head, motion, betas, row, heads[row], camera, matte)
             for row, camera, matte in zip(rows, cameras, mattes, strict=True)
@@ -89,13 +89,23 @@ def fit_silhouettes(
         weights *= _INDEPENDENT / len(misses) / _CLOSE**2
         weighted = moves * weights[:, None]
         change += np.linalg.solve(weighted.T @ moves + prior, weighted.T @ misses - prior @ change)
-    return with_identity(body, motion, (motion.betas + change).astype(np.float32))
+    return with_identity(body, motion, changed(motion.betas, change))
+
+
+def changed(betas: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """An identity, (S,) or (S + E,), whose shape changes by (..., S); float32."""
+    padding = [(0, 0)] * (change.ndim - 1) + [(0, len(betas) - change.shape[-1])]
+    return np.asarray(betas + np.pad(change, padding), np.float32)
 
 
 def with_identity(body: BodyModel, motion: Motion, betas: np.ndarray) -> Motion:
-    """The motion of another identity, float32 (S,), the head joint where it was in each frame."""
-    moved = _head_joints(body, motion.betas, motion) - _head_joints(body, betas, motion)
-    return replace(motion, betas=betas, transl=motion.transl + moved)
+    """The motion of another identity, float32 (S,) or (S + E,): head joints and faces stay as they
+    were in each frame, whatever the neutral face of the other."""
+    other = replace(motion, betas=betas)
+    expression = motion.expression + (motion.neutral(body) - other.neutral(body))
+    other = replace(other, expression=expression)
+    moved = _head_joints(body, motion.betas, motion) - _head_joints(body, betas, other)
+    return replace(other, transl=motion.transl + moved)
 
 
 def _head_joints(body: BodyModel, betas: np.ndarray, motion: Motion) -> np.ndarray:
@@ -142,9 +152,10 @@ def _to_edges(
     outward, nearest, away = outward[there], nearest[there], away[there]
 
     chosen, place = np.unique(nearest, return_inverse=True)
-    each = np.concatenate([np.zeros((1, len(betas))), np.eye(len(betas))]).astype(np.float32)
+    count = body.n_shape
+    each = changed(betas, np.concatenate([np.zeros((1, count)), np.eye(count)]))
     moved = body.forward(
-        torch.from_numpy(betas + each),
+        torch.from_numpy(each),
         pose.expand(len(each), -1, -1),
         expression.expand(len(each), -1),
         nowhere,

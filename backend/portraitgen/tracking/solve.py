@@ -17,8 +17,9 @@ from ..settings import option
 from .bodyfit import hang_body
 from .correction_blending import blend_corrections
 from .cuts import find_cuts
-from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
+from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, neutral_face, project
 from .landmarks import ChunkLandmarks
+from .lids import shut_lids
 from .silhouette import HEAD
 from .smoothing import bridge, gaps, smooth, smooth_rotations
 
@@ -27,7 +28,8 @@ _LEFT_EYE, _RIGHT_EYE = 23, 24
 _LEFT_IRIS, _RIGHT_IRIS = 473, 468
 _IRIS_RADIUS = 0.0118
 _MAX_GAZE = np.radians(35)
-_BLINKING = 0.6
+# Eyes that are so shut tell nothing of gaze, nor do the frames beside them.
+_BLINKING = 0.3
 _FAIR, _POOR = 2.5, 6.0
 # Frames over which a track leads to one that an artist fixed.
 _EASE = 8
@@ -128,13 +130,18 @@ def solve_track(
     betas, camera, _ = fit_identity(
         model, points[chosen], camera, fixed_focal=settings.focal is not None
     )
+    betas = neutral_face(model, points, betas, camera)
+    model = model.from_neutral(betas)
     step("heads")
     heads = fit_heads(model, points, betas, camera, iterations=14)
     residual = _residual_percent(points, project(model, betas, camera, heads), model)
     step("body")
     confidence = np.clip(1 - (residual - _FAIR) / (_POOR - _FAIR), 0.05, 1)
-    heads, full = _over_all_frames(heads, known, confidence, settings, body)
-    motion = _to_motion(body, seen, betas, camera, full, model, known, settings.smoothing)
+    heads, full = _over_all_frames(heads, known, confidence, settings, model)
+    shut = _shut(seen, full, camera, known)
+    if model.names:
+        full = _with_shut_lids(full, shut, model)
+    motion = _to_motion(body, seen, betas, camera, full, model, known, shut, settings.smoothing)
     quality = _quality(seen.frames, known, residual, confidence, settings)
     boxes = _head_boxes(seen, known, model, betas, camera, full)
     return TrackSolution(motion, camera, quality, boxes)
@@ -167,7 +174,7 @@ def _over_all_frames(
     known: np.ndarray,
     confidence: np.ndarray,
     settings: TrackSettings,
-    body: BodyModel,
+    model: HeadModel,
 ) -> tuple[HeadPoses, HeadPoses]:
     """The heads of all frames, gaps bridged, jitter smoothed."""
     rows = np.flatnonzero(known)
@@ -185,12 +192,31 @@ def _over_all_frames(
     rotation = smooth_rotations(spread.rotation, 0.5 * strength, weights)
     # Lids are quicker than everything else, so that a blink of three frames stays one; brows are
     # slow, and landmarks tell little of them.
-    brows = [index for index, name in enumerate(body.expression_names) if name.startswith("brow")]
+    brows = [index for index, name in enumerate(model.names) if name.startswith("brow")]
     slow = smooth(expression[:, brows], 3 * strength, weights)
     expression = smooth(expression, 0.06 * strength, weights)
     expression[:, brows] = slow
-    expression = np.clip(expression, *body.expression_bounds)
+    expression = np.clip(expression, model.lower, model.upper)
     return heads, HeadPoses(rotation, translation, expression)
+
+
+def _shut(seen: ChunkLandmarks, heads: HeadPoses, camera: Camera, known: np.ndarray) -> np.ndarray:
+    """How shut the left and the right lid are in every frame, (F, 2), bridged."""
+    upright = np.linalg.norm(heads.rotation[:, :2, 1], axis=1)
+    return bridge(shut_lids(seen.face, upright, camera.fx / heads.translation[:, 2]), known)
+
+
+def _with_shut_lids(heads: HeadPoses, shut: np.ndarray, model: HeadModel) -> HeadPoses:
+    """Lids that meet where eyes are shut: after smoothing, since blinks take two frames."""
+    expression = heads.expression.copy()
+    for side, name in enumerate(("eyeBlinkLeft", "eyeBlinkRight")):
+        lid = model.names.index(name)
+        left_open = (1 - shut[:, side]) * expression[:, lid]
+        expression[:, lid] = left_open + shut[:, side] * model.upper[lid]
+        # Eyes are not shut and wide.
+        wide = model.names.index(name.replace("Blink", "Wide"))
+        expression[:, wide] *= 1 - shut[:, side]
+    return replace(heads, expression=expression)
 
 
 def _to_motion(
@@ -201,6 +227,7 @@ def _to_motion(
     heads: HeadPoses,
     model: HeadModel,
     known: np.ndarray,
+    shut: np.ndarray,
     smoothing: float,
 ) -> Motion:
     import torch
@@ -211,7 +238,7 @@ def _to_motion(
     betas, pose, transl = hang_body(
         body, betas, heads.rotation, place, seen.pose, seen.hands, camera, smoothing
     )
-    gaze = _gaze(seen, joints, camera, heads, model, known, body)
+    gaze = _gaze(seen, joints, camera, heads, model, known, shut)
     pose[:, _LEFT_EYE], pose[:, _RIGHT_EYE] = gaze, gaze
     expression = heads.expression
     return Motion(
@@ -232,9 +259,12 @@ def _gaze(
     heads: HeadPoses,
     model: HeadModel,
     known: np.ndarray,
-    body: BodyModel,
+    shut: np.ndarray,
 ) -> np.ndarray:
-    """Both eyes' turn in head space, axis-angle (F, 3), from where the irises lie on the balls."""
+    """Both eyes' turn in head space, axis-angle (F, 3), from where the irises lie on the balls.
+
+    Behind shut lids they turn from where they looked before to where they look then.
+    """
     angles = []
     for joint, iris in ((_LEFT_EYE, _LEFT_IRIS), (_RIGHT_EYE, _RIGHT_IRIS)):
         centre = heads.translation + heads.rotation @ (joints[joint] - model.origin)
@@ -247,16 +277,15 @@ def _gaze(
         angles.append(np.stack([pitch, yaw], axis=1))
     both = np.mean(angles, axis=0)
     usable = known & ~np.isnan(both[:, 0])
-    if "eyeBlinkLeft" in body.expression_names:
-        lids = [body.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right")]
-        shut = heads.expression[:, lids].mean(1) > _BLINKING * body.blink_closed
-        usable = usable & ~shut if (usable & ~shut).any() else usable
+    blinking = np.convolve(shut.max(1) > _BLINKING, np.ones(3), "same") > 0
+    usable = usable & ~blinking if (usable & ~blinking).any() else usable
     if not usable.any():
         return np.zeros((len(known), 3))
     # The model's balls and the performer's differ by a constant; people mostly look ahead.
     both = both - np.array([np.median(both[usable, 0]), 0])
     both = np.clip(bridge(np.nan_to_num(both), usable), -_MAX_GAZE, _MAX_GAZE)
-    both = smooth(both, 0.1, usable.astype(float) + 0.05)
+    # Between two looks there is nothing to smooth but the way.
+    both = smooth(both, 0.1, np.where(usable, 1.0, 0.05))
     turned: np.ndarray = Rotation.from_euler("yx", both[:, ::-1]).as_rotvec()
     return turned
 

@@ -62,8 +62,9 @@ def export_track(shot: Shot, path: Path, version: int | None = None) -> dict[str
     count = len(motion)
     arrays = {name: motion.pose[:, part].reshape(count, -1) for name, part in PARTS.items()}
     arrays |= {
-        "betas": motion.betas,
-        "expression": motion.expression,
+        # Others know no neutral face: it is part of every expression there.
+        "betas": motion.betas[: body.n_shape],
+        "expression": motion.expression + motion.neutral(body),
         "transl": motion.transl,
         "frames": motion.frames,
         "valid": motion.valid,
@@ -125,12 +126,14 @@ def import_track(shot: Shot, path: Path) -> dict[str, Any]:
     transl[rows] = _shaped(arrays, "transl", (count, 3), path)[kept]
     if "expression" in arrays:
         width = expression.shape[1]
-        expression[rows] = _shaped(arrays, "expression", (count, width), path)[kept]
+        given = _shaped(arrays, "expression", (count, width), path)[kept]
+        expression[rows] = given - motion.neutral(body)
     betas = motion.betas
     if "betas" in arrays:
         given = arrays["betas"]
         given = given.reshape(-1, given.shape[-1]).mean(0) if given.ndim else given
         betas = _shaped({"betas": given}, "betas", (body.n_shape,), path)
+        betas = np.concatenate([betas, motion.betas[body.n_shape :]])
     fixed[rows] = True
     made = replace(
         motion, betas=betas, pose=pose, transl=transl, expression=expression, fixed=fixed
