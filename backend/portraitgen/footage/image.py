@@ -100,6 +100,8 @@ def open_image(path: Path) -> "oiio.ImageInput":
             raise FootageError("the file is empty", path, "copy or render it again")
     except FileNotFoundError:
         raise FootageError("the file is gone", path, "copy or render it again") from None
+    # What is too large is told by `limits`, in a sentence of ours, before anything is read.
+    oiio.attribute("limits:imagesize_MB", 1 << 20)
     image = oiio.ImageInput.open(str(path), wish)
     if image is None:
         reason = _reason(oiio.geterror())
@@ -115,9 +117,12 @@ def _reason(text: str) -> str:
 def _parts(image: "oiio.ImageInput", path: Path) -> list["oiio.ImageSpec"]:
     """The headers of all parts (EXR) or pages (TIFF)."""
     specs: list[oiio.ImageSpec] = []
+    if image.format_name() not in ("openexr", "tiff"):
+        # Looking for another picture spoils some readers for the first (WebP).
+        return [image.spec()]
     while image.seek_subimage(len(specs), 0):
+        spec = image.spec()
         try:
-            spec = image.spec()
             _ = spec.channelnames
         except UnicodeDecodeError:
             raise FootageError(
