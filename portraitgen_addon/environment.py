@@ -151,6 +151,7 @@ class Creation(BackgroundProcess):
         python = str(python_in(partial))
         self.call([python, "-c", "import portraitgen.worker, torch; print(torch.__version__)"])
         (partial / _STAMP).write_text(json.dumps(identity), "utf-8")
+        partial.with_name(partial.name + ".json").unlink()
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
             os.rename(self.folder, old)

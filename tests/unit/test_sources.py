@@ -266,6 +266,10 @@ _UV = {
         "  cause: dns error",
         "github.com: it cannot be reached; install Python 3.12 on this machine yourself",
     ),
+    "PyTorch": (
+        "error: Failed to fetch: https://download.pytorch.org/whl/cpu/torch/\n  cause: dns error",
+        "download.pytorch.org: it cannot be reached; check the network, or set Proxy or PyTorch",
+    ),
     "disk": ("error: failed to write\n cause: No space left on device (os error 28)", "make room"),
 }  # fmt: skip
 
@@ -316,7 +320,7 @@ def test_an_environment_is_made_from_a_bundle_without_a_network(
     assert creation.state == "done", creation.message
     site = next((folder / "lib").glob("python*/site-packages"))
     assert (site / "small.py").exists() and (site / "portraitgen" / "worker.py").exists()
-    assert environment.python_in(folder).exists() and not list(folder.parent.glob("*.partial"))
+    assert environment.python_in(folder).exists() and not list(folder.parent.glob("*.partial*"))
     assert "Installing PyTorch for the CPU" in creation.log_file.read_text()
 
 

@@ -167,6 +167,8 @@ class Source:
             message += f" through the proxy {urllib.parse.urlsplit(shown(self.proxy)).netloc}"
         if "reached" in message and host == "github.com":
             remedy = "install Python 3.12 on this machine yourself, or set Proxy in the preferences"
+        elif "reached" in message and host == urllib.parse.urlsplit(self.pytorch or PYTORCH).netloc:
+            remedy = "check the network, or set Proxy or PyTorch Index in the preferences"
         return SourceError(message, host, remedy)
 
     def _missing(self, package: str, host: str) -> SourceError:
