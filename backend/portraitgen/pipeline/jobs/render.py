@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from ...editing.paint_layers import PaintedFrames
+from ...errors import FootageError
 from ...footage.colour import encoded_to_linear, to_linear
 from ...footage.crop import crop
 from ...footage.encode import MovieWriter, write_exr, write_plate
@@ -365,7 +366,10 @@ def _movie(
     with MovieWriter(path, plate.fps) as movie:
         for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
             before, _ = crop(image, track.box(frame), size)
-            png = cv2.imread(str(folder / f"{take}.{frame:04d}.png"))
+            file = folder / f"{take}.{frame:04d}.png"
+            png = cv2.imread(str(file))
+            if png is None:
+                raise FootageError("the frame is missing or damaged", file, "render it again")
             box = track.box(frame)
             alpha = load_matte(track, frame, size) / 255.0
             alpha = (alpha * feather(box, size, plate.width, plate.height))[..., None]
