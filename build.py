@@ -5,6 +5,7 @@
 
 python3 build.py demo        the whole job on the embedded clip, or on --footage
 python3 build.py test        style, types and every test this machine can run
+python3 build.py style       ruff and mypy alone, as before a commit
 python3 build.py extension   the Blender extension as a zip, into dist/
 python3 build.py wheel       the backend as a wheel, into dist/
 python3 build.py bundle      the packages of a machine without network, into dist/ or --out
@@ -45,7 +46,7 @@ BLENDERS = {
     "5.0": ("5.0.1", "3.11"),
 }
 # What is tested on a second Python: reading footage, the main job and the worker.
-SECOND_PYTHON = ("test_footage_*.py", "test_main_job.py", "test_worker.py")
+SECOND_PYTHON = ("test_footage_*.py", "test_media_*.py", "test_main_job.py", "test_worker.py")
 PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
 # What pip check says of the locked packages and is known to run; see backend/pyproject.toml.
 _KNOWN_CONFLICTS = ("opencv-contrib-python", "openimageio")
@@ -273,6 +274,14 @@ def check_extension_types(python: Path) -> None:
         )
 
 
+def style(python: Path) -> None:
+    """Checks style and types of both programs."""
+    run([python, "-m", "ruff", "check", "."])
+    run([python, "-m", "ruff", "format", "--check", "."])
+    run([python, "-m", "mypy"])
+    check_extension_types(python)
+
+
 def beside_the_wheel() -> Path:
     """A folder of what the tests need and the wheel has not: benchmarks and the synthetic clip."""
     folder = ROOT / "build" / "beside_the_wheel"
@@ -361,10 +370,7 @@ def test(allow_cuda: bool) -> None:
     """Checks style and types, then runs the tests; what this machine lacks is skipped aloud."""
     made = tools()
     python = made.python
-    run([python, "-m", "ruff", "check", "."])
-    run([python, "-m", "ruff", "format", "--check", "."])
-    run([python, "-m", "mypy"])
-    check_extension_types(python)
+    style(python)
     zipped = extension(made)
     built = next(DIST.glob("portraitgen-*.whl"))
     made.put(built)
@@ -425,7 +431,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in ("demo", "extension", "wheel", "audit"):
+    for name in ("demo", "style", "extension", "wheel", "audit"):
         commands.add_parser(name, add_help=name != "demo")
     testing = commands.add_parser("test")
     testing.add_argument(
@@ -455,6 +461,8 @@ def main() -> None:
             demo(rest)
         case "test":
             newest() if arguments.newest else test(arguments.allow_cuda)
+        case "style":
+            style(tools().python)
         case "extension":
             extension(tools())
         case "wheel":

@@ -8,6 +8,7 @@ settings before the worker has been started.
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,7 @@ def restore(group: Any, options: list[dict[str, Any]], given: Values) -> None:
             continue
         try:
             # Of an editor's options the terminal keeps the text: "1", "true".
-            kind = {"bool": _switched_on, "int": int, "float": float, "str": str}[option["type"]]
-            value = kind(value)
+            value = _KINDS[option["type"]](value)
             setattr(group, name, math.radians(value) if option["unit"] == "degrees" else value)
         except (TypeError, ValueError):
             continue
@@ -114,6 +114,14 @@ def restore(group: Any, options: list[dict[str, Any]], given: Values) -> None:
 
 def _switched_on(value: object) -> bool:
     return str(value).lower() in ("true", "yes", "on", "1")
+
+
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    "bool": _switched_on,
+    "int": int,
+    "float": float,
+    "str": str,
+}
 
 
 def draw(layout: Any, group: Any, options: list[dict[str, Any]]) -> None:
