@@ -23,6 +23,7 @@ from .movie_pixels import EXACT
 from .plate import Plate
 from .png_tags import tag_png
 from .source_frame import SourceFrame
+from .timecode import packed
 
 LAYER = "ViewLayer"
 _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Alpha": "A"}
@@ -41,6 +42,8 @@ def write_exr(
     frame: int,
     colour_space: str,
     attributes: Mapping[str, str] | None = None,
+    timecode: str = "",
+    reel: str = "",
 ) -> None:
     """Writes a multilayer EXR whose passes Blender and Nuke show by name.
 
@@ -55,6 +58,7 @@ def write_exr(
         colour_space: the plate's, as `colour.resolve` knows it; the file's primaries are those
             of its linear space.
         attributes: more text to write.
+        timecode, reel: of the plate's frame, "" where it has none.
 
     Raises:
         FootageError: if the file cannot be written.
@@ -76,10 +80,19 @@ def write_exr(
     spec.attribute("FramesPerSecond", oiio.TypeDesc("rational"), (fps.numerator, fps.denominator))
     spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), chromaticities(space))
     spec.attribute(_FRAME, frame)
+    _say_timecode(spec, timecode, reel)
     spec.attribute(_SPACE, space.linear)
     for name, text in (attributes or {}).items():
         spec.attribute(name, text)
     _write(path, spec, pixels)
+
+
+def _say_timecode(spec: "oiio.ImageSpec", timecode: str, reel: str) -> None:
+    words = packed(timecode)
+    if words is not None:
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, words)
+    if reel:
+        spec.attribute("reelName", reel)
 
 
 def write_linear(path: Path, pixels: np.ndarray) -> Path:
@@ -292,19 +305,32 @@ class MovieWriter:
     Args:
         path: of the .mp4.
         fps: frames a second.
+        timecode: of its first frame, "" for none.
+        sound: float32 (channels, samples) and samples a second, None for none.
     """
 
-    def __init__(self, path: Path, fps: Fraction) -> None:
+    def __init__(
+        self,
+        path: Path,
+        fps: Fraction,
+        timecode: str = "",
+        sound: tuple[np.ndarray, int] | None = None,
+    ) -> None:
         self._path = path
         self._fps = fps
+        self._timecode = timecode
+        self._sound = sound
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
 
     def __enter__(self) -> "MovieWriter":
         temporary = self._stack.enter_context(atomic_path(self._path))
+        options = {"movflags": "+faststart"}
+        if self._timecode:
+            options["write_tmcd"] = "1"
         self._container = self._stack.enter_context(
-            av.open(str(temporary), "w", format="mp4", options={"movflags": "+faststart"})
+            av.open(str(temporary), "w", format="mp4", options=options)
         )
         return self
 
@@ -323,6 +349,10 @@ class MovieWriter:
             context = self._stream.codec_context
             context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1
             context.color_range = ColorRange.MPEG
+            if self._timecode:
+                self._stream.metadata["timecode"] = self._timecode
+            if self._sound is not None:
+                self._add_sound(*self._sound)
         if image.shape[:2] != (self._stream.height, self._stream.width):
             raise FootageError("the frames of a movie must have one size", self._path)
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
@@ -335,6 +365,17 @@ class MovieWriter:
         )
         with self._reported():
             self._container.mux(self._stream.encode(frame))
+
+    def _add_sound(self, samples: np.ndarray, rate: int) -> None:
+        layout = "mono" if len(samples) == 1 else "stereo"
+        stream = self._container.add_stream("aac", rate=rate, layout=layout)
+        with self._reported():
+            for start in range(0, samples.shape[1], 1024):
+                piece = np.ascontiguousarray(samples[:, start : start + 1024])
+                frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
+                frame.sample_rate, frame.pts = rate, start
+                self._container.mux(stream.encode(frame))
+            self._container.mux(stream.encode())
 
     @contextmanager
     def _reported(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from .image_layers import Choice, choose, layers_of
 from .image_tags import ColourTags, colour_tags
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
+from .timecode import unpacked
 
 # Facts about how the codes lie in the file, which a writer settles anew.
 _REWRITTEN = frozenset(
@@ -216,11 +217,18 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             colour=colour_tags(path, form, spec),
             photograph=any(_text(spec, name) for name in ("Make", "Exif:DateTimeOriginal")),
             form=form,
-            timecode=_text(spec, "smpte:TimeCode"),
+            timecode=_timecode(spec),
             notes=tuple(notes),
         )
     finally:
         image.close()
+
+
+def _timecode(spec: "oiio.ImageSpec") -> str:
+    value = spec.getattribute("smpte:TimeCode")
+    if isinstance(value, tuple) and len(value) == 2:
+        return unpacked(value)
+    return str(value) if value is not None else ""
 
 
 def _depth(spec: "oiio.ImageSpec") -> int:

@@ -17,6 +17,7 @@ from .decoder import RemoteReader
 from .file_kind import kind_of
 from .plate_sources import ImageSource, MovieSource, Source, image_space, movie_space
 from .source_frame import DamagedFrame, SourceFrame
+from .timecode import advanced
 
 _DEFAULT_FPS = Fraction(24)
 _KEPT = 4
@@ -93,6 +94,19 @@ class Plate:
     def sound(self) -> bool:
         """Whether it is a movie with sound."""
         return isinstance(self._source, MovieSource) and self._source.facts.sound
+
+    def timecode_at(self, frame: int) -> str:
+        """The time code of a frame, counted on from the first one's; "" where there is none."""
+        return advanced(self.timecode, frame - self.first, self.fps)
+
+    def read_sound(self, frames: range) -> tuple[np.ndarray, int] | None:
+        """The sound under some frames: float32 (channels, samples), and samples a second.
+
+        None where there is none, or where gaps were closed, so that it would not fit.
+        """
+        if not isinstance(self._source, MovieSource) or not frames:
+            return None
+        return self._source.read_sound(frames[0] - self.first, len(frames))
 
     def read(self, frame: int) -> np.ndarray:
         """One frame as display-referred float32 (H, W, 3) RGB in 0..1.

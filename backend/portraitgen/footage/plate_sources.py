@@ -8,6 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from ..errors import FootageError
 from . import colour
 from .decoder import RemoteReader, ask
@@ -90,6 +92,8 @@ class MovieSource:
                     else "deinterlace it first, or read one field of it (--deinterlace)"
                 )
             )
+        if facts.alpha:
+            self.notes.append("the movie's alpha is kept in full plates")
         self.count = len(self._table)
         self.width, self.height = facts.width, facts.height
         self.bit_depth = facts.bit_depth
@@ -167,6 +171,21 @@ class MovieSource:
         if found["looked"] < len(self.facts.stamps):
             notes.append(f"the first {found['looked']} frames were decoded to look for damage")
         return notes
+
+    def read_sound(self, start: int, count: int) -> tuple[np.ndarray, int] | None:
+        """The sound under some frames, as `Plate.read_sound` gives it."""
+        facts = self.facts
+        if not facts.sound or facts.in_order or facts.stamps != facts.times:
+            return None
+        begin = facts.times[0] * facts.time_base + start / self.fps
+        message = {
+            "do": "movie.sound",
+            "path": str(self._path),
+            "start": float(begin),
+            "end": float(begin + count / self.fps),
+        }
+        head, arrays = ask(message, self._path)
+        return (arrays[0], int(head["rate"])) if arrays else None
 
     def digest(self) -> str:
         """See `Source`."""

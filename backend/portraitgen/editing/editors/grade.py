@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Grade: the colours of a reference image, a .cube, or a few controls; the same in every frame."""
+"""Grade: colours of a reference image, a look-up table or a few controls; alike in every frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from ...errors import EditError
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import Editor, EditorInfo, EditRequest
+from ..look_up_table import LookUpTable
 
 _REGULARISER = 1e-4
 
@@ -23,7 +24,9 @@ class GradeOptions:
     """Where the colours come from."""
 
     reference: str = option("", "An image whose colours the performer takes on", path=True)
-    cube: str = option("", "A .cube look-up table for display-referred colours", path=True)
+    cube: str = option(
+        "", "A look-up table (.cube, .3dl, .csp, .clf...) for display-referred colours", path=True
+    )
     exposure: float = option(0.0, "Brighter or darker", unit="stops", minimum=-4, maximum=4)
     contrast: float = option(1.0, "Contrast about middle grey", minimum=0, maximum=3)
     saturation: float = option(1.0, "Colourfulness", minimum=0, maximum=3)
@@ -36,7 +39,7 @@ class Grade(Editor):
     info: ClassVar[EditorInfo] = EditorInfo(
         id="grade",
         label="Grade",
-        description="Colours of a reference image, a .cube file or a few controls",
+        description="Colours of a reference image, a look-up table or a few controls",
     )
     Options = GradeOptions
 
@@ -45,7 +48,7 @@ class Grade(Editor):
         self._matrix = np.eye(3, dtype=np.float32)
         self._from = np.zeros(3, np.float32)
         self._to = np.zeros(3, np.float32)
-        self._cube = _read_cube(Path(options.cube)) if options.cube else None
+        self._table = LookUpTable(Path(options.cube)) if options.cube else None
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Fits the map from the shot's colours to the reference's (linear Monge-Kantorovich).
@@ -73,8 +76,8 @@ class Grade(Editor):
         options = self.options
         image = (request.source - self._from) @ self._matrix.T + self._to
         image = np.clip(image, 0, 1)
-        if self._cube is not None:
-            image = _look_up(self._cube, image)
+        if self._table is not None:
+            image = np.clip(self._table.map(image), 0, 1)
         light = to_linear(image) * (2.0**options.exposure) * warmth(options.temperature)
         image = to_display(shoulder(light) if options.exposure > 0 else light)
         image = 0.5 + (image - 0.5) * options.contrast
@@ -87,32 +90,3 @@ class Grade(Editor):
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(matrix)
     return (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
-
-
-def _read_cube(path: Path) -> np.ndarray:
-    """The table of a 3D .cube file, (N, N, N, 3) indexed blue, green, red."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EditError(f"the table cannot be read ({error})", path, "give a .cube file") from error
-    size, rows = 0, []
-    for line in lines:
-        words = line.split()
-        if not words or words[0].startswith("#"):
-            continue
-        if words[0] == "LUT_3D_SIZE":
-            size = int(words[1])
-        elif words[0][0] in "-.0123456789" and len(words) == 3:
-            rows.append([float(word) for word in words])
-    if not size or len(rows) != size**3:
-        raise EditError("the file is no 3D .cube table", path, "export it as a 3D .cube")
-    return np.array(rows, np.float32).reshape(size, size, size, 3)
-
-
-def _look_up(table: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Trilinear look-up of colours (H, W, 3) in 0..1."""
-    from scipy.ndimage import map_coordinates
-
-    places = image[..., ::-1].reshape(-1, 3).T * (len(table) - 1)
-    channels = [map_coordinates(table[..., c], places, order=1, mode="nearest") for c in range(3)]
-    return np.stack(channels, axis=-1).reshape(image.shape)

@@ -199,6 +199,8 @@ def write_novel_view(
         frame=frame,
         colour_space=plate.colour_space,
         attributes=attributes(),
+        timecode=plate.timecode_at(frame),
+        reel=plate.reel,
     )
 
 

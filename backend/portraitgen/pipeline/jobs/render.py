@@ -347,6 +347,8 @@ def _write(
         frame=number,
         colour_space=plate.colour_space,
         attributes=place_of | dict(attributes()),
+        timecode=plate.timecode_at(number),
+        reel=plate.reel,
     )
 
 
@@ -363,7 +365,8 @@ def _movie(
     """Plate and edit side by side."""
     path = folder.parent / f"{take}.mp4"
     stage = Stage(reporter, "movie", len(frames))
-    with MovieWriter(path, plate.fps) as movie:
+    sound = plate.read_sound(frames)
+    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound) as movie:
         for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
             before, _ = crop(image, track.box(frame), size)
             file = folder / f"{take}.{frame:04d}.png"

@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SMPTE time code: counting on from a plate's first frame, and the two words that EXR holds."""
+
+import re
+from fractions import Fraction
+
+_CODE = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})([:;.])(\d{1,3})")
+
+
+def advanced(code: str, frames: int, fps: Fraction) -> str:
+    """The time code so many frames later; "" for what is none.
+
+    Args:
+        code: "10:20:30:05", or "10:20:30;05" for drop-frame.
+        frames: how many; may be negative.
+        fps: frames a second; the code counts their next whole number.
+    """
+    match = _CODE.fullmatch(code.strip())
+    rate = round(fps)
+    if match is None or rate < 1:
+        return ""
+    hours, minutes, seconds, frame = (int(match[group]) for group in (1, 2, 3, 5))
+    drop = match[4] != ":" and rate % 30 == 0
+    count = ((hours * 60 + minutes) * 60 + seconds) * rate + frame
+    skipped = rate // 15 if drop else 0
+    if drop:
+        total = hours * 60 + minutes
+        count -= skipped * (total - total // 10)
+    count = (count + frames) % (24 * 3600 * rate - skipped * (24 * 60 - 24 * 6))
+    if drop:
+        per_ten = 600 * rate - 9 * skipped
+        per_minute = 60 * rate - skipped
+        tens, rest = divmod(count, per_ten)
+        minutes_in = max(0, (rest - skipped) // per_minute)
+        count += skipped * (9 * tens + minutes_in)
+    seconds, frame = divmod(count, rate)
+    mark = ";" if drop else ":"
+    clock = f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{clock}{mark}{frame:02d}"
+
+
+def packed(code: str) -> tuple[int, int] | None:
+    """The time code as EXR and DPX hold it (SMPTE 12M, binary-coded decimals); None for none.
+
+    Of rates above 30 every second frame counts, as the standard has it.
+    """
+    match = _CODE.fullmatch(code.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds, frame = (int(match[group]) for group in (1, 2, 3, 5))
+    if frame > 39:
+        frame //= 2
+    word = 0
+    for place, value in ((0, frame), (8, seconds), (16, minutes), (24, hours)):
+        word |= (value // 10 << 4 | value % 10) << place
+    if match[4] != ":":
+        word |= 1 << 6
+    return word, 0
+
+
+def unpacked(words: tuple[int, ...]) -> str:
+    """The inverse of `packed`."""
+    word = int(words[0])
+    frame = (word >> 4 & 3) * 10 + (word & 15)
+    clock = [
+        (word >> place + 4 & tens) * 10 + (word >> place & 15)
+        for place, tens in ((24, 3), (16, 7), (8, 7))
+    ]
+    mark = ";" if word >> 6 & 1 else ":"
+    return ":".join(f"{value:02d}" for value in clock) + f"{mark}{frame:02d}"
