@@ -10,6 +10,12 @@ Requests (Blender to worker):
     shot.create {shot, footage, ...}   -> the same facts as shot.info
     shot.info {shot}                   -> what `portraitgen info --json` prints
     rig.export {shot, version}         -> {path, version, frames}
+    splats.cloud {shot, take?, version?}
+                                       -> {path, gaussians, version, neural}, for Blender to carry
+    splats.export {shot, path, take?, frames?, version?, world?}
+                                       -> {files, gaussians, notes}
+    splats.import {shot, path, frame, take?, version?, world?}
+                                       -> {version, changed, erased, unmatched, by}
     track.publish {shot, base, path, span?}
                                        -> {version, changed}
     track.solve_pins {shot, version, frame, pins: [{face, weights, target}], start?, fixed?}

@@ -129,6 +129,9 @@ class Worker:
             "shot.create": self._shot_create,
             "shot.info": self._shot_info,
             "rig.export": self._rig_export,
+            "splats.cloud": self._splats_cloud,
+            "splats.export": self._splats_export,
+            "splats.import": self._splats_import,
             "track.publish": self._track_publish,
             "track.solve_pins": self._track_solve_pins,
             "job.start": self._job_start,
@@ -268,6 +271,42 @@ class Worker:
         from .shot import Shot
 
         return export_rig(Shot.open(Path(params["shot"])), params.get("version"))
+
+    def _splats_cloud(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.requests.splats import export_cloud
+        from .shot import Shot
+
+        return export_cloud(
+            Shot.open(Path(params["shot"])), params.get("take", ""), params.get("version")
+        )
+
+    def _splats_export(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.requests.splats import export_splats
+        from .shot import Shot
+
+        world = params.get("world")
+        return export_splats(
+            Shot.open(Path(params["shot"])),
+            Path(params["path"]),
+            params.get("take", ""),
+            params.get("frames", ""),
+            params.get("version"),
+            Path(world) if world else None,
+        )
+
+    def _splats_import(self, params: dict[str, Any]) -> dict[str, Any]:
+        from .pipeline.requests.splats import import_splats
+        from .shot import Shot
+
+        world = params.get("world")
+        return import_splats(
+            Shot.open(Path(params["shot"])),
+            Path(params["path"]),
+            params["frame"],
+            params.get("take", ""),
+            params.get("version"),
+            Path(world) if world else None,
+        )
 
     def _track_publish(self, params: dict[str, Any]) -> dict[str, Any]:
         from .pipeline.requests.rig import publish_motion

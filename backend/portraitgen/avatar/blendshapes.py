@@ -37,6 +37,13 @@ class PersonalBases(nn.Module):
             nn.Tanh(),
         )
 
+    def weights(self, pose: Tensor, expression: Tensor) -> Tensor:
+        """How far each field counts, (B, COUNT); arguments as `forward` takes them."""
+        acted = torch.cat([*(pose[:, joint] for joint in _JOINTS), expression], dim=1)
+        # What the weights would gain by another pose is no reason to refine it.
+        weights: Tensor = self.network(acted.detach())
+        return weights
+
     def forward(self, pose: Tensor, expression: Tensor) -> tuple[Tensor, Tensor]:
         """Displacements in the rest pose, (B, V, 3), metres, and colours to add, (B, N, 3).
 
@@ -44,9 +51,7 @@ class PersonalBases(nn.Module):
             pose: (B, 55, 3), axis-angle.
             expression: (B, E).
         """
-        acted = torch.cat([*(pose[:, joint] for joint in _JOINTS), expression], dim=1)
-        # What the weights would gain by another pose is no reason to refine it.
-        weights = self.network(acted.detach())
+        weights = self.weights(pose, expression)
         return (
             torch.einsum("bk,kvc->bvc", weights, self.fields),
             torch.einsum("bk,knc->bnc", weights, self.tints),

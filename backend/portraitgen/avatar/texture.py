@@ -76,6 +76,20 @@ class NeuralGaussianTexture(nn.Module):
                 offset[chosen, 2] = layer[chosen] * depth
         self.offset = nn.Parameter(offset)
 
+    def carriers(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What carries the Gaussians on a posed body, by the triangle under each.
+
+        Args:
+            vertices: (B, V, 3).
+
+        Returns:
+            The place on the triangle (B, N, 3), its frame (B, N, 3, 3) as `triangle_frames` gives
+            it, and how far it is stretched (B, N).
+        """
+        corners = vertices[:, self.face_corners]
+        stretch = (_triangle_size(corners) / self.rest_scale).clamp(0.3, 3.0)
+        return (corners * self.barycentric[..., None]).sum(-2), triangle_frames(corners), stretch
+
     def forward(
         self,
         vertices: Tensor,
@@ -91,10 +105,7 @@ class NeuralGaussianTexture(nn.Module):
             channels: how many of the features are wanted, at least three.
             tints: (B, N, 3), added to the first three; none if None.
         """
-        corners = vertices[:, self.face_corners]
-        frames = triangle_frames(corners)
-        stretch = (_triangle_size(corners) / self.rest_scale).clamp(0.3, 3.0)
-        centre = (corners * self.barycentric[..., None]).sum(-2)
+        centre, frames, stretch = self.carriers(vertices)
         lifted = (frames @ (self.offset * stretch.detach()[..., None])[..., None])[..., 0]
         carried = matrix_to_quaternion(frames.detach())
         local = nn.functional.normalize(self.rotation, dim=-1)

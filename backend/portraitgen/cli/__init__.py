@@ -32,6 +32,8 @@ COMMANDS = (
     "report",
     "export-track",
     "import-track",
+    "export-splats",
+    "import-splats",
     "keep",
     "paint",
     "info",

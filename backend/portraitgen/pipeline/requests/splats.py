@@ -1,0 +1,442 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An avatar's or a take's Gaussians for Blender and other programs, and retouched ones back."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from ...avatar.avatar import Avatar, FrameParameters
+from ...avatar.texture import (
+    matrix_to_quaternion,
+    multiply_quaternions,
+    spherical_harmonics,
+)
+from ...body.model import BodyModel
+from ...editing.light_estimation import fitted_light
+from ...errors import AvatarError
+from ...footage.colour import ColourSpace, to_linear
+from ...frames import parse_frames, spread
+from ...images import as_picture
+from ...shot import Shot, now
+from ...storage import make_folder, read_json
+from ...tensors import save_arrays
+from ..data.avatars import frame_parameters, load_avatar
+from ..data.shots import Track, body_of, plate_of
+from ..run.job_context import running
+from .splat_file import Splats, read_ply, write_ply
+
+# Radiance is kept as the field keeps it: 0.5 + the degree-0 harmonic times this.
+_DEGREE_0 = 0.28209479177387814
+# Signs of our harmonics, of the direction to the eye, as the field's, of that from the eye.
+_SIGNS = torch.tensor([1.0, -1, 1, 1, -1, 1, -1, 1])
+# What a round trip through another program's floats changes without anyone's having touched it.
+_UNTOUCHED = 2e-4
+# Metres: how far a splat without an id may lie from the one it is taken for.
+_REACH = 0.005
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_LIT_FRAMES, _LIT_SIZE = 5, 256
+_DARKEST = 0.15
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported: the reconstruction, or a take's current edit."""
+
+    folder: Path
+    take: str
+    version: int
+    track: Track
+    body: BodyModel
+    avatar: Avatar
+    space: ColourSpace
+
+
+def _source(shot: Shot, take: str, version: int | None) -> _Source:
+    """The avatar of a version, or of a take's edit."""
+    edit = shot.edit_folder(take) if take else None
+    base = shot.version_folder("avatar", shot.edit_record(take).avatar if take else version)
+    track = Track(shot, shot.avatar_record(int(base.name)).track)
+    body = body_of(shot)
+    avatar = load_avatar(edit or base, body).on("cpu")
+    plate = plate_of(shot)
+    plate.close()
+    return _Source(edit or base, take, int(base.name), track, body, avatar, plate.space)
+
+
+@dataclass(frozen=True)
+class _Carried:
+    """What carries the Gaussians in one frame; shapes without a batch."""
+
+    centre: Tensor
+    frames: Tensor
+    stretch: Tensor
+    tints: Tensor
+
+
+@torch.no_grad()
+def _carried(source: _Source, frame: int) -> _Carried:
+    parameters = frame_parameters(source.track.motion, [frame])
+    displaced, tints = source.avatar.personal(parameters)
+    vertices = source.avatar.pose_vertices(parameters, displaced)
+    centre, frames, stretch = source.avatar.texture.carriers(vertices)
+    return _Carried(centre[0], frames[0], stretch[0], tints[0])
+
+
+# For Blender
+
+
+@torch.no_grad()
+def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict[str, Any]:
+    """Writes Gaussians with the triangles that carry them, for Blender to pose by its own rig.
+
+    The file holds the performer's own surface in the rest pose: vertices (V, 3), faces (F, 3),
+    units (E, V, 3), fields (K, V, 3), weight_vertices, weight_joints, weight_values (M); of each
+    Gaussian corners (N, 3) among these vertices, barycentric (N, 3), offset (N, 3), rotation
+    (N, 4) wxyz and scale (N, 3) in its triangle's frame, rest_scale (N), opacity (N), colour
+    (N, 3), harmonics (N, 8, 3) in its triangle's frame, tints (K, N, 3), albedo (N, 3), linear;
+    and weights (T, K) of fields and tints in the frames (T). Metres, OpenCV's axes, colours
+    display-referred. Its metadata holds "splats", JSON with the names of joints and units.
+
+    Args:
+        take: whose current edit, empty for the reconstruction.
+        version: of the avatar, the latest by default; a take has its own.
+
+    Returns:
+        path, gaussians, version, neural: whether a network changes the take's pictures beyond what
+        its Gaussians hold.
+
+    Raises:
+        ShotError: if there is no such take or version.
+    """
+    source = _source(shot, take, version)
+    avatar, texture, body = source.avatar, source.avatar.texture, source.body
+    motion = source.track.motion
+    parameters = frame_parameters(motion, [int(frame) for frame in motion.frames])
+    used, units = avatar.vertices, body.n_expression
+    rest = FrameParameters(torch.zeros(1, 55, 3), torch.zeros(1, units), torch.zeros(1, 3))
+    directions = body.directions[body.n_shape : body.n_shape + units].view(units, -1, 3)
+    weights = body.weights[used].numpy()
+    vertices, joints = np.nonzero(weights)
+    tensors = {
+        "vertices": avatar.pose_vertices(rest, avatar.displacement[None])[0],
+        "faces": avatar.faces.int(),
+        "units": directions[:, used],
+        "fields": avatar.bases.fields,
+        "corners": texture.face_corners.int(),
+        "barycentric": texture.barycentric,
+        "offset": texture.offset,
+        "rotation": torch.nn.functional.normalize(texture.rotation, dim=-1),
+        "scale": torch.exp(texture.scale),
+        "rest_scale": texture.rest_scale,
+        "opacity": torch.sigmoid(texture.opacity),
+        "colour": texture.features[:, :3],
+        "harmonics": texture.harmonics,
+        "tints": avatar.bases.tints,
+        "weights": avatar.bases.weights(parameters.pose, parameters.expression),
+    }
+    arrays = {name: value.detach().numpy() for name, value in tensors.items()} | {
+        "weight_vertices": vertices.astype(np.int32),
+        "weight_joints": joints.astype(np.int32),
+        "weight_values": weights[vertices, joints],
+        "frames": motion.frames,
+        "albedo": _albedo(source),
+    }
+    facts = {
+        "take": take,
+        "version": source.version,
+        "joints": body.joint_names,
+        "units": body.expression_names,
+        "display": source.space.kind == "display",
+    }
+    path = make_folder(shot.path / "splats") / f"{take or 'reconstruction'}.safetensors"
+    save_arrays(path, arrays, {"splats": json.dumps(facts)})
+    return {
+        "path": str(path),
+        "gaussians": avatar.gaussian_count,
+        "version": source.version,
+        "neural": avatar.neural,
+    }
+
+
+@torch.no_grad()
+def _albedo(source: _Source) -> np.ndarray:
+    """The colours of the Gaussians with the shot's own light divided out, linear, (N, 3)."""
+    avatar, track = source.avatar, source.track
+    own = avatar.texture.features[:, :3]
+    linear = to_linear(own.clamp(0, 1).numpy()[None], source.space)[0]
+    chosen = spread(track.tracked(track.frames) or list(track.frames), _LIT_FRAMES)
+    seen, normals = [], []
+    for frame in chosen:
+        parameters = frame_parameters(track.motion, [frame])
+        window = track.camera.window(track.box(frame), _LIT_SIZE)
+        drawn = avatar.render(
+            parameters, torch.from_numpy(window.matrix())[None], _LIT_SIZE, normals=True
+        )
+        assert drawn.normals is not None
+        shown = to_linear(as_picture(drawn.rgb), source.space)
+        known = as_picture(drawn.alpha)[..., 0] > 0.9
+        seen.append((shown @ _LUMA, as_picture(drawn.normals), known))
+        normals.append(_carried(source, frame).frames[..., 2].numpy())
+    light = fitted_light(seen)
+    if light is None:
+        return linear
+    # Turned to the camera as in the chosen frames, on the mean.
+    lit = np.mean([light.on(each)[..., 0] for each in normals], axis=0)
+    albedo: np.ndarray = np.clip(linear / np.maximum(lit, _DARKEST)[:, None], 0, 1)
+    return albedo.astype(np.float32)
+
+
+# Out
+
+
+def export_splats(
+    shot: Shot,
+    path: Path,
+    take: str = "",
+    frames: str = "",
+    version: int | None = None,
+    world: Path | None = None,
+) -> dict[str, Any]:
+    """Writes a PLY file a frame, in the plate camera's space or in a world.
+
+    Args:
+        path: a file for one frame; for several their numbers are put before its suffix.
+        take, version: as `export_cloud` takes them.
+        frames: as 1001-1010, the first by default.
+        world: JSON, {"frames": {"1001": 4 x 4}}, the camera's place in a world.
+
+    Returns:
+        files, gaussians, notes.
+
+    Raises:
+        AvatarError: if the file is no .ply or the world lacks a frame.
+    """
+    if path.suffix.lower() != ".ply":
+        raise AvatarError("splats are written as PLY", path, "name a file that ends in .ply")
+    source = _source(shot, take, version)
+    first = source.track.frames[0]
+    numbers = parse_frames(frames or str(first), source.track.frames)
+    places = _places(world, list(numbers)) if world else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = []
+    for frame in numbers:
+        file = path if len(numbers) == 1 else path.with_suffix(f".{frame:04d}.ply")
+        write_ply(file, _splats(source, frame, places.get(frame)))
+        files.append(str(file))
+    notes = ["a network changes this take beyond what its splats hold"]
+    return {
+        "files": files,
+        "gaussians": source.avatar.gaussian_count,
+        "notes": notes if source.avatar.neural else [],
+    }
+
+
+def _places(path: Path, frames: list[int]) -> dict[int, np.ndarray]:
+    facts = read_json(path)
+    places = {}
+    for frame in frames:
+        try:
+            matrix = np.array(facts["frames"][str(frame)], np.float64).reshape(4, 4)
+        except (KeyError, TypeError, ValueError) as error:
+            raise AvatarError(
+                "the world does not say where the camera stands", f"frame {frame}", f"see {path}"
+            ) from error
+        turn = matrix[:3, :3]
+        if not np.isfinite(matrix).all() or np.abs(turn.T @ turn - np.eye(3)).max() > 1e-3:
+            raise AvatarError(
+                "the camera's place is scaled or sheared", f"frame {frame}", f"see {path}"
+            )
+        places[frame] = matrix.astype(np.float32)
+    return places
+
+
+@torch.no_grad()
+def _splats(source: _Source, frame: int, place: np.ndarray | None = None) -> Splats:
+    """The Gaussians of a frame as the field's files hold them."""
+    texture, carried = source.avatar.texture, _carried(source, frame)
+    turn = torch.eye(3) if place is None else torch.from_numpy(place[:3, :3])
+    shift = torch.zeros(3) if place is None else torch.from_numpy(place[:3, 3])
+    frames = turn @ carried.frames
+    lifted = (carried.frames @ (texture.offset * carried.stretch[:, None])[..., None])[..., 0]
+    positions = (carried.centre + lifted) @ turn.T + shift
+    local = torch.nn.functional.normalize(texture.rotation, dim=-1)
+    rotations = multiply_quaternions(matrix_to_quaternion(frames), local)
+    colour = texture.features[:, :3] + carried.tints
+    rest = _turned(texture.harmonics, frames) * _SIGNS[:, None]
+    return Splats(
+        positions.numpy(),
+        frames[..., 2].numpy(),
+        ((colour - 0.5) / _DEGREE_0).numpy(),
+        rest.numpy(),
+        texture.opacity.numpy(),
+        (texture.scale + torch.log(carried.stretch)[:, None]).numpy(),
+        rotations.numpy(),
+        np.arange(len(positions)),
+    )
+
+
+def _turned(harmonics: Tensor, frames: Tensor) -> Tensor:
+    """Harmonics (N, 8, 3) given in frames (N, 3, 3), as harmonics of the space around them."""
+    # A degree's harmonics stay its own when they turn: a dozen directions determine them.
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(16, 3, generator=generator, dtype=torch.float64)
+    directions = torch.nn.functional.normalize(directions, dim=-1)
+    back = torch.linalg.pinv(spherical_harmonics(directions))
+    seen = torch.einsum("nji,kj->nki", frames.double(), directions)
+    colours = spherical_harmonics(seen) @ harmonics.double()
+    return (back @ colours).float()
+
+
+# Back
+
+
+def import_splats(
+    shot: Shot,
+    path: Path,
+    frame: int | None = None,
+    take: str = "",
+    version: int | None = None,
+    world: Path | None = None,
+) -> dict[str, Any]:
+    """Takes retouched splats back: a new avatar version, or a new edit of a take.
+
+    Splats are matched by their id, or by their place where a program has dropped it. What was
+    moved, turned, scaled, recoloured or faded is so in every frame; what is missing is erased;
+    splats that match none are left out.
+
+    Args:
+        path: a PLY file of one frame.
+        frame: which, the track's first by default.
+        take, version, world: what was exported.
+
+    Returns:
+        version: of the avatar, or the take's edit, None if nothing was changed; changed, erased and
+        unmatched, numbers of splats; by: "id" or "place".
+
+    Raises:
+        AvatarError: if the file cannot be read or holds none of the performer's splats.
+    """
+    source = _source(shot, take, version)
+    frame = source.track.frames[0] if frame is None else frame
+    given = read_ply(path)
+    place = _places(world, [frame])[frame] if world else None
+    before = _splats(source, frame, place)
+    rows, found, by = _matched(given, before)
+    if not len(rows):
+        raise AvatarError(
+            "none of its splats is the performer's",
+            path,
+            f"give the frame and the space it was exported from, not frame {frame} of this one",
+        )
+    changed = _changed(given, rows, before, found)
+    chosen = np.zeros(len(before.positions), bool)
+    chosen[found] = True
+    result: dict[str, Any] = {
+        "version": None,
+        "changed": int(changed.sum()),
+        "erased": int((~chosen).sum()),
+        "unmatched": len(given.positions) - len(rows),
+        "by": by,
+    }
+    if not changed.any() and chosen.all():
+        return result
+    carried = _carried(source, frame)
+    _take_over(source, carried, given, rows[changed], found[changed], place)
+    avatar = source.avatar
+    if not chosen.all():
+        avatar = avatar.kept(source.body, torch.from_numpy(chosen))
+    options: dict[str, bool | int | float | str | None] = {
+        "file": path.name,
+        "frame": frame,
+        "take": take,
+        "time": now(),
+    }
+    with running(shot, "retouch", options, f"take:{take}" if take else "avatar") as job:
+        folder = job.work / "retouched"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(source.folder, folder, ignore=shutil.ignore_patterns("frames"))
+        avatar.save(folder / "avatar.safetensors")
+        if take:
+            edit = replace(shot.edit_record(take), created=now(), job=job.id)
+            result["version"] = shot.publish_edit(take, folder, edit)
+        else:
+            record = replace(
+                shot.avatar_record(source.version),
+                created=now(),
+                job=job.id,
+                gaussians=avatar.gaussian_count,
+            )
+            record.write(folder / "avatar.json")
+            result["version"] = shot.publish("avatar", folder)
+        job.finish(result=result)
+    return result
+
+
+def _matched(given: Splats, before: Splats) -> tuple[np.ndarray, np.ndarray, str]:
+    """Rows of the file, the Gaussian that each is, and what told."""
+    count = len(before.positions)
+    if given.ids is not None:
+        ids = given.ids
+        known = (ids >= 0) & (ids < count)
+        rows = np.flatnonzero(known)
+        _, single = np.unique(ids[rows], return_index=True)
+        rows = np.sort(rows[single])
+        return rows, ids[rows], "id"
+    distance, nearest = cKDTree(before.positions).query(given.positions)
+    order = np.argsort(distance, kind="stable")
+    order = order[distance[order] < _REACH]
+    # Of several that lie nearest to one, the nearest is it.
+    _, single = np.unique(nearest[order], return_index=True)
+    rows = np.sort(order[single])
+    return rows, nearest[rows], "place"
+
+
+def _changed(given: Splats, rows: np.ndarray, before: Splats, found: np.ndarray) -> np.ndarray:
+    """Which rows differ from what was exported, bool."""
+    changed = np.zeros(len(rows), bool)
+    for name in ("positions", "base", "rest", "opacity", "scales"):
+        new, old = getattr(given, name)[rows], getattr(before, name)[found]
+        apart = np.abs(new - old).reshape(len(rows), -1).max(1)
+        # Positions are metres: a tenth of the tolerance is 0.02 mm.
+        changed |= apart > (_UNTOUCHED / 10 if name == "positions" else _UNTOUCHED * 5)
+    new, old = given.rotations[rows], before.rotations[found]
+    lengths = np.linalg.norm(new, axis=1) * np.linalg.norm(old, axis=1)
+    agree = np.abs((new * old).sum(1)) / np.maximum(lengths, 1e-12)
+    return changed | (agree < 1 - _UNTOUCHED**2 * 50)
+
+
+@torch.no_grad()
+def _take_over(
+    source: _Source,
+    carried: _Carried,
+    given: Splats,
+    rows: np.ndarray,
+    found: np.ndarray,
+    place: np.ndarray | None,
+) -> None:
+    """Sets some Gaussians of the avatar to what a file shows of them in one frame."""
+    texture = source.avatar.texture
+    which = torch.from_numpy(found)
+    turn = torch.eye(3) if place is None else torch.from_numpy(place[:3, :3])
+    shift = torch.zeros(3) if place is None else torch.from_numpy(place[:3, 3])
+    frames, stretch = turn @ carried.frames[which], carried.stretch[which]
+    positions = torch.from_numpy(given.positions[rows])
+    from_centre = positions - (carried.centre[which] @ turn.T + shift)
+    texture.offset[which] = (frames.mT @ from_centre[..., None])[..., 0] / stretch[:, None]
+    back = matrix_to_quaternion(frames) * torch.tensor([1.0, -1, -1, -1])
+    turned = torch.nn.functional.normalize(torch.from_numpy(given.rotations[rows]), dim=-1)
+    texture.rotation[which] = multiply_quaternions(back, turned)
+    texture.scale[which] = torch.from_numpy(given.scales[rows]) - torch.log(stretch)[:, None]
+    texture.opacity[which] = torch.from_numpy(given.opacity[rows])
+    colour = torch.from_numpy(given.base[rows]) * _DEGREE_0 + 0.5
+    texture.features[which, :3] = colour - carried.tints[which]
+    rest = torch.from_numpy(given.rest[rows]) * _SIGNS[:, None]
+    texture.harmonics[which] = _turned(rest, frames.mT)

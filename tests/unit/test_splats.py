@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Splats out and back: the field's layout, and what a retouch changes in every frame."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import shot_records
+import torch
+from footage_media import write_movie
+
+from portraitgen.avatar.avatar import Avatar
+from portraitgen.avatar.texture import spherical_harmonics
+from portraitgen.body.model import BodyModel
+from portraitgen.body.uv import gaussian_texels
+from portraitgen.errors import AvatarError
+from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
+from portraitgen.pipeline.data.shots import Track, create_shot
+from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply
+from portraitgen.pipeline.requests.splats import export_cloud, export_splats, import_splats
+from portraitgen.records import AvatarRecord, CameraRecord, FrameQuality, WindowRecord
+from portraitgen.shot import Shot
+from portraitgen.tensors import load_arrays
+from synthetic.acting import act, camera
+
+FRAMES, SIZE = 4, 128
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return BodyModel.load()
+
+
+@pytest.fixture
+def shot(tmp_path: Path, body: BodyModel) -> Shot:
+    """A shot whose avatar holds something of everything."""
+    plate = write_movie(tmp_path / "plate.mp4", FRAMES, size=(SIZE, SIZE))
+    made = create_shot(tmp_path / "shot", plate, {})
+    motion = act(body, range(1, FRAMES + 1), 0)
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    motion.save(staged / "params.safetensors")
+    seen = camera(SIZE)
+    record = shot_records.track(
+        camera=CameraRecord(seen.fx, seen.fy, seen.cx, seen.cy, SIZE, SIZE),
+        window=WindowRecord("fixed", {1: (0, 0, SIZE)}),
+        quality=tuple(FrameQuality(frame, "tracked", 1.0, 1.0) for frame in range(1, FRAMES + 1)),
+    )
+    record.write(staged / "track.json")
+    made.publish("track", staged)
+    torch.manual_seed(1)
+    avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, 600))
+    with torch.no_grad():
+        for name, value in avatar.named_parameters():
+            if name.startswith(("texture.", "bases.")) or name == "displacement":
+                scale = 1e-3 if name in ("displacement", "bases.fields", "texture.offset") else 0.1
+                value += scale * torch.randn_like(value)
+    staged.mkdir()
+    avatar.save(staged / "avatar.safetensors")
+    record = AvatarRecord(created="", track=1, size=SIZE, gaussians=avatar.gaussian_count)
+    record.write(staged / "avatar.json")
+    made.publish("avatar", staged)
+    return made
+
+
+def drawn(shot: Shot, body: BodyModel, frame: int, version: int | None = None) -> tuple:
+    """What the backend splats in a frame: its Gaussians with three features."""
+    avatar = load_avatar(shot.version_folder("avatar", version), body).on("cpu")
+    with torch.no_grad():
+        made, _ = avatar.gaussians(frame_parameters(Track(shot).motion, [frame]), None, 3)
+    return avatar, made
+
+
+def seen(splats: Splats, eye: np.ndarray) -> np.ndarray:
+    """Colours as the field's viewers show them, by their own formula."""
+    away = splats.positions - eye
+    x, y, z = (away / np.linalg.norm(away, axis=1, keepdims=True)).T
+    basis = [-0.4886025 * y, 0.4886025 * z, -0.4886025 * x, 1.0925484 * x * y]
+    basis += [-1.0925484 * y * z, 0.3153916 * (2 * z * z - x * x - y * y)]
+    basis += [-1.0925484 * x * z, 0.5462742 * (x * x - y * y)]
+    return 0.5 + 0.28209479 * splats.base + (np.stack(basis, 1)[..., None] * splats.rest).sum(1)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_file_shows_what_the_backend_draws(
+    shot: Shot, body: BodyModel, tmp_path: Path, turned: bool
+) -> None:
+    world, matrix = None, np.eye(4)
+    if turned:
+        angle = 0.7
+        matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        matrix[:3, 3] = 1, 2, 3
+        world = tmp_path / "world.json"
+        world.write_text(json.dumps({"frames": {"3": matrix.tolist()}}))
+    export_splats(shot, tmp_path / "out.ply", frames="3", world=world)
+    found = read_ply(tmp_path / "out.ply")
+    _, made = drawn(shot, body, 3)
+    wanted = made.means[0].numpy() @ matrix[:3, :3].T + matrix[:3, 3]
+    assert np.abs(found.positions - wanted).max() < 1e-5
+    assert np.abs(np.exp(found.scales) / made.scales[0].numpy() - 1).max() < 1e-4
+    assert np.abs(1 / (1 + np.exp(-found.opacity)) - made.opacities[0].numpy()).max() < 1e-5
+    assert np.abs(seen(found, matrix[:3, 3]) - made.features[0].numpy()).max() < 1e-4
+    if not turned:
+        agree = np.abs((found.rotations * made.quats[0].numpy()).sum(1))
+        assert agree.min() > 1 - 1e-5
+
+
+def test_a_sequence_is_a_file_a_frame(shot: Shot, tmp_path: Path) -> None:
+    files = export_splats(shot, tmp_path / "out.ply", frames="2-4")["files"]
+    assert [Path(file).name for file in files] == [f"out.{n:04d}.ply" for n in (2, 3, 4)]
+    with pytest.raises(AvatarError, match=r"written as PLY; name a file that ends in \.ply"):
+        export_splats(shot, tmp_path / "out.splat")
+
+
+def test_splats_that_nobody_touched_change_nothing(shot: Shot, tmp_path: Path) -> None:
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    found = read_ply(tmp_path / "out.ply")
+    for ids in (found.ids, None):
+        write_ply(tmp_path / "again.ply", dataclasses.replace(found, ids=ids))
+        result = import_splats(shot, tmp_path / "again.ply", 2)
+        assert (result["version"], result["changed"], result["erased"]) == (None, 0, 0)
+        assert result["by"] == ("place" if ids is None else "id")
+    assert shot.versions("avatar") == [1]
+
+
+def test_a_retouch_holds_in_every_frame(shot: Shot, body: BodyModel, tmp_path: Path) -> None:
+    _, before = drawn(shot, body, 4)
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    found = read_ply(tmp_path / "out.ply")
+    found.base[:50, 0] += 0.4
+    found.positions[50] += [0.01, 0, 0]
+    found.scales[51] += np.log(2)
+    kept = np.delete(np.arange(len(found.positions)), slice(100, 130))
+    fields = {
+        field.name: getattr(found, field.name)[kept][::-1] for field in dataclasses.fields(found)
+    }
+    write_ply(tmp_path / "retouched.ply", Splats(**fields))
+    result = import_splats(shot, tmp_path / "retouched.ply", 2)
+    assert result == {"version": 2, "changed": 52, "erased": 30, "unmatched": 0, "by": "id"}
+    avatar, after = drawn(shot, body, 4)
+    assert avatar.gaussian_count == len(kept)
+    change = (after.features - before.features[:, kept])[0].numpy()
+    assert np.abs(change[:50, 0] - 0.4 * 0.28209479).max() < 1e-4
+    # The moved one is seen from elsewhere.
+    assert np.abs(change[51:]).max() < 1e-4
+    moved = np.linalg.norm((after.means - before.means[:, kept])[0].numpy(), axis=1)
+    assert moved[50] == pytest.approx(0.01, rel=0.3) and np.delete(moved, 50).max() < 1e-5
+    scales = (after.scales / before.scales[:, kept])[0].numpy()
+    assert np.abs(scales[51] - 2).max() < 1e-3 and np.abs(np.delete(scales, 51, 0) - 1).max() < 1e-3
+
+
+def test_splats_without_ids_are_found_by_their_place(shot: Shot, tmp_path: Path) -> None:
+    export_splats(shot, tmp_path / "out.ply", frames="1")
+    found = read_ply(tmp_path / "out.ply")
+    found.base[:, 1] -= 0.2
+    found.positions[7] += 3
+    write_ply(tmp_path / "retouched.ply", dataclasses.replace(found, ids=None))
+    result = import_splats(shot, tmp_path / "retouched.ply", 1)
+    assert result["by"] == "place" and (result["erased"], result["unmatched"]) == (1, 1)
+    assert result["changed"] == len(found.positions) - 1
+    found.positions[:] += 3
+    write_ply(tmp_path / "away.ply", dataclasses.replace(found, ids=None))
+    with pytest.raises(AvatarError, match="none of its splats is the performer's"):
+        import_splats(shot, tmp_path / "away.ply", 1, version=1)
+
+
+def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: BodyModel) -> None:
+    """The file's own formula: fields and tints by their weights, triangles, harmonics."""
+    answer = export_cloud(shot)
+    arrays = load_arrays(Path(answer["path"]))
+    avatar, made = drawn(shot, body, 3)
+    row = arrays["frames"].tolist().index(3)
+    weights = arrays["weights"][row]
+    parameters = frame_parameters(Track(shot).motion, [3])
+    with torch.no_grad():
+        posed = avatar.pose_vertices(parameters, avatar.personal(parameters)[0])
+        centre, frames, stretch = avatar.texture.carriers(posed)
+    towards = torch.nn.functional.normalize(-made.means[0], dim=-1)
+    local = (frames[0].mT @ towards[..., None])[..., 0]
+    colour = arrays["colour"] + np.einsum("k,knc->nc", weights, arrays["tints"])
+    colour = colour + np.einsum(
+        "nk,nkc->nc", spherical_harmonics(local).numpy(), arrays["harmonics"]
+    )
+    assert np.abs(colour - made.features[0].numpy()).max() < 1e-5
+    lifted = (
+        centre[0]
+        + (frames[0] @ (torch.from_numpy(arrays["offset"]) * stretch[0, :, None])[..., None])[
+            ..., 0
+        ]
+    )
+    assert np.abs(lifted.numpy() - made.means[0].numpy()).max() < 1e-6
+    assert arrays["albedo"].min() >= 0 and arrays["albedo"].max() <= 1
+    assert answer["gaussians"] == len(arrays["opacity"])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"ply\nformat binary_little_endian 1.0\nelement vertex 99\nproperty float x\nend_header\n",
+        b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n",
+        b"ply\nformat ascii 1.0\nelement vertex -1\nproperty float x\nend_header\n1\n",
+        b"ply\nformat ascii 1.0\nelement vertex 1\nproperty list uchar int x\nend_header\n1\n",
+        b"ply\nformat ascii 1.0\nelement vertex 9999999999\nproperty float x\nend_header\n1\n",
+    ],
+)
+def test_damaged_files_are_one_sentence(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "bad.ply").write_bytes(data)
+    with pytest.raises(AvatarError, match=r"bad\.ply: the splats cannot be read .*; write them"):
+        read_ply(tmp_path / "bad.ply")
