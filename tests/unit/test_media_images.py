@@ -103,7 +103,7 @@ def test_part_and_layer_can_be_named(tmp_path: Path) -> None:
     for name in ("AO", "ViewLayer.AO", "viewlayer.ao"):
         plate = open_plate(layers, layer=name)
         assert np.array_equal(plate.read_native(1).encoded(), diffuse)
-        assert plate.to_json()["asked"]["layer"] == name
+        assert plate.record().asked.layer == name
     for facts in ({"part": "nose"}, {"layer": "nose"}):
         with pytest.raises(FootageError, match=r"there is no (part|layer) 'nose'.*use "):
             open_plate(parts, **facts)

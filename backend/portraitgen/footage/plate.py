@@ -245,7 +245,7 @@ class Plate:
         """
         plate = open_plate(
             path or Path(record.path),
-            first=record.asked.first,
+            first=record.first,
             colour_space=record.colour_space,
             matrix=record.asked.matrix,
             range=record.asked.range,

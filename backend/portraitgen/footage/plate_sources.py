@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The files behind a plate: their facts, and readers of them in decoder processes."""
 
+import contextlib
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -272,7 +273,7 @@ class ImageSource:
 def image_space(name: str | None, facts: Any, notes: list[str], path: Path) -> colour.ColourSpace:
     """The named space, else what an image's header says; what is assumed is noted."""
     if name is not None:
-        return colour.resolve(name)
+        return _named(name, notes, lambda assumed: image_space(None, facts, assumed, path))
     tags: ColourTags = facts.colour
     if tags.interop and tags.interop not in ("unknown", "data"):
         try:
@@ -303,6 +304,18 @@ def image_space(name: str | None, facts: Any, notes: list[str], path: Path) -> c
     if tags.gamma is not None and not tags.srgb:
         return _gamma_space(tags, notes)
     return colour.resolve("Rec.709" if tags.dpx_transfer else "sRGB")
+
+
+def _named(
+    name: str, notes: list[str], own: Callable[[list[str]], colour.ColourSpace]
+) -> colour.ColourSpace:
+    """The space that was named; what is to say of the file's own, where it is the same."""
+    space = colour.resolve(name)
+    assumed: list[str] = []
+    with contextlib.suppress(FootageError):  # What the file does not say was said by its user.
+        if own(assumed) == space:
+            notes += assumed
+    return space
 
 
 def _icc_space(profile: str, notes: list[str]) -> colour.ColourSpace:
@@ -342,7 +355,7 @@ def _gamma_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
 def movie_space(name: str | None, facts: Any, notes: list[str]) -> colour.ColourSpace:
     """The named space, else what a movie's tags say; what is assumed is noted."""
     if name is not None:
-        return colour.resolve(name)
+        return _named(name, notes, lambda assumed: movie_space(None, facts, assumed))
     space = colour.from_tags(facts.primaries, facts.transfer)
     if space is None:
         notes.append(
