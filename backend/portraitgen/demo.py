@@ -44,7 +44,7 @@ def run_demo(
     Returns:
         What was measured, and seconds by stage.
     """
-    reporter = TerminalReporter(events=False)
+    reporter = TerminalReporter()
     seconds: dict[str, float] = {}
     started = time.monotonic()
     shot = create_shot(out / "shot", footage, {})

@@ -43,6 +43,18 @@ class StorageError(PortraitError):
     code = "storage"
 
 
+class DiskFull(StorageError):  # noqa: N818
+    """There is no space left; the same may go well later."""
+
+    code = "disk_full"
+
+
+class OutOfMemory(PortraitError):  # noqa: N818
+    """There is too little memory; the same may go well later, or smaller."""
+
+    code = "memory"
+
+
 class ShotLocked(ShotError):  # noqa: N818
     """Another process works on the shot."""
 

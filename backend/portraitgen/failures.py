@@ -8,7 +8,7 @@ import re
 import traceback
 from pathlib import Path
 
-from .errors import OptionError, PortraitError, StorageError
+from .errors import OptionError, OutOfMemory, PortraitError, StorageError
 from .storage import disk_full, is_disk_full
 
 _LONGEST = 300
@@ -29,7 +29,7 @@ def readable(error: BaseException) -> PortraitError:
         named = getattr(error, "filename", None)
         return disk_full(Path(os.fsdecode(named)) if isinstance(named, str | bytes) else Path())
     if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
-        return PortraitError(
+        return OutOfMemory(
             f"memory ran out ({_words(error)})",
             "this machine",
             "close other programs, or choose a smaller size or fewer frames",
@@ -99,7 +99,7 @@ def _of_system(error: OSError) -> PortraitError:
         case errno.EPIPE | errno.ECONNRESET | errno.ECONNABORTED:
             return StorageError("the other program has ended", place, "start it again")
         case errno.ENOMEM:
-            return PortraitError("memory ran out", "this machine", "close other programs")
+            return OutOfMemory("memory ran out", "this machine", "close other programs")
         case _:
             # Windows: a sharing violation, a lock violation.
             if getattr(error, "winerror", None) in (32, 33):

@@ -26,6 +26,7 @@ from typing import Any
 
 from .errors import ShotError
 from .locks import Lock
+from .path_mapping import here
 from .records import (
     AvatarMetrics,
     AvatarRecord,
@@ -120,8 +121,8 @@ class Shot:
 
     @property
     def footage_path(self) -> Path:
-        """Where the plate lies; a relative path counts from the shot folder."""
-        return (self.path / self.record.footage.path).absolute()
+        """Where the plate lies on this machine; a relative path counts from the shot folder."""
+        return here((self.path / self.record.footage.path).absolute())
 
     def relative(self, path: Path) -> str:
         """How shot.json names a file: relative when both lie on one volume, so that a moved

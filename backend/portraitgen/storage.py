@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .errors import ShotError, StorageError
+from .errors import DiskFull, ShotError, StorageError
 
 MAX_JSON = 64 * 1024 * 1024
 """The longest JSON file that is read, in bytes; a track of 10,000 frames takes 2 MB."""
@@ -275,14 +275,14 @@ def is_disk_full(error: BaseException) -> bool:
     )
 
 
-def disk_full(path: Path, written: int = 0) -> StorageError:
+def disk_full(path: Path, written: int = 0) -> DiskFull:
     """What is told when the disk is full: where, and how much was left."""
     left = ""
     with suppress(OSError):
         folder = next(each for each in [path, *path.parents] if each.exists())
         free = shutil.disk_usage(folder).free
         left = f", {as_size(free)} are free and {as_size(written)} were written of this file"
-    return StorageError(f"the disk is full{left}", path, "free some space and run it again")
+    return DiskFull(f"the disk is full{left}", path, "free some space and run it again")
 
 
 def printable(text: str) -> str:

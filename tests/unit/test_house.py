@@ -34,7 +34,8 @@ STDLIB_ONLY = {
     "stopping": {"locks"},
     "trust": {"errors", "storage"},
     "storage": {"errors"},
-    "shot": {"errors", "locks", "storage", "schema", "records"},
+    "path_mapping": {"errors"},
+    "shot": {"errors", "locks", "path_mapping", "storage", "schema", "records"},
     "frames": {"errors"},
     "protocol": {"storage"},
     "schema": {"errors", "storage"},
@@ -53,9 +54,12 @@ ROOMS = {
     "models": BASE,
     "editing": BASE | {"avatar", "raster", "body", "models"},
 }
-ROOMS["pipeline"] = BASE | set(ROOMS) | {"failures", "stopping"}
+ROOMS["pipeline"] = BASE | set(ROOMS) | {"failures", "path_mapping", "stopping"}
+ROOMS["farm"] = BASE | {"pipeline"}
 EVERYTHING = (
-    BASE | set(ROOMS) | {"failures", "stopping", "native_log_filter", "cli", "worker", "demo"}
+    BASE
+    | set(ROOMS)
+    | {"path_mapping", "failures", "stopping", "native_log_filter", "cli", "worker", "demo"}
 )
 ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "demo"), EVERYTHING)
 # Which floor of the pipeline may look into which; a floor may look into itself.

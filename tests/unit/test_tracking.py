@@ -257,3 +257,15 @@ def test_the_response_is_small_and_belongs_to_the_open_body_alone(body: BodyMode
     other = copy.copy(body)
     other.sha256 = "another"
     assert LandmarkBias.of(other) is None and HeadModel(other).response is None
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_paths_seen_in_few_frames_are_held_there(count: int) -> None:
+    for seen in range(count):
+        weights = np.zeros(count)
+        weights[seen] = 1
+        values = np.where(weights[:, None] > 0, 5.0, 0.0)
+        smoothed = smooth(values, 20.0, weights)
+        assert np.isfinite(smoothed).all() and abs(smoothed[seen, 0] - 5) < 1e-3
+        if count > 3:
+            assert np.abs(smoothed - 5).max() < 1e-3

@@ -12,13 +12,14 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import NoReturn
 
 from .. import __version__
-from ..errors import Cancelled
+from ..errors import Cancelled, DiskFull, OptionError, OutOfMemory, PortraitError, ShotLocked
 from ..failures import ProgramFault, readable
 from ..native_log_filter import filter_native_logs
 from ..stopping import Stopped, graceful_stop
-from ..storage import printable
+from ..storage import dump_json, printable
 from .terminal_reporter import TerminalReporter
 
 __all__ = ["COMMANDS", "TerminalReporter", "main"]
@@ -29,6 +30,9 @@ COMMANDS = (
     "reconstruct",
     "edit",
     "render",
+    "movie",
+    "bundle",
+    "warm",
     "report",
     "export-track",
     "import-track",
@@ -45,12 +49,16 @@ COMMANDS = (
 )
 """In the order in which help lists them; each is the module of its name."""
 
+_LATER = {ShotLocked.code, DiskFull.code, OutOfMemory.code}
+"""What may go well when it is tried again; a farm does so for status 75, as sendmail did."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line.
 
-    Ends the process with 0, with 1 for an error, with 130 when it was stopped by Ctrl+C and 143 by
-    the system.
+    Ends the process with 0; 2 for a command that is wrong; 75 for what may go well later (a shot
+    that is locked, no memory, a full disk); 1 for any other error; 130 when it was stopped by
+    Ctrl+C and 143 by the system.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Idle threads of torch's pool must not spin while the rasteriser's own work.
@@ -65,11 +73,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Whoever read what is printed has gone, as `head` does.
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - whatever fails is told in one sentence.
-        failure = readable(error)
-        if isinstance(failure, ProgramFault):
-            traceback.print_exc()
-        print(f"portraitgen: {printable(str(failure))}", file=sys.stderr)
-        sys.exit(1)
+        _fail(arguments, readable(error))
+
+
+def _fail(arguments: Sequence[str], failure: PortraitError) -> NoReturn:
+    """Tells why it failed, to people and to machines, and ends the process."""
+    if isinstance(failure, ProgramFault):
+        traceback.print_exc()
+    print(f"portraitgen: {printable(str(failure))}", file=sys.stderr)
+    if "--events" in arguments:
+        facts = {"code": failure.code, "message": failure.message}
+        facts |= {"place": failure.place, "remedy": failure.remedy}
+        print(dump_json({"event": "failed"} | facts).decode(), flush=True)
+    if "--openjd" in arguments:
+        print(f"openjd_fail: {printable(str(failure))}", flush=True)
+    sys.exit(75 if failure.code in _LATER else 2 if failure.code == OptionError.code else 1)
 
 
 def _run(arguments: list[str]) -> None:

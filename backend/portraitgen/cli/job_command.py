@@ -3,10 +3,11 @@
 """What the commands that run a job share: the shot, its options, how it tells what it does."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
-from .terminal_reporter import TerminalReporter
+from .terminal_reporter import Style, TerminalReporter
 
 
 def add_job(commands: Any, kind: str, text: str, options: bool) -> argparse.ArgumentParser:
@@ -20,7 +21,18 @@ def add_job(commands: Any, kind: str, text: str, options: bool) -> argparse.Argu
         kind, help=text, description=text.capitalize() + "."
     )
     job.add_argument("shot", type=Path, metavar="SHOT", help="the shot folder")
-    job.add_argument("--events", action="store_true", help="tell progress as JSON lines")
+    telling = job.add_mutually_exclusive_group()
+    telling.add_argument("--events", action="store_true", help="tell progress as JSON lines")
+    telling.add_argument(
+        "--openjd", action="store_true", help="tell progress as Open Job Description reads it"
+    )
+    if kind != "track":
+        job.add_argument(
+            "--footage", type=Path, help="where the plate lies on this machine, if elsewhere"
+        )
+    job.add_argument(
+        "--path-mapping", type=Path, metavar="FILE", help="a farm's rules of pathmapping-1.0"
+    )
     if options:
         _add_options(job, kind)
     return job
@@ -49,7 +61,20 @@ def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     from ..pipeline.registry import options_of, run
     from ..settings import describe
 
+    map_paths(kind, given)
     names = [fact["name"] for fact in describe(options_of(kind))]
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
-    reporter = TerminalReporter(given.events)
+    style: Style = "openjd" if given.openjd else "events" if given.events else "person"
+    reporter = TerminalReporter(style, kind)
     reporter.done(run(kind, given.shot, asked | values, reporter))
+
+
+def map_paths(kind: str, given: argparse.Namespace) -> None:
+    """Takes over where the plate and other files lie on this machine."""
+    from ..path_mapping import add_rule, read_rules
+    from ..shot import Shot
+
+    if given.path_mapping:
+        read_rules(given.path_mapping)
+    if kind != "track" and given.footage:
+        add_rule(os.path.normpath(Shot.open(given.shot).footage_path), given.footage.absolute())

@@ -4,19 +4,31 @@
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from ..pipeline.run.progress import Reporter
+from ..pipeline.run.progress import OverallProgress, Reporter
 from ..storage import dump_json, printable
 from .output import words
 
+Style = Literal["person", "events", "openjd"]
+
 
 class TerminalReporter(Reporter):
-    """One line of progress for a person, or JSON lines for a machine."""
+    """One line of progress for a person, JSON lines for a machine, or what OpenJD reads.
 
-    def __init__(self, events: bool) -> None:
+    OpenJD reads lines that begin with `openjd_progress` (0 to 100, of the whole job),
+    `openjd_status` and `openjd_fail`; others go to the task's log.
+
+    Args:
+        style: who reads it.
+        kind: the job's kind, for its progress as a whole.
+    """
+
+    def __init__(self, style: Style = "person", kind: str = "") -> None:
         super().__init__()
-        self._events = events
+        self._events = style == "events"
+        self._openjd = style == "openjd"
+        self._overall = OverallProgress(kind)
         self._open_line = False
         self._told = ("", 0)
 
@@ -31,6 +43,13 @@ class TerminalReporter(Reporter):
             self._emit(
                 "progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=metrics
             )
+            return
+        if self._openjd:
+            share = self._overall.share(stage, step, steps)
+            if stage != self._told[0]:
+                print(f"openjd_status: {stage}", flush=True)
+            self._told = (stage, 0)
+            print(f"openjd_progress: {100 * share:.1f}", flush=True)
             return
         live = sys.stderr.isatty()
         tenth = (stage, 10 * step // max(steps, 1))
@@ -49,6 +68,8 @@ class TerminalReporter(Reporter):
         """Tells a machine where a frame lies."""
         if self._events:
             self._emit("frame", take=take, frame=frame, path=str(path))
+        elif self._openjd:
+            print(f"frame {frame}: {path}", flush=True)
 
     def preview(self, path: Path) -> None:
         """Tells a machine where the preview lies."""
@@ -61,6 +82,9 @@ class TerminalReporter(Reporter):
         if self._events:
             self._emit("note", text=text)
             return
+        if self._openjd:
+            print(printable(text), flush=True)
+            return
         sys.stderr.write(("\n" if self._open_line else "") + printable(text) + "\n")
         self._open_line = False
 
@@ -69,5 +93,7 @@ class TerminalReporter(Reporter):
         if self._events:
             self._emit("done", result=result)
             return
+        if self._openjd:
+            print("openjd_progress: 100.0", flush=True)
         for name, value in result.items():
             print(f"{name.replace('_', ' ')}: {words(value)}")

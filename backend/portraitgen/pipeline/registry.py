@@ -19,10 +19,11 @@ _JOBS = {
     "reconstruct": ("reconstruct", "ReconstructOptions", "reconstruct"),
     "edit": ("edit", "EditOptions", "edit"),
     "render": ("render", "RenderOptions", "render"),
+    "movie": ("movie", "MovieOptions", "movie"),
 }
 JOBS = tuple(_JOBS)
 
-MEMORY_GB = {"track": 1.0, "reconstruct": 0.9, "edit": 0.9, "render": 0.8}
+MEMORY_GB = {"track": 1.0, "reconstruct": 0.9, "edit": 0.9, "render": 0.8, "movie": 0.5}
 """Peak memory of each job with its default settings, on the CPU; an editor's own adds to it."""
 
 

@@ -37,6 +37,11 @@ def smooth(values: np.ndarray, strength: float, weights: np.ndarray | None = Non
             bands[a - b, b : b + count - _ORDER] += difference[a] * difference[b]
     # A trace of stiffness in the bridged frames keeps the system definite at the ends.
     bands *= max(strength, 1e-6)
+    if np.count_nonzero(weights) < _ORDER:
+        # Too few to fix a curve: what they leave open stays as still as it can.
+        bands[0, 1:] += 1e-3
+        bands[0, :-1] += 1e-3
+        bands[1, : count - 1] -= 1e-3
     bands[0] += weights
     solved = solveh_banded(bands, weights[:, None] * flat, lower=True)
     return solved.reshape(np.shape(values))

@@ -3,6 +3,7 @@
 """Making a shot from a plate, opening what it refers to, and telling all about it."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -16,6 +17,7 @@ from ...errors import BodyError, OptionError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
 from ...locks import holders
+from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...shot import Shot
 
@@ -40,12 +42,14 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
     if (Path(path) / "shot.json").exists():
         shot = Shot.open(path)
         known = replace(shot.record.footage, path=wanted.path)
-        if known != wanted or shot.footage_path.resolve() != Path(plate.path).resolve():
+        if known != wanted:
             raise ShotError(
                 f"the folder is the shot of another plate, {shot.footage_path.name}",
                 shot.path,
                 "choose another folder, or leave --footage out",
             )
+        # The same plate may lie elsewhere on this machine.
+        add_rule(os.path.normpath(shot.footage_path), Path(plate.path).absolute())
         return shot
     body = BodyModel.load(Path(body_path) if body_path else None)
     used = BodyModelRecord(name=body.name, sha256=body.sha256)

@@ -11,14 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ...editing.paint_layers import PaintedFrames
-from ...errors import FootageError
 from ...footage.colour import encoded_to_linear, to_linear
-from ...footage.crop import crop
-from ...footage.encode import MovieWriter, write_exr, write_plate
+from ...footage.encode import write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
 from ...frames import parse_frames, runs_of
@@ -29,15 +26,16 @@ from ...shot import Shot
 from ...storage import entries, make_folder
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
-from ..compositing.plate_compositor import FrameRenderer, RenderedFrame, feather
+from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
 from ..compositing.take_appearance import TakeAppearance
 from ..data.avatars import load_avatar
-from ..data.crops import load_crops, load_matte, painting_side
+from ..data.crops import load_crops, painting_side
 from ..data.edit_mask import EditMask
 from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
+from .movie import write_movie
 
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
@@ -56,7 +54,9 @@ class RenderOptions:
         None, "The edit of the take to show, by its number; the latest by default", minimum=1
     )
     plate: bool = option(False, "Also write full plates with the edited window laid over them")
-    movie: bool = option(True, "Also write a movie of the frames before and after")
+    movie: bool = option(
+        True, "Also write a movie of the frames before and after, if all of the shot are rendered"
+    )
     detail: float = option(
         0.8, "How much of the plate's fine detail the edit keeps", minimum=0, maximum=1
     )
@@ -123,7 +123,14 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             result["edit"] = int(edit.name)
             run.tell_other_edits(reporter)
         if options.movie and not alone:
-            result["movie"] = str(_movie(shot, folder, take, track, frames, size, plate, reporter))
+            if frames == track.frames:
+                result["movie"] = str(
+                    write_movie(folder, take, track, list(frames), size, plate, reporter)
+                )
+            else:
+                reporter.note(
+                    "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
+                )
         job.finish(result)
     return result
 
@@ -350,33 +357,3 @@ def _write(
         timecode=plate.timecode_at(number),
         reel=plate.reel,
     )
-
-
-def _movie(
-    shot: Shot,
-    folder: Path,
-    take: str,
-    track: Track,
-    frames: range,
-    size: int,
-    plate: Plate,
-    reporter: Reporter,
-) -> Path:
-    """Plate and edit side by side."""
-    path = folder.parent / f"{take}.mp4"
-    stage = Stage(reporter, "movie", len(frames))
-    sound = plate.read_sound(frames)
-    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound) as movie:
-        for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
-            before, _ = crop(image, track.box(frame), size)
-            file = folder / f"{take}.{frame:04d}.png"
-            png = cv2.imread(str(file))
-            if png is None:
-                raise FootageError("the frame is missing or damaged", file, "render it again")
-            box = track.box(frame)
-            alpha = load_matte(track, frame, size) / 255.0
-            alpha = (alpha * feather(box, size, plate.width, plate.height))[..., None]
-            after = png[..., ::-1] + (before - 127.5) * (1 - alpha)
-            movie.add(np.hstack([before, np.clip(after, 0, 255).astype(np.uint8)]))
-            stage.step(count)
-    return path

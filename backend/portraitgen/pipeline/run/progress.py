@@ -82,3 +82,37 @@ class Stage:
         eta = (present - self._started) / made * (self._steps - done) if made > 0 else None
         self._reporter.progress(self._name, done, self._steps, eta, self._metrics)
         self._metrics = {}
+
+
+_SHARES = {
+    "track": {"landmarks": 50, "solve": 10, "mattes": 40},
+    "reconstruct": {"read plate": 8, "align": 12, "foreground": 5, "train": 70, "place": 5},
+    "edit": {"read plate": 10, "watch plate": 10, "edit": 20, "train": 60},
+    "render": {"read plate": 2, "render": 90, "movie": 8},
+    "movie": {"movie": 100},
+}
+"""About how much of a job's time each of its stages takes, in the order in which they come."""
+
+
+class OverallProgress:
+    """How far a whole job is, from what its stages tell; it never falls.
+
+    Args:
+        kind: the job's kind; one that is not known counts its latest stage alone.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._shares = _SHARES.get(kind, {})
+        self._reached = 0.0
+
+    def share(self, stage: str, step: int, steps: int) -> float:
+        """The share of the job that is done, 0..1."""
+        own = step / max(steps, 1)
+        if stage in self._shares:
+            names = list(self._shares)
+            before = sum(self._shares[name] for name in names[: names.index(stage)])
+            own = (before + own * self._shares[stage]) / sum(self._shares.values())
+        elif self._shares:
+            own = self._reached
+        self._reached = max(self._reached, min(own, 1.0))
+        return self._reached

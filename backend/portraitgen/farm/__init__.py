@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs for render farms: Open Job Description bundles, and a Flamenco 3 job type."""

@@ -1,0 +1,241 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A job bundle of Open Job Description (2023-09): shots, their stages, frames in chunks, movies.
+
+A bundle is a folder of `template.json`, `parameter_values.json` and `asset_references.json`, as
+Deadline Cloud's submitters read it. `openjd run` takes the template, and its parameters from
+`openjd_parameters.json`. Every path is a PATH parameter, so that a farm may map it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import OptionError
+from ..storage import write_json
+
+STAGES = ("track", "reconstruct", "edit", "render", "movie")
+"""The order in which a shot goes through them."""
+
+_SPECIFICATION = "jobtemplate-2023-09"
+# Names of the specification end at 64 characters.
+_LONGEST = 64
+
+
+@dataclass(frozen=True)
+class ShotPlan:
+    """What is to be done to one shot.
+
+    Attributes:
+        folder, footage: where shot and plate lie, as the submitting machine names them.
+        frames: the frames to render, in the plate's own numbers.
+        stages: of `STAGES`, those that are to run.
+        options: what each stage is given, as words of the command line.
+    """
+
+    folder: Path
+    footage: Path
+    frames: range
+    stages: tuple[str, ...]
+    options: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class FarmSettings:
+    """How a farm runs it.
+
+    Attributes:
+        chunk: frames that one task renders.
+        gpus: cards that a worker must have.
+        memory_mb: memory that a worker must have.
+        command: `portraitgen` as workers call it.
+        models: the workers' folder of weights, empty for their own.
+    """
+
+    chunk: int = 16
+    gpus: int = 0
+    memory_mb: int = 6144
+    command: str = "portraitgen"
+    models: str = ""
+
+
+def write_bundle(
+    out: Path, name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings
+) -> list[Path]:
+    """Writes a bundle's files into a folder, which is made.
+
+    Returns:
+        The files.
+
+    Raises:
+        OptionError: if there is nothing to do, or a name is too long for the specification.
+    """
+    if not any(plan.stages for plan in shots):
+        raise OptionError(
+            "everything is done already", take, "name the stages to run again with --stages"
+        )
+    values = _values(shots, farm)
+    files: dict[str, Any] = {
+        "template.json": template(name, take, shots, farm),
+        "parameter_values.json": {
+            "parameterValues": [{"name": name, "value": value} for name, value in values.items()]
+        },
+        "openjd_parameters.json": values,
+        "asset_references.json": {
+            "assetReferences": {
+                "inputs": {"filenames": [str(plan.footage) for plan in shots], "directories": []},
+                "outputs": {"directories": [str(plan.folder) for plan in shots]},
+                "referencedPaths": [],
+            }
+        },
+    }
+    for file, content in files.items():
+        write_json(out / file, content)
+    return [out / file for file in files]
+
+
+def template(name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, Any]:
+    """The job template, as JSON-ready data."""
+    steps = []
+    for index, plan in enumerate(shots, 1):
+        before: str | None = None
+        for stage in plan.stages:
+            step = _step(index, plan, stage, take, farm)
+            if before:
+                step["dependencies"] = [{"dependsOn": before}]
+            before = step["name"]
+            steps.append(step)
+    return {
+        "specificationVersion": _SPECIFICATION,
+        "extensions": ["TASK_CHUNKING"],
+        "name": name[:_LONGEST],
+        "description": f"PortraitGen: take {take}",
+        "parameterDefinitions": _parameters(shots, farm),
+        "jobEnvironments": [_environment()],
+        "steps": steps,
+    }
+
+
+def _environment() -> dict[str, Any]:
+    """Fails at once, and once a session, on a worker that cannot run the job."""
+    return {
+        "name": "PortraitGen",
+        "variables": {"OMP_WAIT_POLICY": "PASSIVE", "PORTRAITGEN_MODELS": "{{Param.Models}}"},
+        "script": {
+            "actions": {
+                "onEnter": {
+                    "command": "{{Param.PortraitGen}}",
+                    "args": ["--version"],
+                    "timeout": 300,
+                }
+            }
+        },
+    }
+
+
+def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str, Any]]:
+    paths: list[dict[str, Any]] = []
+    for index, plan in enumerate(shots, 1):
+        paths += [
+            {
+                "name": f"Shot{index}",
+                "type": "PATH",
+                "objectType": "DIRECTORY",
+                "dataFlow": "INOUT",
+                "description": "The shot folder, where every frame comes to lie",
+                "userInterface": _control("CHOOSE_DIRECTORY", "Shot folder", f"Shot {index}"),
+            },
+            {
+                "name": f"Plate{index}",
+                "type": "PATH",
+                "objectType": "DIRECTORY" if plan.footage.is_dir() else "FILE",
+                "dataFlow": "IN",
+                "description": "The plate that the shot was made from",
+                "userInterface": _control("CHOOSE_INPUT_FILE", "Plate", f"Shot {index}")
+                if not plan.footage.is_dir()
+                else _control("CHOOSE_DIRECTORY", "Plate", f"Shot {index}"),
+            },
+        ]
+    return [
+        *paths,
+        {
+            "name": "ChunkSize",
+            "type": "INT",
+            "default": farm.chunk,
+            "minValue": 1,
+            "maxValue": 1024,
+            "description": "Frames that one task renders",
+            "userInterface": _control("SPIN_BOX", "Frames a task", "Farm"),
+        },
+        {
+            "name": "PortraitGen",
+            "type": "STRING",
+            "default": farm.command,
+            "description": "The command as workers call it",
+            "userInterface": _control("LINE_EDIT", "Command", "Farm"),
+        },
+        {
+            "name": "Models",
+            "type": "STRING",
+            "default": farm.models,
+            "description": "The workers' folder of weights; empty for their own",
+            "userInterface": _control("LINE_EDIT", "Models folder", "Farm"),
+        },
+    ]
+
+
+def _control(control: str, label: str, group: str) -> dict[str, str]:
+    return {"control": control, "label": label, "groupLabel": group}
+
+
+def _values(shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, str | int]:
+    """The parameters' values: a template's own paths would have to be relative."""
+    values: dict[str, str | int] = {}
+    for index, plan in enumerate(shots, 1):
+        values |= {f"Shot{index}": str(plan.folder), f"Plate{index}": str(plan.footage)}
+    values |= {"ChunkSize": farm.chunk, "PortraitGen": farm.command, "Models": farm.models}
+    return values
+
+
+def _step(index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings) -> dict[str, Any]:
+    """A step of one shot; rendering is cut into chunks of frames."""
+    name = f"{index} {plan.folder.name}: {stage}"
+    if len(name) > _LONGEST:
+        name = f"{index} {plan.folder.name[: _LONGEST - len(stage) - 8]}: {stage}"
+    args = [stage, f"{{{{Param.Shot{index}}}}}"]
+    if stage in ("edit", "render", "movie"):
+        args += ["--take", take]
+    args += ["--footage", f"{{{{Param.Plate{index}}}}}"]
+    args += plan.options.get(stage, ())
+    step: dict[str, Any] = {"name": name}
+    if stage == "render":
+        args += ["--frames", "{{Task.Param.Frames}}", "--no-movie"]
+        step["parameterSpace"] = {
+            "taskParameterDefinitions": [
+                {
+                    "name": "Frames",
+                    "type": "CHUNK[INT]",
+                    "range": f"{plan.frames[0]}-{plan.frames[-1]}",
+                    "chunks": {
+                        "defaultTaskCount": "{{Param.ChunkSize}}",
+                        "rangeConstraint": "CONTIGUOUS",
+                    },
+                }
+            ]
+        }
+    args += ["--path-mapping", "{{Session.PathMappingRulesFile}}", "--openjd"]
+    step["script"] = {
+        "actions": {
+            "onRun": {
+                "command": "{{Param.PortraitGen}}",
+                "args": args,
+                "cancelation": {"mode": "NOTIFY_THEN_TERMINATE", "notifyPeriodInSeconds": 120},
+            }
+        }
+    }
+    amounts = [{"name": "amount.worker.memory", "min": farm.memory_mb}]
+    if farm.gpus and stage != "movie":
+        amounts.append({"name": "amount.worker.gpu", "min": farm.gpus})
+    step["hostRequirements"] = {"amounts": amounts}
+    return step

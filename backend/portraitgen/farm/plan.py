@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a farm still has to do to some shots, from what lies in their folders."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import OptionError, ShotError
+from ..frames import parse_frames
+from ..pipeline.data.shots import plate_of
+from ..shot import Shot
+from .bundle import STAGES, ShotPlan
+
+
+def plan_shot(
+    folder: Path, take: str, frames: str, stages: Sequence[str], given: Mapping[str, Sequence[str]]
+) -> ShotPlan:
+    """What is to be done to one shot.
+
+    Args:
+        folder: the shot folder.
+        take: the take that is to be rendered.
+        frames: as 1001-1250, empty for all.
+        stages: to run; empty for those that are missing, and render and movie.
+        given: what each stage is given, as words of the command line.
+
+    Raises:
+        ShotError: if a stage before the first that runs is missing; OptionError: if the take is to
+        be edited and no editor was named.
+    """
+    shot = Shot.open(folder)
+    plate = plate_of(shot)
+    numbers = plate.numbers
+    plate.close()
+    wanted = parse_frames(frames, numbers)
+    done = {
+        "track": bool(shot.versions("track")),
+        "reconstruct": bool(shot.versions("avatar")),
+        "edit": take in shot.takes() and _is_edited(shot, take),
+    }
+    run = [name for name in STAGES if name in stages] if stages else _missing(done)
+    for name in STAGES[: STAGES.index(run[0])]:
+        if not done[name]:
+            raise ShotError(f"the shot has no {name} yet", folder, f"let the farm run {name} too")
+    if "edit" in run and "--editor" not in given.get("edit", ()):
+        raise OptionError(f"take '{take}' is not edited yet", folder, "name its editor: --editor")
+    options = {name: tuple(words) for name, words in given.items()}
+    if frames:
+        span = ("--frames", f"{wanted[0]}-{wanted[-1]}")
+        options["track"] = (*options.get("track", ()), *span)
+        options["movie"] = (*options.get("movie", ()), *span)
+    footage = Path(os.path.normpath(shot.footage_path))
+    return ShotPlan(shot.path, footage, wanted, tuple(run), options)
+
+
+def _missing(done: Mapping[str, bool]) -> list[str]:
+    """From the first stage that is missing on, everything; else rendering alone."""
+    first = next((name for name in ("track", "reconstruct", "edit") if not done[name]), "render")
+    return list(STAGES[STAGES.index(first) :])
+
+
+def _is_edited(shot: Shot, take: str) -> bool:
+    try:
+        shot.edit_folder(take)
+    except ShotError:
+        return False
+    return True

@@ -1,0 +1,85 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a file lies on this machine that another one names by its own path. Standard library only.
+
+Render farms mount one storage at different places. Open Job Description tells a job of it by rules
+(`pathmapping-1.0`): what begins with `source_path` lies under `destination_path` here.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
+from .errors import OptionError
+
+_VERSION = "pathmapping-1.0"
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class PathRule:
+    """What lies under `source`, as another machine writes it, lies under `target` here."""
+
+    source: PurePath
+    target: Path
+
+    def apply(self, path: Path | str) -> Path | None:
+        """Where a path lies here, None if the rule says nothing of it."""
+        try:
+            # Shots name their plates relative to themselves: `..` must not hide what is above.
+            below = type(self.source)(os.path.normpath(path)).relative_to(self.source)
+        except ValueError:
+            return None
+        return self.target.joinpath(*below.parts)
+
+
+_rules: list[PathRule] = []
+
+
+def add_rule(source: str, target: Path) -> None:
+    """Maps a path, and all below it, for the rest of this process; later rules come first."""
+    _rules.insert(0, PathRule(_pure(source), target))
+
+
+def clear_rules() -> None:
+    """Forgets all rules."""
+    _rules.clear()
+
+
+def here(path: Path | str) -> Path:
+    """Where a path lies on this machine: by the first rule that fits, else where it says."""
+    for rule in _rules:
+        if (found := rule.apply(path)) is not None:
+            return found
+    return Path(path)
+
+
+def read_rules(file: Path) -> None:
+    """Takes over the rules of a `pathmapping-1.0` file.
+
+    Raises:
+        OptionError: if it is no such file.
+    """
+    remedy = "give the file that the farm's session names"
+    try:
+        with open(file, "rb") as opened:
+            text = opened.read(_LARGEST + 1)
+        if len(text) > _LARGEST:
+            raise ValueError("it is larger than 1 MB")
+        data = json.loads(text)
+        if data.get("version") != _VERSION:
+            raise ValueError(f"it is not of version {_VERSION}")
+        rules = data.get("path_mapping_rules") or []
+        for rule in reversed(rules):
+            kind = str(rule.get("source_path_format", "")).upper()
+            pure = PureWindowsPath if kind == "WINDOWS" else PurePosixPath
+            target = Path(str(rule["destination_path"]))
+            _rules.insert(0, PathRule(pure(str(rule["source_path"])), target))
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise OptionError(f"no path mapping ({error})", file, remedy) from None
+
+
+def _pure(path: str) -> PurePath:
+    windows = len(path) > 2 and path[1] == ":" or path.startswith("\\\\")
+    return PureWindowsPath(path) if windows else PurePosixPath(path)

@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The movie job: a take's frames before and after, side by side, from what lies on disk."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ...errors import FootageError, ShotError
+from ...footage.crop import crop
+from ...footage.encode import MovieWriter
+from ...footage.plate import Plate
+from ...frames import parse_frames, runs_of
+from ...images import to_codes, to_float
+from ...settings import option
+from ...shot import Shot
+from ..compositing.plate_compositor import feather
+from ..data.crops import load_matte
+from ..data.frame_identity import edit_shown
+from ..data.shots import Track, plate_of
+from ..run.job_context import running
+from ..run.progress import Reporter, Stage
+
+
+@dataclass(frozen=True)
+class MovieOptions:
+    """Which take's frames become a movie."""
+
+    take: str = option("", "The take whose rendered frames become a movie")
+    frames: str = option("", "Frames of the movie as 1001-1250, all of the shot by default")
+
+
+def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, Any]:
+    """Makes one movie of frames that were rendered before, in one part or many.
+
+    Returns:
+        take, frames (how many) and movie (its path).
+
+    Raises:
+        ShotError: if frames are missing, or show different edits of the take.
+    """
+    take = options.take
+    reconstruction = shot.avatar_record(shot.edit_record(take).avatar)
+    track = Track(shot, reconstruction.track)
+    frames = list(parse_frames(options.frames, track.frames))
+    folder = shot.path / "takes" / take / "frames"
+    _check(folder, take, frames)
+    with (
+        running(shot, "movie", asdict(options), f"movie:{take}", reporter) as job,
+        closing(plate_of(shot)) as plate,
+    ):
+        path = write_movie(folder, take, track, frames, reconstruction.size, plate, reporter)
+        result = {"take": take, "frames": len(frames), "movie": str(path)}
+        job.finish(result)
+    return result
+
+
+def _check(folder: Path, take: str, frames: Sequence[int]) -> None:
+    """Refuses a movie with holes, or one that would show two edits."""
+    missing = [frame for frame in frames if not _picture(folder, take, frame).exists()]
+    if missing:
+        raise ShotError(
+            f"frames {runs_of(missing)} of take '{take}' are not rendered", folder, "render them"
+        )
+    shown: dict[int | None, list[int]] = {}
+    for frame in frames:
+        shown.setdefault(edit_shown(folder / f"{take}.{frame:04d}.exr"), []).append(frame)
+    if len(shown) > 1:
+        told = "; ".join(f"{runs_of(each)} show edit {edit}" for edit, each in shown.items())
+        raise ShotError(f"the frames show different edits: {told}", folder, "render them all anew")
+
+
+def write_movie(
+    folder: Path,
+    take: str,
+    track: Track,
+    frames: Sequence[int],
+    size: int,
+    plate: Plate,
+    reporter: Reporter,
+) -> Path:
+    """Plate and edit side by side.
+
+    Args:
+        folder: where the take's frames lie.
+        size: the side of the portrait window in pixels.
+
+    Returns:
+        The movie, beside the folder.
+    """
+    path = folder.parent / f"{take}.mp4"
+    stage = Stage(reporter, "movie", len(frames))
+    with MovieWriter(path, plate.fps) as writer:
+        wanted = set(frames)
+        span = range(frames[0], frames[-1] + 1)
+        done = 0
+        for frame, image in plate.frames_uint8(span):
+            if frame not in wanted:
+                continue
+            box = track.box(frame)
+            before = to_float(crop(image, box, size)[0])
+            after = to_float(_read(_picture(folder, take, frame)))
+            alpha = to_float(load_matte(track, frame, size))
+            alpha = (alpha * feather(box, size, plate.width, plate.height))[..., None]
+            # Frames lie on grey; the plate takes its place.
+            over = after + (before - 0.5) * (1 - alpha)
+            writer.add(np.hstack([to_codes(before), to_codes(over)]))
+            done += 1
+            stage.step(done)
+    return path
+
+
+def _picture(folder: Path, take: str, frame: int) -> Path:
+    return folder / f"{take}.{frame:04d}.png"
+
+
+def _read(picture: Path) -> np.ndarray:
+    """A rendered frame, uint8 (S, S, 3) RGB."""
+    codes = cv2.imread(str(picture))
+    if codes is None:
+        raise FootageError("the frame is missing or damaged", picture, "render it again")
+    return codes[..., ::-1]

@@ -1,0 +1,327 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Jobs for render farms: bundles that OpenJD runs, Flamenco's job type, movies of many parts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+from portraitgen import path_mapping
+from portraitgen.errors import OptionError
+from portraitgen.farm.flamenco import JOB_TYPE
+from portraitgen.footage.encode import read_exr
+from portraitgen.pipeline.run.progress import OverallProgress
+from portraitgen.shot import Shot
+
+SMALL = ["--size", "64", "--gaussians", "1000", "--steps", "8"]
+EDIT = ["--editor", "toon", "--steps", "4", "--keys", "2"]
+OPENJD = Path(sys.executable).with_name("openjd")
+
+
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory: pytest.TempPathFactory, portraitgen: Command, clip: Path) -> Path:
+    """A shot with an edited take, its plate beside it; nothing is rendered."""
+    folder = tmp_path_factory.mktemp("farm")
+    plate = Path(shutil.copy(clip, folder / "plate.mp4"))
+    for words in (
+        ["track", folder / "shot", "--footage", plate, "--frames", "1-4", "--focal", "1280"],
+        ["reconstruct", folder / "shot", *SMALL],
+        ["edit", folder / "shot", "--take", "toon", *EDIT],
+    ):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    return folder / "shot"
+
+
+@pytest.fixture
+def copy(shot: Path, tmp_path: Path) -> Path:
+    shutil.copytree(shot.parent, tmp_path / "job")
+    return tmp_path / "job" / "shot"
+
+
+@pytest.fixture(autouse=True)
+def no_rules() -> None:
+    path_mapping.clear_rules()
+
+
+def stages_of(folder: Path) -> list[str]:
+    template = json.loads((folder / "template.json").read_text())
+    return [step["name"].rpartition(": ")[2] for step in template["steps"]]
+
+
+def test_a_bundle_holds_what_is_missing(copy: Path, portraitgen: Command, tmp_path: Path) -> None:
+    done = portraitgen("bundle", copy, "--take", "toon", "--out", tmp_path / "b", "--frames", "1-4")
+    assert done.returncode == 0, done.stderr
+    assert stages_of(tmp_path / "b") == ["render", "movie"]
+    assert "render, movie, 4 frames" in done.stdout
+    words = ["--take", "new", "--editor", "toon", "--set", "levels=3", "--out", tmp_path / "c"]
+    assert portraitgen("bundle", copy, *words).returncode == 0
+    assert stages_of(tmp_path / "c") == ["edit", "render", "movie"]
+    template = json.loads((tmp_path / "c" / "template.json").read_text())
+    args = template["steps"][0]["script"]["actions"]["onRun"]["args"]
+    assert args[:2] == ["edit", "{{Param.Shot1}}"] and args[args.index("--set") + 1] == "levels=3"
+    # What is not of this machine alone is a PATH parameter.
+    assert str(copy) not in json.dumps(template["steps"])
+    assert {p["type"] for p in template["parameterDefinitions"][:2]} == {"PATH"}
+    values = json.loads((tmp_path / "c" / "openjd_parameters.json").read_text())
+    assert {name: values[name] for name in ("Shot1", "Plate1")} == {
+        "Shot1": str(copy),
+        "Plate1": str(copy.parent / "plate.mp4"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--take", "new"], "name its editor"),
+        (["--take", "toon", "--stages", "paint"], "no stage 'paint'"),
+        (["--take", "toon", "--frames", "1-9999"], "leaves the frames"),
+        (["--take", "toon", "--chunk", "0"], "one frame at least"),
+        (["--take", "toon", "--edit-option", "steps"], "is no option"),
+    ],
+)
+def test_a_bundle_that_cannot_run_is_refused_in_a_sentence(
+    copy: Path, portraitgen: Command, tmp_path: Path, words: list[str], said: str
+) -> None:
+    done = portraitgen("bundle", copy, *words, "--out", tmp_path / "b")
+    assert done.returncode in (1, 2) and said in done.stderr
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.skipif(not OPENJD.exists(), reason="openjd-cli is not installed")
+def test_openjd_runs_a_bundle_and_goes_on_after_a_task_that_failed(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    # A worker whose first rendering task fails.
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"""#!{sys.executable}
+import os, sys
+mark = {str(tmp_path / "failed")!r}
+if sys.argv[1] == "render" and not os.path.exists(mark):
+    open(mark, "w").close()
+    sys.exit("the worker was taken away")
+os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
+"""
+    )
+    program.chmod(0o755)
+    words = ["--take", "toon", "--chunk", "2", "--frames", "1-4", "--command", program]
+    done = portraitgen("bundle", copy, *words, "--out", tmp_path / "b")
+    assert done.returncode == 0, done.stderr
+    # The plate is mounted elsewhere on the worker.
+    elsewhere = tmp_path / "mounted"
+    (copy.parent / "plate.mp4").rename(elsewhere := elsewhere.with_suffix(".mp4"))
+    rules = {
+        "version": "pathmapping-1.0",
+        "path_mapping_rules": [
+            {
+                "source_path_format": "POSIX",
+                "source_path": str(copy.parent / "plate.mp4"),
+                "destination_path": str(elsewhere),
+            }
+        ],
+    }
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    command = [OPENJD, "run", tmp_path / "b" / "template.json", "--extensions", "TASK_CHUNKING"]
+    command += ["--job-param", f"file://{tmp_path / 'b' / 'openjd_parameters.json'}"]
+    command += ["--path-mapping-rules", f"file://{tmp_path / 'rules.json'}"]
+    root = Path(__file__).resolve().parents[2]
+    around = os.environ | {"PYTHONPATH": str(root / "backend"), "OMP_NUM_THREADS": "1"}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, env=around, timeout=600)
+
+    assert run().returncode != 0
+    second = run()
+    assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-2000:]
+    assert "openjd_progress: 100" in second.stdout
+    take = copy / "takes" / "toon"
+    assert (take / "toon.mp4").stat().st_size > 1000
+    chunks = [read_exr(take / "frames" / f"toon.{frame:04d}.exr") for frame in range(1, 5)]
+    # One process makes the same bits.
+    for file in (take / "frames").iterdir():
+        file.unlink()
+    (elsewhere).rename(copy.parent / "plate.mp4")
+    assert portraitgen("render", copy, "--take", "toon", "--no-movie").returncode == 0
+    for frame, parts in enumerate(chunks, 1):
+        whole = read_exr(take / "frames" / f"toon.{frame:04d}.exr")
+        assert parts.keys() == whole.keys()
+        assert all((parts[name] == whole[name]).all() for name in whole)
+
+
+def test_a_movie_is_made_of_frames_that_were_rendered_in_parts(
+    copy: Path, portraitgen: Command
+) -> None:
+    take = copy / "takes" / "toon"
+    first = portraitgen("render", copy, "--take", "toon", "--frames", "1-2")
+    assert first.returncode == 0 and "portraitgen movie" in first.stderr
+    assert not (take / "toon.mp4").exists()
+    refused = portraitgen("movie", copy, "--take", "toon")
+    assert refused.returncode == 1 and "frames 3-4" in refused.stderr
+    assert portraitgen("render", copy, "--take", "toon", "--frames", "3-4").returncode == 0
+    made = portraitgen("movie", copy, "--take", "toon")
+    assert made.returncode == 0, made.stderr
+    in_parts = (take / "toon.mp4").read_bytes()
+    assert portraitgen("render", copy, "--take", "toon").returncode == 0
+    assert (take / "toon.mp4").read_bytes() == in_parts
+
+
+def test_a_plate_on_another_mount_is_taken_where_its_digest_agrees(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    plate = copy.parent / "plate.mp4"
+    moved = plate.rename(tmp_path / "moved.mp4")
+    words = ["render", copy, "--take", "toon", "--frames", "1", "--no-movie"]
+    assert portraitgen(*words).returncode == 1
+    path_mapping.clear_rules()
+    assert portraitgen(*words, "--footage", moved).returncode == 0
+    path_mapping.clear_rules()
+    (tmp_path / "other.mp4").write_bytes(moved.read_bytes() + b"more")
+    other = portraitgen(*words, "--footage", tmp_path / "other.mp4")
+    assert other.returncode == 1 and "other.mp4" in other.stderr
+
+
+def test_paths_of_other_machines_are_found_by_a_farms_rules(tmp_path: Path) -> None:
+    rules = [
+        {"source_path_format": "WINDOWS", "source_path": r"P:\shows", "destination_path": "/mnt/s"},
+        {"source_path_format": "POSIX", "source_path": "/vol/a", "destination_path": "/mnt/a"},
+    ]
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps({"version": "pathmapping-1.0", "path_mapping_rules": rules}))
+    path_mapping.read_rules(file)
+    assert path_mapping.here("/vol/a/b/c.mov") == Path("/mnt/a/b/c.mov")
+    assert path_mapping.here("/vol/x/../a/c.mov") == Path("/mnt/a/c.mov")
+    assert path_mapping.here("/vol/ab/c.mov") == Path("/vol/ab/c.mov")
+    assert path_mapping.here("p:\\Shows\\c.mov") == Path("/mnt/s/c.mov")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": "2"}',
+        '{"version": "pathmapping-1.0", "path_mapping_rules": [1]}',
+    ],
+)
+def test_rules_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "rules.json").write_text(text)
+    with pytest.raises(OptionError, match="no path mapping"):
+        path_mapping.read_rules(tmp_path / "rules.json")
+
+
+def test_exit_codes_tell_a_farm_what_to_try_again(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    wrong = portraitgen("render", copy, "--take", "toon", "--mix", "2", "--events")
+    assert wrong.returncode == 2
+    failed = json.loads(wrong.stdout.splitlines()[-1])
+    assert failed["event"] == "failed" and failed["code"] == "option"
+    assert failed["place"] and failed["remedy"]
+    with Shot.open(copy).hold("frames:toon", "render"):
+        busy = portraitgen("render", copy, "--take", "toon", "--openjd")
+    assert busy.returncode == 75 and "openjd_fail: " in busy.stdout
+
+
+def test_progress_of_a_whole_job_never_falls() -> None:
+    for kind in ("track", "reconstruct", "edit", "render", "movie", "unknown"):
+        overall = OverallProgress(kind)
+        stages = ["read plate", "landmarks", "solve", "mattes", "read plate", "train", "movie"]
+        seen = [overall.share(stage, step, 10) for stage in stages for step in (0, 3, 10)]
+        assert seen == sorted(seen) and 0 <= seen[0] and seen[-1] <= 1
+    assert OverallProgress("movie").share("movie", 5, 10) == 0.5
+
+
+SHIM = """
+const fs = require("fs"), vm = require("vm");
+const explode = (text) => {
+  const all = [];
+  for (const part of text.split(",")) {
+    const ends = part.match(/^(-?\\d+)(?:-(-?\\d+))?$/).slice(1).filter(Boolean).map(Number);
+    for (let f = ends[0]; f <= ends[ends.length - 1]; f++) all.push(f);
+  }
+  return all;
+};
+const joined = (f) => f.length === 2 ? f.join(",") : f.length === 1 ? `${f[0]}`
+  : f[f.length - 1] - f[0] === f.length - 1 ? `${f[0]}-${f[f.length - 1]}` : f.join(",");
+const tasks = [];
+const world = vm.createContext({
+  frameCount: (range) => explode(range).length,
+  frameChunker: (range, size) => {
+    const all = explode(range), out = [];
+    for (let i = 0; i < all.length; i += size) out.push(joined(all.slice(i, i + size)));
+    return out;
+  },
+  author: {
+    Task: (name, type) => ({ name, type, commands: [], after: [],
+      addCommand(c) { this.commands.push(c); }, addDependency(t) { this.after.push(t.name); } }),
+    Command: (name, parameters) => ({ name, parameters }),
+  },
+});
+new vm.Script('"use strict";' + fs.readFileSync(process.argv[1], "utf8")
+  + "\\nglobalThis.compileJob = compileJob; globalThis.JOB_TYPE = JOB_TYPE;").runInContext(world);
+const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const known = new Set(world.JOB_TYPE.settings.map((each) => each.key));
+for (const key of Object.keys(job.settings)) if (!known.has(key)) throw new Error("unknown " + key);
+world.compileJob({ settings: job.settings, addTask: (task) => tasks.push(task) });
+console.log(JSON.stringify(tasks));
+"""
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
+def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    words = ["--take", "toon", "--flamenco", "--chunk", "2", "--frames", "1-4", "--name", "night"]
+    done = portraitgen(
+        "bundle",
+        copy,
+        *words,
+        "--stages",
+        "edit,render,movie",
+        "--editor",
+        "toon",
+        "--set",
+        "levels=3",
+        "--out",
+        tmp_path / "b",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "b" / "portraitgen.js").read_bytes() == JOB_TYPE.read_bytes()
+    job = tmp_path / "b" / "job-01-shot.json"
+    facts = json.loads(job.read_text())
+    assert facts["name"] == "night: shot" and facts["type"] == "portraitgen"
+    run = subprocess.run(["node", "-e", SHIM, JOB_TYPE, job], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    tasks = json.loads(run.stdout)
+    assert [task["name"] for task in tasks] == ["edit", "render 1-2", "render 3-4", "movie"]
+    assert [task["after"] for task in tasks] == [
+        [],
+        ["edit"],
+        ["edit"],
+        ["render 1-2", "render 3-4"],
+    ]
+    from portraitgen.cli import _parser
+
+    for task in tasks:
+        args = task["commands"][0]["parameters"]["args"]
+        parsed = _parser(args[0]).parse_args(args)
+        assert str(parsed.shot) == str(copy) and parsed.take == "toon"
+
+
+def test_a_warmed_cache_holds_the_kernels_of_drawing_and_of_training(tmp_path: Path) -> None:
+    around = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    around["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / "backend")
+    command = [sys.executable, "-m", "portraitgen", "warm"]
+    done = subprocess.run(command, env=around, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
+    kernels = {path.name.partition("-")[0] for path in tmp_path.rglob("*.nbi")}
+    assert {"compositing.blend_tiles", "compositing.blend_tiles_backward"} <= kernels
