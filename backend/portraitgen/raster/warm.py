@@ -16,11 +16,15 @@ def compile_kernels(device: torch.device) -> None:
         torch.full((2,), 0.5, device=device),
     )
     camera = torch.tensor([[16.0, 0.0, 8.0], [0.0, 16.0, 8.0], [0.0, 0.0, 1.0]], device=device)
-    leaves = [each.requires_grad_() for each in (means, quats, scales, opacities)]
+    for leaf in (means, quats, scales, opacities):
+        leaf.requires_grad_()
     for extras in (None, torch.zeros(2, 3, device=device)):
         features = torch.ones(2, 3, device=device, requires_grad=True)
         drawn = rasterize(
-            *leaves,
+            means,
+            quats,
+            scales,
+            opacities,
             features,
             torch.eye(4, device=device)[None],
             camera[None],
