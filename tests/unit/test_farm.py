@@ -131,8 +131,7 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
     command = [OPENJD, "run", tmp_path / "b" / "template.json", "--extensions", "TASK_CHUNKING"]
     command += ["--job-param", f"file://{tmp_path / 'b' / 'openjd_parameters.json'}"]
     command += ["--path-mapping-rules", f"file://{tmp_path / 'rules.json'}"]
-    root = Path(__file__).resolve().parents[2]
-    around = os.environ | {"PYTHONPATH": str(root / "backend"), "OMP_NUM_THREADS": "1"}
+    around = os.environ | {"OMP_NUM_THREADS": "1"}
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, env=around, timeout=600)
@@ -318,7 +317,6 @@ def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
 
 def test_a_warmed_cache_holds_the_kernels_of_drawing_and_of_training(tmp_path: Path) -> None:
     around = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    around["PYTHONPATH"] = str(Path(__file__).resolve().parents[2] / "backend")
     command = [sys.executable, "-m", "portraitgen", "warm"]
     done = subprocess.run(command, env=around, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
