@@ -3,13 +3,13 @@
 """Jobs for render farms: bundles that OpenJD runs, Flamenco's job type, movies of many parts."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from child_process import child_environment
 from conftest import Command
 
 from portraitgen import path_mapping
@@ -131,7 +131,7 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
     command = [OPENJD, "run", tmp_path / "b" / "template.json", "--extensions", "TASK_CHUNKING"]
     command += ["--job-param", f"file://{tmp_path / 'b' / 'openjd_parameters.json'}"]
     command += ["--path-mapping-rules", f"file://{tmp_path / 'rules.json'}"]
-    around = os.environ | {"OMP_NUM_THREADS": "1"}
+    around = child_environment(OMP_NUM_THREADS="1")
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, capture_output=True, text=True, env=around, timeout=600)
@@ -316,7 +316,7 @@ def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
 
 
 def test_a_warmed_cache_holds_the_kernels_of_drawing_and_of_training(tmp_path: Path) -> None:
-    around = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    around = child_environment(NUMBA_CACHE_DIR=str(tmp_path))
     command = [sys.executable, "-m", "portraitgen", "warm"]
     done = subprocess.run(command, env=around, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
