@@ -95,7 +95,8 @@ def write_movie(
     """
     path = folder.parent / f"{take}.mp4"
     stage = Stage(reporter, "movie", len(frames))
-    with MovieWriter(path, plate.fps) as writer:
+    sound = plate.read_sound(range(frames[0], frames[-1] + 1))
+    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound) as writer:
         wanted = set(frames)
         span = range(frames[0], frames[-1] + 1)
         done = 0
