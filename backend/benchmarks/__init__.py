@@ -18,6 +18,7 @@ _MEASURES = {
     "avatar": "reconstruction of a clip's head window: step time, held-out PSNR and SSIM",
     "ablation": "our avatar against its peers, in the same training time",
     "unseen_views": "what an avatar shows that its plate never did: other acting, other sides",
+    "delivery": "how sharp and how steady edits of frames are delivered over their plate",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "truth_edits": "light and paint on the synthetic performer against their truth",
     "expression_drift": "expressions after a strong edit, with and without guidance",

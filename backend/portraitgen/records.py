@@ -252,6 +252,8 @@ class EditRecord(Record):
         editor, options: the editor and all of its options, as they were used.
         commercial: whether the result may be used commercially.
         follows: whether rendering the take needs its editor.
+        edits_frames: whether it edits every frame of the plate by itself; None where an older
+            edit does not say.
         learned: what the editor found out of the shot.
         base: the take it builds on, empty for the plate.
         anchor: the key frame that the others were made to look like.
@@ -272,6 +274,7 @@ class EditRecord(Record):
     commercial: bool = True
     strength: float = 1.0
     follows: bool = False
+    edits_frames: bool | None = None
     learned: Mapping[str, object] = field(default_factory=dict)
     parts: PartsRecord = PartsRecord()
     schedule: str = "one-pass"

@@ -530,6 +530,7 @@ def test_a_key_frame_that_was_kept_and_repainted_is_what_is_learned(
     assert facts["anchor"] in facts["key_frames"]
     again = read_json(edit / "edit.json")
     assert again["kept_frames"] == [frame] and again["anchor"] == frame
+    assert facts["edits_frames"] and not again["edits_frames"], "only the avatar knows the paint"
     learned = cv2.imread(str(next((edit / "dataset").glob(f"{frame:04d}.*"))))
     assert learned is not None and (learned == (0, 200, 0)).all()
     other = cv2.imread(str(next((edit / "dataset").glob(f"{facts['key_frames'][1]:04d}.*"))))
@@ -553,6 +554,7 @@ def test_a_frame_that_was_tried_and_approved_is_the_anchor(
     assert done.returncode == 0, done.stderr
     facts = read_json(shot.edit_folder("look") / "edit.json")
     assert facts["anchor"] == frame and frame in facts["key_frames"]
+    assert facts["edits_frames"], "it is still what the editor makes of it"
     assert keep_key(shot, "look", 99, nearest=True)["frame"] == facts["key_frames"][-1]
     with pytest.raises(EditError, match=f"choose one of {facts['key_frames'][0]}"):
         keep_key(shot, "look", 99)

@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+import shot_records
 
 from portraitgen.avatar.avatar import Avatar
 from portraitgen.body.camera import Camera
@@ -134,15 +135,15 @@ class BodyOf:
 
 @pytest.mark.parametrize("base", ["", "other"])
 def test_only_its_own_plate_is_lit_itself(tmp_path: Path, base: str) -> None:
-    facts = {
-        "editor": "relight",
-        "options": {"key": "left"},
-        "follows": True,
-        "learned": relight(key="left").learned(),
-        "base": base,
-    }
+    record = shot_records.edit(
+        editor="relight",
+        options={"key": "left"},
+        follows=True,
+        learned=relight(key="left").learned(),
+        base=base,
+    )
     look = TakeAppearance(
-        cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(EditMask, None)
+        cast(Avatar, None), tmp_path, record, cast(Track, None), cast(EditMask, None)
     )
     assert look.keeps_performer == (not base)
     laid = CompositeLayer(np.zeros((4, 4, 3)), np.ones((4, 4)), slice(0, 4), slice(0, 4))
@@ -153,9 +154,9 @@ def test_only_its_own_plate_is_lit_itself(tmp_path: Path, base: str) -> None:
 
 @pytest.mark.parametrize("follows", [False, True])
 def test_an_older_edit_shows_what_its_avatar_learned(tmp_path: Path, follows: bool) -> None:
-    facts = {"editor": "relight", "options": {"key": "left"}, "follows": follows}
+    record = shot_records.edit(editor="relight", options={"key": "left"}, follows=follows)
     look = TakeAppearance(
-        cast(Avatar, None), tmp_path, facts, cast(Track, None), cast(EditMask, None)
+        cast(Avatar, None), tmp_path, record, cast(Track, None), cast(EditMask, None)
     )
     assert not look.keeps_performer
 

@@ -29,8 +29,11 @@ class EditorInfo:
             diffusion editors do; otherwise it edits the plate, once a frame.
         lies_on_plate: it changes the plate only here and there, by what `laid_over` gives; the
             avatar does not take the performer's place.
-        recolours_plate: what `laid_over` gives is the performer in the plate in other colours; only
-            on another take, which is no plate, the avatar takes the performer's place.
+        edits_frames: it needs a picture of the performer, its normals and the body in it, and no
+            other picture: over the plate every frame is edited by itself, at the plate's own
+            resolution, and the avatar learns the edit for other views and for other takes.
+        keeps_grain: of such, it gives the plate's own pixels other colours, and is given them as
+            they are; the others are given pictures that are steadied along the plate's motion.
     """
 
     id: str
@@ -42,7 +45,8 @@ class EditorInfo:
     memory_gb: float = 0.0
     starts_from_render: bool = False
     lies_on_plate: bool = False
-    recolours_plate: bool = False
+    edits_frames: bool = False
+    keeps_grain: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Editor:
     @property
     def follows(self) -> bool:
         """Whether rendering a take needs its editor: for `follow`, or for `laid_over`."""
-        return False
+        return self.info.edits_frames
 
     def follow(self, request: EditRequest) -> np.ndarray:
         """What a frame shows beyond what the avatar has learned, such as a light that moves.
@@ -123,15 +127,18 @@ class Editor:
         return request.rendered
 
     def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
-        """What lies over the plate in a frame, of an editor that lies on it or recolours it.
+        """What lies over the plate in a frame, of an editor that lies on it or edits its frames.
 
         Args:
-            request: as for `edit`, at any size, without normals; rendered is the plate.
+            request: as for `edit`, at any size; rendered is the plate. An editor that lies on the
+                plate gets no normals.
 
         Returns:
             Colours, float32 (H, W, 3), and how far they cover the plate, (H, W).
         """
-        raise NotImplementedError
+        if not self.info.edits_frames:
+            raise NotImplementedError
+        return self.edit(request), np.ones(request.matte.shape, np.float32)
 
     def use_edit(self, folder: Path) -> None:
         """Told the folder of a finished edit with the copies of `files`, before it is rendered."""

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 
 _AGREEING = 0.75
+# Blurs wider than this are made of a smaller picture: nothing so fine is left in them.
+_BROAD = 16.0
 
 
 def filled_outward(
@@ -30,12 +32,23 @@ def filled_outward(
     else:
         filled, known = values.copy(), cover.copy()
     for sigma in sigmas:
-        blurred = cv2.GaussianBlur(values, (0, 0), sigma)
-        share = cv2.GaussianBlur(cover, (0, 0), sigma)
+        blurred, share = _blurred(values, sigma), _blurred(cover, sigma)
         room = (1 - known) * np.clip(share * solid, 0, 1)
         filled += room[..., None] * blurred / np.maximum(share, 1e-4)[..., None]
         known += room
     return filled, known
+
+
+def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur, (H, W[, C]), in about the same time however wide it is."""
+    shrunk = 2 * sigma / _BROAD
+    if shrunk < 2:
+        return cv2.GaussianBlur(picture, (0, 0), sigma)
+    height, width = picture.shape[:2]
+    size = (max(1, round(width / shrunk)), max(1, round(height / shrunk)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), max(sigma * size[0] / width, 0.3))
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def fill_normals(normals: np.ndarray, matte: np.ndarray, sigma: float) -> np.ndarray:

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Grade: colours of a reference image, a look-up table or a few controls; alike in every frame."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from ..editor import Editor, EditorInfo, EditRequest
 from ..look_up_table import LookUpTable
 
 _REGULARISER = 1e-4
+_TABLE = "table"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Grade(Editor):
         id="grade",
         label="Grade",
         description="Colours of a reference image, a look-up table or a few controls",
+        edits_frames=True,
+        keeps_grain=True,
     )
     Options = GradeOptions
 
@@ -48,7 +52,42 @@ class Grade(Editor):
         self._matrix = np.eye(3, dtype=np.float32)
         self._from = np.zeros(3, np.float32)
         self._to = np.zeros(3, np.float32)
-        self._table = LookUpTable(Path(options.cube)) if options.cube else None
+        self._cube = Path(options.cube).expanduser() if options.cube else None
+        # A finished edit keeps a copy of its own.
+        self._table: LookUpTable | None = None
+        if self._cube and self._cube.exists():
+            self._table = LookUpTable(self._cube)
+
+    def state(self) -> str:
+        """The table's file."""
+        if self._cube is None:
+            return ""
+        self._look_up_table()
+        return hashlib.sha256(self._cube.read_bytes()).hexdigest()
+
+    def files(self) -> dict[str, Path]:
+        """The table."""
+        return {_TABLE + self._cube.suffix: self._cube} if self._cube else {}
+
+    def use_edit(self, folder: Path) -> None:
+        """Reads the copy that the edit keeps."""
+        if self._cube:
+            self._cube = folder / (_TABLE + self._cube.suffix)
+            self._table = LookUpTable(self._cube)
+
+    def learned(self) -> dict[str, Any]:
+        """The map of colours."""
+        return {name: getattr(self, f"_{name}").tolist() for name in ("matrix", "from", "to")}
+
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Takes it up."""
+        for name in ("matrix", "from", "to"):
+            setattr(self, f"_{name}", np.array(learned[name], np.float32))
+
+    def _look_up_table(self) -> LookUpTable:
+        if self._table is None:
+            self._table = LookUpTable(self._cube or Path())
+        return self._table
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Fits the map from the shot's colours to the reference's (linear Monge-Kantorovich).
@@ -76,8 +115,8 @@ class Grade(Editor):
         options = self.options
         image = (request.source - self._from) @ self._matrix.T + self._to
         image = np.clip(image, 0, 1)
-        if self._table is not None:
-            image = np.clip(self._table.map(image), 0, 1)
+        if self._cube is not None:
+            image = np.clip(self._look_up_table().map(image), 0, 1)
         light = to_linear(image) * (2.0**options.exposure) * warmth(options.temperature)
         image = to_display(shoulder(light) if options.exposure > 0 else light)
         image = 0.5 + (image - 0.5) * options.contrast

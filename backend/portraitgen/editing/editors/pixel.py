@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pixel: a mosaic of few colours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -25,7 +25,10 @@ class Pixel(Editor):
     """A mosaic with one palette for the whole shot."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
-        id="pixel", label="Pixel", description="A mosaic of few colours, one palette for the shot"
+        id="pixel",
+        label="Pixel",
+        description="A mosaic of few colours, one palette for the shot",
+        edits_frames=True,
     )
     Options = PixelOptions
 
@@ -46,6 +49,14 @@ class Pixel(Editor):
             chosen, self.options.colours, labels, stop, 3, cv2.KMEANS_PP_CENTERS
         )
         self._palette = palette
+
+    def learned(self) -> dict[str, Any]:
+        """The palette."""
+        return {} if self._palette is None else {"palette": self._palette.tolist()}
+
+    def recall(self, learned: Mapping[str, Any]) -> None:
+        """Takes it up."""
+        self._palette = np.array(learned["palette"], np.float32)
 
     def _edit(self, request: EditRequest) -> np.ndarray:
         height, width = request.source.shape[:2]

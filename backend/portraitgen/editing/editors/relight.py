@@ -77,7 +77,8 @@ class Relight(Editor):
         id="relight",
         label="Relight",
         description="Another key light, from the tracked normals",
-        recolours_plate=True,
+        edits_frames=True,
+        keeps_grain=True,
     )
     Options = RelightOptions
 
@@ -101,11 +102,6 @@ class Relight(Editor):
     def files(self) -> dict[str, Path]:
         """The lamp's."""
         return {LIGHT_FILE: self._folder / LIGHT_FILE} if self._lamp else {}
-
-    @property
-    def follows(self) -> bool:
-        """The plate itself is lit, pore by pore; the avatar's texture is coarser."""
-        return True
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Fits the shot's own light, and the exposure that keeps its mean brightness."""

@@ -63,6 +63,8 @@ _DRAPED, _NECK, _TRUNK = 0.035, 0.31, 0.17
 _WINDOW = 0.62
 # Light below this share of white is noise.
 _NOISE = 0.012
+# Form is smooth: it is found at no more than this side.
+_WORKING = 512
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,15 @@ class Statue(Editor):
         id="statue",
         label="Statue",
         description="Cast in bronze, gold or silver, cut in marble, or modelled in clay",
+        edits_frames=True,
     )
     Options = StatueOptions
 
     def _edit(self, request: EditRequest) -> np.ndarray:
         options, material = self.options, _MATERIALS[self.options.material]
-        size = request.source.shape[0]
-        scale = request.surface.pixels_per_metre if request.surface else size / _WINDOW
+        scale = _scale(request)
         relief = _relief(request.source, scale)
-        form = _form(request, scale)
+        form = _form(request)
         down, across = np.gradient(relief)
         height = options.relief * _HEIGHT * scale
         cut = form - height * np.stack([across, down, np.zeros_like(down)], axis=-1)
@@ -113,19 +115,34 @@ class Statue(Editor):
         return drawn
 
 
-def _form(request: EditRequest, scale: float) -> np.ndarray:
+def _scale(request: EditRequest) -> float:
+    """Pixels a metre on the performer."""
+    if request.surface is None:
+        return request.source.shape[0] / _WINDOW
+    return request.surface.pixels_per_metre
+
+
+def _form(request: EditRequest) -> np.ndarray:
     """Unit normals (H, W, 3) of head and hands as tracked, of the clothed body without its anatomy.
 
     What a body model has under a jersey is the mean person's, not the performer's.
     """
+    whole = request.matte.shape
+    share = min(1.0, _WORKING / max(whole))
+    size = (round(whole[1] * share), round(whole[0] * share))
+    scale = _scale(request) * share
+    normals = cv2.resize(request.normals, size, interpolation=cv2.INTER_AREA)
+    matte = cv2.resize(request.matte, size, interpolation=cv2.INTER_AREA)
 
     def smoothed(metres: float) -> np.ndarray:
-        return fill_normals(request.normals, request.matte, max(1.0, metres * scale))
+        return fill_normals(normals, matte, max(1.0, metres * scale))
 
-    if request.surface is None:
-        return smoothed(_FORM)
-    clothed = _below_neck(request.surface, scale)[..., None]
-    form = smoothed(_FORM) * (1 - clothed) + smoothed(_DRAPED) * clothed
+    form = smoothed(_FORM)
+    if request.surface is not None:
+        clothed = _below_neck(request.surface, _scale(request))
+        clothed = cv2.resize(clothed, size, interpolation=cv2.INTER_AREA)[..., None]
+        form = form * (1 - clothed) + smoothed(_DRAPED) * clothed
+    form = cv2.resize(form, whole[::-1], interpolation=cv2.INTER_CUBIC)
     return form / np.maximum(np.linalg.norm(form, axis=-1, keepdims=True), 1e-6)
 
 

@@ -34,7 +34,10 @@ class Toon(Editor):
     """Abstraction after Winnemoeller et al. (2006), with the lines of their XDoG (2012)."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
-        id="toon", label="Toon", description="Flat tones and inked lines, like a painted film"
+        id="toon",
+        label="Toon",
+        description="Flat tones and inked lines, like a painted film",
+        edits_frames=True,
     )
     Options = ToonOptions
 

@@ -8,7 +8,7 @@ same points of the performer; their mean errs less, and does not lag since both 
 Where the flow cannot be trusted (a lid that closes, a hand that passes) a frame keeps its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 
 import cv2
 import numpy as np
@@ -34,31 +34,35 @@ class Deflicker:
     def __init__(self, share: float) -> None:
         self._share = share
         self._dense = dense_flow("medium")
-        self._flows: dict[tuple[int, int], np.ndarray] = {}
+        self._flows: dict[tuple[int, int, Hashable], np.ndarray] = {}
 
-    def along(self, frame: int, windows: Mapping[int, np.ndarray]) -> Along:
+    def along(self, frame: int, windows: Mapping[int, np.ndarray], place: Hashable = None) -> Along:
         """The frames beside a frame.
 
         Args:
             frame: its number.
             windows: uint8 (S, S, 3), the windows of it and of those that may count.
+            place: names where the windows lie, if one frame is shown in several places.
         """
         self._flows = {
-            pair: flow for pair, flow in self._flows.items() if min(pair) >= frame - REACH
+            pair: flow for pair, flow in self._flows.items() if min(pair[:2]) >= frame - REACH
         }
         found = []
         for other in near(frame, windows):
-            flow = self._flow(frame, other, windows)
-            surety = trusted(flow, self._flow(other, frame, windows))
+            flow = self._flow(frame, other, windows, place)
+            surety = trusted(flow, self._flow(other, frame, windows, place))
             surety *= alike(carried(windows[other], flow), windows[frame], _SAME_COLOUR)
             found.append((other, flow, self._share * surety))
         return found
 
-    def _flow(self, first: int, second: int, windows: Mapping[int, np.ndarray]) -> np.ndarray:
-        if (first, second) not in self._flows:
+    def _flow(
+        self, first: int, second: int, windows: Mapping[int, np.ndarray], place: Hashable
+    ) -> np.ndarray:
+        pair = (first, second, place)
+        if pair not in self._flows:
             grey = [cv2.cvtColor(windows[each], cv2.COLOR_RGB2GRAY) for each in (first, second)]
-            self._flows[first, second] = self._dense(*grey)
-        return self._flows[first, second]
+            self._flows[pair] = self._dense(*grey)
+        return self._flows[pair]
 
 
 def near(frame: int, others: Iterable[int]) -> list[int]:

@@ -22,6 +22,7 @@ from ..data.edit_mask import EditMask
 from ..data.pictures import carried_on
 from ..data.shots import Track
 from .deflicker import REACH, Deflicker, deflickered
+from .frame_windows import FrameWindows
 from .take_appearance import TakeAppearance
 
 # The chest goes on below the window; hair that comes near the other borders is kept.
@@ -84,8 +85,13 @@ class FrameRenderer:
         self._detail = detail
         self._parts = parts
         self._steadier = Deflicker(steady)
+        self._windows: FrameWindows | None = None
         # What lies on the plate moves with it.
-        self._reach = 0 if steady == 0 or look.keeps_performer else REACH
+        still = steady == 0 or look.keeps_performer
+        if look.edits_frames:
+            still = steady == 0 or look.keeps_grain
+            self._windows = FrameWindows(track, parts, 0.0 if still else steady)
+        self._reach = 0 if still else REACH
         self._tracked = set(track.tracked(track.frames))
         self._drawn: dict[int, _Drawn] = {}
 
@@ -106,6 +112,8 @@ class FrameRenderer:
             while waiting and min(waiting[0][0] + reach, last) <= frame:
                 oldest = waiting[0][0] - reach
                 self._drawn = {at: each for at, each in self._drawn.items() if at >= oldest}
+                if self._windows:
+                    self._windows.forget(oldest)
                 yield waiting.popleft()
 
     @torch.no_grad()
@@ -116,15 +124,20 @@ class FrameRenderer:
         intrinsics = torch.from_numpy(track.camera.window(box, size).matrix())[None]
         plain = self._plain.render(parameters, intrinsics, size, normals=True)
         edited = plain
-        if self._look.avatar is not self._plain:
+        if self._look.avatar is not self._plain and not self._look.keeps_performer:
             edited = self._look.avatar.render(parameters, intrinsics, size, normals=True)
         window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, size)
         reconstruction, reach = carried_on(plain)
         rendered = reconstruction if edited is plain else carried_on(edited)[0]
         self._drawn[frame] = _Drawn(window, plain, edited, reconstruction, rendered, reach)
+        if self._windows:
+            assert plain.normals is not None
+            self._windows.show(frame, image, as_picture(plain.normals))
 
     def _steadied(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """The reconstruction's and the take's colours in a frame that was drawn."""
+        if self._look.keeps_performer:
+            return self._drawn[frame].reconstruction, self._drawn[frame].rendered
         drawn = {at: each for at, each in self._drawn.items() if at == frame or at in self._tracked}
         along = self._steadier.along(frame, {at: each.window for at, each in drawn.items()})
         reconstruction = deflickered(
@@ -143,7 +156,10 @@ class FrameRenderer:
         camera = track.camera.window(box, size)
         drawn = self._drawn[frame]
         plain, edited, reach = drawn.plain, drawn.edited, drawn.reach
-        whole = _at_plate_size(load_matte(track, frame), image, box)
+        if self._windows:
+            whole = self._windows.matte(frame)
+        else:
+            whole = _at_plate_size(load_matte(track, frame), image, box)
         matte = whole * feather(box, whole.shape[0], image.shape[1], image.shape[0])
         small = load_matte(track, frame, size)
         alpha = small.astype(np.float32) / 255
@@ -157,18 +173,22 @@ class FrameRenderer:
             matte *= cv2.resize(mask, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         alpha *= feather(box, size, image.shape[1], image.shape[0])
         reconstruction, rendered = self._steadied(frame)
-        beauty = self._look.colours(frame, rendered, edited)
+        beauty = rendered
         if not self._look.keeps_performer:
+            beauty = self._look.colours(frame, rendered, edited)
             # Where the avatar has nothing to show, its plate does.
             alpha *= reach
             matte *= cv2.resize(reach, matte.shape[::-1], interpolation=cv2.INTER_LINEAR)
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover * mix
-        avatar = composite_layer(
-            image, box, beauty, full, reference=reconstruction, detail=self._detail
-        )
-        laid = self._look.over_plate(frame, image, whole, avatar)
+        detail = 0.0 if self._look.keeps_performer else self._detail
+        avatar = composite_layer(image, box, beauty, full, reference=reconstruction, detail=detail)
+        if self._windows:
+            request, own = self._windows.request(frame, self._look.strength)
+            laid = self._look.of_frame(request, own, image, avatar)
+        else:
+            laid = self._look.over_plate(frame, image, whole, avatar)
         over, touched = composite(image, laid)
         if laid is not avatar:
             beauty, _ = crop(over, box, size)

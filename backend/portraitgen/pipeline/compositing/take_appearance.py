@@ -11,15 +11,11 @@ from ...avatar.avatar import Avatar, AvatarOutput
 from ...editing.editor import Editor, EditRequest
 from ...editing.registry import create_editor
 from ...footage.crop import CompositeLayer, place
-from ...footage.matte import foreground_colours
 from ...images import as_picture
 from ...records import EditRecord
 from ..data.crops import Crops
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
-
-# From this cover on the plate shows nothing but the performer.
-_SOLID = 0.99
 
 
 class TakeAppearance:
@@ -46,6 +42,9 @@ class TakeAppearance:
         self._base = record.base if record else ""
         # Older edits kept nothing; they show what their avatar learned.
         self._learned = record.learned if record else {}
+        # Edits from before it was said lie on the plate if they learned what that takes.
+        said = record.edits_frames if record else False
+        self._of_frames = (bool(self._learned) if said is None else said) and not self._base
         self._editor: Editor | None = None
         if edit is not None and record is not None and record.follows:
             self._editor = create_editor(record.editor, record.options)
@@ -56,15 +55,26 @@ class TakeAppearance:
     @property
     def keeps_performer(self) -> bool:
         """Whether the plate's performer stays, with something laid over, instead of the avatar."""
-        return self._lies_on_plate and not self._base
+        return self.edits_frames or (self._lies_on_plate and not self._base)
+
+    @property
+    def edits_frames(self) -> bool:
+        """Whether the take's editor edits every frame of the plate by itself."""
+        return self._editor is not None and self._editor.info.edits_frames and self._of_frames
+
+    @property
+    def keeps_grain(self) -> bool:
+        """Whether its editor is to be given the plate's own pixels."""
+        return self._editor is not None and self._editor.info.keeps_grain
+
+    @property
+    def strength(self) -> float:
+        """How strong the edit is, 0..1."""
+        return self._strength
 
     @property
     def _lies_on_plate(self) -> bool:
-        if self._editor is None:
-            return False
-        info = self._editor.info
-        recolours = info.recolours_plate and bool(self._learned) and not self._base
-        return info.lies_on_plate or recolours
+        return self._editor is not None and self._editor.info.lies_on_plate
 
     @property
     def wanted_frames(self) -> list[int]:
@@ -119,13 +129,30 @@ class TakeAppearance:
         cover, rows, columns = place(matte, self._track.box(frame), width, height)
         part = self._track.camera.part(rows, columns)
         request = self._parts.of_plate(frame, image[rows, columns], cover, part, self._strength)
-        if self._editor.info.recolours_plate:
-            codes = [(each * 255 + 0.5).astype(np.uint8) for each in (request.rendered, cover)]
-            own = foreground_colours(*codes).astype(np.float32) / 255
-            solid = (cover > _SOLID)[..., None]
-            request = replace(request, source=np.where(solid, request.rendered, own))
         colours, cover = self._editor.laid_over(request)
         if self.keeps_performer:
             return replace(laid, colours=colours, cover=laid.cover * cover)
         # On another take the avatar stands for what is underneath.
         return replace(laid, colours=laid.colours + cover[..., None] * (colours - laid.colours))
+
+    def of_frame(
+        self, request: EditRequest, own: np.ndarray, image: np.ndarray, laid: CompositeLayer
+    ) -> CompositeLayer:
+        """What a frame shows at its plate's resolution, edited by itself.
+
+        Args:
+            request: the frame's window (N, N).
+            own: float32 (N, N, 3), the performer's colours in it that nothing steadied.
+            image: float32 (H, W, 3), the plate.
+            laid: where the edit lies.
+        """
+        assert self._editor is not None
+        colours, cover = self._editor.laid_over(request)
+        # As much of the plate as stays keeps its grain.
+        colours = colours + (1 - request.strength) * (own - request.source)
+        height, width = image.shape[:2]
+        box = self._track.box(request.frame)
+        placed, shown = (
+            place(np.asarray(each, np.float32), box, width, height)[0] for each in (colours, cover)
+        )
+        return replace(laid, colours=placed, cover=laid.cover * shown)

@@ -23,6 +23,7 @@ class KeptKeys:
     """
 
     def __init__(self, take: Path) -> None:
+        self._take = take
         self._paths = {
             int(path.stem): path
             for path in sorted((take / "keys").glob("*.png"))
@@ -36,6 +37,20 @@ class KeptKeys:
         for frame in self.frames:
             whole.update(f"{frame}:".encode() + self._paths[frame].read_bytes())
         return whole.hexdigest() if self.frames else ""
+
+    @property
+    def repainted(self) -> bool:
+        """Whether an artist changed one: it is no longer what the take's editor made."""
+        return any(
+            path.read_bytes() not in [made.read_bytes() for made in self._made(frame)]
+            for frame, path in self._paths.items()
+        )
+
+    def _made(self, frame: int) -> list[Path]:
+        """The pictures of a frame that the take's editor made."""
+        tried = self._take / "tried" / f"{frame:04d}.png"
+        edited = sorted(self._take.glob(f"edits/*/dataset/{frame:04d}.*.png"))
+        return [tried, *edited] if tried.exists() else edited
 
     def picture(self, frame: int, size: int) -> np.ndarray | None:
         """A frame's picture as float32 (size, size, 3), None if it is not kept.

@@ -169,6 +169,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             commercial=editor.commercial(),
             strength=options.strength,
             follows=editor.follows,
+            edits_frames=_edits_frames(editor, options, kept),
             learned=editor.learned(),
             parts=parts.record(),
             schedule="one-pass" if min(plan.edits) < 0 else "iterative",
@@ -184,6 +185,12 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         result = {"take": name, "edit": published, "key_frames": len(key_frames)}
         job.finish(result)
     return result
+
+
+def _edits_frames(editor: Editor, options: EditOptions, kept: KeptKeys) -> bool:
+    """Whether every frame of the plate is edited by itself; repainted key frames, and other takes,
+    only the avatar knows."""
+    return editor.info.edits_frames and not options.base and not kept.repainted
 
 
 def face_aware(editor: Editor, body: BodyModel, choice: str) -> Editor | FaceAware:
