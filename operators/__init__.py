@@ -16,6 +16,7 @@ from . import (
     presets,
     reconstruct,
     render,
+    reports,
     rig,
     track,
 )
@@ -32,6 +33,7 @@ _MODULES = (
     paint,
     presets,
     render,
+    reports,
     environment,
     models,
 )

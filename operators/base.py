@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 
 from portraitgen.errors import PortraitError
+from portraitgen.schema import Values
 
 from ..portraitgen_addon import properties, scene_updates, shot_summary
 from ..portraitgen_addon.background_process import BackgroundProcess
@@ -105,14 +106,21 @@ def attempt(operator: Any, work: Callable[[], None]) -> set[str]:
     return {"FINISHED"}
 
 
-def run_job(context: Any, kind: str, options: dict[str, Any], take: str = "") -> None:
+def run_job(context: Any, kind: str, options: Values, take: str = "", record: str = "") -> None:
     """Starts a job on the active shot; its results go to the scene of the shot's plate.
 
+    Without a window, in a script, it also waits for the job's end.
+
+    Args:
+        record: the unfinished job that it goes on with, by its name; empty for a new one.
+
     Raises:
-        PortraitError: if it cannot be started.
+        PortraitError: if it cannot be started; without a window also if it fails.
     """
     shot = properties.active_shot(context)
-    scene_updates.run(Job(kind, shot.shot_id, shot.path, shot.scene, take, options))
+    job = Job(kind, shot.shot_id, shot.path, shot.scene, take, options, record)
+    scene_updates.run(job)
+    scene_updates.wait_for(job)
 
 
 def watch(program: BackgroundProcess) -> None:

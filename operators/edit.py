@@ -9,6 +9,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from portraitgen import trust
+from portraitgen.messages import PictureMade, TryFrame
 from portraitgen.shot import Shot
 from portraitgen.storage import printable
 from portraitgen.trust import Program
@@ -52,7 +53,7 @@ class PORTRAITGEN_OT_take_add(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Adds it to the end of the list."""
         known = backend_properties.editor(self.editor)
-        take = add_take(properties.active_shot(context), known["label"] if known else self.editor)
+        take = add_take(properties.active_shot(context), known.label if known else self.editor)
         take.editor = self.editor
         return {"FINISHED"}
 
@@ -126,8 +127,8 @@ class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
         known = backend_properties.editor(properties_.editor)
         if known is None:
             return "Edit the take with this editor"
-        terms = "" if known["commercial"] else f"; {known['licence']}, not for commercial work"
-        return f"{known['description']}{terms}"
+        terms = "" if known.commercial else f"; {known.licence}, not for commercial work"
+        return f"{known.description}{terms}"
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -143,7 +144,7 @@ class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
 def program_of(editor: str, options: dict[str, Any]) -> Program | None:
     """The program that an editor would run with these options, None if it runs none."""
     known = backend_properties.editor(editor)
-    return Program.of_options(known["options"], options) if known else None
+    return Program.of_options(known.options, options) if known else None
 
 
 def draw_program(layout: Any, program: Program) -> None:
@@ -242,26 +243,22 @@ class PORTRAITGEN_OT_try_frame(_RunsEditor):
         shot = properties.active_shot(context)
         take = shot.take
         frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
-        params = {
-            "shot": str(shot.path),
-            "frame": frame,
-            "settings": settings_of(take) | {"take": take.folder_name},
-        }
+        settings = settings_of(take) | {"take": take.folder_name}
+        call = TryFrame(str(shot.path), frame, settings)
         shot_id, name = shot.shot_id, take.folder_name
 
         def start() -> None:
             self._allow(context)
             scene_updates.ask(
                 f"Trying frame {frame}",
-                "preview.frame",
-                params,
+                call,
                 lambda answer: _show_preview(shot_id, name, answer),
             )
 
         return base.attempt(self, start)
 
 
-def _show_preview(shot_id: str, name: str, answer: dict[str, Any]) -> None:
+def _show_preview(shot_id: str, name: str, answer: PictureMade) -> None:
     shot = properties.find_shot(shot_id)
     take = next((each for each in shot.takes if each.folder_name == name), None) if shot else None
     if shot is None or take is None:
@@ -269,9 +266,9 @@ def _show_preview(shot_id: str, name: str, answer: dict[str, Any]) -> None:
     title = f"{shot.name} {take.folder_name} preview"
     image = bpy.data.images.get(title)
     if image is None:
-        image = bpy.data.images.load(answer["path"])
+        image = bpy.data.images.load(answer.path)
         image.name = title
-    image.filepath = answer["path"]
+    image.filepath = answer.path
     image.reload()
     if image.preview:
         image.preview_ensure().reload()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Setting the backend up, checking it, and giving its memory back."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from portraitgen import requirements
 from portraitgen.errors import PortraitError
+from portraitgen.messages import Check, Checked, CheckRow
 
 from ..portraitgen_addon import environment, preferences, scene_updates
 from ..portraitgen_addon.background_process import BackgroundProcess
@@ -31,7 +33,7 @@ class Setup:
     creation: environment.Creation | None = None
     bundling: environment.Bundling | None = None
     outdated: str | None = None
-    rows: list[dict[str, Any]] = []
+    rows: Sequence[CheckRow] = ()
     checked = False
 
 
@@ -237,12 +239,12 @@ class PORTRAITGEN_OT_check_setup(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Asks the backend."""
 
-        def answered(answer: dict[str, Any]) -> None:
-            Setup.rows, Setup.checked = answer["rows"], True
+        def on_result(answer: Checked) -> None:
+            Setup.rows, Setup.checked = answer.rows, True
             scene_updates.redraw()
 
         return base.attempt(
-            self, lambda: scene_updates.ask("Checking the setup", "check", {}, answered)
+            self, lambda: scene_updates.ask("Checking the setup", Check(), on_result)
         )
 
 
@@ -275,7 +277,7 @@ class PORTRAITGEN_OT_dismiss(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Clears it."""
-        session.message = ""
+        session.error = None
         return {"FINISHED"}
 
 

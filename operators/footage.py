@@ -10,6 +10,7 @@ import bpy
 from bpy.props import StringProperty
 
 from portraitgen.errors import PortraitError
+from portraitgen.messages import CreateShot, ShotInfo
 from portraitgen.shot import Shot
 
 from ..portraitgen_addon import (
@@ -74,19 +75,17 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         if not self.folder:
             raise PortraitError("no folder is given", "Shot Folder", "choose one")
         footage = shot_summary.footage_of(strip, scene)
-        params: dict[str, Any] = {
-            "shot": bpy.path.abspath(self.folder),
-            "footage": str(footage.path),
-            "colour_space": footage.colour_space,
-        }
-        if footage.kind == "sequence":
-            params["fps"] = f"{footage.fps[0]}/{footage.fps[1]}"
-        if model := preferences.get().body_model:
-            params["body_model"] = bpy.path.abspath(model)
-        names = scene.name, strip.name, self.folder
-        scene_updates.ask(
-            "Reading the plate", "shot.create", params, lambda facts: _add(*names, footage, facts)
+        rate = f"{footage.fps[0]}/{footage.fps[1]}"
+        model = preferences.get().body_model
+        call = CreateShot(
+            shot=bpy.path.abspath(self.folder),
+            footage=str(footage.path),
+            colour_space=footage.colour_space,
+            fps=rate if footage.kind == "sequence" else None,
+            body_model=bpy.path.abspath(model) if model else None,
         )
+        names = scene.name, strip.name, self.folder
+        scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
 
 
 def _add(
@@ -94,16 +93,16 @@ def _add(
     strip: str,
     folder: str,
     footage: shot_summary.StripFootage,
-    facts: dict[str, Any],
+    made: ShotInfo,
 ) -> None:
     scene = bpy.data.scenes.get(scene_name)
     if scene is None:
         return  # Deleted meanwhile; the folder can be opened.
-    shot = properties.find_shot(facts["id"])
+    shot = properties.find_shot(made.id)
     if shot is None:
         shot = scene.portraitgen.shots.add()
-        shot.name = Path(facts["path"]).name
-    shot.shot_id, shot.scene, shot.strip = facts["id"], scene.name, strip
+        shot.name = Path(made.path).name
+    shot.shot_id, shot.scene, shot.strip = made.id, scene.name, strip
     shot.folder = folder
     shot.first, shot.last, shot.offset = footage.first, footage.last, footage.offset
     shot.channel, shot.colour_space = footage.channel, footage.colour_space

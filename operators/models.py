@@ -3,11 +3,14 @@
 """The weights of editors: which are here, and fetching one when the user asks for it."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import StringProperty
+
+from portraitgen.messages import ListModels, ModelList, ModelRow
 
 from ..portraitgen_addon import preferences, scene_updates
 from ..portraitgen_addon.background_process import BackgroundProcess
@@ -23,7 +26,7 @@ class Models:
         fetching: the download that runs or ran last.
     """
 
-    rows: list[dict[str, Any]] = []
+    rows: Sequence[ModelRow] = ()
     folder = ""
     fetching: "Fetching | None" = None
 
@@ -58,12 +61,12 @@ class PORTRAITGEN_OT_list_models(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Asks the backend."""
 
-        def answered(answer: dict[str, Any]) -> None:
-            Models.rows, Models.folder = answer["rows"], answer["folder"]
+        def on_result(answer: ModelList) -> None:
+            Models.rows, Models.folder = answer.rows, answer.folder
             scene_updates.redraw()
 
         return base.attempt(
-            self, lambda: scene_updates.ask("Listing the models", "models.list", {}, answered)
+            self, lambda: scene_updates.ask("Listing the models", ListModels(), on_result)
         )
 
 
@@ -94,13 +97,13 @@ class PORTRAITGEN_OT_fetch_model(bpy.types.Operator):
 
     def draw(self, context: Any) -> None:
         """What the dialog says."""
-        row = next((each for each in Models.rows if each["name"] == self.name), None)
+        row = next((each for each in Models.rows if each.name == self.name), None)
         column = self.layout.column(align=True)
         if row is None:
             return
-        column.label(text=f"{row['label']}: about {row['approximate_gb']:g} GB from huggingface.co")
-        use = "commercial use allowed" if row["commercial"] else "no commercial use"
-        column.label(text=f"Licence: {row['licence']} ({use})")
+        column.label(text=f"{row.label}: about {row.approximate_gb or 0:g} GB from huggingface.co")
+        use = "commercial use allowed" if row.commercial else "no commercial use"
+        column.label(text=f"Licence: {row.licence} ({use})")
         column.label(text=f"Into {Models.folder}")
         column.label(text="Downloading it means that you accept its licence.")
 

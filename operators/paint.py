@@ -8,14 +8,15 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
+from portraitgen.messages import KeepKey, KeyKept, PaintStarted, StartPainting
+
 from ..portraitgen_addon import properties, scene_updates, sequencer
 from . import base
 
 
-def _here(context: Any, shot: Any) -> dict[str, Any]:
-    """The active take and the footage frame one stands on, as the backend is asked."""
-    frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
-    return {"shot": str(shot.path), "take": shot.take.folder_name, "frame": frame}
+def _frame(context: Any, shot: Any) -> int:
+    """The footage frame one stands on."""
+    return min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
 
 
 class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
@@ -44,12 +45,11 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the frame; it opens as an image of the file, and in an open image editor."""
-        params = _here(context, properties.active_shot(context)) | {"mask": self.mask}
+        shot = properties.active_shot(context)
+        frame = _frame(context, shot)
+        call = StartPainting(str(shot.path), shot.take.folder_name, frame, self.mask)
         return base.attempt(
-            self,
-            lambda: scene_updates.ask(
-                f"Giving out frame {params['frame']}", "paint.start", params, _open
-            ),
+            self, lambda: scene_updates.ask(f"Giving out frame {frame}", call, _open)
         )
 
 
@@ -82,21 +82,19 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
         shot = properties.active_shot(context)
         shot_id = shot.shot_id
 
-        def opened(answer: dict[str, Any]) -> None:
+        def opened(answer: KeyKept) -> None:
             again = properties.find_shot(shot_id)
             if again is not None:
                 scene = properties.home_scene(again) or bpy.context.scene
-                scene.frame_set(answer["frame"] + again.offset)
+                scene.frame_set(answer.frame + again.offset)
             _open(answer)
 
-        params = _here(context, shot)
-        return base.attempt(
-            self, lambda: scene_updates.ask("Keeping a key frame", "keys.keep", params, opened)
-        )
+        call = KeepKey(str(shot.path), shot.take.folder_name, _frame(context, shot))
+        return base.attempt(self, lambda: scene_updates.ask("Keeping a key frame", call, opened))
 
 
-def _open(answer: dict[str, Any]) -> None:
-    path = sequencer.directory_of(Path(answer["path"]).parent) + Path(answer["path"]).name
+def _open(answer: PaintStarted | KeyKept) -> None:
+    path = sequencer.directory_of(Path(answer.path).parent) + Path(answer.path).name
     image = bpy.data.images.load(path, check_existing=True)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:

@@ -9,6 +9,7 @@ from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from portraitgen.errors import PortraitError
+from portraitgen.messages import PinsSolved
 
 from ..portraitgen_addon import pins, properties, rig, scene_updates
 from ..portraitgen_addon.session import session
@@ -131,20 +132,20 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
 
     def _ask(self, shot: Any) -> None:
         self._moved, self._asked = False, True
-        asked = pins.request(shot, self._frame, self._start)
+        call = pins.call_of(shot, self._frame, self._start)
         living = self._living
 
-        def answered(answer: dict[str, Any]) -> None:
+        def on_result(answer: PinsSolved) -> None:
             if living:
-                self._answered(answer)
+                self._on_result(answer)
 
-        def refused(error: PortraitError) -> None:
+        def on_error(error: PortraitError) -> None:
             if living:
-                self._refused(error)
+                self._on_error(error)
 
-        session.ask("track.solve_pins", asked, answered, refused)
+        session.ask(call, on_result, on_error)
 
-    def _answered(self, answer: dict[str, Any]) -> None:
+    def _on_result(self, answer: PinsSolved) -> None:
         self._asked = False
         shot = properties.find_shot(self._shot_id)
         if shot is None or not shot.has_rig:
@@ -153,9 +154,9 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         rig.set_pose(pins.parts_of(shot), self._bundle, wanted)
         self._shown = wanted
 
-    def _refused(self, error: PortraitError) -> None:
+    def _on_error(self, error: PortraitError) -> None:
         self._asked = False
-        session.message = str(error)
+        session.error = error
 
     def _cancel(self, context: Any, shot: Any) -> set[str]:
         rig.set_pose(pins.parts_of(shot), self._bundle, self._start)

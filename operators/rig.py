@@ -8,6 +8,7 @@ import bpy
 from bpy.props import IntProperty
 
 from portraitgen.errors import PortraitError
+from portraitgen.messages import PublishTrack, TrackPublished
 
 from ..portraitgen_addon import (
     compat,
@@ -117,27 +118,23 @@ def _publish(
         operator.report({"WARNING"}, f"{text}, which the body cannot follow")
     path = shot.path / "rigs" / "sent.safetensors"
     reading.save(path)
-    params = {"shot": str(shot.path), "base": shot.track_version, "path": str(path)}
-    if span:
-        params["span"] = list(span)
+    call = PublishTrack(str(shot.path), shot.track_version, str(path), span)
     shot_id = shot.shot_id
-    scene_updates.ask(
-        "Sending the rig", "track.publish", params, lambda answer: _sent(shot_id, answer)
-    )
+    scene_updates.ask("Sending the rig", call, lambda answer: _sent(shot_id, answer))
 
 
-def _sent(shot_id: str, answer: dict[str, Any]) -> None:
+def _sent(shot_id: str, answer: TrackPublished) -> None:
     shot = properties.find_shot(shot_id)
     if shot is None:
         return
-    if answer["version"] is None:
+    if answer.version is None:
         raise PortraitError("the rig is as it was tracked, there is nothing to send", shot.name)
     # The new version holds the corrections; above it they would count twice.
     kept = rig.start_corrections(pins.parts_of(shot), shot.name)
     if kept is not None:
         kept.name = f"{shot.name} corrections sent as {answer['version']:04d}"
     shot_summary.forget_summaries()
-    scene_updates.fetch_rig(shot_id, answer["version"])
+    scene_updates.fetch_rig(shot_id, answer.version)
 
 
 def _no_corrections(context: Any) -> str:

@@ -8,6 +8,8 @@ import bpy
 from bpy.props import BoolProperty, IntProperty
 
 from portraitgen import trust
+from portraitgen.records import JobRecord
+from portraitgen.schema import Values
 from portraitgen.storage import parse_json, printable
 from portraitgen.trust import Program
 
@@ -148,38 +150,36 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
 
     def draw(self, context: Any) -> None:
         """The job, its settings, the files that it reads elsewhere, the program that it runs."""
-        kind, options = self._job(context)
+        record = self._record(context)
         layout = self.layout
-        layout.label(text=kind.title(), icon="RECOVER_LAST")
+        layout.label(text=record.kind.title(), icon="RECOVER_LAST")
         box = layout.box()
-        for name, value in options.items():
-            if value not in ("", "{}"):
+        for name, value in record.options.items():
+            if value not in ("", "{}", None):
                 text = f"{name.replace('_', ' ')}: {value}"
                 box.label(text=printable(text)[:300], translate=False)
-        program = _program_of(options)
+        program = _program_of(record.options)
         if program is not None and not trust.is_allowed(program):
             draw_program(layout, program)
 
-    def _job(self, context: Any) -> tuple[str, dict[str, Any]]:
-        shot = properties.active_shot(context)
-        record = shot_summary.summary_of(shot.path).unfinished[0]
-        options = {key: value for key, value in record.options.items() if value is not None}
-        return record.kind, options
+    def _record(self, context: Any) -> JobRecord:
+        return shot_summary.summary_of(properties.active_shot(context).path).unfinished[0]
 
     def execute(self, context: Any) -> set[str]:
-        """Starts the latest unfinished job again with its own options."""
-        kind, options = self._job(context)
+        """Goes on with the latest unfinished job, with its own options."""
+        record = self._record(context)
 
         def start() -> None:
-            program = _program_of(options) if self.allow else None
+            program = _program_of(record.options) if self.allow else None
             if program is not None:
                 trust.allow(program)
-            base.run_job(context, kind, options, str(options.get("take", "")))
+            take = str(record.options.get("take") or "")
+            base.run_job(context, record.kind, record.options, take, record.id)
 
         return base.attempt(self, start)
 
 
-def _program_of(options: dict[str, Any]) -> Program | None:
+def _program_of(options: Values) -> Program | None:
     """The program that an edit's settings name."""
     try:
         given = parse_json(str(options.get("editor_options") or "{}"))

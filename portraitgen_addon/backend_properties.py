@@ -8,7 +8,7 @@ settings before the worker has been started.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from bpy.props import (
 )
 
 from portraitgen.errors import PortraitError
-from portraitgen.schema import Values
+from portraitgen.messages import Description, EditorDescription
+from portraitgen.schema import Value, Values
+from portraitgen.settings import OptionDescription
 from portraitgen.storage import read_json, write_json
 
 # What the panels ask for in their own way.
@@ -35,30 +37,28 @@ _LIMIT = 2**31 - 1
 
 _classes: list[type] = []
 _slots: list[tuple[type, str]] = []
-_description: dict[str, Any] = {}
+_description = Description()
 
 
-def editors() -> list[dict[str, Any]]:
+def editors() -> Sequence[EditorDescription]:
     """The editors the backend has told of."""
-    found: list[dict[str, Any]] = _description.get("editors", [])
-    return found
+    return _description.editors
 
 
-def editor(name: str) -> dict[str, Any] | None:
+def editor(name: str) -> EditorDescription | None:
     """What is known of an editor, None if the backend has not told of it."""
-    return next((each for each in editors() if each["id"] == name), None)
+    return next((each for each in editors() if each.id == name), None)
 
 
-def job_options(kind: str) -> list[dict[str, Any]]:
+def job_options(kind: str) -> Sequence[OptionDescription]:
     """The options of a job that its panel draws."""
     hidden = _ASKED_ELSEWHERE.get(kind, set())
-    options = _description.get("settings", {}).get(kind, [])
-    return [each for each in options if each["name"] not in hidden]
+    return [each for each in _description.settings.get(kind, ()) if each.name not in hidden]
 
 
 def memory_gb(kind: str) -> float:
     """About how much memory a job takes with its default settings, GB; 0 if unknown."""
-    return float(_description.get("memory_gb", {}).get(kind, 0))
+    return _description.memory_gb.get(kind, 0.0)
 
 
 def slot_of_job(kind: str) -> str:
@@ -71,20 +71,20 @@ def slot_of_editor(name: str) -> str:
     return "options_" + re.sub(r"\W", "_", name)
 
 
-def values(group: Any, options: list[dict[str, Any]]) -> dict[str, Any]:
+def values(group: Any, options: Sequence[OptionDescription]) -> dict[str, Value]:
     """What a group of properties holds, as the backend takes it."""
-    result = {}
+    result: dict[str, Value] = {}
     for option in options:
-        if option["default"] is None and not getattr(group, _switch(option)):
+        if option.default is None and not getattr(group, _switch(option)):
             continue  # Left to the backend.
-        value = getattr(group, option["name"])
-        if option["unit"] == "degrees":
+        value = getattr(group, option.name)
+        if option.unit == "degrees":
             value = math.degrees(value)
-        if option["type"] == "float":
+        if option.type == "float":
             value = rounded(value)
-        elif option["path"] and value:
+        elif option.path and value:
             value = bpy.path.abspath(value)
-        result[option["name"]] = value
+        result[option.name] = value
     return result
 
 
@@ -93,21 +93,21 @@ def rounded(value: float) -> float:
     return float(f"{value:.7g}")
 
 
-def restore(group: Any, options: list[dict[str, Any]], given: Values) -> None:
+def restore(group: Any, options: Sequence[OptionDescription], given: Values) -> None:
     """Sets a group of properties to values that the backend was given; to its defaults where
     none was given. Values that a property cannot take are left at the default too."""
     for option in options:
-        name = option["name"]
+        name = option.name
         value = given.get(name)
-        if option["default"] is None:
+        if option.default is None:
             setattr(group, _switch(option), value is not None)
         group.property_unset(name)
         if value is None:
             continue
         try:
             # Of an editor's options the terminal keeps the text: "1", "true".
-            value = _KINDS[option["type"]](value)
-            setattr(group, name, math.radians(value) if option["unit"] == "degrees" else value)
+            value = _KINDS[option.type](value)
+            setattr(group, name, math.radians(value) if option.unit == "degrees" else value)
         except (TypeError, ValueError):
             continue
 
@@ -124,54 +124,55 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def draw(layout: Any, group: Any, options: list[dict[str, Any]]) -> None:
+def draw(layout: Any, group: Any, options: Sequence[OptionDescription]) -> None:
     """Draws a group of properties, one below the other."""
     for option in options:
-        if option["default"] is None:
-            title = option["name"].replace("_", " ").title()
-            row = layout.row(align=True, heading=title)
+        if option.default is None:
+            row = layout.row(align=True, heading=option.label)
             row.prop(group, _switch(option), text="")
             value = row.row(align=True)
             value.active = getattr(group, _switch(option))
-            value.prop(group, option["name"], text="")
+            value.prop(group, option.name, text="")
         else:
-            layout.prop(group, option["name"])
+            layout.prop(group, option.name)
 
 
-def _switch(option: dict[str, Any]) -> str:
+def _switch(option: OptionDescription) -> str:
     """The property that says whether an option without a default is given."""
-    return f"use_{option['name']}"
+    return f"use_{option.name}"
 
 
-def register(description: dict[str, Any], shot: type, take: type) -> None:
+def register(description: Description, shot: type, take: type) -> None:
     """Makes the properties: a job's on the shot, an edit's and the editors' on the take."""
+    global _description
     unregister()
-    _description.update(description)
-    for kind in description.get("settings", {}):
+    _description = description
+    for kind in description.settings:
         owner = take if kind == "edit" else shot
         _add(owner, slot_of_job(kind), f"job_{kind}", job_options(kind))
-    for each in description.get("editors", []):
-        slot = slot_of_editor(each["id"])
-        _add(take, slot, slot, each["options"])
+    for each in description.editors:
+        slot = slot_of_editor(each.id)
+        _add(take, slot, slot, each.options)
 
 
 def unregister() -> None:
     """Takes the properties away; what a file stores of them stays stored."""
+    global _description
     for owner, slot in reversed(_slots):
         delattr(owner, slot)
     for made in reversed(_classes):
         bpy.utils.unregister_class(made)
     _slots.clear()
     _classes.clear()
-    _description.clear()
+    _description = Description()
 
 
-def _add(owner: type, slot: str, name: str, options: list[dict[str, Any]]) -> None:
-    annotations = {option["name"]: _property(option) for option in options}
+def _add(owner: type, slot: str, name: str, options: Sequence[OptionDescription]) -> None:
+    annotations = {option.name: _property(option) for option in options}
     annotations |= {
-        _switch(option): BoolProperty(name="Use", description=option["help"])
+        _switch(option): BoolProperty(name="Use", description=option.help)
         for option in options
-        if option["default"] is None
+        if option.default is None
     }
     made = type(f"PORTRAITGEN_PG_{name}"[:60], (bpy.types.PropertyGroup,), {})
     made.__annotations__ = annotations
@@ -181,26 +182,23 @@ def _add(owner: type, slot: str, name: str, options: list[dict[str, Any]]) -> No
     _slots.append((owner, slot))
 
 
-def _property(option: dict[str, Any]) -> Any:
-    title = option["name"].replace("_", " ").title()
-    facts: dict[str, Any] = {"name": title, "description": option["help"]}
-    default, unit = option["default"], option["unit"]
-    if option["type"] == "bool":
+def _property(option: OptionDescription) -> Any:
+    facts: dict[str, Any] = {"name": option.label, "description": option.help}
+    default, unit = option.default, option.unit
+    if option.type == "bool":
         return BoolProperty(default=bool(default), **facts)
-    if option["type"] == "str":
-        if option["choices"]:
-            items = [
-                (each, each.replace("-", " ").title(), option["help"]) for each in option["choices"]
-            ]
+    if option.type == "str":
+        if option.choices:
+            items = [(each, each.replace("-", " ").title(), option.help) for each in option.choices]
             return EnumProperty(items=items, default=default, **facts)
-        if option["path"]:
+        if option.path:
             facts |= {"subtype": "FILE_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}
         return StringProperty(default=default or "", **facts)
-    low = option["minimum"] if option["minimum"] is not None else -_LIMIT
-    high = option["maximum"] if option["maximum"] is not None else _LIMIT
+    low = option.minimum if option.minimum is not None else -_LIMIT
+    high = option.maximum if option.maximum is not None else _LIMIT
     if default is None:
         default = min(max(0, low), high)
-    if option["type"] == "int":
+    if option.type == "int":
         subtype = "PIXEL" if unit == "px" else "NONE"
         return IntProperty(
             default=int(default), min=int(low), max=int(high), subtype=subtype, **facts
@@ -217,14 +215,14 @@ def _file() -> Path:
     return Path(bpy.utils.extension_path_user(package, create=True)) / "description.json"
 
 
-def remember(description: dict[str, Any]) -> None:
+def remember(description: Description) -> None:
     """Keeps a description for the next session."""
-    write_json(_file(), description)
+    write_json(_file(), description.to_json())
 
 
-def remembered() -> dict[str, Any]:
-    """The description of the last session, empty if there is none."""
+def remembered() -> Description:
+    """The description of the last session, empty if there is none, or one of another version."""
     try:
-        return read_json(_file())
+        return Description.parse(read_json(_file()))
     except (PortraitError, ValueError):
-        return {}
+        return Description()

@@ -20,6 +20,11 @@ _COMPOSITING_GROUP = "compositing_node_group" in bpy.types.Scene.bl_rna.properti
 _EFFECT_STACK = "compositor_effects" in bpy.types.Scene.bl_rna.properties
 
 
+def version_text() -> str:
+    """This Blender's version, as it calls itself."""
+    return str(bpy.app.version_string)
+
+
 def sequencer_scene(context: Any) -> Any:
     """The scene whose strips the sequencer shows; None where a workspace has not chosen one."""
     workspace = getattr(context, "workspace", None)

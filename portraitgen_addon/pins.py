@@ -10,6 +10,7 @@ from mathutils import Vector
 from mathutils.geometry import barycentric_transform
 
 from portraitgen.errors import PortraitError
+from portraitgen.messages import FramePose, PinnedPoint, PinsSolved, SolvePins
 
 from . import rig
 from .camera import FLIP
@@ -58,29 +59,31 @@ def _locked(armature: Any) -> list[str]:
     return locked + ["transl"] * all(bones["pelvis"].lock_location)
 
 
-def request(shot: Any, frame: int, start: rig.PoseSamples) -> dict[str, Any]:
-    """What `track.solve_pins` is asked; joints that the artist has locked stay as they are."""
-    return {
-        "shot": str(shot.path),
-        "version": shot.track_version,
-        "frame": frame,
-        "pins": [
-            {"face": pin.face, "weights": list(pin.weights), "target": list(pin.target)}
+def call_of(shot: Any, frame: int, start: rig.PoseSamples) -> SolvePins:
+    """What the backend is asked; joints that the artist has locked stay as they are."""
+    return SolvePins(
+        shot=str(shot.path),
+        version=shot.track_version,
+        frame=frame,
+        pins=tuple(
+            PinnedPoint(pin.face, tuple(pin.weights), tuple(pin.target))
             for pin in on_frame(shot, frame)
-        ],
-        "start": {
-            "transl": start.transl[0].tolist(),
-            "pose": start.pose[0].tolist(),
-            "expression": start.expression[0].tolist(),
-        },
-        "fixed": _locked(shot.armature),
-    }
+        ),
+        start=FramePose(
+            transl=start.transl[0].tolist(),
+            pose=start.pose[0].tolist(),
+            expression=start.expression[0].tolist(),
+        ),
+        fixed=tuple(_locked(shot.armature)),
+    )
 
 
-def answer_of(answer: dict[str, Any], frame: int) -> rig.PoseSamples:
+def answer_of(answer: PinsSolved, frame: int) -> rig.PoseSamples:
     """A solution as the rig takes it."""
-    one = {name: np.array([answer[name]], np.float32) for name in ("transl", "pose", "expression")}
-    return rig.PoseSamples(np.array([frame]), **one, joint_offset=0.0)
+    transl, pose, expression = (
+        np.array([each], np.float32) for each in (answer.transl, answer.pose, answer.expression)
+    )
+    return rig.PoseSamples(np.array([frame]), transl, pose, expression, joint_offset=0.0)
 
 
 def hit(mesh: Any, origin: Vector, direction: Vector) -> tuple[int, tuple[float, float, float]]:

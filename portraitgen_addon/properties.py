@@ -15,6 +15,8 @@ from bpy.props import (
     StringProperty,
 )
 
+from portraitgen.messages import Description
+
 from . import backend_properties, compat, take_settings
 
 
@@ -157,7 +159,7 @@ def unregister() -> None:
         bpy.utils.unregister_class(each)
 
 
-def accept_description(description: dict[str, Any]) -> None:
+def accept_description(description: Description) -> None:
     """Takes the backend's description over, if it says something new."""
     if description != backend_properties.remembered() or not backend_properties.editors():
         backend_properties.remember(description)

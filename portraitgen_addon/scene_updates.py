@@ -4,7 +4,8 @@
 
 import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,19 @@ from typing import Any
 import bpy
 
 from portraitgen.errors import PortraitError
+from portraitgen.messages import Call, ExportRig, RigExported
 from portraitgen.records import FootageRecord
 from portraitgen.shot import Shot
 
 from . import camera, compat, preferences, properties, rig, sequencer, shot_summary
 from .session import Job, session
-from .worker import WorkerError
+from .worker import A, OnResult, WorkerError
 
 _IDLE, _BUSY = 0.25, 0.05
+_TICK = 0.01
+waits = bpy.app.background
+"""Whether operators wait for what they ask for: there is no window to keep alive, and a script
+goes on with the result."""
 _AREAS = {"SEQUENCE_EDITOR", "VIEW_3D", "PREFERENCES", "STATUSBAR"}
 
 
@@ -28,6 +34,11 @@ def ready() -> str:
     if preferences.interpreter() is None:
         return "Set up the backend in the extension's preferences first"
     return ""
+
+
+def worker_log() -> Path:
+    """Where the backend writes down what it does."""
+    return Path(bpy.utils.extension_path_user(preferences.PACKAGE, create=True)) / "worker.log"
 
 
 def start() -> None:
@@ -44,12 +55,13 @@ def start() -> None:
     folder = preferences.get().models_folder
     if folder:
         os.environ["PORTRAITGEN_MODELS"] = bpy.path.abspath(folder)
+    os.environ["PORTRAITGEN_WORKER_LOG"] = str(worker_log())
     session.start([str(python), "-m", "portraitgen.worker"])
     if not bpy.app.timers.is_registered(_timer):
         bpy.app.timers.register(_timer, first_interval=_BUSY, persistent=True)
 
 
-def ask(doing: str, method: str, params: dict[str, Any], answered: Callable[[Any], None]) -> None:
+def ask(doing: str, call: Call[A], on_result: OnResult[A]) -> None:
     """Sends a request whose answer changes the scene; a refusal is shown in the panels.
 
     Args:
@@ -59,18 +71,22 @@ def ask(doing: str, method: str, params: dict[str, Any], answered: Callable[[Any
         WorkerError: if the backend cannot be started.
     """
     start()
-    session.doing, session.message = doing, ""
+    session.doing, session.error = doing, None
 
-    def came(answer: Any) -> None:
+    def answered(answer: A) -> None:
         session.doing = ""
-        session.later(lambda: answered(answer))
+        session.later(lambda: on_result(answer))
 
-    def refused(error: PortraitError) -> None:
-        session.doing, session.message = "", str(error)
+    def on_error(error: PortraitError) -> None:
+        session.doing, session.error = "", error
         redraw()
 
-    session.ask(method, params, came, refused)
+    session.ask(call, answered, on_error)
     redraw()
+    if waits:
+        _tick_until(lambda: not session.doing and not session.waiting_work)
+        if session.error is not None:
+            raise session.error
 
 
 def run(job: Job) -> None:
@@ -80,8 +96,31 @@ def run(job: Job) -> None:
         WorkerError: if the backend cannot be started or another job runs.
     """
     start()
-    session.message = ""
+    session.error = None
     session.run(job)
+
+
+def wait_for(job: Job) -> None:
+    """Without a window: waits until a job has ended and its results are in the scene.
+
+    Raises:
+        PortraitError: if it fails, or is cancelled.
+    """
+    if not waits:
+        return
+    _tick_until(lambda: not job.active and not session.doing and not session.waiting_work)
+    if job.error is not None:
+        raise job.error
+    if job.state == "cancelled":
+        raise PortraitError(f"{job.kind} was cancelled", remedy="run it again to go on")
+
+
+def _tick_until(met: Callable[[], bool]) -> None:
+    """Does what the timer does in a window. What is waited for ends: a worker that is silent or
+    dies is told as an error."""
+    while not met():
+        session.tick()
+        time.sleep(_TICK)
 
 
 def redraw() -> None:
@@ -143,7 +182,7 @@ def _settings(shot: Any, take: str) -> str:
     return json.dumps(dict(record.settings) if record else {})
 
 
-def _on_done(job: Job, result: dict[str, Any]) -> None:
+def _on_done(job: Job, result: Mapping[str, object]) -> None:
     shot_summary.forget_summaries()
     shot = properties.find_shot(job.shot_id)
     if shot is None:
@@ -176,15 +215,15 @@ def fetch_rig(shot_id: str, version: int | None) -> None:
     shot = properties.find_shot(shot_id)
     if shot is None:
         return
-    params = {"shot": str(shot.path), "version": version}
-    ask("Building the rig", "rig.export", params, lambda answer: _show_rig(shot_id, answer))
+    call = ExportRig(str(shot.path), version)
+    ask("Building the rig", call, lambda answer: _show_rig(shot_id, answer))
 
 
-def _show_rig(shot_id: str, answer: dict[str, Any]) -> None:
+def _show_rig(shot_id: str, answer: RigExported) -> None:
     shot = properties.find_shot(shot_id)
     if shot is None:
         return
-    bundle = rig.RigData.load(Path(answer["path"]))
+    bundle = rig.RigData.load(Path(answer.path))
     if shot.has_rig:
         parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
         rig.show_track(parts, shot.name, bundle, shot.offset)

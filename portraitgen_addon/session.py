@@ -8,19 +8,19 @@ a loaded file or a deleted scene cannot leave a dangling reference.
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from portraitgen import protocol
+from portraitgen import messages, protocol
 from portraitgen.errors import PortraitError
-from portraitgen.protocol import Notification
+from portraitgen.messages import Call, Description, HelloAnswer, JobStarted, Told
+from portraitgen.schema import Values
 
-from .worker import Refused, Worker, WorkerError
+from .worker import A, OnError, OnResult, Worker, WorkerError
 
 TICK_BUDGET = 0.005
-Answered = Callable[[Any], None]
+_CUT_OFF = "The backend was ended; the job can be resumed."
 
 
 @dataclass
@@ -31,16 +31,18 @@ class Job:
         kind, shot_id, folder: what runs on which shot.
         scene: the name of the scene its results go to, fixed when it starts.
         take: the take it works on, empty for none.
-        options: what it was started with, to resume it.
+        options: what it was started with.
+        record: the job of the shot's folder that it goes on with, empty for a new one.
         id: the backend's name for it, empty until it has answered.
         state: "starting", "running", "cancelling", "done", "cancelled" or "failed".
         stage, step, steps, eta_s: its progress.
-        message: why it failed.
+        error: why it failed, None if it did not.
+        message: more to say of its end.
         notes: what it told on the way.
         preview: the latest picture of the work so far.
         curve: what training has reached, (step, PSNR) pairs.
         frames: the files of finished frames by frame number.
-        fault: why a finished frame could not be shown, empty if all could.
+        fault: why a finished frame could not be shown, None if all could.
     """
 
     kind: str
@@ -48,17 +50,19 @@ class Job:
     folder: Path
     scene: str
     take: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Values = field(default_factory=dict)
+    record: str = ""
     id: str = ""
     state: str = "starting"
     stage: str = ""
     step: int = 0
     steps: int = 0
     eta_s: float | None = None
+    error: PortraitError | None = None
     message: str = ""
     notes: list[str] = field(default_factory=list)
     preview: str = ""
-    fault: str = ""
+    fault: PortraitError | None = None
     curve: list[tuple[int, float]] = field(default_factory=list)
     frames: dict[int, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
@@ -79,7 +83,7 @@ class Session:
 
     Attributes:
         state: "off", "starting", "ready" or "failed".
-        message: why it failed.
+        error: what went wrong last, None if nothing did.
         doing: what a person waits for besides a job, empty for nothing.
         hello: what the worker said of itself.
         description: its editors and job options, None until it has told.
@@ -91,17 +95,22 @@ class Session:
         self._queued: list[Callable[[], None]] = []
         self._pending: list[Callable[[], None]] = []
         self.state = "off"
-        self.message = ""
+        self.error: PortraitError | None = None
         self.doing = ""
-        self.hello: dict[str, Any] = {}
-        self.description: dict[str, Any] | None = None
+        self.hello: HelloAnswer | None = None
+        self.description: Description | None = None
         self.job: Job | None = None
         self.on_change: Callable[[], None] = lambda: None
-        self.on_description: Callable[[dict[str, Any]], None] = lambda description: None
+        self.on_description: Callable[[Description], None] = lambda description: None
         self.on_frame: Callable[[Job, int], None] = lambda job, frame: None
-        self.on_done: Callable[[Job, dict[str, Any]], None] = lambda job, result: None
+        self.on_done: Callable[[Job, Mapping[str, object]], None] = lambda job, result: None
         self.may_touch_scene: Callable[[], bool] = lambda: True
         self.longest_tick = 0.0
+
+    @property
+    def message(self) -> str:
+        """What went wrong last in a sentence, empty if nothing did."""
+        return str(self.error) if self.error else ""
 
     @property
     def pid(self) -> int | None:
@@ -113,6 +122,11 @@ class Session:
         """Whether a job runs."""
         return self.job is not None and self.job.active
 
+    @property
+    def waiting_work(self) -> bool:
+        """Whether work on Blender's data waits to be done."""
+        return bool(self._pending)
+
     def start(self, command: list[str]) -> None:
         """Starts the worker unless it lives; what is asked meanwhile waits until it is ready.
 
@@ -121,36 +135,33 @@ class Session:
         """
         if self._worker and self._worker.alive:
             return
-        self.state, self.message = "starting", ""
+        self.state, self.error = "starting", None
         try:
-            self._worker = Worker(command, self._news, self._lost)
+            self._worker = Worker(command, self._notified, self._lost)
         except WorkerError as error:
             self._fail(error)
             raise
-        params = {"protocol": protocol.PROTOCOL}
-        self._worker.ask("hello", params, self._greeted, self._fail)
+        self._worker.ask(messages.Hello(protocol.PROTOCOL), self._greeted, self._fail)
 
-    def ask(
-        self, method: str, params: dict[str, Any], answered: Answered, refused: Refused
-    ) -> None:
+    def ask(self, call: Call[A], on_result: OnResult[A], on_error: OnError) -> None:
         """Sends a request, now or as soon as the worker is ready."""
 
         def send() -> None:
             assert self._worker
             try:
-                self._worker.ask(method, params, self._safely(answered), refused)
+                self._worker.ask(call, self._safely(on_result), on_error)
             except WorkerError as error:
-                refused(error)
+                on_error(error)
 
         if self.state == "ready":
             send()
         elif self.state == "starting":
             self._queued.append(send)
         else:
-            refused(WorkerError(self.message or "the backend is not running"))
+            on_error(self.error or WorkerError("the backend is not running"))
 
     def run(self, job: Job) -> None:
-        """Starts a job.
+        """Starts a job, or goes on with the one that `job.record` names.
 
         Raises:
             WorkerError: if another one runs.
@@ -159,19 +170,22 @@ class Session:
             assert self.job
             raise WorkerError(f"{self.job.kind} is running", remedy="cancel it or wait for its end")
         self.job = job
-        params = {"kind": job.kind, "shot": str(job.folder), "options": job.options}
 
-        def began(answer: dict[str, Any]) -> None:
-            job.id = answer["job"]
+        def began(answer: JobStarted) -> None:
+            job.id = answer.job
             if job.state == "cancelling":
                 self._cancel(job)
             else:
                 job.state = "running"
 
-        def refused(error: PortraitError) -> None:
-            self._end(job, "failed", str(error))
+        def on_error(error: PortraitError) -> None:
+            self._end(job, "failed", error)
 
-        self.ask("job.start", params, began, refused)
+        folder = str(job.folder)
+        call: Call[JobStarted] = messages.StartJob(job.kind, folder, job.options)
+        if job.record:
+            call = messages.ResumeJob(folder, job.record)
+        self.ask(call, began, on_error)
         self.on_change()
 
     def cancel(self) -> None:
@@ -181,7 +195,7 @@ class Session:
             return
         if job.state == "cancelling":
             self.end()
-            self._end(job, "cancelled", "The backend was ended; the job can be resumed.")
+            self._end(job, "cancelled", None, _CUT_OFF)
             return
         waiting = job.state == "starting"
         job.state = "cancelling"
@@ -190,17 +204,17 @@ class Session:
         self.on_change()
 
     def _cancel(self, job: Job) -> None:
-        self.ask("job.cancel", {"job": job.id}, lambda answer: None, lambda error: None)
+        self.ask(messages.CancelJob(job.id), lambda answer: None, lambda error: None)
 
     def end(self) -> None:
         """Ends the worker and gives its memory back; a running job keeps its checkpoint."""
         if self._worker:
             self._worker.end()
         self._worker = None
-        self.state, self.hello = "off", {}
+        self.state, self.hello = "off", None
         self._queued.clear()
         if self.job and self.job.active:
-            self._end(self.job, "cancelled", "The backend was ended; the job can be resumed.")
+            self._end(self.job, "cancelled", None, _CUT_OFF)
         self.on_change()
 
     def later(self, work: Callable[[], None]) -> None:
@@ -220,12 +234,12 @@ class Session:
 
     # What the worker says
 
-    def _greeted(self, hello: dict[str, Any]) -> None:
+    def _greeted(self, hello: HelloAnswer) -> None:
         self.hello = hello
         assert self._worker
-        self._worker.ask("describe", {}, self._described, self._fail)
+        self._worker.ask(messages.Describe(), self._described, self._fail)
 
-    def _described(self, description: dict[str, Any]) -> None:
+    def _described(self, description: Description) -> None:
         self.description = description
         self.state = "ready"
         self._guarded(lambda: self.on_description(description))
@@ -235,7 +249,7 @@ class Session:
         self.on_change()
 
     def _fail(self, error: PortraitError) -> None:
-        self.state, self.message = "failed", str(error)
+        self.state, self.error = "failed", error
         queued, self._queued = self._queued, []
         for send in queued:
             send()
@@ -243,72 +257,80 @@ class Session:
 
     def _lost(self, error: PortraitError) -> None:
         self._worker = None
-        self.hello = {}
+        self.hello = None
         self._fail(error)
         if self.job and self.job.active:
-            self._end(self.job, "failed", str(error))
+            self._end(self.job, "failed", error)
 
-    def _news(self, news: Notification) -> None:
-        job, params = self.job, news.params
-        if job is None or not job.active or (job.id and params.get("job") != job.id):
+    def _notified(self, told: Told) -> None:
+        job = self.job
+        if job is None or not job.active:
             return
-        match news.method:
-            case "job.progress":
-                job.stage, job.step = params["stage"], params["step"]
-                job.steps, job.eta_s = params["steps"], params["eta_s"]
-                if (psnr := params["metrics"].get("psnr")) is not None:
+        match told:
+            case messages.JobProgress(job=id) if self._is(job, id):
+                job.stage, job.step = told.stage, told.step
+                job.steps, job.eta_s = told.steps, told.eta_s
+                if (psnr := told.metrics.get("psnr")) is not None:
                     job.curve.append((job.step, psnr))
-            case "job.frame":
-                frame = int(params["frame"])
-                job.frames[frame] = params.get("plate") or params["path"]
+            case messages.JobFrame(job=id) if self._is(job, id):
+                frame = told.frame
+                job.frames[frame] = told.plate or told.path
                 self.later(lambda: self._show(job, frame))
-            case "job.preview":
-                job.preview = params["path"]
-            case "job.note":
-                job.notes.append(params["text"])
-            case "job.done":
-                self.later(lambda: self._finish(job, params["result"]))
-            case "job.failed":
-                self._end(job, "failed", params["message"])
-            case "job.cancelled":
-                self._end(job, "cancelled", "")
+            case messages.JobPreview(job=id) if self._is(job, id):
+                job.preview = told.path
+            case messages.JobNote(job=id) if self._is(job, id):
+                job.notes.append(told.text)
+            case messages.JobDone(job=id) if self._is(job, id):
+                result = told.result
+                self.later(lambda: self._finish(job, result))
+            case messages.JobFailed(job=id) if self._is(job, id):
+                self._end(job, "failed", told.error.error())
+            case messages.JobCancelled(job=id) if self._is(job, id):
+                self._end(job, "cancelled", None)
         self.on_change()
+
+    @staticmethod
+    def _is(job: Job, told: str) -> bool:
+        """Whether a notification is of a job; what comes before its name is known is."""
+        return not job.id or told == job.id
 
     def _show(self, job: Job, frame: int) -> None:
         try:
             self.on_frame(job, frame)
         except PortraitError as error:
-            job.fault = str(error)
+            job.fault = error
 
-    def _finish(self, job: Job, result: dict[str, Any]) -> None:
+    def _finish(self, job: Job, result: Mapping[str, object]) -> None:
         """Brings a result into the scene; a job whose result cannot be brought in has failed."""
         try:
             self.on_done(job, result)
         except PortraitError as error:
-            self._end(job, "failed", str(error))
+            self._end(job, "failed", error)
         except Exception as error:  # noqa: BLE001 - told to the user; the trace goes to the console.
             traceback.print_exc()
-            self._end(job, "failed", f"the result could not be brought into the scene: {error}")
+            text = f"the result could not be brought into the scene: {error}"
+            self._end(job, "failed", PortraitError(text))
         else:
             self._end(job, "failed" if job.fault else "done", job.fault)
 
-    def _end(self, job: Job, state: str, message: str) -> None:
-        job.state, job.message, job.eta_s = state, message, None
+    def _end(self, job: Job, state: str, error: PortraitError | None, message: str = "") -> None:
+        job.state, job.error, job.eta_s = state, error, None
+        job.message = str(error) if error else message
         self.on_change()
 
-    def _safely(self, answered: Answered) -> Answered:
-        return lambda answer: self._guarded(lambda: answered(answer))
+    def _safely(self, on_result: OnResult[A]) -> OnResult[A]:
+        return lambda answer: self._guarded(lambda: on_result(answer))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """One fault of ours must not stop the messages behind it."""
         try:
             work()
         except PortraitError as error:
-            self.message = str(error)
+            self.error = error
             self.on_change()
         except Exception as error:  # noqa: BLE001 - told to the user; the trace goes to the console.
             traceback.print_exc()
-            self.message = f"the extension met a fault of its own: {error}"
+            self.error = PortraitError(f"the extension met a fault of its own ({error})")
             self.on_change()
 
 

@@ -32,7 +32,7 @@ def settings_of(take: Any) -> dict[str, Value]:
     if group is not None:
         options = backend_properties.job_options("edit")
         for option in options:
-            settings.pop(option["name"], None)
+            settings.pop(option.name, None)
         settings |= backend_properties.values(group, options)
     if backend_properties.editor(take.editor) is not None:
         settings["editor_options"] = json.dumps(editor_options(take), sort_keys=True)
@@ -45,7 +45,7 @@ def editor_options(take: Any) -> dict[str, Value]:
     group = getattr(take, backend_properties.slot_of_editor(take.editor), None)
     if known is None or group is None:
         return {}
-    return backend_properties.values(group, known["options"])
+    return backend_properties.values(group, known.options)
 
 
 def restore_settings(take: Any, given: Mapping[str, object]) -> None:
@@ -67,12 +67,12 @@ def restore_settings(take: Any, given: Mapping[str, object]) -> None:
         options = backend_properties.job_options("edit")
         backend_properties.restore(group, options, settings)
         for option in options:
-            settings.pop(option["name"], None)
+            settings.pop(option.name, None)
     known = backend_properties.editor(take.editor)
     group = getattr(take, backend_properties.slot_of_editor(take.editor), None)
     if known is not None and group is not None:
         text = settings.pop("editor_options", None)
-        backend_properties.restore(group, known["options"], _load(str(text or "")))
+        backend_properties.restore(group, known.options, _load(str(text or "")))
     take.unshown_settings = json.dumps(settings, sort_keys=True) if settings else ""
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The backend's process as Blender sees it: requests out, answers and news in. Needs no bpy.
+"""The backend's process as Blender sees it: requests out, what it says in. Needs no bpy.
 
 Two threads read the process's output into a queue; `Worker.drain` empties it on the caller's
 thread, so that a timer, or a loop in a test, decides when Blender's data may change.
@@ -14,11 +14,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from portraitgen import protocol
 from portraitgen.errors import PortraitError
+from portraitgen.messages import NOTIFICATIONS, Call, ErrorData, Heartbeat, Told
 from portraitgen.protocol import Failure, Notification, ProtocolError, Request, Result
+from portraitgen.schema import Data, Misfit
 
 # Python's first import of torch from a cold disk is the slowest thing the worker does.
 ANSWER_LIMIT = 60.0
@@ -26,8 +29,9 @@ ANSWER_LIMIT = 60.0
 SILENCE_LIMIT = 30.0
 STDERR_LINES = 20
 
-Answered = Callable[[Any], None]
-Refused = Callable[[PortraitError], None]
+A = TypeVar("A", bound=Data)
+OnResult = Callable[[A], None]
+OnError = Callable[[PortraitError], None]
 
 
 class WorkerError(PortraitError):
@@ -36,12 +40,31 @@ class WorkerError(PortraitError):
     code = "worker"
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """A request that waits for its answer, until a time on the monotonic clock."""
+
+    call: Call[Any]
+    until: float
+    on_result: Callable[[Any], None]
+    on_error: OnError
+
+
+def _error_of(failure: Failure) -> PortraitError:
+    """A failure with the code, place and remedy that the worker gave it."""
+    try:
+        return ErrorData.parse(failure.data).error()
+    except Misfit:
+        # Refused before it was tried: the message is all there is.
+        return WorkerError(failure.message.rstrip("."))
+
+
 class Worker:
     """One backend process.
 
     Args:
         command: the program and its arguments.
-        on_news: called with each notification but the heartbeat, from `drain`.
+        on_notification: called with each notification but the heartbeat, from `drain`.
         on_lost: called once, from `drain`, when the process has died or hangs.
 
     Raises:
@@ -51,8 +74,8 @@ class Worker:
     def __init__(
         self,
         command: Sequence[str],
-        on_news: Callable[[Notification], None],
-        on_lost: Refused,
+        on_notification: Callable[[Told], None],
+        on_lost: OnError,
     ) -> None:
         try:
             self._process = subprocess.Popen(
@@ -70,10 +93,10 @@ class Worker:
                 command[0],
                 "create the environment again in the preferences",
             ) from None
-        self._on_news, self._on_lost = on_news, on_lost
+        self._on_notification, self._on_lost = on_notification, on_lost
         self._incoming: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._waiting: dict[int | str, tuple[str, float, Answered, Refused]] = {}
+        self._waiting: dict[int | str, _Waiting] = {}
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self._next_id = 0
         self._heard = time.monotonic()
@@ -91,10 +114,9 @@ class Worker:
 
     def ask(
         self,
-        method: str,
-        params: dict[str, Any],
-        answered: Answered,
-        refused: Refused,
+        call: Call[A],
+        on_result: OnResult[A],
+        on_error: OnError,
         limit_s: float = ANSWER_LIMIT,
     ) -> None:
         """Sends a request; `drain` calls one of the two when it is answered or late.
@@ -105,9 +127,11 @@ class Worker:
         if not self.alive:
             raise WorkerError("the backend has ended", remedy="start it again")
         self._next_id += 1
-        self._waiting[self._next_id] = method, time.monotonic() + limit_s, answered, refused
+        until = time.monotonic() + limit_s
+        self._waiting[self._next_id] = _Waiting(call, until, on_result, on_error)
         # Written by a thread: a hung worker's full pipe must not hold Blender's window.
-        self._outgoing.put(protocol.encode(Request(self._next_id, method, params)))
+        request = Request(self._next_id, call.METHOD, call.to_json())
+        self._outgoing.put(protocol.encode(request))
 
     def drain(self, budget_s: float = 0.005) -> None:
         """Handles what has arrived, for about `budget_s` seconds, and watches the time limits."""
@@ -148,33 +172,54 @@ class Worker:
         # Only a message shows that the worker lives: rubbish can come from a library's loop.
         self._heard = time.monotonic()
         if isinstance(message, Notification):
-            if message.method != "heartbeat":
-                self._on_news(message)
+            self._tell(message)
         elif isinstance(message, Result | Failure) and message.id in self._waiting:
-            _, _, answered, refused = self._waiting.pop(message.id)
+            waiting = self._waiting.pop(message.id)
             if isinstance(message, Result):
-                answered(message.value)
+                self._answered(waiting, message)
             else:
-                # The worker's message is the whole sentence, remedy included.
-                error = WorkerError(message.message.rstrip("."))
-                error.code = str(message.data.get("code", WorkerError.code))
-                refused(error)
+                waiting.on_error(_error_of(message))
+
+    def _tell(self, message: Notification) -> None:
+        kind = NOTIFICATIONS.get(message.method)
+        if kind is None or kind is Heartbeat:
+            return
+        try:
+            told = kind.parse(message.params)
+        except Misfit as misfit:
+            self._stderr.append(f"{message.method}: {misfit}")
+            return
+        self._on_notification(told)
+
+    def _answered(self, waiting: "_Waiting", message: Result) -> None:
+        try:
+            answer = waiting.call.ANSWER.parse(message.value)
+        except Misfit as misfit:
+            method = waiting.call.METHOD
+            waiting.on_error(
+                WorkerError(
+                    f"the backend's answer to '{method}' cannot be used ({misfit})",
+                    remedy="update the environment in the extension's preferences",
+                )
+            )
+            return
+        waiting.on_result(answer)
 
     def _watch(self) -> None:
         now = time.monotonic()
         if now - self._heard > SILENCE_LIMIT:
             self._lose(f"has said nothing for {SILENCE_LIMIT:.0f} seconds")
             return
-        for id in [id for id, entry in self._waiting.items() if now > entry[1]]:
-            method, _, _, refused = self._waiting.pop(id)
-            refused(self._error(f"the backend has not answered '{method}' in time"))
+        for id in [id for id, each in self._waiting.items() if now > each.until]:
+            late = self._waiting.pop(id)
+            late.on_error(self._error(f"the backend has not answered '{late.call.METHOD}' in time"))
 
     def _lose(self, what: str) -> None:
         error = self._error(f"the backend {what}")
         waiting = list(self._waiting.values())
         self.end(wait_s=0)
-        for _, _, _, refused in waiting:
-            refused(error)
+        for each in waiting:
+            each.on_error(error)
         self._on_lost(error)
 
     def _error(self, message: str) -> WorkerError:

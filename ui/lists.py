@@ -53,7 +53,7 @@ class PORTRAITGEN_UL_takes(bpy.types.UIList):
         row = layout.row()
         edited = record is not None and record.edit is not None
         row.prop(item, "name", text="", emboss=False, icon="CHECKMARK" if edited else "DOT")
-        row.label(text=known["label"] if known else item.editor)
+        row.label(text=known.label if known else item.editor)
 
 
 class PORTRAITGEN_MT_editor(bpy.types.Menu):
@@ -64,8 +64,8 @@ class PORTRAITGEN_MT_editor(bpy.types.Menu):
     def draw(self, context: Any) -> None:
         """One entry an editor; what may not be used commercially says so."""
         for each in backend_properties.editors():
-            text = each["label"] if each["commercial"] else f"{each['label']} (non-commercial)"
-            self.layout.operator("portraitgen.take_editor", text=text).editor = each["id"]
+            text = each.label if each.commercial else f"{each.label} (non-commercial)"
+            self.layout.operator("portraitgen.take_editor", text=text).editor = each.id
 
 
 class PORTRAITGEN_MT_versions(bpy.types.Menu):

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The panels, in the order of the work, in the sequencer's and the 3D viewport's sidebar alike."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import bpy
+
+from portraitgen.messages import EditorDescription
+from portraitgen.settings import OptionDescription
 
 from ..portraitgen_addon import backend_properties, camera, compat, properties, rig, shot_summary
 from ..portraitgen_addon.session import session
@@ -101,7 +105,7 @@ class _Camera(_NeedsShot):
         settings = getattr(shot, backend_properties.slot_of_job("track"), None)
         if settings is not None:
             options = [
-                each for each in backend_properties.job_options("track") if each["name"] == "focal"
+                each for each in backend_properties.job_options("track") if each.name == "focal"
             ]
             backend_properties.draw(layout, settings, options)
         layout.operator("portraitgen.take_focal", text="Take from Scene Camera")
@@ -119,7 +123,7 @@ class _Track(_NeedsShot):
             shown = [
                 each
                 for each in backend_properties.job_options("track")
-                if each["name"] not in ("focal", "frames")
+                if each.name not in ("focal", "frames")
             ]
             _folded(layout, settings, shown, "track")
         _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
@@ -220,7 +224,7 @@ class _Edit(_NeedsShot):
         split = layout.split(factor=0.4)
         split.alignment = "RIGHT"
         split.label(text="Editor")
-        split.menu("PORTRAITGEN_MT_editor", text=known["label"] if known else take.editor)
+        split.menu("PORTRAITGEN_MT_editor", text=known.label if known else take.editor)
         if known is None:
             layout.label(text="The backend has not told of this editor yet", icon="INFO")
         else:
@@ -237,19 +241,19 @@ class _Edit(_NeedsShot):
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")
         layout.operator("portraitgen.keep_key", icon="PINNED")
 
-    def _editor(self, layout: Any, take: Any, known: dict[str, Any]) -> None:
-        if not known["commercial"]:
-            layout.label(text=f"{known['licence']}: not for commercial work", icon="ERROR")
-        for need in known["needs"]:
+    def _editor(self, layout: Any, take: Any, known: EditorDescription) -> None:
+        if not known.commercial:
+            layout.label(text=f"{known.licence}: not for commercial work", icon="ERROR")
+        for need in known.needs:
             layout.label(text=f"Needs {need}", icon="INFO")
-        if known["memory_gb"]:
-            layout.label(text=f"About {known['memory_gb']:g} GB of GPU memory", icon="MEMORY")
+        if known.memory_gb:
+            layout.label(text=f"About {known.memory_gb:g} GB of GPU memory", icon="MEMORY")
         settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
         if settings is not None:
-            backend_properties.draw(layout, settings, known["options"])
-        if known["id"] == "relight":
+            backend_properties.draw(layout, settings, known.options)
+        if known.id == "relight":
             layout.operator("portraitgen.light_from_scene", icon="LIGHT")
-        if known["id"] == "paint":
+        if known.id == "paint":
             layout.operator("portraitgen.paint_frame", icon="BRUSH_DATA")
 
     def _preview(self, layout: Any, take: Any) -> None:
@@ -295,13 +299,16 @@ class _Jobs(_Panel):
             layout.label(text=f"{job.kind.title()}: {state}", icon="RECOVER_LAST")
             layout.operator("portraitgen.resume", icon="PLAY")
         row = layout.row(align=True)
+        row.operator("portraitgen.open_log", icon="TEXT")
+        row.operator("portraitgen.copy_report", icon="COPYDOWN")
+        row = layout.row(align=True)
         states = {"off": "not running", "starting": "starting", "failed": "failed"}
-        text = states.get(session.state) or session.hello.get("device", "")
+        text = states.get(session.state) or (session.hello.device if session.hello else "")
         row.label(text=f"Backend: {text}")
         row.operator("portraitgen.free_memory", text="", icon="MEMORY")
 
 
-def _folded(layout: Any, settings: Any, options: list[dict[str, Any]], kind: str) -> None:
+def _folded(layout: Any, settings: Any, options: Sequence[OptionDescription], kind: str) -> None:
     """A job's options, out of the way of its button until they are asked for."""
     header, body = layout.panel(f"portraitgen_{kind}_settings", default_closed=True)
     header.label(text="Settings")

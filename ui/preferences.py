@@ -34,13 +34,13 @@ def draw(layout: Any, settings: Any) -> None:
     layout.operator("portraitgen.check_setup", icon="CHECKMARK")
     for each in Setup.rows:
         line = layout.row()
-        line.alert = each["state"] == "missing"
-        line.label(text=each["name"], icon=_SYMBOLS[each["state"]])
-        line.label(text=each["message"])
-        if each["state"] == "missing" and each["remedy"].startswith("create the environment"):
+        line.alert = each.state == "missing"
+        line.label(text=each.name, icon=_SYMBOLS[each.state])
+        line.label(text=each.message)
+        if each.code == "environment":
             line.operator("portraitgen.create_environment", text="Create Environment")
-        elif each["remedy"]:
-            layout.label(text=each["remedy"].capitalize(), icon="BLANK1")
+        elif each.remedy:
+            layout.label(text=each.remedy.capitalize(), icon="BLANK1")
     if session.pid:
         layout.operator("portraitgen.free_memory", icon="MEMORY")
     layout.separator()
@@ -65,16 +65,15 @@ def _models(layout: Any) -> None:
         draw_text(column, fetching.message)
     for each in Models.rows:
         line = layout.row()
-        whole = each["state"] in ("present", "ok", "unverified")
-        line.label(text=each["label"], icon="CHECKMARK" if whole else "DOT")
-        use = "" if each["commercial"] else ", non-commercial"
-        line.label(text=f"{each['licence']}{use}")
-        size = each["bytes"] / 1e9 if each["bytes"] else each["approximate_gb"]
+        line.label(text=each.label, icon="CHECKMARK" if each.whole else "DOT")
+        use = "" if each.commercial else ", non-commercial"
+        line.label(text=f"{each.licence}{use}")
+        size = each.bytes / 1e9 if each.bytes else each.approximate_gb or 0
         line.label(text=f"{size:.1f} GB")
-        if whole:
+        if each.whole:
             line.label(text="Ready")
         else:
-            line.operator("portraitgen.fetch_model", text="Fetch").name = each["name"]
+            line.operator("portraitgen.fetch_model", text="Fetch").name = each.name
 
 
 def _packages(layout: Any, settings: Any) -> None:

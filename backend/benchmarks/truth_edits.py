@@ -92,7 +92,7 @@ def _best_seen(plain: Performer, truth: Performer) -> int:
 
 def _give_paint(shot: Shot, take: str, plain: Performer, truth: Performer, frame: int) -> None:
     """Paints the frame given out as the truth is painted."""
-    path = Path(start_painting(shot, take, frame)["path"])
+    path = Path(start_painting(shot, take, frame).path)
     given = cv2.imread(str(path))
     assert given is not None
     box = Track(shot).box(frame)

@@ -23,7 +23,7 @@ from .images import as_picture, save_png
 from .pipeline.data.avatars import frame_parameters, load_avatar
 from .pipeline.data.crops import load_matte
 from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
-from .pipeline.data.shots import Track, body_of, create_shot, info, plate_of
+from .pipeline.data.shots import Track, body_of, create_shot, plate_of
 from .pipeline.registry import run
 from .shot import Shot
 from .storage import write_json
@@ -61,14 +61,14 @@ def run_demo(
         run(kind, shot.path, options, reporter)
         seconds[kind] = time.monotonic() - begun
     seconds["all"] = time.monotonic() - started
-    facts = info(Shot.open(shot.path))
+    summary, metrics = shot.track_record().summary, shot.avatar_metrics()
     measured = {
-        "frames": facts["track"]["frames"],
-        "tracked frames": facts["track"]["tracked_frames"],
-        "landmark residual, % of eye distance": facts["track"]["landmark_residual_percent"],
-        "held-out PSNR, dB": facts["avatar"]["psnr"],
-        "held-out SSIM": facts["avatar"]["ssim"],
-        "mean alpha error": facts["avatar"]["alpha_error"],
+        "frames": summary.frames,
+        "tracked frames": summary.tracked_frames,
+        "landmark residual, % of eye distance": summary.landmark_residual_percent,
+        "held-out PSNR, dB": metrics.psnr,
+        "held-out SSIM": metrics.ssim,
+        "mean alpha error": metrics.alpha_error,
         "peak memory, GB": _peak_memory(),
     }
     picture = contact_sheet(shot)

@@ -1,44 +1,9 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The messages between Blender and the worker: JSON-RPC 2.0, one message a line, in UTF-8.
+"""How Blender and the worker talk: JSON-RPC 2.0, one message a line, in UTF-8.
 
-Standard library only; the extension and the worker import this same module.
-
-Requests (Blender to worker):
-    hello {protocol, version}          -> {protocol, version, device, python, pid}
-    describe                           -> {editors, settings: {track, reconstruct, edit, render}}
-    shot.create {shot, footage, ...}   -> the same facts as shot.info
-    shot.info {shot}                   -> what `portraitgen info --json` prints
-    rig.export {shot, version}         -> {path, version, frames}
-    splats.cloud {shot, take?, version?}
-                                       -> {path, gaussians, version, neural}, for Blender to carry
-    splats.export {shot, path, take?, frames?, version?, world?}
-                                       -> {files, gaussians, notes}
-    splats.import {shot, path, frame, take?, version?, world?}
-                                       -> {version, changed, erased, unmatched, by}
-    track.publish {shot, base, path, span?}
-                                       -> {version, changed}
-    track.solve_pins {shot, version, frame, pins: [{face, weights, target}], start?, fixed?}
-                                       -> {transl, pose, expression, error_px}
-    job.start {kind, shot, options}    -> {job}
-    job.cancel {job}                   -> {}
-    preview.frame {shot, frame, settings}
-                                       -> {path}
-    paint.start {shot, take, frame, mask?} -> {path, new}
-    keys.keep {shot, take, frame}      -> {path, frame, new}, of the key frame nearest to it
-    models.list                        -> {folder, rows: [{name, label, licence, commercial, ...}]}
-    check                              -> {rows: [{name, state, message, remedy}]}
-    shutdown                           -> {}
-
-Notifications (worker to Blender):
-    heartbeat {}                       every `HEARTBEAT` seconds while the worker lives
-    job.progress {job, stage, step, steps, eta_s, metrics}
-    job.frame {job, take, frame, path, plate}   plate: the full plate's file, or null
-    job.preview {job, path}
-    job.note {job, text}
-    job.done {job, result}
-    job.failed {job, code, message, hint}
-    job.cancelled {job}
+Standard library only; the extension and the worker import this same module. What the messages hold
+is in `messages`.
 """
 
 from dataclasses import dataclass
@@ -46,7 +11,7 @@ from typing import Any
 
 from .storage import dump_json, parse_json
 
-PROTOCOL = 1
+PROTOCOL = 2
 HEARTBEAT = 2.0
 MAX_LINE = 4 * 1024 * 1024
 
@@ -54,7 +19,7 @@ PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
-# A domain error; `data` holds code, place and hint.
+# A domain error; `data` is a `messages.ErrorData`.
 FAILED = -32000
 
 
@@ -83,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Notification:
-    """News that expects no answer."""
+    """What expects no answer."""
 
     method: str
     params: dict[str, Any]

@@ -11,9 +11,10 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from .errors import OptionError
+from .schema import Data, Value
 
 Settings = TypeVar("Settings")
 
@@ -28,6 +29,7 @@ def option(
     choices: Sequence[str] = (),
     path: bool = False,
     runs: str = "",
+    label: str = "",
 ) -> Any:
     """A dataclass field that explains itself.
 
@@ -38,6 +40,7 @@ def option(
         minimum, maximum: inclusive bounds of a number.
         choices: the values a string may take.
         path: the string names a file.
+        label: the option's name as people read it, where its own with capitals reads badly.
         runs: the string says what an editor runs: a "program", its "script" or their "folder".
     """
     facts = {
@@ -48,6 +51,7 @@ def option(
         "choices": tuple(choices),
         "path": path,
         "runs": runs,
+        "label": label,
     }
     return dataclasses.field(default=default, metadata=facts)
 
@@ -59,27 +63,46 @@ def _kind(annotation: Any) -> type:
     return typing.get_origin(annotation) or annotation
 
 
-def describe(settings: type) -> list[dict[str, Any]]:
-    """Every option of a settings class as JSON-ready data.
+@dataclasses.dataclass(frozen=True)
+class OptionDescription(Data):
+    """An option as programs and panels know it.
 
-    Returns:
-        One dict a field: name, type ("bool", "int", "float" or "str"), default, and the
-        facts given to `option`.
+    Attributes:
+        name: of the field.
+        label: as people read it.
+        type: "bool", "int", "float" or "str".
+        default: None if the program decides where nothing is given.
+        help, unit, minimum, maximum, choices, path, runs: as given to `option`.
     """
+
+    name: str
+    label: str
+    type: Literal["bool", "int", "float", "str"]
+    default: Value = None
+    help: str = ""
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    path: bool = False
+    runs: str = ""
+
+
+def describe(settings: type) -> tuple[OptionDescription, ...]:
+    """Every option of a settings class."""
     hints = typing.get_type_hints(settings)
-    described = []
-    for field in dataclasses.fields(settings):
-        facts = {key: value for key, value in field.metadata.items()}
-        facts["choices"] = list(facts.get("choices", ()))
-        described.append(
+    return tuple(
+        OptionDescription.parse(
             {
+                **field.metadata,
                 "name": field.name,
+                "label": field.metadata.get("label") or field.name.replace("_", " ").title(),
                 "type": _kind(hints[field.name]).__name__,
                 "default": field.default,
             }
-            | facts
         )
-    return described
+        for field in dataclasses.fields(settings)
+    )
 
 
 def parse(settings: type[Settings], values: Mapping[str, Any]) -> Settings:

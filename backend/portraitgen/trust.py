@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ProgramNotAllowed, ShotError
+from .settings import OptionDescription
 from .storage import read_json, write_json
 
 _typed = False
@@ -46,7 +47,7 @@ class Program:
 
     @classmethod
     def of_options(
-        cls, options: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
+        cls, options: Sequence[OptionDescription], values: Mapping[str, Any]
     ) -> "Program | None":
         """What an editor would run with these options, None if it runs nothing.
 
@@ -55,9 +56,9 @@ class Program:
             values: their values by name.
         """
         found = {
-            each["runs"]: str(values.get(each["name"]) or each["default"] or "")
+            each.runs: str(values.get(each.name) or each.default or "")
             for each in options
-            if each.get("runs")
+            if each.runs
         }
         if not found.get("folder"):
             return None

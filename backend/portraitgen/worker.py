@@ -1,11 +1,12 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The long-lived process behind Blender: requests in on stdin, answers and news out on stdout.
+"""The long-lived process behind Blender: requests in on stdin, what it says out on stdout.
 
 One job runs at a time, in a thread; quick requests are answered between its messages. When stdin
 closes, the running job is asked to stop, keeps its checkpoint, and the process ends.
 """
 
+import logging
 import os
 import platform
 import queue
@@ -17,16 +18,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import __version__, protocol
-from .errors import Cancelled, OptionError, PortraitError
+from . import __version__, messages, protocol
+from .errors import Cancelled, PortraitError, ShotError
 from .failures import ProgramFault, readable
+from .messages import Call, ErrorData
+from .pipeline.run.job_log import log_to
 from .pipeline.run.progress import Reporter
 from .protocol import Failure, Message, Notification, ProtocolError, Request, Result
+from .schema import Data, Misfit, Values
+from .settings import parse
+from .shot import Shot
 from .stopping import Stopped, end_soon, graceful_stop
 
 # How many requests wait while one is answered, and how often the end is looked for, in seconds.
 _WAITING = 256
 _TICK = 0.2
+_log = logging.getLogger(__name__)
 
 
 class Channel:
@@ -55,49 +62,51 @@ class Channel:
 
 
 def _unsayable(message: Message, error: Exception) -> Message:
-    failure = readable(error)
+    failure = ErrorData.of(readable(error))
     match message:
         case Notification("job.done" | "job.failed", params):
-            facts = {"code": failure.code, "message": str(failure), "hint": failure.remedy}
-            return Notification("job.failed", {"job": params.get("job")} | facts)
+            return _message(messages.JobFailed(str(params.get("job")), failure))
         case Result(id) | Failure(id):
-            data = {"code": failure.code, "place": failure.place, "hint": failure.remedy}
-            return Failure(id, protocol.FAILED, str(failure), data)
+            return Failure(id, protocol.FAILED, str(failure.error()), failure.to_json())
         case _:
-            return Notification("heartbeat", {})
+            return _message(messages.Heartbeat())
+
+
+def _message(told: messages.Told) -> Notification:
+    return Notification(told.METHOD, told.to_json())
 
 
 class JobReporter(Reporter):
-    """Turns a job's news into notifications."""
+    """Turns what a job tells into notifications."""
 
     def __init__(self, channel: Channel, job: str) -> None:
         super().__init__()
         self._channel = channel
         self.job = job
 
-    def _send(self, method: str, **params: Any) -> None:
-        self._channel.send(Notification(f"job.{method}", {"job": self.job} | params))
+    def _send(self, told: messages.Told) -> None:
+        self._channel.send(_message(told))
 
     def progress(
         self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
     ) -> None:
         """Sends job.progress."""
-        finite = {name: value for name, value in metrics.items() if value - value == 0}
-        self._send("progress", stage=stage, step=step, steps=steps, eta_s=eta_s, metrics=finite)
+        finite = {name: float(value) for name, value in metrics.items() if value - value == 0}
+        self._send(messages.JobProgress(self.job, stage, step, steps, eta_s, finite))
 
     def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
         """Sends job.frame."""
         full = str(plate) if plate else None
-        self._send("frame", take=take, frame=frame, path=str(path), plate=full)
+        self._send(messages.JobFrame(self.job, take, frame, str(path), full))
 
     def preview(self, path: Path) -> None:
         """Sends job.preview."""
-        self._send("preview", path=str(path))
+        self._send(messages.JobPreview(self.job, str(path)))
 
     def note(self, text: str) -> None:
         """Sends job.note."""
         super().note(text)
-        self._send("note", text=text)
+        self._send(messages.JobNote(self.job, text))
 
 
 class Worker:
@@ -121,25 +130,27 @@ class Worker:
         self._busy = False
         self._over = False
         self._ended = threading.Event()
-        self._methods: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "hello": self._hello,
-            "describe": self._describe,
-            "check": self._check,
-            "models.list": self._models_list,
-            "shot.create": self._shot_create,
-            "shot.info": self._shot_info,
-            "rig.export": self._rig_export,
-            "splats.cloud": self._splats_cloud,
-            "splats.export": self._splats_export,
-            "splats.import": self._splats_import,
-            "track.publish": self._track_publish,
-            "track.solve_pins": self._track_solve_pins,
-            "job.start": self._job_start,
-            "job.cancel": self._job_cancel,
-            "preview.frame": self._preview_frame,
-            "paint.start": self._paint_start,
-            "keys.keep": self._keys_keep,
-            "shutdown": self._shutdown,
+        # Each takes the parsed call of its type, and gives the answer that the call names.
+        self._methods: dict[type[Call[Any]], Callable[[Any], Data]] = {
+            messages.Hello: self._hello,
+            messages.Describe: self._describe,
+            messages.Check: self._check,
+            messages.ListModels: self._list_models,
+            messages.CreateShot: self._create_shot,
+            messages.InfoOfShot: self._info_of_shot,
+            messages.ExportRig: self._export_rig,
+            messages.ExportCloud: self._export_cloud,
+            messages.ExportSplats: self._export_splats,
+            messages.ImportSplats: self._import_splats,
+            messages.PublishTrack: self._publish_track,
+            messages.SolvePins: self._solve_pins,
+            messages.TryFrame: self._try_frame,
+            messages.StartPainting: self._start_painting,
+            messages.KeepKey: self._keep_key,
+            messages.StartJob: self._start_job,
+            messages.ResumeJob: self._resume_job,
+            messages.CancelJob: self._cancel_job,
+            messages.Shutdown: self._shutdown,
         }
 
     def serve(self) -> None:
@@ -195,146 +206,145 @@ class Worker:
             return
         if not isinstance(message, Request):
             return  # Notifications and stray answers ask for nothing.
-        method = self._methods.get(message.method)
-        if method is None:
-            text = f"there is no method '{message.method}'"
-            self._channel.send(Failure(message.id, protocol.METHOD_NOT_FOUND, text, {}))
-            return
+        self._channel.send(self._answer_to(message))
+
+    def _answer_to(self, request: Request) -> Message:
+        kind = messages.CALLS.get(request.method)
+        if kind is None:
+            text = f"there is no method '{request.method}'"
+            return Failure(request.id, protocol.METHOD_NOT_FOUND, text, {})
         try:
-            answer: Message = Result(message.id, method(message.params))
-        except KeyError as error:
-            text = f"{message.method} needs the parameter {error}"
-            answer = Failure(message.id, protocol.INVALID_PARAMS, text, {})
+            call = kind.parse(request.params)
+        except Misfit as misfit:
+            text = f"{request.method}: the parameter {misfit}"
+            return Failure(request.id, protocol.INVALID_PARAMS, text, {})
+        try:
+            return Result(request.id, self._methods[kind](call).to_json())
         except Exception as error:  # noqa: BLE001 - a fault in one request must not end the worker.
             failure = _told(error)
-            data = {"code": failure.code, "place": failure.place, "hint": failure.remedy}
-            answer = Failure(message.id, protocol.FAILED, str(failure), data)
-        self._channel.send(answer)
+            data = ErrorData.of(failure).to_json()
+            return Failure(request.id, protocol.FAILED, str(failure), data)
 
     def _beat(self) -> None:
         while not self._ended.wait(protocol.HEARTBEAT):
-            self._channel.send(Notification("heartbeat", {}))
+            self._channel.send(_message(messages.Heartbeat()))
 
-    def _hello(self, params: dict[str, Any]) -> dict[str, Any]:
-        if params.get("protocol") != protocol.PROTOCOL:
+    def _hello(self, call: messages.Hello) -> messages.HelloAnswer:
+        if call.protocol != protocol.PROTOCOL:
             raise PortraitError(
                 f"the worker speaks protocol {protocol.PROTOCOL}, Blender's extension"
-                f" {params.get('protocol')}",
+                f" {call.protocol}",
                 remedy="update the environment in the extension's preferences",
             )
         from .pipeline.requests.diagnostics import device_name
 
-        return {
-            "protocol": protocol.PROTOCOL,
-            "version": __version__,
-            "python": platform.python_version(),
-            "device": device_name(),
-            "pid": os.getpid(),
-        }
+        return messages.HelloAnswer(
+            protocol=protocol.PROTOCOL,
+            version=__version__,
+            python=platform.python_version(),
+            device=device_name(),
+            pid=os.getpid(),
+        )
 
-    def _describe(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _describe(self, call: messages.Describe) -> messages.Description:
         from .editing.registry import describe_editors
         from .pipeline.registry import MEMORY_GB, describe_jobs
 
-        return {
-            "editors": describe_editors(),
-            "settings": describe_jobs(),
-            "memory_gb": MEMORY_GB,
-        }
+        return messages.Description(describe_editors(), describe_jobs(), MEMORY_GB)
 
-    def _check(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _check(self, call: messages.Check) -> messages.Checked:
         from .pipeline.requests.diagnostics import check_setup
 
-        return {"rows": check_setup()}
+        return messages.Checked(check_setup())
 
-    def _models_list(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _list_models(self, call: messages.ListModels) -> messages.ModelList:
         from .models.manifest import models
         from .models.store import models_folder, state_of
 
-        rows = [state_of(model, digests=False) for model in models().values()]
-        return {"folder": str(models_folder()), "rows": rows}
+        rows = tuple(state_of(model, digests=False) for model in models().values())
+        return messages.ModelList(str(models_folder()), rows)
 
-    def _shot_create(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _create_shot(self, call: messages.CreateShot) -> messages.ShotInfo:
         from .pipeline.data.shots import create_shot, info
 
-        facts = {key: value for key, value in params.items() if key not in ("shot", "footage")}
-        return info(create_shot(Path(params["shot"]), Path(params["footage"]), facts))
+        said = {key: value for key, value in vars(call).items() if value not in (None, False)}
+        shot, footage = Path(said.pop("shot")), Path(said.pop("footage"))
+        return info(create_shot(shot, footage, said))
 
-    def _shot_info(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _info_of_shot(self, call: messages.InfoOfShot) -> messages.ShotInfo:
         from .pipeline.data.shots import info
-        from .shot import Shot
 
-        return info(Shot.open(Path(params["shot"])))
+        return info(Shot.open(Path(call.shot)))
 
-    def _rig_export(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _export_rig(self, call: messages.ExportRig) -> messages.RigExported:
         from .pipeline.requests.rig import export_rig
-        from .shot import Shot
 
-        return export_rig(Shot.open(Path(params["shot"])), params.get("version"))
+        return export_rig(Shot.open(Path(call.shot)), call.version)
 
-    def _splats_cloud(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _export_cloud(self, call: messages.ExportCloud) -> messages.CloudExported:
         from .pipeline.requests.splats import export_cloud
-        from .shot import Shot
 
-        return export_cloud(
-            Shot.open(Path(params["shot"])), params.get("take", ""), params.get("version")
-        )
+        made = export_cloud(Shot.open(Path(call.shot)), call.take, call.version)
+        return messages.CloudExported.parse(made)
 
-    def _splats_export(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _export_splats(self, call: messages.ExportSplats) -> messages.SplatsExported:
         from .pipeline.requests.splats import export_splats
-        from .shot import Shot
 
-        world = params.get("world")
-        return export_splats(
-            Shot.open(Path(params["shot"])),
-            Path(params["path"]),
-            params.get("take", ""),
-            params.get("frames", ""),
-            params.get("version"),
-            Path(world) if world else None,
-        )
+        shot, path = Shot.open(Path(call.shot)), Path(call.path)
+        world = Path(call.world) if call.world else None
+        made = export_splats(shot, path, call.take, call.frames, call.version, world)
+        return messages.SplatsExported.parse(made)
 
-    def _splats_import(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _import_splats(self, call: messages.ImportSplats) -> messages.SplatsImported:
         from .pipeline.requests.splats import import_splats
-        from .shot import Shot
 
-        world = params.get("world")
-        return import_splats(
-            Shot.open(Path(params["shot"])),
-            Path(params["path"]),
-            params["frame"],
-            params.get("take", ""),
-            params.get("version"),
-            Path(world) if world else None,
-        )
+        shot, path = Shot.open(Path(call.shot)), Path(call.path)
+        world = Path(call.world) if call.world else None
+        made = import_splats(shot, path, call.frame, call.take, call.version, world)
+        return messages.SplatsImported.parse(made)
 
-    def _track_publish(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _publish_track(self, call: messages.PublishTrack) -> messages.TrackPublished:
         from .pipeline.requests.rig import publish_motion
-        from .shot import Shot
 
-        shot = Shot.open(Path(params["shot"]))
-        span = params.get("span")
-        return publish_motion(
-            shot,
-            params["base"],
-            Path(params["path"]),
-            "artist",
-            (int(span[0]), int(span[1])) if span else None,
-        )
+        shot = Shot.open(Path(call.shot))
+        return publish_motion(shot, call.base, Path(call.path), "artist", call.span)
 
-    def _track_solve_pins(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _solve_pins(self, call: messages.SolvePins) -> messages.PinsSolved:
         from .pipeline.requests.pins import solve_pins
 
-        return solve_pins(params)
+        return solve_pins(call)
 
-    def _job_start(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _try_frame(self, call: messages.TryFrame) -> messages.PictureMade:
+        from .pipeline.jobs.edit import EditOptions
+        from .pipeline.requests.preview import preview_frame
+
+        options = parse(EditOptions, call.settings)
+        path = preview_frame(Shot.open(Path(call.shot)), call.frame, options)
+        return messages.PictureMade(str(path))
+
+    def _start_painting(self, call: messages.StartPainting) -> messages.PaintStarted:
+        from .pipeline.requests.paint import start_painting
+
+        return start_painting(Shot.open(Path(call.shot)), call.take, call.frame, call.mask)
+
+    def _keep_key(self, call: messages.KeepKey) -> messages.KeyKept:
+        from .pipeline.data.key_frames import keep_key
+
+        return keep_key(Shot.open(Path(call.shot)), call.take, call.frame, nearest=True)
+
+    def _start_job(self, call: messages.StartJob) -> messages.JobStarted:
+        return self._begin(call.kind, Path(call.shot), call.options)
+
+    def _resume_job(self, call: messages.ResumeJob) -> messages.JobStarted:
+        record = Shot.open(Path(call.shot)).job(call.record).record
+        if not record.unfinished:
+            raise ShotError(f"the job is {record.state}", call.record, "start a new one")
+        return self._begin(record.kind, Path(call.shot), record.options)
+
+    def _begin(self, kind: str, shot: Path, options: Values) -> messages.JobStarted:
         if self._busy:
             raise PortraitError("another job is running", remedy="wait until it ends or cancel it")
-        kind, shot, options = params["kind"], Path(params["shot"]), params.get("options", {})
-        if not isinstance(options, dict):
-            raise OptionError("the options are no object", "options", "send name and value pairs")
         from .pipeline.registry import options_of
-        from .settings import parse
 
         parse(options_of(kind), options)
         self._busy = True
@@ -343,60 +353,38 @@ class Worker:
             target=self._run, args=(kind, shot, options, self._reporter), name=kind, daemon=True
         )
         self._thread.start()
-        return {"job": self._reporter.job}
+        return messages.JobStarted(self._reporter.job)
 
-    def _run(self, kind: str, shot: Path, options: dict[str, Any], reporter: JobReporter) -> None:
+    def _run(self, kind: str, shot: Path, options: Values, reporter: JobReporter) -> None:
         from .pipeline.registry import run
 
+        end: messages.Told
         try:
-            result = run(kind, shot, options, reporter)
-            news = Notification("job.done", {"job": reporter.job, "result": result})
+            end = messages.JobDone(reporter.job, run(kind, shot, options, reporter))
         except Cancelled:
-            news = Notification("job.cancelled", {"job": reporter.job})
+            end = messages.JobCancelled(reporter.job)
         except BaseException as error:  # noqa: BLE001 - the worker outlives a fault in a job.
-            failure = _told(error)
-            facts = {"code": failure.code, "message": str(failure), "hint": failure.remedy}
-            news = Notification("job.failed", {"job": reporter.job} | facts)
+            end = messages.JobFailed(reporter.job, ErrorData.of(_told(error)))
         # Whoever hears of the end may start the next job at once.
         self._busy = False
-        self._channel.send(news)
+        self._channel.send(_message(end))
 
-    def _job_cancel(self, params: dict[str, Any]) -> dict[str, Any]:
-        if self._reporter and self._reporter.job == params["job"]:
+    def _cancel_job(self, call: messages.CancelJob) -> messages.Nothing:
+        if self._reporter and self._reporter.job == call.job:
             self._reporter.cancel()
-        return {}
+        return messages.Nothing()
 
-    def _preview_frame(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.jobs.edit import EditOptions
-        from .pipeline.requests.preview import preview_frame
-        from .settings import parse
-        from .shot import Shot
-
-        shot, options = Shot.open(Path(params["shot"])), parse(EditOptions, params["settings"])
-        return {"path": str(preview_frame(shot, int(params["frame"]), options))}
-
-    def _paint_start(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.requests.paint import painted_shot
-
-        return painted_shot(params)
-
-    def _keys_keep(self, params: dict[str, Any]) -> dict[str, Any]:
-        from .pipeline.data.key_frames import keep_key
-        from .shot import Shot
-
-        shot = Shot.open(Path(params["shot"]))
-        return keep_key(shot, params["take"], int(params["frame"]), nearest=True)
-
-    def _shutdown(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _shutdown(self, call: messages.Shutdown) -> messages.Nothing:
         self._over = True
-        return {}
+        return messages.Nothing()
 
 
 def _told(error: BaseException) -> PortraitError:
     """An error as people read it; of a fault of ours, whoever mends it sees the trace."""
     failure = readable(error)
     if isinstance(failure, ProgramFault):
-        traceback.print_exc()
+        _log.error("%s", failure, exc_info=error)
+        traceback.print_exception(error)
     return failure
 
 
@@ -405,6 +393,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if path := os.environ.get("PORTRAITGEN_WORKER_LOG"):
+        log_to(Path(path))
     try:
         with graceful_stop():
             Worker(sys.stdin.buffer, Channel(stream), lambda: end_soon(1)).serve()

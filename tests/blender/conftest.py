@@ -48,12 +48,14 @@ def empty(installed: None) -> Iterator[None]:
     settings = module("portraitgen_addon.preferences").get()
     settings.source = "EXISTING"
     settings.interpreter = str(PYTHON)
+    # As in a window, where the timer drains what `until` drains here.
+    module("portraitgen_addon.scene_updates").waits = False
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
     yield
     session = module("portraitgen_addon.session").session
     if session.busy:
         session.end()
-    session.message = ""
+    session.error = None
 
 
 @pytest.fixture

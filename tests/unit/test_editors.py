@@ -90,10 +90,10 @@ class TestEveryEditor:
         assert prepared(name, request).edit(request).shape == (77, 51, 3)
 
     def test_it_describes_itself_for_a_panel(self, name: str) -> None:
-        described = {editor["id"]: editor for editor in describe_editors()}[name]
-        json.dumps(described)
-        assert described["licence"] and described["label"] and described["description"]
-        assert all(fact["help"] for fact in described["options"])
+        described = {editor.id: editor for editor in describe_editors()}[name]
+        json.dumps(described.to_json())
+        assert described.licence and described.label and described.description
+        assert all(option.help for option in described.options)
 
 
 def test_a_new_key_light_comes_near_the_truth() -> None:

@@ -94,4 +94,4 @@ def test_the_whole_way_with_it(file: Path, tmp_path: Path) -> None:
     )
     assert np.isfinite(rebuilt["psnr"])
     exported = export_rig(shot)
-    assert exported["frames"] == 8 and Path(exported["path"]).exists()
+    assert exported.frames == 8 and Path(exported.path).exists()

@@ -547,15 +547,15 @@ def test_a_frame_that_was_tried_and_approved_is_the_anchor(
     shot = Shot.open(copy)
     preview_frame(shot, frame, EditOptions("look", "toon", '{"tones": 3}'))
     kept = keep_key(shot, "look", frame, nearest=True)
-    assert kept["new"] and kept["frame"] == frame
-    assert Path(kept["path"]).read_bytes() == tried_path(shot, "look", frame).read_bytes()
+    assert kept.new and kept.frame == frame
+    assert Path(kept.path).read_bytes() == tried_path(shot, "look", frame).read_bytes()
     words = ["edit", copy, "--take", "look", "--editor", "toon", "--steps", "4", "--keys", "3"]
     done = portraitgen(*words)
     assert done.returncode == 0, done.stderr
     facts = read_json(shot.edit_folder("look") / "edit.json")
     assert facts["anchor"] == frame and frame in facts["key_frames"]
     assert facts["edits_frames"], "it is still what the editor makes of it"
-    assert keep_key(shot, "look", 99, nearest=True)["frame"] == facts["key_frames"][-1]
+    assert keep_key(shot, "look", 99, nearest=True).frame == facts["key_frames"][-1]
     with pytest.raises(EditError, match=f"choose one of {facts['key_frames'][0]}"):
         keep_key(shot, "look", 99)
 

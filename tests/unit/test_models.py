@@ -187,10 +187,10 @@ def test_a_fetched_model_is_verified_and_remembered(server: Server, folder: Path
     assert record["revision"] == COMMIT
     assert record["files"][0]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert not (folder / "light" / "notes.md").exists()
-    assert state_of(model, digests=True)["state"] == "ok"
+    assert state_of(model, digests=True).state == "ok"
     (folder / "light" / "light.safetensors").write_bytes(b"weightz")
     row = state_of(model, digests=True)
-    assert row["state"] == "damaged" and "sha256" in row["message"]
+    assert row.state == "damaged" and "sha256" in row.message
 
 
 def test_a_model_that_is_there_is_never_overwritten(server: Server, folder: Path) -> None:

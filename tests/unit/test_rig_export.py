@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.errors import ShotError
+from portraitgen.messages import TrackPublished
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig, publish_motion
 from portraitgen.records import BodyModelRecord
@@ -54,7 +55,7 @@ def sent(shot: Shot, path: Path, **changes: np.ndarray) -> Path:
 
 
 def test_the_parts_make_the_posed_body(shot: Shot) -> None:
-    parts = load_file(export_rig(shot)["path"])
+    parts = load_file(export_rig(shot).path)
     body, motion = BodyModel.load(), Track(shot).motion
     still = torch.zeros(1, 55, 3)
     expression = torch.from_numpy(motion.expression[2:3])
@@ -74,7 +75,7 @@ def test_what_did_not_change_is_no_new_version(shot: Shot, tmp_path: Path) -> No
     length = np.linalg.norm(turned[0, 3])
     turned[0, 3] *= (length - 2 * np.pi) / length
     path = sent(shot, tmp_path / "sent", pose=turned)
-    assert publish_motion(shot, 1, path, "artist") == {"version": None, "changed": 0}
+    assert publish_motion(shot, 1, path, "artist") == TrackPublished(None, 0)
     assert shot.versions("track") == [1]
 
 
@@ -83,7 +84,7 @@ def test_changed_frames_are_fixed_and_the_rest_keeps_its_bits(shot: Shot, tmp_pa
     expression = before.expression.copy()
     expression[3, 5] = 0.123
     path = sent(shot, tmp_path / "sent", expression=expression)
-    assert publish_motion(shot, 1, path, "artist") == {"version": 2, "changed": 1}
+    assert publish_motion(shot, 1, path, "artist") == TrackPublished(2, 1)
     after = Track(shot)
     assert after.motion.fixed.tolist() == [False, False, False, True, False]
     assert after.motion.expression[3, 5] == np.float32(0.123)

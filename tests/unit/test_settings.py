@@ -32,10 +32,11 @@ def test_text_and_plain_values_become_settings() -> None:
 
 
 def test_a_description_holds_all_that_a_panel_needs() -> None:
-    facts = {fact["name"]: fact for fact in describe(Example)}
-    assert facts["steps"]["type"] == "int" and facts["steps"]["maximum"] == 100
-    assert facts["mode"]["choices"] == ["fixed", "follow"]
-    assert facts["focal"]["type"] == "float" and facts["focal"]["default"] is None
+    options = {option.name: option for option in describe(Example)}
+    assert options["steps"].type == "int" and options["steps"].maximum == 100
+    assert options["mode"].choices == ("fixed", "follow")
+    assert options["focal"].type == "float" and options["focal"].default is None
+    assert options["steps"].label == "Steps" and options["focal"].unit == "px"
 
 
 @pytest.mark.parametrize(

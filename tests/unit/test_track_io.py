@@ -10,6 +10,7 @@ import pytest
 from test_rig_export import FRAMES, shot  # noqa: F401 - a fixture.
 
 from portraitgen.errors import ShotError
+from portraitgen.messages import TrackPublished
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.track_io import export_track, import_track
 from portraitgen.records import FrameQuality
@@ -23,7 +24,7 @@ def test_a_track_comes_back_as_it_went(shot: Shot, tmp_path: Path, ending: str) 
     before = Track(shot)
     file = tmp_path / f"track.{ending}"
     assert export_track(shot, file)["frames"] == FRAMES
-    assert import_track(shot, file) == {"version": 2, "changed": FRAMES}
+    assert import_track(shot, file) == TrackPublished(2, FRAMES)
     after = Track(shot)
     for name in ("pose", "transl", "expression", "betas"):
         assert np.abs(getattr(after.motion, name) - getattr(before.motion, name)).max() < 1e-6
@@ -48,7 +49,7 @@ def test_some_frames_only_leave_the_others(shot: Shot, tmp_path: Path) -> None: 
         transl=np.full((2, 3), 2.0),
         frames=[1002, 1004],
     )
-    assert import_track(shot, tmp_path / "part.npz")["changed"] == 2
+    assert import_track(shot, tmp_path / "part.npz").changed == 2
     after = Track(shot).motion
     assert after.fixed.tolist() == [False, True, False, True, False]
     assert (after.transl[1] == 2).all() and (after.transl[0] == before.transl[0]).all()

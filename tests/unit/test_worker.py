@@ -12,7 +12,9 @@ import pytest
 from child_process import child_environment
 
 from portraitgen import protocol
+from portraitgen.messages import ErrorData
 from portraitgen.protocol import Failure, Message, Notification, Request, Result
+from portraitgen.shot import Shot
 
 
 class Talk:
@@ -86,7 +88,7 @@ def test_rubbish_is_answered_and_never_ends_the_worker(worker: Talk) -> None:
 def test_a_fault_of_the_users_comes_with_its_remedy(worker: Talk, tmp_path: Path) -> None:
     answer = worker.ask("shot.info", shot=str(tmp_path))
     assert isinstance(answer, Failure) and answer.code == protocol.FAILED
-    assert answer.data["code"] == "shot" and "track a plate" in answer.data["hint"]
+    assert answer.data["code"] == "shot" and "track a plate" in answer.data["remedy"]
 
 
 def test_a_job_that_cannot_begin_says_so_at_once(worker: Talk, tmp_path: Path) -> None:
@@ -105,7 +107,9 @@ def test_a_job_that_fails_tells_why(worker: Talk, tmp_path: Path) -> None:
         assert isinstance(message, Notification)
         worker.news.append(message)
     assert failed[0].params["job"] == answer.value["job"]
-    assert "is not a shot" in failed[0].params["message"]
+    error = ErrorData.parse(failed[0].params["error"])
+    assert error.code == "shot" and "is not a shot" in error.message
+    assert error.place == str(tmp_path) and "track a plate" in error.remedy
 
 
 def news_of(worker: Talk, job: str) -> Iterator[Notification]:
@@ -131,7 +135,9 @@ def test_a_job_is_cancelled_and_taken_up_again(worker: Talk, tmp_path: Path, cli
     assert worker.ask("job.cancel", job=begun.value["job"]) == Result(1, {})
     assert [news.method for news in news_of(worker, begun.value["job"])][-1] == "job.cancelled"
 
-    again = worker.ask("job.start", kind="track", shot=shot, options=options)
+    record = Shot.open(Path(shot)).jobs()[-1].record
+    assert record.state == "cancelled"
+    again = worker.ask("job.resume", shot=shot, record=record.id)
     assert isinstance(again, Result)
     told = list(news_of(worker, again.value["job"]))
     assert told[-1].method == "job.done", told[-1]
@@ -140,6 +146,9 @@ def test_a_job_is_cancelled_and_taken_up_again(worker: Talk, tmp_path: Path, cli
     assert {"landmarks", "solve", "mattes"} <= stages
     known = worker.ask("shot.info", shot=shot)
     assert isinstance(known, Result) and known.value["track"]["version"] == 1
+    assert len(Shot.open(Path(shot)).jobs()) == 1, "another job was begun"
+    late = worker.ask("job.resume", shot=shot, record=record.id)
+    assert isinstance(late, Failure) and "the job is done" in late.message
     assert known.value["unfinished_jobs"] == []
 
 

@@ -16,6 +16,10 @@ sys.path.insert(0, str(ROOT))
 
 from portraitgen_addon import worker as client  # noqa: E402
 
+from portraitgen.messages import Hello, JobNote  # noqa: E402
+
+HELLO = "{'protocol': 2, 'version': '1', 'python': '3', 'device': 'CPU', 'pid': 5}"
+
 SPEAK = "import sys,json,time\ndef say(**m): print(json.dumps({'jsonrpc':'2.0',**m}),flush=True)\n"
 
 
@@ -29,7 +33,7 @@ class Heard:
         self.worker = client.Worker(command, self.news.append, self.lost.append)
 
     def ask(self, limit_s: float = 60) -> None:
-        self.worker.ask("hello", {}, self.answers.append, self.errors.append, limit_s)
+        self.worker.ask(Hello(2), self.answers.append, self.errors.append, limit_s)
 
     def until(self, met: Callable[[], object]) -> None:
         end = time.monotonic() + 60
@@ -40,13 +44,35 @@ class Heard:
 
 
 def test_answers_and_news_arrive_despite_rubbish() -> None:
-    script = "input(); print('rubbish'); say(method='job.note', params={}); say(id=1, result=7)"
+    script = "input(); print('rubbish'); say(method='job.note', params={'job': 'a', 'text': 'b'})"
+    script += f"; say(method='job.note', params={{}}); say(id=1, result={HELLO})"
     heard = Heard(script + "\nsys.stdin.read()")
     heard.ask()
     heard.until(lambda: heard.answers)
-    assert heard.answers == [7] and heard.news[0].method == "job.note"
+    assert heard.answers[0].device == "CPU" and heard.news == [JobNote("a", "b")]
     heard.worker.end()
     assert heard.worker._process.returncode == 0
+
+
+def test_an_answer_of_another_shape_is_told_and_not_used() -> None:
+    heard = Heard("input(); say(id=1, result={'pid': 'seven'}); sys.stdin.read()")
+    heard.ask()
+    heard.until(lambda: heard.errors)
+    told = str(heard.errors[0])
+    assert not heard.answers and "'hello'" in told and "'protocol' is missing" in told
+    heard.worker.end()
+
+
+def test_code_place_and_remedy_of_an_error_arrive_whole() -> None:
+    data = {"code": "shot", "message": "is damaged", "place": "a/b", "remedy": "mend it"}
+    error = {"code": -32000, "message": "a/b: is damaged; mend it.", "data": data}
+    heard = Heard(f"input(); say(id=1, error={error}); sys.stdin.read()")
+    heard.ask()
+    heard.until(lambda: heard.errors)
+    told = heard.errors[0]
+    assert (told.code, told.message, told.place, told.remedy) == tuple(data.values())
+    assert str(told) == error["message"]
+    heard.worker.end()
 
 
 def test_death_tells_what_was_last_printed() -> None:
@@ -83,10 +109,10 @@ def test_the_real_worker_answers_hello(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Any] = []
     command = [sys.executable, "-m", "portraitgen.worker"]
     process = client.Worker(command, print, print)
-    process.ask("hello", {"protocol": client.protocol.PROTOCOL}, answers.append, print)
+    process.ask(Hello(client.protocol.PROTOCOL), answers.append, print)
     end = time.monotonic() + 50
     while not answers and time.monotonic() < end:
         process.drain()
         time.sleep(0.01)
     process.end(wait_s=20)
-    assert answers[0]["pid"] == process.pid and process._process.returncode == 0
+    assert answers[0].pid == process.pid and process._process.returncode == 0

@@ -23,8 +23,8 @@ def run(given: argparse.Namespace) -> None:
 
     rows = check_setup()
     if given.json:
-        print_json(rows)
+        print_json([row.to_json() for row in rows])
         return
     for row in rows:
-        remedy = f" ({row['remedy']})" if row["remedy"] else ""
-        print(f"{row['state']:>8}  {row['name']}: {row['message']}{remedy}")
+        remedy = f" ({row.remedy})" if row.remedy else ""
+        print(f"{row.state:>8}  {row.name}: {row.message}{remedy}")

@@ -21,12 +21,12 @@ def run(given: argparse.Namespace) -> None:
 
     editors = describe_editors()
     if given.json:
-        print_json(editors)
+        print_json([each.to_json() for each in editors])
         return
     for editor in editors:
-        print(f"{editor['id']}: {editor['description']}")
-        use = "commercial use allowed" if editor["commercial"] else "no commercial use"
-        print(f"  licence {editor['licence']} ({use}); needs {words(editor['needs'])}")
-        for fact in editor["options"]:
-            unit = f" {fact['unit']}" if fact["unit"] else ""
-            print(f"  {fact['name']} = {words(fact['default'])}{unit}: {fact['help']}")
+        print(f"{editor.id}: {editor.description}")
+        use = "commercial use allowed" if editor.commercial else "no commercial use"
+        print(f"  licence {editor.licence} ({use}); needs {words(editor.needs)}")
+        for option in editor.options:
+            unit = f" {option.unit}" if option.unit else ""
+            print(f"  {option.name} = {words(option.default)}{unit}: {option.help}")

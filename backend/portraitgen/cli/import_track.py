@@ -24,4 +24,4 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.requests.track_io import import_track
     from ..shot import Shot
 
-    print_facts(import_track(Shot.open(given.shot), given.file))
+    print_facts(import_track(Shot.open(given.shot), given.file).to_json())

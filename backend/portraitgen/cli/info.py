@@ -22,7 +22,7 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.data.shots import info
     from ..shot import Shot
 
-    facts = info(Shot.open(given.shot))
+    facts = info(Shot.open(given.shot)).to_json()
     if given.json:
         print_json(facts)
     else:

@@ -42,17 +42,17 @@ def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
     from ..pipeline.registry import options_of
     from ..settings import describe
 
-    for fact in describe(options_of(kind)):
-        flag = "--" + fact["name"].replace("_", "-")
-        unit = f", in {fact['unit']}" if fact["unit"] else ""
-        default = f" (default {fact['default']})" if fact["default"] not in ("", None) else ""
-        text = f"{fact['help']}{unit}{default}".replace("%", "%%")
-        if fact["type"] == "bool":
+    for option in describe(options_of(kind)):
+        flag = "--" + option.name.replace("_", "-")
+        unit = f", in {option.unit}" if option.unit else ""
+        default = f" (default {option.default})" if option.default not in ("", None) else ""
+        text = f"{option.help}{unit}{default}".replace("%", "%%")
+        if option.type == "bool":
             job.add_argument(
-                flag, action=argparse.BooleanOptionalAction, default=None, help=fact["help"]
+                flag, action=argparse.BooleanOptionalAction, default=None, help=option.help
             )
         else:
-            word = "|".join(fact["choices"]) or fact["type"].upper()
+            word = "|".join(option.choices) or option.type.upper()
             job.add_argument(flag, metavar=word, help=text)
 
 
@@ -62,7 +62,7 @@ def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     from ..settings import describe
 
     map_paths(kind, given)
-    names = [fact["name"] for fact in describe(options_of(kind))]
+    names = [option.name for option in describe(options_of(kind))]
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     style: Style = "openjd" if given.openjd else "events" if given.events else "person"
     reporter = TerminalReporter(style, kind)

@@ -24,5 +24,5 @@ def run(given: argparse.Namespace) -> None:
     from ..shot import Shot
 
     kept = keep_key(Shot.open(given.shot), given.take, given.frame)
-    print(f"{kept['path']} takes the place of what the editor makes of this frame")
+    print(f"{kept.path} takes the place of what the editor makes of this frame")
     print("Repaint it if you like, and edit the take again; delete it to let it go")

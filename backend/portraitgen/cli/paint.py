@@ -28,4 +28,4 @@ def run(given: argparse.Namespace) -> None:
 
     made = start_painting(Shot.open(given.shot), given.take, given.frame, given.mask)
     then = "edit the take: it changes there only" if given.mask else "use --editor paint"
-    print(f"Paint over {made['path']}, save it, and {then}")
+    print(f"Paint over {made.path}, save it, and {then}")

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..errors import EditError
+from ..messages import EditorDescription
 from ..models.store import commercial_only
 from ..settings import describe, parse
 from .editor import Editor
@@ -81,10 +82,9 @@ def create_editor(name: str, options: Mapping[str, Any], commercial: bool = Fals
     return editor
 
 
-def describe_editors() -> list[dict[str, Any]]:
-    """Every editor with its options, as JSON-ready data."""
-    return [
-        asdict(editor.info)
-        | {"needs": list(editor.info.needs), "options": describe(editor.Options)}
+def describe_editors() -> tuple[EditorDescription, ...]:
+    """Every editor with its options."""
+    return tuple(
+        EditorDescription(**asdict(editor.info), options=describe(editor.Options))
         for editor in editor_classes().values()
-    ]
+    )

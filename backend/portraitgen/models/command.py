@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelError
+from ..messages import ModelRow
 from .fetch import fetch
 from .manifest import known_model, models
 from .store import models_folder, state_of
@@ -40,27 +40,27 @@ def run_models(action: str, names: Sequence[str], folder: Path | None, as_json: 
             _tell(f"{model.name} is ready in {folder}\n")
     rows = [state_of(model, digests=action != "list") for model in chosen]
     if action == "check" and not names:
-        rows = [row for row in rows if row["state"] != "missing"]
+        rows = [row for row in rows if row.state != "missing"]
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print(json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False))
     else:
         _show(rows)
-    bad = [row["name"] for row in rows if row["state"] in ("damaged", "incomplete")]
-    absent = [row["name"] for row in rows if row["state"] == "missing"] if names else []
+    bad = [row.name for row in rows if row.state in ("damaged", "incomplete")]
+    absent = [row.name for row in rows if row.state == "missing"] if names else []
     if action == "check" and bad + absent:
         raise ModelError("not every model is whole", ", ".join(bad + absent), "fetch it again")
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def _show(rows: Sequence[ModelRow]) -> None:
     print(f"models folder: {models_folder()}")
     for row in rows:
-        use = "commercial use allowed" if row["commercial"] else "NO COMMERCIAL USE"
-        size = f"about {row['approximate_gb']} GB"
-        if row["bytes"]:
-            size = f"{row['bytes'] / 1e9:.1f} GB"
-        users = ", ".join(row["editors"]) or "the perceptual loss"
-        print(f"{row['state']:>10}  {row['name']}: {row['label']}, {size}; {row['message']}")
-        print(f"{'':>10}  licence {row['licence']} ({use}); used by {users}")
+        use = "commercial use allowed" if row.commercial else "NO COMMERCIAL USE"
+        size = f"about {row.approximate_gb} GB"
+        if row.bytes:
+            size = f"{row.bytes / 1e9:.1f} GB"
+        users = ", ".join(row.editors) or "the perceptual loss"
+        print(f"{row.state:>10}  {row.name}: {row.label}, {size}; {row.message}")
+        print(f"{'':>10}  licence {row.licence} ({use}); used by {users}")
 
 
 class _Progress:

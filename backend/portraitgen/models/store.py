@@ -11,11 +11,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..messages import ModelRow
 from .manifest import Model, ModelFile, models
 
 RECORD = "portraitgen-model.json"
@@ -172,51 +173,42 @@ def refuse_pickle(path: Path) -> None:
         )
 
 
-def state_of(model: Model, digests: bool) -> dict[str, Any]:
+def state_of(model: Model, digests: bool) -> ModelRow:
     """Where a model stands on this machine.
 
     Args:
         digests: also reads every byte and compares sha256.
-
-    Returns:
-        name, label, editors, licence, licence_url, commercial, approximate_gb, path (None if it
-        is not here), bytes, state and message. States: "missing", "incomplete", "damaged",
-        "present" (whole by its layout; digests not read), "ok" (sizes and digests agree) and
-        "unverified" (whole, but no digest is known to compare with).
     """
-    row: dict[str, Any] = {
-        "name": model.name,
-        "label": model.label,
-        "editors": list(model.editors),
-        "licence": model.licence,
-        "licence_url": model.licence_url,
-        "commercial": model.commercial,
-        "approximate_gb": model.approximate_gb,
-        "path": None,
-        "bytes": 0,
-        "state": "missing",
-        "message": "not on this machine",
-    }
+    row = ModelRow(
+        name=model.name,
+        label=model.label,
+        editors=tuple(model.editors),
+        licence=model.licence,
+        licence_url=model.licence_url,
+        commercial=model.commercial,
+        approximate_gb=model.approximate_gb,
+        message="not on this machine",
+    )
     place = _place(model)
     if place is None:
         return row
-    row["path"] = str(place)
-    row["bytes"] = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+    row = replace(row, path=str(place), bytes=size)
     try:
         check_layout(place, model)
     except ModelError as error:
-        return row | {"state": "incomplete", "message": str(error)}
+        return replace(row, state="incomplete", message=str(error))
     known = expected_files(place, model)
     try:
         compared = [compare(place, file, digests) for file in known]
     except ModelError as error:
-        return row | {"state": "damaged", "message": str(error)}
+        return replace(row, state="damaged", message=str(error))
     if not digests:
-        return row | {"state": "present", "message": "all files are here"}
+        return replace(row, state="present", message="all files are here")
     if not any(compared):
         message = "all files are here; no sha256 is known to compare them with"
-        return row | {"state": "unverified", "message": message}
-    return row | {"state": "ok", "message": f"{sum(compared)} files agree with their sha256"}
+        return replace(row, state="unverified", message=message)
+    return replace(row, state="ok", message=f"{sum(compared)} files agree with their sha256")
 
 
 def expected_files(folder: Path, model: Model) -> list[ModelFile]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
-from ..settings import describe, parse
+from ..settings import OptionDescription, describe, parse
 from ..shot import Shot
 from .run.job_log import warnings_as_notes
 from .run.progress import Reporter
@@ -40,8 +40,8 @@ def options_of(kind: str) -> type:
     return found
 
 
-def describe_jobs() -> dict[str, list[dict[str, Any]]]:
-    """Every job's options as JSON-ready data."""
+def describe_jobs() -> dict[str, tuple[OptionDescription, ...]]:
+    """Every job's options."""
     return {kind: describe(options_of(kind)) for kind in _JOBS}
 
 

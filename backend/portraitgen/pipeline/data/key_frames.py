@@ -5,12 +5,12 @@
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ...errors import EditError
+from ...messages import KeyKept
 from ...shot import Shot, check_take_name
 from ...storage import atomic_path
 
@@ -78,7 +78,7 @@ def tried_path(shot: Shot, take: str, frame: int) -> Path:
     return shot.path / "takes" / take / "tried" / f"{frame:04d}.png"
 
 
-def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[str, Any]:
+def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> KeyKept:
     """Keeps a picture of a take for the edits to come; it may be repainted.
 
     That is the frame as it was tried alone, if it was since the take's latest edit, or else a key
@@ -88,7 +88,7 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[s
         frame: the key frame, or any frame, if the key frame `nearest` to it is meant.
 
     Returns:
-        path of the picture, its frame, and new, whether it was just written.
+        Where the picture lies, its frame, and whether it was just written.
 
     Raises:
         EditError: if the frame is no key frame of that edit.
@@ -109,11 +109,11 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> dict[s
             )
     path = shot.path / "takes" / take / "keys" / f"{frame:04d}.png"
     if path.exists():
-        return {"path": str(path), "frame": frame, "new": False}
+        return KeyKept(str(path), frame, new=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         shutil.copyfile(made, temporary)
-    return {"path": str(path), "frame": frame, "new": True}
+    return KeyKept(str(path), frame, new=True)
 
 
 def _tried(shot: Shot, take: str, frame: int) -> Path | None:

@@ -17,6 +17,7 @@ from ...errors import BodyError, OptionError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
 from ...locks import holders
+from ...messages import ShotInfo
 from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...shot import Shot
@@ -159,20 +160,20 @@ class Track:
         return hashlib.sha256((self.folder / "params.safetensors").read_bytes()).hexdigest()
 
 
-def info(shot: Shot) -> dict[str, Any]:
-    """All about a shot, as JSON-ready data."""
+def info(shot: Shot) -> ShotInfo:
+    """All about a shot."""
     record = shot.record
-    return {
-        "path": str(shot.path),
-        "id": record.id,
-        "schema": record.SCHEMA,
-        "created": record.created,
-        "footage": record.footage.to_json() | {"found": shot.footage_path.exists()},
-        "body_model": record.body_model.to_json(),
-        "track": _track_info(shot),
-        "avatar": _avatar_info(shot),
-        "takes": [_take_info(shot, name) for name in shot.takes()],
-        "unfinished_jobs": [
+    return ShotInfo(
+        path=str(shot.path),
+        id=record.id,
+        schema=record.SCHEMA,
+        created=record.created,
+        footage=record.footage.to_json() | {"found": shot.footage_path.exists()},
+        body_model=record.body_model.to_json(),
+        track=_track_info(shot),
+        avatar=_avatar_info(shot),
+        takes=tuple(_take_info(shot, name) for name in shot.takes()),
+        unfinished_jobs=tuple(
             {
                 "id": job.record.id,
                 "kind": job.record.kind,
@@ -182,12 +183,12 @@ def info(shot: Shot) -> dict[str, Any]:
             }
             for job in shot.jobs()
             if job.record.unfinished
-        ],
-        "holders": holders(shot.path / "locks"),
-    }
+        ),
+        holders=tuple(holders(shot.path / "locks")),
+    )
 
 
-def _track_info(shot: Shot) -> dict[str, Any] | None:
+def _track_info(shot: Shot) -> Mapping[str, object] | None:
     versions = shot.versions("track")
     if not versions:
         return None
@@ -204,7 +205,7 @@ def _track_info(shot: Shot) -> dict[str, Any] | None:
     }
 
 
-def _avatar_info(shot: Shot) -> dict[str, Any] | None:
+def _avatar_info(shot: Shot) -> Mapping[str, object] | None:
     versions = shot.versions("avatar")
     if not versions:
         return None
@@ -219,7 +220,7 @@ def _avatar_info(shot: Shot) -> dict[str, Any] | None:
     }
 
 
-def _take_info(shot: Shot, name: str) -> dict[str, Any]:
+def _take_info(shot: Shot, name: str) -> Mapping[str, object]:
     record = shot.take(name)
     frames = sorted(
         int(path.name.split(".")[-2])

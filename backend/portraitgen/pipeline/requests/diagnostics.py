@@ -7,9 +7,9 @@ import importlib.util
 import os
 import platform
 import shutil
-from typing import Any
 
 from ... import __version__
+from ...messages import CheckRow
 
 _NEEDED = ("torch", "mediapipe", "numpy", "opencv-contrib-python", "av", "openimageio")
 
@@ -23,27 +23,32 @@ def device_name() -> str:
     return f"CPU, {os.cpu_count()} cores"
 
 
-def check_setup() -> list[dict[str, Any]]:
+def check_setup() -> tuple[CheckRow, ...]:
     """One row a part of the set-up.
 
     Returns:
-        Dicts with name, state ("ok", "missing" or "limited"), message and remedy.
+        What works, what is missing or limited, and what mends it.
     """
     rows = [_row("Backend", f"portraitgen {__version__}, Python {platform.python_version()}")]
     for package in _NEEDED:
         try:
             rows.append(_row(package, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
-            rows.append(_row(package, "not installed", "missing", "create the environment again"))
+            rows.append(_broken(package, "not installed"))
     rows += [_device(), _memory(), _disk(), _body(), *_optional()]
-    return rows
+    return tuple(rows)
 
 
-def _row(name: str, message: str, state: str = "ok", remedy: str = "") -> dict[str, Any]:
-    return {"name": name, "state": state, "message": message, "remedy": remedy}
+def _row(name: str, message: str, state: str = "ok", remedy: str = "", code: str = "") -> CheckRow:
+    return CheckRow(name, state, message, remedy, code)
 
 
-def _device() -> dict[str, Any]:
+def _broken(name: str, message: str) -> CheckRow:
+    """A part that creating the environment again puts back."""
+    return _row(name, message, "missing", "create the environment again", "environment")
+
+
+def _device() -> CheckRow:
     import torch
 
     if not torch.cuda.is_available():
@@ -57,7 +62,7 @@ def _device() -> dict[str, Any]:
     return _row("Device", text)
 
 
-def _memory() -> dict[str, Any]:
+def _memory() -> CheckRow:
     free = _free_memory()
     if free is None:
         return _row("Memory", "the system does not tell how much is free")
@@ -75,24 +80,24 @@ def _free_memory() -> float | None:
         return None
 
 
-def _disk() -> dict[str, Any]:
+def _disk() -> CheckRow:
     free = shutil.disk_usage(os.path.expanduser("~")).free / 2**30
     state, remedy = ("ok", "") if free > 10 else ("limited", "free some space")
     return _row("Disk", f"{free:.0f} GiB free in the home folder", state, remedy)
 
 
-def _body() -> dict[str, Any]:
+def _body() -> CheckRow:
     from ...body.model import BodyModel
     from ...errors import BodyError
 
     try:
         body = BodyModel.load()
     except BodyError as error:
-        return _row("Body model", error.message, "missing", "create the environment again")
+        return _broken("Body model", error.message)
     return _row("Body model", f"{body.name}, {body.vertex_count} vertices")
 
 
-def _optional() -> list[dict[str, Any]]:
+def _optional() -> list[CheckRow]:
     if importlib.util.find_spec("diffusers") is None:
         remedy = 'pip install "portraitgen[diffusion]" in the environment'
         return [_row("Text editors", "diffusers is not installed", "limited", remedy)]

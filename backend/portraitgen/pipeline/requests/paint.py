@@ -3,18 +3,17 @@
 """Giving a frame out to be painted over, in any program."""
 
 from contextlib import closing
-from pathlib import Path
-from typing import Any
 
 from ...errors import ShotError
 from ...footage.crop import crop
 from ...images import save_png
+from ...messages import PaintStarted
 from ...shot import Shot, check_take_name
 from ..data.crops import painting_side
 from ..data.shots import Track, plate_of
 
 
-def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dict[str, Any]:
+def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> PaintStarted:
     """Writes a frame's window twice into the take: to be painted over, and as it was.
 
     A frame that was given out before is left as the artist has it.
@@ -24,7 +23,7 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dic
             edit itself.
 
     Returns:
-        path of the picture to paint over, and new, whether it was just written.
+        Where the picture to paint over lies, and whether it was just written.
 
     Raises:
         ShotError: if the frame is not tracked.
@@ -36,7 +35,7 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dic
     folder = shot.path / "takes" / take / ("mask" if mask else "paint")
     path, base = folder / f"{frame:04d}.png", folder / f"{frame:04d}.base.png"
     if path.exists() and base.exists():
-        return {"path": str(path), "new": False}
+        return PaintStarted(str(path), new=False)
     folder.mkdir(parents=True, exist_ok=True)
     box = track.box(frame)
     with closing(plate_of(shot)) as plate:
@@ -45,10 +44,4 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> dic
         save_png(base, window)
     if not path.exists():
         save_png(path, window)
-    return {"path": str(path), "new": True}
-
-
-def painted_shot(params: dict[str, Any]) -> dict[str, Any]:
-    """`paint.start` of the protocol: shot, take, frame and, if so, mask."""
-    shot, mask = Shot.open(Path(params["shot"])), bool(params.get("mask", False))
-    return start_painting(shot, params["take"], int(params["frame"]), mask)
+    return PaintStarted(str(path), new=True)

@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ import torch
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
+from ...messages import RigExported, TrackPublished
 from ...shot import Shot, now
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
@@ -26,7 +26,7 @@ _TURNED, _MOVED, _EXPRESSED = 1e-4, 1e-5, 1e-4
 _INSIDE = ("mouth", "teeth", "tongue", "eyes")
 
 
-def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
+def export_rig(shot: Shot, version: int | None = None) -> RigExported:
     """Writes what a rig is built from: the performer's mesh with identity, its units, the motion.
 
     The file holds vertices (V, 3), faces (F, 3), uv (T, 2), uv_faces (F, 3), inside (F), 1 for the
@@ -40,7 +40,7 @@ def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
         version: of the track, the latest by default.
 
     Returns:
-        path, version, frames.
+        Where it lies, the version and how many frames.
 
     Raises:
         ShotError: if there is no such track.
@@ -68,7 +68,7 @@ def export_rig(shot: Shot, version: int | None = None) -> dict[str, Any]:
             "residual": _residuals(track),
         }
         save_arrays(path, tensors, {"rig": json.dumps(facts)})
-    return {"path": str(path), "version": track.version, "frames": len(motion)}
+    return RigExported(str(path), track.version, len(motion))
 
 
 def _geometry(body: BodyModel, motion: Motion) -> dict[str, np.ndarray]:
@@ -107,7 +107,7 @@ def _residuals(track: Track) -> np.ndarray:
 
 def publish_motion(
     shot: Shot, base: int, path: Path, source: str, span: tuple[int, int] | None = None
-) -> dict[str, Any]:
+) -> TrackPublished:
     """A motion that an artist changed, as a new track version; what changed counts as fixed.
 
     Args:
@@ -119,7 +119,7 @@ def publish_motion(
             and the fixed ones; their corrections are blended. None moves no other frame.
 
     Returns:
-        version (None if nothing changed), and changed, how many frames.
+        The version, None if nothing changed, and how many frames did.
 
     Raises:
         ShotError: if the file is damaged or does not fit the base, or the range holds no frame
@@ -140,7 +140,7 @@ def publish_motion(
         | (np.abs(changed["expression"] - motion.expression[rows]).max(1) > _EXPRESSED)
     )
     if not moved.any():
-        return {"version": None, "changed": 0}
+        return TrackPublished(None, 0)
     # A frame that was given is an anchor of a range even where it stays as it was.
     fixed = motion.fixed | moved
     if span:
@@ -165,8 +165,8 @@ def publish_motion(
         )
         record.write(folder / "track.json")
         version = shot.publish("track", folder)
-        result = {"version": version, "changed": int(moved.sum())}
-        job.finish(result)
+        result = TrackPublished(version, int(moved.sum()))
+        job.finish(result.to_json())
     return result
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from ...body.camera import Camera
 from ...body.motion import Motion
 from ...errors import ShotError
+from ...messages import TrackPublished
 from ...records import TrackRecord
 from ...shot import Shot, now
 from ...storage import atomic_path
@@ -84,14 +85,14 @@ def export_track(shot: Shot, path: Path, version: int | None = None) -> dict[str
     return {"path": str(path), "version": track.version, "frames": count}
 
 
-def import_track(shot: Shot, path: Path) -> dict[str, Any]:
+def import_track(shot: Shot, path: Path) -> TrackPublished:
     """Takes a track of another program in as a new version, over the shot's latest.
 
     The latest track gives what the file leaves out: the window, mattes, frames the file has not
     got, identity and camera if it brings none.
 
     Returns:
-        version and changed, how many frames.
+        The version, and how many frames changed.
 
     Raises:
         ShotError: if the file cannot be read or does not fit the shot.
@@ -148,7 +149,7 @@ def import_track(shot: Shot, path: Path) -> dict[str, Any]:
     return _publish(shot, made, record, len(rows))
 
 
-def _publish(shot: Shot, made: Motion, record: TrackRecord, changed: int) -> dict[str, Any]:
+def _publish(shot: Shot, made: Motion, record: TrackRecord, changed: int) -> TrackPublished:
     inputs = {"base": record.parent, "time": record.created}
     with running(shot, "import", {}, "track", inputs=inputs) as job:
         folder = job.work / "track"
@@ -156,8 +157,8 @@ def _publish(shot: Shot, made: Motion, record: TrackRecord, changed: int) -> dic
         folder.mkdir()
         made.save(folder / "params.safetensors")
         replace(record, job=job.id).write(folder / "track.json")
-        result = {"version": shot.publish("track", folder), "changed": changed}
-        job.finish(result)
+        result = TrackPublished(shot.publish("track", folder), changed)
+        job.finish(result.to_json())
     return result
 
 

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from ... import __version__
@@ -15,6 +16,7 @@ from ...storage import check_own_file
 from .progress import Reporter
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_LARGEST = 1 << 20
 _PACKAGES = ("torch", "numpy", "mediapipe", "av", "openimageio", "diffusers", "gsplat")
 _OURS = logging.getLogger("portraitgen")
 _log = logging.getLogger(__name__)
@@ -30,6 +32,17 @@ def versions() -> str:
             continue
     python = f"Python {platform.python_version()} on {platform.platform()}"
     return f"portraitgen {__version__}, {python}, {', '.join(found)}"
+
+
+def log_to(path: Path) -> None:
+    """Has this process write its log to a file from now on; an old one is kept as `.1`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = RotatingFileHandler(path, "a", _LARGEST, 1, "utf-8", errors="backslashreplace")
+    file.setFormatter(logging.Formatter(FORMAT))
+    logging.getLogger().addHandler(file)
+    logging.captureWarnings(True)
+    _OURS.setLevel(logging.INFO)
+    _log.info("%s", versions())
 
 
 class _Notes(logging.Handler):
