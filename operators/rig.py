@@ -132,7 +132,7 @@ def _sent(shot_id: str, answer: TrackPublished) -> None:
     # The new version holds the corrections; above it they would count twice.
     kept = rig.start_corrections(pins.parts_of(shot), shot.name)
     if kept is not None:
-        kept.name = f"{shot.name} corrections sent as {answer['version']:04d}"
+        kept.name = f"{shot.name} corrections sent as {answer.version:04d}"
     shot_summary.forget_summaries()
     scene_updates.fetch_rig(shot_id, answer.version)
 

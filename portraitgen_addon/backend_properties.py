@@ -204,7 +204,7 @@ def _property(option: OptionDescription) -> Any:
             default=int(default), min=int(low), max=int(high), subtype=subtype, **facts
         )
     if unit == "degrees":
-        low, high, default = (math.radians(each) for each in (low, high, default))
+        low, high, default = (math.radians(float(each)) for each in (low, high, default))
         return FloatProperty(default=default, min=low, max=high, subtype="ANGLE", **facts)
     subtype = "PIXEL" if unit == "px" else "FACTOR" if (low, high) == (0, 1) else "NONE"
     return FloatProperty(default=default, min=low, max=high, subtype=subtype, **facts)
