@@ -44,6 +44,29 @@ class PORTRAITGEN_OT_track(bpy.types.Operator):
         return base.attempt(self, lambda: base.run_job(context, "track", options))
 
 
+class PORTRAITGEN_OT_refine_track(bpy.types.Operator):
+    """Align face and torso of the track with the plate's own pixels, as a new version"""
+
+    bl_idname = "portraitgen.refine_track"
+    bl_label = "Refine Track"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a track and a free backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_track(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job."""
+        return base.attempt(self, lambda: base.run_job(context, "refine", {}))
+
+
 class PORTRAITGEN_OT_show_version(bpy.types.Operator):
     """Let the rig show this version of the track; corrections stay above it"""
 
@@ -190,6 +213,7 @@ def _program_of(options: Values) -> Program | None:
 
 CLASSES = (
     PORTRAITGEN_OT_track,
+    PORTRAITGEN_OT_refine_track,
     PORTRAITGEN_OT_show_version,
     PORTRAITGEN_OT_next_weak_frame,
     PORTRAITGEN_OT_cancel,

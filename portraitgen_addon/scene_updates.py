@@ -187,7 +187,7 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
     shot = properties.find_shot(job.shot_id)
     if shot is None:
         return
-    if job.kind == "track" or (job.kind == "reconstruct" and shot.has_rig):
+    if job.kind in ("track", "refine") or (job.kind == "reconstruct" and shot.has_rig):
         fetch_rig(shot.shot_id, None)
     elif job.kind == "render":
         for frame in sorted(job.frames):

@@ -152,7 +152,7 @@ class ShotSummary:
     unfinished: Sequence[JobRecord] = ()
 
 
-_RESUMABLE = ("track", "reconstruct", "edit", "render")
+_RESUMABLE = ("track", "refine", "reconstruct", "edit", "render")
 _views: dict[str, tuple[float, ShotSummary]] = {}
 
 

@@ -129,6 +129,9 @@ class _Track(_NeedsShot):
         _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
         if known.track is None:
             return
+        # What is not aligned yet offers it; what is can be, after corrections.
+        again = "Refine Track Again" if known.track.aligned else "Refine Track"
+        _run(layout, "portraitgen.refine_track", again, "refine")
         summary = known.track.summary
         column = layout.column(align=True)
         residual = summary.landmark_residual_percent

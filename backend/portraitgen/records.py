@@ -146,11 +146,12 @@ class TrackRecord(Record):
     """track.json of a track version.
 
     Attributes:
-        source: what made it: "solve", "refine", "artist" or "import".
+        source: what made it: "solve", "align", "refine", "artist" or "import".
         job: that published it.
         parent: the version it was made from.
         mattes: the version in whose folder the mattes lie.
         quality: one a frame.
+        aligned: the first and the last frame that the plate's pixels have aligned; empty if none.
     """
 
     created: str
@@ -163,6 +164,7 @@ class TrackRecord(Record):
     mattes: int
     summary: TrackSummary
     quality: tuple[FrameQuality, ...]
+    aligned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

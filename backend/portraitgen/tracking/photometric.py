@@ -4,6 +4,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from .photometric_alignment import Pictures, Workers
 from .photometric_face import FaceAlignment
 from .photometric_torso import TorsoAlignment
 
+_PARTS = ("face", "torso")
+
 
 def fit_photometric(
     body: BodyModel,
@@ -23,6 +26,7 @@ def fit_photometric(
     mattes: np.ndarray,
     cameras: Sequence[Camera],
     step: Callable[[int], None] = lambda done: None,
+    kept: Path | None = None,
 ) -> Motion:
     """Aligns face and torso in every frame with what all of them show.
 
@@ -33,17 +37,19 @@ def fit_photometric(
         mattes: uint8 (F, S, S), the performer.
         cameras: one an image.
         step: told how much of the work is done, per cent, after every frame; may raise to stop.
+        kept: a folder in which a run that was stopped left how far it came.
 
     Returns:
         The motion with head, place and expression corrected, and the torso under the head. Frames
-        that an artist fixed keep theirs, and so do face or torso where they agree no better with
-        the other frames than they did.
+        that an artist fixed keep theirs. Where face or torso agree no better with the other frames
+        than they did, they stay, but for leading smoothly to their neighbours.
     """
     pictures = Pictures(images, mattes, cameras)
     passes = FaceAlignment.passes() + TorsoAlignment.passes()
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         workers = Workers(pool, step, passes)
-        motion = FaceAlignment(body, motion, pictures, workers).fitted()
-        motion = TorsoAlignment(body, motion, pictures, workers).fitted()
+        face, torso = (kept / f"{part}.safetensors" if kept else None for part in _PARTS)
+        motion = FaceAlignment(body, motion, pictures, workers).fitted(face)
+        motion = TorsoAlignment(body, motion, pictures, workers).fitted(torso)
     step(100)
     return motion

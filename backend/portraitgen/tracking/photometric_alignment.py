@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import cv2
@@ -23,6 +24,7 @@ from ..body.camera import Camera
 from ..body.geometry import rasterize_mesh
 from ..body.model import BodyModel, BodyOutput
 from ..body.motion import ANY_VERTEX, Motion, posed
+from ..tensors import is_whole, load_arrays, save_arrays
 from .silhouette import HEAD
 
 _Found = TypeVar("_Found")
@@ -41,6 +43,11 @@ _CHUNK = 64
 _WAYS = ((1, 0), (0, 1))
 _RING = np.ones((3, 3), np.uint8)
 _BEHIND = 1e3  # Metres.
+# How much a frame counts for its neighbours: one an artist fixed, one that pixels tell nothing of.
+_SURE, _UNSEEN = 1e3, 0.3
+# So far from frames that are aligned others lead to them.
+_BESIDE = 8
+_ALIGNED = ("pose", "expression", "transl")
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,10 @@ class Workers:
 
     def __init__(self, pool: ThreadPoolExecutor, step: Callable[[int], None], passes: int) -> None:
         self._pool, self._step, self._passes, self._done = pool, step, passes, 0
+
+    def skip(self, passes: int) -> None:
+        """Counts passes that an earlier run has done."""
+        self._done += passes
 
     def each(self, work: Callable[[int], _Found], rows: range) -> list[_Found]:
         """What the work gives for every row."""
@@ -228,24 +239,46 @@ class Alignment(ABC):
         """How often all frames are visited: for detail, twice a round, twice in the end."""
         return 1 + 2 * cls.rounds + 2
 
-    def fitted(self) -> Motion:
-        """The motion aligned; frames that an artist fixed, or that agree no better than they
-        did with the others, keep theirs."""
-        found = self._start
-        for _ in range(self.rounds):
+    def fitted(self, kept: Path | None = None) -> Motion:
+        """The motion aligned, and stilled; frames that an artist fixed keep theirs, and so do those
+        that agree no better than they did with the others, but for leading to their neighbours.
+
+        Args:
+            kept: where every round's motion is written, and read back by a run that goes on.
+        """
+        found, done = self._kept(kept)
+        self._workers.skip(2 * done)
+        for round_ in range(done, self.rounds):
             found = self._step(found)
-        rows = np.flatnonzero(self._improved(found) & ~self._start.fixed)
-        names = ("pose", "expression", "transl")
-        values = {name: getattr(self._start, name).copy() for name in names}
-        for name, value in values.items():
-            value[rows] = getattr(found, name)[rows]
-        return replace(self._start, **values)
+            if kept is not None:
+                values = {name: getattr(found, name) for name in _ALIGNED}
+                save_arrays(kept, values | {"rounds": np.array([round_ + 1])})
+        improved = self._improved(found)
+        rows = np.flatnonzero(improved & ~self._start.fixed)
+        aligned = replace(self._start, **_with_rows(self._start, found, rows))
+        weights = np.where(self._start.fixed, _SURE, np.where(improved, 1.0, _UNSEEN))
+        stilled = self._stilled(aligned, weights)
+        far = ~_near(self._start.frames, improved) | self._start.fixed
+        return replace(stilled, **_with_rows(stilled, self._start, far))
+
+    def _kept(self, path: Path | None) -> tuple[Motion, int]:
+        """Where an earlier run stood: its motion, and how many rounds it had done."""
+        if path is None or not is_whole(path):
+            return self._start, 0
+        tensors = load_arrays(path)
+        motion = replace(self._start, **{name: tensors[name] for name in _ALIGNED})
+        return motion, int(tensors["rounds"][0])
 
     @abstractmethod
     def _solved(
         self, motion: Motion, looks: Looks, row: int, error: np.ndarray, weight: np.ndarray
     ) -> np.ndarray:
         """A frame's step (K,), from each point's error (P,) and the information in it (P,)."""
+
+    @abstractmethod
+    def _stilled(self, motion: Motion, weights: np.ndarray) -> Motion:
+        """The motion without what jumps from frame to frame, each frame believed by its weight
+        (F,): pixels tell of every frame by itself, and performers move smoothly."""
 
     @abstractmethod
     def _moved(self, motion: Motion, steps: np.ndarray) -> Motion:
@@ -322,6 +355,21 @@ class Alignment(ABC):
         inside = (clear > _pixels(scales.edge, pixels)).astype(np.float32)
         blurs = _pixels(scales.fine, pixels), _pixels(scales.coarse, pixels)
         return seen, _detail(self._pictures.images[row], inside, *blurs)
+
+
+def _near(frames: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Which frames (F,) lie beside chosen ones, or are chosen, bool (F,)."""
+    apart = np.abs(frames[:, None] - frames[None, chosen])
+    near: np.ndarray = apart.min(1, initial=_BESIDE + 1) <= _BESIDE
+    return near
+
+
+def _with_rows(motion: Motion, other: Motion, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """What alignment changes, with some rows of another motion."""
+    values = {name: getattr(motion, name).copy() for name in _ALIGNED}
+    for name, value in values.items():
+        value[rows] = getattr(other, name)[rows]
+    return values
 
 
 def _pixels(length: tuple[float, float], pixels: float) -> float:

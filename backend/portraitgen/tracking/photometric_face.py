@@ -17,6 +17,7 @@ from ..body.motion import ANY_VERTEX, Motion, posed
 from .bodyfit import NECK
 from .photometric_alignment import Alignment, Looks, Patch, Pictures, Scales, Workers
 from .silhouette import HEAD
+from .smoothing import smooth, smooth_rotations
 
 _JAW, _EYES = 22, (23, 24)
 _POINTS = 2500
@@ -24,6 +25,11 @@ _POINTS = 2500
 # and the value of a facial unit that runs from 0 to 1; they see a jaw best of all.
 _TURN, _ACROSS, _ALONG, _UNIT, _JAW_UNIT = np.radians(1.5), 0.001, 0.01, 0.2, 0.05
 _LARGEST_TURN = 0.03
+# How strongly what pixels tell of each frame is stilled, as landmarks are in the solve.
+_STILL_TURN, _STILL_ACROSS, _STILL_DEPTH, _STILL_UNIT = 0.35, 0.25, 30.0, 0.06
+# What it costs to use a unit that landmarks see at rest, so that curves stay few; but brows, of
+# which they see little.
+_AT_REST, _SPARING = 0.02, 6.0
 # The skin round landmarks, of a body whose face is not labelled, metres.
 _AROUND = 0.03
 # Lids cover what they would be aligned by, eyes have joints of their own, tongues are not skin.
@@ -49,6 +55,8 @@ class FaceAlignment(Alignment):
         names = body.expression_names
         self._free = np.array([not name.startswith(_LEFT_ALONE) for name in names])
         self._low, self._high = body.expression_bounds
+        named = [self._low == 0 and not name.startswith("brow") for name in names]
+        self._resting = (motion.expression < _AT_REST) & np.array(named)
         units = [self._high * (_JAW_UNIT if name.startswith("jaw") else _UNIT) for name in names]
         deviations = [*[_TURN] * 3, _ACROSS, _ACROSS, _ALONG, *units]
         self._prior = np.array(deviations) ** -2.0
@@ -75,16 +83,34 @@ class FaceAlignment(Alignment):
             ]
         )
         pull = (jacobian.T @ residual).double().numpy() + self._prior * strayed
+        pull[6:] += _SPARING * self._resting[row]
         push = pull[6:]
         held = (present <= self._low) & (push > 0) | (present >= self._high) & (push < 0)
         moving = np.concatenate([np.ones(6, bool), ~held & self._free])
         step = np.zeros(len(pull))
         step[moving] = -np.linalg.solve(normal[np.ix_(moving, moving)], pull[moving])
+        step[:3] = step[:3].clip(-_LARGEST_TURN, _LARGEST_TURN)
         return step
+
+    def _stilled(self, motion: Motion, weights: np.ndarray) -> Motion:
+        """Heads and units as they move; depth, which pixels hardly show, far more slowly."""
+        output = posed(self._body, motion, ANY_VERTEX)
+        heads = output.rotations[:, HEAD].double().numpy()
+        places = output.joints[:, HEAD].double().numpy()
+        when = weights, motion.frames
+        depth = smooth(places[:, 2:], _STILL_DEPTH, *when)
+        ray = smooth(places[:, :2] / places[:, 2:], _STILL_ACROSS, *when)
+        turns = smooth_rotations(heads, _STILL_TURN, *when) @ heads.transpose(0, 2, 1)
+        acted = smooth(motion.expression, _STILL_UNIT, *when) - motion.expression
+        steps = [
+            Rotation.from_matrix(turns).as_rotvec(),
+            np.concatenate([ray * depth, depth], axis=1) - places,
+            np.where(self._free, acted, 0),
+        ]
+        return self._moved(motion, np.concatenate(steps, axis=1))
 
     def _moved(self, motion: Motion, steps: np.ndarray) -> Motion:
         """Every head turned about its joint and shifted; necks and eyes stay."""
-        steps[:, :3] = steps[:, :3].clip(-_LARGEST_TURN, _LARGEST_TURN)
         units = (motion.expression + steps[:, 6:]).clip(self._low, self._high)
         before = posed(self._body, motion, ANY_VERTEX)
         neck = before.rotations[:, NECK].double().numpy()

@@ -16,6 +16,7 @@ from ..body.motion import ANY_VERTEX, Motion, posed
 from .bodyfit import NECK
 from .photometric_alignment import Alignment, Looks, Patch, Pictures, Scales, Workers
 from .silhouette import HEAD
+from .smoothing import smooth_rotations
 
 # What all frames show follows each of them: steps fall short, and reach farther than they seem to.
 _STRIDE = 1.6
@@ -31,6 +32,8 @@ _RARE = 0.1
 # How far body landmarks may be off, one deviation each.
 _TURN, _BEND, _SWING = np.radians(1.0), np.radians(3.0), np.radians(2.0)
 _LARGEST = 0.03
+# How strongly what pixels tell of each frame is stilled.
+_STILL = 3.0
 
 
 class TorsoAlignment(Alignment):
@@ -78,12 +81,22 @@ class TorsoAlignment(Alignment):
         away = Rotation.from_matrix(strayed).as_rotvec().ravel()
         pull = jacobian.T @ (error * root[:, 0]) + self._prior * away
         step: np.ndarray = -np.linalg.solve(jacobian.T @ jacobian + np.diag(self._prior), pull)
-        return _STRIDE * step
+        return (_STRIDE * step).clip(-_LARGEST, _LARGEST)
+
+    def _stilled(self, motion: Motion, weights: np.ndarray) -> Motion:
+        """Trunks are heavy: they turn smoothly, under heads that move as they do."""
+        found = posed(self._body, motion, ANY_VERTEX).rotations.double().numpy()
+        steps = []
+        for joint in self._turned:
+            turns = found[:, joint]
+            still = smooth_rotations(turns, _STILL, weights, motion.frames)
+            steps.append(Rotation.from_matrix(still @ turns.transpose(0, 2, 1)).as_rotvec())
+        return self._moved(motion, np.concatenate(steps, axis=1))
 
     def _moved(self, motion: Motion, steps: np.ndarray) -> Motion:
         before = posed(self._body, motion, ANY_VERTEX)
         was = before.rotations.double().numpy()
-        steps = steps.clip(-_LARGEST, _LARGEST).reshape(len(steps), -1, 3)
+        steps = steps.reshape(len(steps), -1, 3)
         turn, bend, *swings = (
             Rotation.from_rotvec(steps[:, each]).as_matrix() for each in range(steps.shape[1])
         )

@@ -14,18 +14,29 @@ from scipy.spatial.transform import Rotation
 _ORDER = 3
 
 
-def smooth(values: np.ndarray, strength: float, weights: np.ndarray | None = None) -> np.ndarray:
+def smooth(
+    values: np.ndarray,
+    strength: float,
+    weights: np.ndarray | None = None,
+    frames: np.ndarray | None = None,
+) -> np.ndarray:
     """Smooths along the first axis.
 
     Args:
         values: (F, ...).
         strength: the penalty; 1 halves what has a period of about 7 frames, 0 changes nothing.
         weights: (F,), 0 where the value is to be bridged.
+        frames: (F,), ascending, where some are left out between them.
 
     Returns:
         (F, ...), float64.
     """
     count = len(values)
+    if frames is not None and count and frames[-1] - frames[0] >= count:
+        at = frames - frames[0]
+        every, seen = np.zeros((at[-1] + 1, *np.shape(values)[1:])), np.zeros(at[-1] + 1)
+        every[at], seen[at] = values, 1 if weights is None else weights
+        return smooth(every, strength, seen)[at]
     flat = np.asarray(values, np.float64).reshape(count, -1)
     weights = np.ones(count) if weights is None else np.asarray(weights, np.float64)
     if count <= _ORDER or not weights.any():
@@ -48,14 +59,18 @@ def smooth(values: np.ndarray, strength: float, weights: np.ndarray | None = Non
 
 
 def smooth_rotations(
-    rotations: np.ndarray, strength: float, weights: np.ndarray | None = None
+    rotations: np.ndarray,
+    strength: float,
+    weights: np.ndarray | None = None,
+    frames: np.ndarray | None = None,
 ) -> np.ndarray:
     """Smooths rotation matrices (F, 3, 3) through their quaternions on one hemisphere."""
     quaternions = Rotation.from_matrix(rotations).as_quat()
     flips = np.sign((quaternions[1:] * quaternions[:-1]).sum(1))
     flips[flips == 0] = 1
     quaternions[1:] *= np.cumprod(flips)[:, None]
-    matrices: np.ndarray = Rotation.from_quat(smooth(quaternions, strength, weights)).as_matrix()
+    stilled = smooth(quaternions, strength, weights, frames)
+    matrices: np.ndarray = Rotation.from_quat(stilled).as_matrix()
     return matrices
 
 

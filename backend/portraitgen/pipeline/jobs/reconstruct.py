@@ -27,12 +27,12 @@ from ...images import as_picture, save_png
 from ...records import AvatarMetrics, AvatarRecord, BodyModelRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...tracking.photometric import fit_photometric
 from ..data.avatars import best_device, frame_parameters, training_set
 from ..data.crops import Crops, load_crops
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
+from .refine_track import ALIGN_SIZE, aligned, base_track, is_aligned
 
 _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
@@ -40,8 +40,6 @@ _LOOKS = 24
 # So many frames colour the first picture, and so many steps close its gaps.
 _GLANCES, _GLANCE_STEPS = 5, 30
 _GPU_BATCH = 4
-# Performers are aligned at this size at least, where they show more than an avatar learns.
-_ALIGN_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     Raises:
         ShotError: if the shot is not tracked.
     """
-    track = _base_track(shot)
+    track = base_track(shot, "refine")
     frames = parse_frames(options.frames, track.frames)
     inputs = {"track": track.version}
     with running(shot, "reconstruct", asdict(options), "avatar", reporter, inputs=inputs) as job:
@@ -158,14 +156,11 @@ def training_data(
     held = _held_out(options, len(usable))
     colours = _colours(windows, reporter)
     motion = track.motion.rows(np.array([track.motion.index(frame) for frame in usable]))
-    if options.refine:
+    if options.refine and not is_aligned(track, usable):
         near = windows
-        if size < _ALIGN_SIZE:
-            near = load_crops(shot, track, usable, _ALIGN_SIZE, reporter)
-        stage = Stage(reporter, "align", 100)
-        motion = fit_photometric(
-            body_of(shot), motion, near.images, near.mattes, near.cameras, stage.step
-        )
+        if size < ALIGN_SIZE:
+            near = load_crops(shot, track, usable, ALIGN_SIZE, reporter)
+        motion = aligned(shot, track, near, reporter)
     return windows, training_set(motion, windows, colours, held)
 
 
@@ -198,15 +193,6 @@ def _glance(
         trainer.step()
         reporter.check()
     reporter.preview(_preview(trainer, len(few) // 2, job.folder / "preview.png"))
-
-
-def _base_track(shot: Shot) -> Track:
-    """The latest track, or what it was refined from by a job that was then interrupted."""
-    track = Track(shot)
-    unfinished = [job.id for job in shot.jobs() if job.record.unfinished]
-    if track.record.source == "refine" and track.record.job in unfinished:
-        return Track(shot, track.record.parent)
-    return track
 
 
 def _colours(windows: Crops, reporter: Reporter) -> np.ndarray:
@@ -338,6 +324,15 @@ def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> in
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     merged.save(folder / "params.safetensors")
-    record = replace(track.record, created=now(), source="refine", parent=track.version, job=job.id)
+    span = (int(refined.frames[0]), int(refined.frames[-1]))
+    done = track.record.aligned if is_aligned(track, list(span)) else span
+    record = replace(
+        track.record,
+        created=now(),
+        source="refine",
+        parent=track.version,
+        job=job.id,
+        aligned=done,
+    )
     record.write(folder / "track.json")
     return shot.publish("track", folder)
