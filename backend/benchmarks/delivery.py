@@ -60,22 +60,30 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
     return figures
 
 
-def delivered(shot: Shot, take: str, editor: str, options: Mapping[str, object], out: Path) -> str:
-    """The figures of one editor, as `measure` gives them."""
+def delivered(
+    shot: Shot,
+    take: str,
+    editor: str,
+    options: Mapping[str, object],
+    out: Path,
+    frames: str = _FRAMES,
+) -> str:
+    """The figures of one editor over some frames, as `measure` gives them."""
     words = {"take": take, "editor": editor, "editor_options": json.dumps(options)}
     run("edit", shot.path, words | {"steps": _EDIT_STEPS}, Reporter())
     plates = shot.path / "takes" / take / "plates"
     pictures, seconds = {}, 0.0
     for kind, steady in (("single", 0.0), ("delivered", 1.0)):
         begun = time.monotonic()
-        run("render", shot.path, {"take": take, "plate": True, "steady": steady}, Reporter())
+        words = {"take": take, "plate": True, "steady": steady, "movie": False, "frames": frames}
+        run("render", shot.path, words, Reporter())
         seconds = time.monotonic() - begun
         pictures[kind] = {
             int(path.stem.rsplit(".", 1)[1]): _read(path)
             for path in plates.iterdir()
             if path.name.startswith(f"{take}.")
         }
-    scene = _Scene(shot)
+    scene = _Scene(shot, sorted(pictures["single"]))
     single, made = pictures["single"], pictures["delivered"]
     own = scene.flicker(scene.plate)
     middle = sorted(made)[len(made) // 2]
@@ -102,11 +110,11 @@ def _read(path: Path) -> np.ndarray:
 class _Scene:
     """A shot's plate, and what pictures over it are measured with."""
 
-    def __init__(self, shot: Shot) -> None:
+    def __init__(self, shot: Shot, frames: list[int]) -> None:
         base = shot.version_folder("avatar")
         self.track = track = Track(shot, shot.avatar_record(int(base.name)).track)
         parts = EditMask(body_of(shot), track, "")
-        self._frames = track.tracked(track.frames)
+        self._frames = track.tracked(frames)
         plate = plate_of(shot)
         self.plate = dict(plate.frames(self._frames))
         plate.close()

@@ -18,6 +18,7 @@ from ...body.model import BodyModel
 from ...body.motion import Motion, posed
 from ...errors import TrackingError
 from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
+from ...footage.given_mattes import GivenMattes
 from ...footage.matte import MatteMaker, Quality
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
@@ -50,6 +51,11 @@ class TrackOptions(TrackSettings):
         choices=("fixed", "follow", "whole"),
     )
     matte: str = option("fast", "How carefully the matte is made", choices=("fast", "fine"))
+    matte_from: str = option(
+        "",
+        "Mattes of yours: a movie, an image sequence, or the plate itself if it has alpha",
+        path=True,
+    )
 
 
 def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
@@ -67,7 +73,26 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
 
 def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
     frames = parse_frames(options.frames, plate.numbers)
-    with running(shot, "track", asdict(options), "track", reporter, frames=frames) as job:
+    with ExitStack() as opened:
+        given = None
+        if options.matte_from:
+            given = GivenMattes(Path(options.matte_from).expanduser(), plate, frames)
+            opened.enter_context(closing(given))
+        return _track_with(shot, plate, frames, given, options, reporter)
+
+
+def _track_with(
+    shot: Shot,
+    plate: Plate,
+    frames: range,
+    given: GivenMattes | None,
+    options: TrackOptions,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    inputs = {"mattes": given.digest()} if given else None
+    with running(
+        shot, "track", asdict(options), "track", reporter, inputs=inputs, frames=frames
+    ) as job:
         if (published := shot.published_by("track", job)) is not None:
             result = {"track": published} | shot.track_record(published).summary.to_json()
             job.finish(result)
@@ -89,7 +114,11 @@ def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) 
         boxes = _boxes(body, solution, plate, options)
         staged = job.work / "track"
         staged.mkdir(exist_ok=True)
-        _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
+        if given:
+            reporter.note(given.note)
+            _take_mattes(given, frames, boxes, staged / "mattes", reporter)
+        else:
+            _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
         motion = _filling(body, solution, boxes, staged / "mattes")
         if shot.versions("track"):
             kept = with_identity(body, Track(shot).motion, motion.betas)
@@ -195,6 +224,21 @@ def _filling(
         size = (_OUTLINE_SIZE, _OUTLINE_SIZE)
         mattes.append(cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
     return fit_silhouettes(body, motion, rows, cameras, mattes)
+
+
+def _take_mattes(
+    given: GivenMattes, frames: range, boxes: dict[int, Box], folder: Path, reporter: Reporter
+) -> None:
+    """One PNG a frame, the artist's, at the plate's resolution."""
+    folder.mkdir(exist_ok=True)
+    stage = Stage(reporter, "mattes", len(frames))
+    for count, frame in enumerate(frames, 1):
+        path = _matte(folder, frame)
+        if not path.exists():
+            matte = given.window(frame, box_of(boxes, frame))
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
+        stage.step(count)
 
 
 def _mattes(
