@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every setting of a take comes back: from presets, folders, strips and duplicates, and in Try."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+from conftest import ROOT, module, plate_strip
+
+OLD = ROOT / "tests" / "data" / "old_shot"
+
+
+@pytest.fixture
+def shot(tmp_path: Path, session: Any, until: Callable[..., None]) -> Iterator[Any]:
+    """An old shot, opened, once the backend has told of its options."""
+    shutil.copytree(OLD, tmp_path / "old_shot")
+    bpy.ops.portraitgen.check_setup()
+    until(lambda: session.state == "ready" and not session.doing)
+    bpy.ops.portraitgen.open_shot(directory=str(tmp_path / "old_shot"))
+    yield bpy.context.scene.portraitgen.shots[0]
+
+
+def settings_of(take: Any) -> dict[str, Any]:
+    return module("portraitgen_addon.take_settings").settings_of(take)
+
+
+def restore(take: Any, settings: dict[str, Any]) -> None:
+    module("portraitgen_addon.take_settings").restore_settings(take, settings)
+
+
+def values_to_try(option: Any) -> list[Any]:
+    """Values of an option, away from its default, its ends among them."""
+    if option.type == "bool":
+        return [True, False]
+    if option.choices:
+        return list(option.choices)
+    if option.type == "str":
+        return [] if option.path else ["hair, skin", ""]
+    low = option.minimum if option.minimum is not None else -3
+    high = option.maximum if option.maximum is not None else low + 40
+    ends = [low, high, low + 0.3 * (high - low)]
+    return [int(each) for each in ends] if option.type == "int" else [float(e) for e in ends]
+
+
+def test_every_field_of_every_options_class_is_saved_and_restored(shot: Any) -> None:
+    properties = module("portraitgen_addon.backend_properties")
+    bpy.ops.portraitgen.take_add(editor="grade")
+    take = shot.take
+    tried = 0
+    for name, plain in (("edit", None), *((each.id, each) for each in properties.editors())):
+        options = plain.options if plain else properties.job_options("edit")
+        slot = properties.slot_of_editor(name) if plain else properties.slot_of_job("edit")
+        group = getattr(take, slot)
+        for option in options:
+            for value in values_to_try(option):
+                properties.restore(group, options, {option.name: value})
+                told = properties.values(group, options)
+                assert told[option.name] == pytest.approx(value, rel=1e-6), (name, option.name)
+                if option.type != "float":
+                    assert told[option.name] == value
+                properties.restore(group, options, {})
+                properties.restore(group, options, told)
+                assert properties.values(group, options) == told, (name, option.name)
+                tried += 1
+    assert tried > 100
+    # The shot's own jobs, as Resume and Open Shot find them.
+    for kind in ("track", "reconstruct", "render"):
+        group, options = getattr(shot, properties.slot_of_job(kind)), properties.job_options(kind)
+        for option in options:
+            for value in values_to_try(option):
+                properties.restore(group, options, {option.name: value})
+                told = properties.values(group, options)
+                assert told[option.name] == pytest.approx(value, rel=1e-6), (kind, option.name)
+
+
+ASKED = {
+    "strength": 0.0,
+    "seed": 7,
+    "parts": "hair",
+    "expression": 0.3,
+    "keys": 5,
+    "face": "off",
+    "commercial": True,
+}
+
+
+@pytest.fixture
+def asked(shot: Any) -> Any:
+    bpy.ops.portraitgen.take_add(editor="grade")
+    restore(shot.take, {"editor": "grade", "editor_options": '{"exposure": 1.5}'} | ASKED)
+    sent = settings_of(shot.take)
+    assert ASKED.items() <= sent.items() and json.loads(sent["editor_options"])["exposure"] == 1.5
+    return sent
+
+
+def test_a_preset_brings_every_setting(shot: Any, asked: dict[str, Any]) -> None:
+    assert bpy.ops.portraitgen.preset_save(name="mine") == {"FINISHED"}
+    bpy.ops.portraitgen.take_add(editor="relight")
+    assert settings_of(shot.take)["editor"] == "relight"
+    assert bpy.ops.portraitgen.preset_apply(name="mine") == {"FINISHED"}
+    assert settings_of(shot.take) == asked
+
+
+def test_a_preset_of_an_older_version_is_understood(shot: Any) -> None:
+    folder = module("operators.presets").folder()
+    old = {"editor": "grade", "strength": 0.5, "options": {"exposure": "1"}}
+    (folder / "old.json").write_text(json.dumps(old))
+    bpy.ops.portraitgen.take_add(editor="relight")
+    assert bpy.ops.portraitgen.preset_apply(name="old") == {"FINISHED"}
+    sent = settings_of(shot.take)
+    assert sent["editor"] == "grade" and sent["strength"] == 0.5
+    assert json.loads(sent["editor_options"])["exposure"] == 1.0
+
+
+def test_a_duplicate_has_every_setting(shot: Any, asked: dict[str, Any]) -> None:
+    bpy.ops.portraitgen.take_duplicate()
+    assert len(shot.takes) == 3 and settings_of(shot.take) == asked
+
+
+def test_an_opened_shots_take_is_set_as_it_was_edited(shot: Any) -> None:
+    sent = settings_of(shot.takes[0])
+    wanted = {"editor": "grade", "strength": 0.5, "seed": 7, "parts": "hair", "expression": 0.3}
+    wanted |= {"face": "off", "commercial": True, "keys": 2, "steps": 4}
+    assert wanted.items() <= sent.items()
+    assert json.loads(sent["editor_options"])["exposure"] == 1.0
+
+
+def test_a_strip_restores_what_its_take_was_edited_with(shot: Any) -> None:
+    take = shot.takes[0]
+    before = settings_of(take)
+    sequencer = module("portraitgen_addon.sequencer")
+    strip = plate_strip(bpy.context.scene)
+    updates = module("portraitgen_addon.scene_updates")
+    strip[sequencer.SHOT], strip[sequencer.TAKE] = shot.shot_id, "dyed"
+    strip[sequencer.SETTINGS] = updates._settings(shot, "dyed")
+    restore(take, {"editor": "relight", "strength": 1.0})
+    assert settings_of(take) != before
+    assert bpy.ops.portraitgen.restore_settings() == {"FINISHED"}
+    assert settings_of(shot.takes[0]) == before
+
+
+def test_try_and_edit_are_asked_for_the_same_settings(
+    shot: Any, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    updates, base = module("portraitgen_addon.scene_updates"), module("operators.base")
+    sent: list[Any] = []
+    monkeypatch.setattr(updates, "ask", lambda doing, call, on_result: sent.append(call.settings))
+    monkeypatch.setattr(base, "run_job", lambda context, kind, options, *more: sent.append(options))
+    bpy.ops.portraitgen.try_frame()
+    bpy.ops.portraitgen.edit()
+    assert sent[0] == sent[1] == asked | {"take": shot.take.folder_name}
+
+
+def test_what_the_backend_has_not_told_of_yet_is_kept(shot: Any) -> None:
+    given = {"editor": "from_a_plugin", "editor_options": '{"age": 3}', "strength": 0.25}
+    bpy.ops.portraitgen.take_add(editor="grade")
+    restore(shot.take, given | {"a_later_setting": "x"})
+    sent = settings_of(shot.take)
+    assert (given | {"a_later_setting": "x"}).items() <= sent.items()
+    bpy.ops.portraitgen.take_duplicate()
+    assert settings_of(shot.take) == sent
+
+
+@pytest.mark.parametrize("kind", ["track", "reconstruct", "edit", "render"])
+def test_every_kind_of_job_is_resumed_as_it_was_asked(
+    kind: str, shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator hands the job's own name to the backend, which knows its options."""
+    opened = module("portraitgen_addon.shot_summary").Shot.open(shot.path)
+    for job in opened.jobs():
+        job.update(state="done")
+    job = opened.start_job(kind, {"frames": "1-2"}, {"track": 2, "avatar": 1, "state": "x"})
+    job.update(state="failed")
+    module("portraitgen_addon.shot_summary").forget_summaries()
+    calls: list[Any] = []
+    live = module("portraitgen_addon.session").session
+    monkeypatch.setattr(live, "ask", lambda call, *callbacks: calls.append(call))
+    try:
+        assert bpy.ops.portraitgen.resume() == {"FINISHED"}
+    finally:
+        live.job = None
+    assert calls[0].METHOD == "job.resume"
+    assert (calls[0].record, calls[0].shot) == (job.id, str(shot.path))
+
+
+def test_a_report_and_a_log_can_be_read(shot: Any, session: Any) -> None:
+    report = module("portraitgen_addon.job_report")
+    text = report.report(shot)
+    assert "Blender 4" in text or "Blender 5" in text
+    assert "worker.log" in text and "torch" in text
+    assert bpy.ops.portraitgen.open_log() == {"FINISHED"}
+    assert any("torch" in each.as_string() for each in bpy.data.texts)
