@@ -99,7 +99,8 @@ class EditorDescription(Data):
     memory_gb: float = 0.0
     starts_from_render: bool = False
     lies_on_plate: bool = False
-    recolours_plate: bool = False
+    keeps_grain: bool = False
+    edits_frames: bool = False
     options: tuple[OptionDescription, ...] = ()
 
 

@@ -119,6 +119,14 @@ def test_a_damaged_file_is_no_missing_parameter(tmp_path: Path) -> None:
         assert answer.message == str(error.error())
 
 
+def test_all_that_an_editor_says_of_itself_is_described() -> None:
+    from portraitgen.editing.editor import EditorInfo
+    from portraitgen.messages import EditorDescription
+
+    told = {each.name for each in dataclasses.fields(EditorInfo)}
+    assert told <= {each.name for each in dataclasses.fields(EditorDescription)}
+
+
 def test_an_error_crosses_the_wire_whole() -> None:
     error = EditError("no frame is painted", "takes/x", "paint one")
     back = ErrorData.parse(json.loads(json.dumps(ErrorData.of(error).to_json()))).error()

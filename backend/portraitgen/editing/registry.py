@@ -85,6 +85,11 @@ def create_editor(name: str, options: Mapping[str, Any], commercial: bool = Fals
 def describe_editors() -> tuple[EditorDescription, ...]:
     """Every editor with its options."""
     return tuple(
-        EditorDescription(**asdict(editor.info), options=describe(editor.Options))
+        EditorDescription.parse(
+            {
+                **asdict(editor.info),
+                "options": [each.to_json() for each in describe(editor.Options)],
+            }
+        )
         for editor in editor_classes().values()
     )
