@@ -10,7 +10,7 @@ ends with the chunk, so that a run resumed at a chunk gives the same landmarks a
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,7 +192,11 @@ class LandmarkDetector:
         return self.mark(pictures, self.find(frames, pictures, last))
 
     def find(
-        self, frames: Sequence[int], pictures: Pictures, last: np.ndarray | None
+        self,
+        frames: Sequence[int],
+        pictures: Pictures,
+        last: np.ndarray | None,
+        performer: Mapping[int, tuple[float, float]] | None = None,
     ) -> ChunkLandmarks:
         """Finds the performer's face in consecutive frames; no landmarks yet.
 
@@ -201,6 +205,11 @@ class LandmarkDetector:
             pictures: of them.
             last: (4,), the performer's face in the last frame before, None if unknown; the
                 performer is the face nearest to it, or the largest and most central one.
+            performer: frame -> a point on the performer's face, in plate pixels: from there on
+                it is that face that is followed.
+
+        Raises:
+            TrackingError: if there is no face at such a point.
         """
         count = len(frames)
         height, width = pictures.whole[0].shape[:2]
@@ -209,7 +218,10 @@ class LandmarkDetector:
         thumbnails = []
         for row, small in enumerate(pictures.smaller):
             thumbnails.append(cv2.resize(small, (64, 36), interpolation=cv2.INTER_AREA))
-            found = self._find_faces(small) / np.float32(pictures.ratio)
+            found = self.faces(small) / np.float32(pictures.ratio)
+            point = (performer or {}).get(int(frames[row]))
+            if point is not None:
+                last = face_at(found, point, int(frames[row]))
             if not len(found):
                 continue
             chosen = _choose(found, last, width, height)
@@ -243,7 +255,12 @@ class LandmarkDetector:
                 meshed.result()
         return found
 
-    def _find_faces(self, image: np.ndarray) -> np.ndarray:
+    def surest(self, image: np.ndarray) -> float:
+        """How sure the detector is of the face it is surest of, 0..1; 0 if it finds none."""
+        result = self._faces.process(image)
+        return max((float(each.score[0]) for each in result.detections or ()), default=0.0)
+
+    def faces(self, image: np.ndarray) -> np.ndarray:
         """Faces as (N, 4) left, top, width, height in its pixels."""
         height, width = image.shape[:2]
         result = self._faces.process(image)
@@ -325,6 +342,25 @@ class LandmarkDetector:
                 side = int(np.nanargmin(away))
                 if visible[row, side] and away[side] < _WRIST_REACH * boxes[seen, 2].max():
                     hands[row, side] = points
+
+
+def face_at(found: np.ndarray, point: tuple[float, float], frame: int) -> np.ndarray:
+    """The face (4,) among (N, 4) that a point lies on, or next to.
+
+    Raises:
+        TrackingError: if there is none.
+    """
+    centres = found[:, :2] + found[:, 2:] / 2
+    away = np.linalg.norm(centres - np.asarray(point), axis=1) / np.maximum(found[:, 2], 1)
+    if not len(found) or away.min() > 1.0:
+        where = ", ".join(f"{x:.0f},{y:.0f}" for x, y in centres) or "nowhere"
+        raise TrackingError(
+            f"there is no face at {point[0]:.0f},{point[1]:.0f} (faces are at {where})",
+            f"frame {frame}",
+            "point at the performer's face in a frame that shows it",
+        )
+    nearest: np.ndarray = found[int(away.argmin())]
+    return nearest
 
 
 def _choose(found: np.ndarray, last: np.ndarray | None, width: int, height: int) -> int | None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The track job: landmarks, the solve, portrait windows and mattes, as a new track version."""
 
+import re
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -16,7 +17,7 @@ import numpy as np
 from ...body.camera import Box
 from ...body.model import BodyModel
 from ...body.motion import Motion, posed
-from ...errors import TrackingError
+from ...errors import OptionError, TrackingError
 from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
 from ...footage.given_mattes import GivenMattes
 from ...footage.matte import MatteMaker, Quality
@@ -27,6 +28,8 @@ from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import atomic_path
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
+from ...tracking.no_face import why_no_face
+from ...tracking.shot_parts import performer_part
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
 from ..data.shots import Track, body_of, plate_of
@@ -37,6 +40,7 @@ _MATTE_SIZE = 512
 _EXTENTS = 48
 # How many frames tell how broad the body is, and the side of the windows they are looked at in.
 _OUTLINES, _OUTLINE_SIZE = 10, 256
+_LOOKED_AT = 6
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class TrackOptions(TrackSettings):
         "",
         "Mattes of yours: a movie, an image sequence, or the plate itself if it has alpha",
         path=True,
+    )
+    performer: str = option(
+        "",
+        "Which of several people, as FRAME:X,Y, a point on the face in plate pixels; more of them"
+        " after a semicolon",
     )
 
 
@@ -99,7 +108,14 @@ def _track_with(
             return result
         for note in plate.notes:
             reporter.note(note)
-        seen = _landmarks(plate, frames, job, reporter)
+        told = list(plate.notes)
+        points = performer_points(options.performer, frames)
+        seen, notes = performer_part(_landmarks(plate, frames, points, job, reporter))
+        for note in [*notes, *(note for note in plate.notes if note not in told)]:
+            reporter.note(note)
+        frames = range(int(seen.frames[0]), int(seen.frames[-1]) + 1)
+        if np.isnan(seen.box[:, 0]).all():
+            _refuse_without_face(plate, frames)
         body = body_of(shot)
         steps = Stage(reporter, "solve", 3)
         counted = iter(range(3))
@@ -146,7 +162,63 @@ def _track_with(
     return result
 
 
-def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> ChunkLandmarks:
+def performer_points(text: str, frames: range) -> dict[int, tuple[float, float]]:
+    """Frame -> a point on the performer's face, as "12:640,300;90:200,310" says.
+
+    Raises:
+        OptionError: if it cannot be meant.
+    """
+    points = {}
+    for piece in filter(None, (each.strip() for each in text.split(";"))):
+        match = re.fullmatch(r"(-?\d+)\s*:\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)", piece)
+        if match is None or int(match[1]) not in frames:
+            raise OptionError(
+                f"'{piece}' names no point of a frame in {frames[0]}-{frames[-1]}",
+                "performer",
+                "write it as FRAME:X,Y",
+            )
+        points[int(match[1])] = (float(match[2]), float(match[3]))
+    return points
+
+
+def _face_before(
+    plate: Plate, frames: range, points: dict[int, tuple[float, float]], detector: LandmarkDetector
+) -> np.ndarray | None:
+    """The performer's face in the first frame, followed back from where it was pointed at."""
+    if not points or min(points) == frames[0]:
+        return None
+    first = min(points)
+    last: np.ndarray | None = None
+    for frame, image in plate.frames_uint8(range(first, frames[0] - 1, -1), exact=False):
+        point = {frame: points[frame]} if frame == first else None
+        found = detector.find([frame], Pictures.of([image]), last, point)
+        last = found.last_box(last)
+    return last
+
+
+def _refuse_without_face(plate: Plate, frames: range) -> None:
+    """Says why no frame shows a face.
+
+    Raises:
+        TrackingError: always.
+    """
+    images = [image for _, image in plate.frames_uint8(spread(frames, _LOOKED_AT), exact=False)]
+    with closing(LandmarkDetector()) as detector:
+        what, remedy = why_no_face(images, detector.faces, detector.surest)
+    raise TrackingError(
+        f"the face is {what}" if what else "no face was found in any frame",
+        f"frames {frames[0]}-{frames[-1]}",
+        remedy or "choose frames in which the performer's face can be seen",
+    )
+
+
+def _landmarks(
+    plate: Plate,
+    frames: range,
+    points: dict[int, tuple[float, float]],
+    job: Job,
+    reporter: Reporter,
+) -> ChunkLandmarks:
     """All landmarks; chunks that an interrupted run has finished are read back.
 
     While one chunk's landmarks are made, the next one's frames are decoded and its faces found.
@@ -172,7 +244,9 @@ def _landmarks(plate: Plate, frames: range, job: Job, reporter: Reporter) -> Chu
                     images.append(image)
                     stage.step(frame - frames[0])
                 pictures = Pictures.of(images)
-                chunk = detector.find(list(part), pictures, last)
+                if part is parts[0]:
+                    last = _face_before(plate, frames, points, detector)
+                chunk = detector.find(list(part), pictures, last, points)
                 if marked:
                     marked.result()
                 marked = beside.submit(_mark, detector, pictures, chunk, path)

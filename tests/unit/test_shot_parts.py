@@ -1,0 +1,139 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plates of several shots, several people, or faces that are not found: said in so many words."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from portraitgen.errors import OptionError, TrackingError
+from portraitgen.footage.plate import open_plate
+from portraitgen.pipeline.jobs.track import performer_points
+from portraitgen.tracking.landmarks import ChunkLandmarks, LandmarkDetector
+from portraitgen.tracking.no_face import why_no_face
+from portraitgen.tracking.shot_parts import find_dissolves, performer_part
+
+CLIP = Path(__file__).resolve().parents[1] / "data" / "performer.mp4"
+
+
+@pytest.fixture(scope="module")
+def images() -> list[np.ndarray]:
+    plate = open_plate(CLIP)
+    return [image for _, image in plate.frames_uint8(range(1, 9))]
+
+
+@pytest.fixture(scope="module")
+def detector() -> Iterator[LandmarkDetector]:
+    made = LandmarkDetector()
+    yield made
+    made.close()
+
+
+def _bars(size: tuple[int, ...], count: int) -> list[np.ndarray]:
+    colours = np.array([(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191)])
+    columns = np.arange(size[1]) * 5 // size[1]
+    return [np.tile(colours[columns].astype(np.uint8), (size[0], 1, 1))] * count
+
+
+def _seen(detector: LandmarkDetector, images: list[np.ndarray]) -> ChunkLandmarks:
+    from portraitgen.tracking.landmarks import Pictures
+
+    return detector.find(range(1, len(images) + 1), Pictures.of(images), None)
+
+
+def test_bars_at_the_head_are_left_and_the_part_with_the_face_is_tracked(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    seen, notes = performer_part(_seen(detector, _bars(images[0].shape, 5) + images[:7]))
+    assert seen.frames.tolist() == list(range(6, 13))
+    assert "parts are 1-5, 6-12; 6-12 shows the face and is tracked" in notes[0]
+
+
+def test_several_parts_with_faces_are_all_named(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    other = [255 - np.ascontiguousarray(image[:, ::-1]) // 3 for image in images]
+    seen = _seen(detector, _bars(images[0].shape, 4) + images[:5] + other[:7])
+    if np.isnan(seen.box[9:, 0]).all():
+        seen.box[9:] = seen.box[5]
+    with pytest.raises(TrackingError) as caught:
+        performer_part(seen)
+    assert "its parts are 1-4, 5-9, 10-16, and 5-9, 10-16 show a face" in str(caught.value)
+    assert "--frames 10-16" in str(caught.value)
+
+
+def test_a_dissolve_is_told_from_cuts_and_motion() -> None:
+    generator = np.random.default_rng(0)
+    first, second = (
+        cv2.resize(generator.integers(0, 255, (9, 16, 3)).astype(np.uint8), (64, 36)) for _ in "ab"
+    )
+    frames = np.arange(1001, 1041)
+    share = np.clip((np.arange(40) - 12) / 12, 0, 1)[:, None, None, None]
+    dissolve = (first * (1 - share) + second * share).astype(np.uint8)
+    ((low, high),) = find_dissolves(frames, dissolve)
+    assert 1011 <= low <= 1015 and 1023 <= high <= 1027
+    cut = np.concatenate([np.repeat(first[None], 20, 0), np.repeat(second[None], 20, 0)])
+    assert find_dissolves(frames, cut) == []
+    wide = cv2.resize(generator.integers(0, 255, (9, 60, 3)).astype(np.uint8), (240, 36))
+    pan = np.stack([wide[:, 4 * step : 4 * step + 64] for step in range(40)])
+    assert find_dissolves(frames, pan) == []
+
+
+def test_a_clip_that_moves_has_no_dissolve(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    assert performer_part(_seen(detector, images))[1] == []
+
+
+@pytest.mark.parametrize(("turns", "words"), [(2, "upside down"), (1, "on its side")])
+def test_a_turned_face_is_said_to_be_turned(
+    images: list[np.ndarray], detector: LandmarkDetector, turns: int, words: str
+) -> None:
+    turned = np.ascontiguousarray(np.rot90(images[0], turns))
+    what, remedy = why_no_face([turned], detector.faces, detector.surest)
+    assert what == words and "turn the plate" in remedy
+
+
+def test_a_face_too_small_to_be_found_is_said_to_be_small(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    small = cv2.resize(images[0], (56, 56), interpolation=cv2.INTER_AREA)
+    scene = np.full((900, 1600, 3), 110, np.uint8)
+    scene[400:456, 700:756] = small
+    assert not len(detector.faces(cv2.resize(scene, (640, 360), interpolation=cv2.INTER_AREA)))
+    what, remedy = why_no_face([scene], detector.faces, detector.surest)
+    assert what.startswith("too small (about ") and "enlarge" in remedy
+
+
+def test_an_empty_plate_is_not_said_to_hold_a_face(detector: LandmarkDetector) -> None:
+    scene = np.tile(np.linspace(40, 200, 320, dtype=np.uint8)[None, :, None], (180, 1, 3))
+    assert why_no_face([scene], detector.faces, detector.surest) == ("", "")
+
+
+def test_the_performer_is_the_one_pointed_at(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    from portraitgen.tracking.landmarks import Pictures
+
+    pairs = [np.hstack([image, image[:, ::-1]]) for image in images[:3]]
+    width = images[0].shape[1]
+    pictures = Pictures.of(pairs)
+    for side in (0, 1):
+        point = (width * (0.5 + side), 0.45 * pairs[0].shape[0])
+        found = detector.find([1, 2, 3], pictures, None, {1: point})
+        centre = found.box[:, 0] + found.box[:, 2] / 2
+        assert ((centre > width) == bool(side)).all()
+    with pytest.raises(TrackingError, match="there is no face at 3,3"):
+        detector.find([1, 2, 3], pictures, None, {2: (3, 3)})
+
+
+def test_a_performer_s_points_are_read() -> None:
+    frames = range(-3, 100)
+    assert performer_points("12:640,300.5; -3:1,2", frames) == {12: (640.0, 300.5), -3: (1.0, 2.0)}
+    assert performer_points("", frames) == {}
+    for wrong in ("12", "200:1,2", "a:1,2", "12:1"):
+        with pytest.raises(OptionError, match="FRAME:X,Y"):
+            performer_points(wrong, frames)
