@@ -5,12 +5,14 @@
 Pictures are RGB. As floats they are float32 in 0..1; as codes, uint8 in 0..255.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 from torch import Tensor
 
+from .provenance.png_text import with_texts
 from .storage import atomic_path
 
 
@@ -29,11 +31,15 @@ def as_picture(planes: Tensor) -> np.ndarray:
     return planes[0].permute(1, 2, 0).cpu().numpy()
 
 
-def save_png(path: Path, picture: np.ndarray) -> Path:
-    """Writes float32 (H, W, 3) RGB or (H, W, 4) RGBA 0..1 as an 8-bit PNG, in one step."""
+def save_png(path: Path, picture: np.ndarray, texts: Mapping[str, str] | None = None) -> Path:
+    """Writes float32 (H, W, 3) RGB or (H, W, 4) RGBA 0..1 as an 8-bit PNG, in one step.
+
+    Args:
+        texts: to keep in the file, by keyword.
+    """
     codes = to_codes(picture)
     codes = codes[..., [2, 1, 0, 3][: codes.shape[2]]]
-    encoded = cv2.imencode(".png", np.ascontiguousarray(codes))[1]
+    encoded = cv2.imencode(".png", np.ascontiguousarray(codes))[1].tobytes()
     with atomic_path(path) as temporary:
-        temporary.write_bytes(encoded.tobytes())
+        temporary.write_bytes(with_texts(encoded, texts) if texts else encoded)
     return path

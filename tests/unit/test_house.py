@@ -48,7 +48,8 @@ STDLIB_ONLY = {
 ROOMS = {
     "raster": BASE,
     "body": BASE,
-    "images": BASE,
+    "images": BASE | {"provenance"},
+    "provenance": BASE - {"images"},
     "tensors": BASE,
     "footage": BASE | {"body"},
     "tracking": BASE | {"body"},

@@ -34,6 +34,8 @@ COMMANDS = (
     "movie",
     "bundle",
     "warm",
+    "sign",
+    "verify",
     "report",
     "export-track",
     "import-track",

@@ -307,6 +307,7 @@ class MovieWriter:
         fps: frames a second.
         timecode: of its first frame, "" for none.
         sound: float32 (channels, samples) and samples a second, None for none.
+        metadata: what the movie says of itself, by MP4's names.
     """
 
     def __init__(
@@ -315,11 +316,13 @@ class MovieWriter:
         fps: Fraction,
         timecode: str = "",
         sound: tuple[np.ndarray, int] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self._path = path
         self._fps = fps
         self._timecode = timecode
         self._sound = sound
+        self._metadata = dict(metadata or {})
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
@@ -332,6 +335,7 @@ class MovieWriter:
         self._container = self._stack.enter_context(
             av.open(str(temporary), "w", format="mp4", options=options)
         )
+        self._container.metadata.update(self._metadata)
         return self
 
     def add(self, image: np.ndarray) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.ndimage import maximum_filter1d
 from scipy.spatial.transform import Rotation
 
 from ..body.camera import Camera
@@ -277,7 +278,7 @@ def _gaze(
         angles.append(np.stack([pitch, yaw], axis=1))
     both = np.mean(angles, axis=0)
     usable = known & ~np.isnan(both[:, 0])
-    blinking = np.convolve(shut.max(1) > _BLINKING, np.ones(3), "same") > 0
+    blinking = maximum_filter1d(shut.max(1), 3) > _BLINKING
     usable = usable & ~blinking if (usable & ~blinking).any() else usable
     if not usable.any():
         return np.zeros((len(known), 3))

@@ -17,11 +17,13 @@ from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of
 from ...images import to_codes, to_float
+from ...provenance.statement import Statement
 from ...settings import option
 from ...shot import Shot
 from ..compositing.plate_compositor import feather
 from ..data.crops import load_matte
 from ..data.frame_identity import edit_shown
+from ..data.provenance import statement_of
 from ..data.shots import Track, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -45,8 +47,10 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, An
         ShotError: if frames are missing, or show different edits of the take.
     """
     take = options.take
-    reconstruction = shot.avatar_record(shot.edit_record(take).avatar)
+    edit, record = shot.edit_folder(take), shot.edit_record(take)
+    reconstruction = shot.avatar_record(record.avatar)
     track = Track(shot, reconstruction.track)
+    statement = statement_of(shot, take, edit, record, record.avatar, track)
     frames = list(parse_frames(options.frames, track.frames))
     folder = shot.path / "takes" / take / "frames"
     _check(folder, take, frames)
@@ -54,7 +58,8 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, An
         running(shot, "movie", asdict(options), f"movie:{take}", reporter) as job,
         closing(plate_of(shot)) as plate,
     ):
-        path = write_movie(folder, take, track, frames, reconstruction.size, plate, reporter)
+        size = reconstruction.size
+        path = write_movie(folder, take, track, frames, size, plate, statement, reporter)
         result = {"take": take, "frames": len(frames), "movie": str(path)}
         job.finish(result)
     return result
@@ -82,6 +87,7 @@ def write_movie(
     frames: Sequence[int],
     size: int,
     plate: Plate,
+    statement: Statement,
     reporter: Reporter,
 ) -> Path:
     """Plate and edit side by side.
@@ -89,6 +95,7 @@ def write_movie(
     Args:
         folder: where the take's frames lie.
         size: the side of the portrait window in pixels.
+        statement: how the take was made; the movie says it of itself.
 
     Returns:
         The movie, beside the folder.
@@ -96,7 +103,8 @@ def write_movie(
     path = folder.parent / f"{take}.mp4"
     stage = Stage(reporter, "movie", len(frames))
     sound = plate.read_sound(range(frames[0], frames[-1] + 1))
-    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound) as writer:
+    said = statement.movie_metadata()
+    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound, said) as writer:
         wanted = set(frames)
         span = range(frames[0], frames[-1] + 1)
         done = 0

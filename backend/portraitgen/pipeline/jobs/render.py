@@ -32,6 +32,7 @@ from ..data.avatars import load_avatar
 from ..data.crops import load_crops, painting_side
 from ..data.edit_mask import EditMask
 from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
+from ..data.provenance import statement_of
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -125,7 +126,9 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         if options.movie and not alone:
             if frames == track.frames:
                 result["movie"] = str(
-                    write_movie(folder, take, track, list(frames), size, plate, reporter)
+                    write_movie(
+                        folder, take, track, list(frames), size, plate, run.statement, reporter
+                    )
                 )
             else:
                 reporter.note(
@@ -168,6 +171,7 @@ class _Run:
             {"detail": options.detail, "steady": options.steady, "alone": self._alone},
             self._motion.digest() if options.drive else "",
         )
+        self.statement = statement_of(shot, take, edit, record, int(base.name), track)
 
     def paths(self, frame: int) -> tuple[Path, Path | None]:
         """Where a frame lies, and its full plate, if one was asked for; alone, its picture."""
@@ -192,7 +196,8 @@ class _Run:
         )
 
     def _attributes(self, frame: int) -> dict[str, str]:
-        return made_from(self._identity(frame), self._inputs.edit, self._beside(frame))
+        made = made_from(self._identity(frame), self._inputs.edit, self._beside(frame))
+        return made | self.statement.exr_attributes()
 
     def made(self, reporter: Reporter) -> Generator[tuple[int, Callable[[], None]], None, None]:
         """Each frame's number and what writes it, which is nothing if it is on disk."""
@@ -242,9 +247,12 @@ class _Run:
                 rendered = renderer.render(frame, image, self._mix[frame])
                 over = (full, _laid_over(rendered, self._plate, frame)) if full else None
                 edges = _edges(rendered, image, self._plate, frame)
+                texts = self.statement.png_texts()
                 yield (
                     frame,
-                    partial(_write, path, rendered, edges, self._plate, frame, over, attributes),
+                    partial(
+                        _write, path, rendered, edges, self._plate, frame, over, texts, attributes
+                    ),
                 )
 
     def tell_other_edits(self, reporter: Reporter) -> None:
@@ -323,15 +331,17 @@ def _write(
     plate: Plate,
     number: int,
     over: tuple[Path, SourceFrame] | None,
+    texts: Mapping[str, str],
     attributes: Callable[[], Mapping[str, str]],
 ) -> None:
     """A frame's picture, if it is asked for its plate, and last its layers, which vouch for both.
 
     Args:
         over: where and what its plate is.
+        texts: what the picture says of itself.
         attributes: what the EXR says of itself, asked for once the others are written.
     """
-    save_png(path.with_suffix(".png"), frame.beauty)
+    save_png(path.with_suffix(".png"), frame.beauty, texts)
     if over:
         full, native = over
         write_plate(full.with_suffix(""), native, plate)
@@ -347,6 +357,7 @@ def _write(
     }
     place_of = {"portraitgen:left": str(frame.laid.columns.start)}
     place_of["portraitgen:top"] = str(frame.laid.rows.start)
+    place_of["portraitgen:touched"] = f"{frame.touched.mean():.4f}"
     write_exr(
         path,
         layers,

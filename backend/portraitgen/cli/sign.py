@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portraitgen sign SHOT --take T`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ..storage import printable
+
+
+def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
+    """The command's parser."""
+    text = "give what was rendered Content Credentials (C2PA), signed by your studio"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "sign", help=text, description=text[0].upper() + text[1:] + "."
+    )
+    parser.add_argument("shot", type=Path, metavar="SHOT", help="the shot folder")
+    parser.add_argument("--take", required=True, help="the take whose pictures are signed")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for signed copies")
+    parser.add_argument("--certificate", type=Path, required=True, help="the chain, PEM")
+    parser.add_argument("--key", type=Path, help="its private key, PKCS#8 PEM")
+    parser.add_argument(
+        "--command",
+        nargs="+",
+        dest="signing_command",
+        metavar="WORD",
+        help="instead of a key: a program that signs what it is given on stdin",
+    )
+    return parser
+
+
+def run(given: argparse.Namespace) -> None:
+    """Signs copies of frames, pictures, plates and the movie of a take."""
+    from ..pipeline.requests.credentials import sign_take
+    from ..provenance.credentials import Signer
+    from ..shot import Shot
+
+    signer = Signer(given.certificate, given.key, given.signing_command)
+    for path in sign_take(Shot.open(given.shot), given.take, given.out, signer):
+        print(printable(str(path)))

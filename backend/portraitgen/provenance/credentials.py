@@ -1,0 +1,250 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Content Credentials (C2PA) for what is delivered, by the reference library `c2pa-python`.
+
+A studio brings its certificate chain (PEM, the signer's first) and either the key (PKCS#8 PEM) or a
+command that signs, so that a key never leaves an HSM. No network is asked for anything.
+"""
+
+import io
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import PortraitError
+from ..storage import atomic_path
+from .statement import Statement
+
+LABEL = "org.portraitgen.edit"
+"""Our own assertion; C2PA asks vendors for reverse DNS."""
+
+EMBEDDED = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".mp4": "video/mp4",
+    ".mov": "video/quicktime",
+}
+"""What a credential is embedded in."""
+
+BESIDE = {".exr": "image/x-exr", ".dpx": "image/x-dpx"}
+"""What the library cannot write into: its credential lies beside it, as NAME.exr.c2pa."""
+
+# Thumbnails, on by default, make 860 kB of the 4 kB that a credential takes.
+_QUIET = {"builder": {"thumbnail": {"enabled": False}}}
+_COMMAND_SECONDS = 60
+
+
+class CredentialError(PortraitError):
+    """A credential cannot be made or read."""
+
+    code = "credential"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a credential says of its file.
+
+    Attributes:
+        state: "trusted" (whole, and its signer leads to a root that was given), "untrusted" (whole,
+            but nobody said that its signer is to be trusted), "tampered" or "none".
+        sentence: the same for people.
+        statement: what was said of the picture, empty if nothing was.
+    """
+
+    state: Literal["trusted", "untrusted", "tampered", "none"]
+    sentence: str
+    statement: dict[str, Any]
+
+
+class Signer:
+    """Signs files for one studio.
+
+    Args:
+        chain: the certificates, PEM, the signer's first and the root left out.
+        key: its private key, PKCS#8 PEM.
+        command: instead of a key, a program and its arguments that is given the bytes on stdin and
+            answers with r and s, 32 bytes each.
+
+    Raises:
+        CredentialError: if the library is not installed, or a file is none of these.
+    """
+
+    def __init__(
+        self, chain: Path, key: Path | None = None, command: Sequence[str] | None = None
+    ) -> None:
+        self._c2pa = _library()
+        algorithm = self._c2pa.C2paSigningAlg.ES256
+        try:
+            if command:
+                self._signer = self._c2pa.Signer.from_callback(
+                    lambda data: _answer(command, data), algorithm, chain.read_text("ascii"), None
+                )
+            elif key:
+                info = self._c2pa.C2paSignerInfo(
+                    algorithm, chain.read_bytes(), key.read_bytes(), None
+                )
+                self._signer = self._c2pa.Signer.from_info(info)
+            else:
+                raise CredentialError("nothing signs", chain, "give a key or a signing command")
+        except (self._c2pa.C2paError, ValueError) as error:
+            raise CredentialError(
+                f"this is no chain and key for ES256 ({error})", chain, "give PEM files of your own"
+            ) from error
+
+    def sign(self, path: Path, statement: Statement, plate: Path | None) -> Path:
+        """Signs a file in place, or beside it where nothing can be embedded.
+
+        Args:
+            plate: the ingredient; one that has credentials of its own keeps them.
+
+        Returns:
+            The file that holds the credential.
+
+        Raises:
+            CredentialError: if the kind of file takes none, or signing fails.
+        """
+        suffix = path.suffix.lower()
+        mime = EMBEDDED.get(suffix) or BESIDE.get(suffix)
+        if mime is None:
+            known = ", ".join([*EMBEDDED, *BESIDE])
+            raise CredentialError("files of this kind take no credential", path, f"give {known}")
+        try:
+            context = self._c2pa.Context.from_dict(_QUIET)
+            manifest = _manifest(statement, path.name, mime, plate is not None)
+            builder = self._c2pa.Builder(json.dumps(manifest), context=context)
+            if plate is not None:
+                kind = EMBEDDED.get(plate.suffix.lower()) or "application/octet-stream"
+                ingredient = {
+                    "title": plate.name,
+                    "relationship": "parentOf",
+                    "label": "plate",
+                    "instance_id": "plate",
+                }
+                with open(plate, "rb") as opened:
+                    builder.add_ingredient(json.dumps(ingredient), kind, opened)
+            target = path if suffix in EMBEDDED else path.with_name(path.name + ".c2pa")
+            with atomic_path(target) as temporary, open(path, "rb") as source:
+                if suffix in EMBEDDED:
+                    with open(temporary, "w+b") as written:
+                        builder.sign(self._signer, mime, source, written)
+                else:
+                    builder.set_no_embed()
+                    temporary.write_bytes(builder.sign(self._signer, mime, source, io.BytesIO()))
+        except self._c2pa.C2paError as error:
+            raise CredentialError(
+                f"signing failed ({error})", path, "check certificate, key and command"
+            ) from error
+        return target
+
+
+def verify(path: Path, roots: Path | None = None) -> Verdict:
+    """What the credential of a file says.
+
+    Args:
+        roots: root certificates that are trusted, PEM.
+
+    Raises:
+        CredentialError: if the library is not installed, or the kind of file takes none.
+    """
+    c2pa = _library()
+    suffix = path.suffix.lower()
+    mime = EMBEDDED.get(suffix) or BESIDE.get(suffix)
+    if mime is None:
+        raise CredentialError("files of this kind take no credential", path, "check the path")
+    beside = path.with_name(path.name + ".c2pa")
+    settings: dict[str, Any] = {"verify": {"verify_trust": roots is not None}}
+    if roots is not None:
+        settings["trust"] = {"user_anchors": roots.read_text("ascii")}
+    try:
+        context = c2pa.Context.from_dict(settings)
+        with open(path, "rb") as source:
+            if suffix in BESIDE:
+                if not beside.exists():
+                    return Verdict("none", f"{path.name} has no credential beside it", {})
+                data = beside.read_bytes()
+                reader = c2pa.Reader(mime, source, manifest_data=data, context=context)
+            else:
+                reader = c2pa.Reader(mime, source, context=context)
+            facts = json.loads(reader.json())
+    except c2pa.C2paError as error:
+        if "ManifestNotFound" in str(error) or "JumbfNotFound" in str(error):
+            return Verdict("none", f"{path.name} has no credential", {})
+        return Verdict("tampered", f"{path.name}: its credential is damaged ({error})", {})
+    return _verdict(path, facts, roots)
+
+
+def _verdict(path: Path, facts: dict[str, Any], roots: Path | None) -> Verdict:
+    active = facts["manifests"][facts["active_manifest"]]
+    statement: dict[str, Any] = next(
+        (each["data"] for each in active.get("assertions", []) if each["label"] == LABEL), {}
+    )
+    signer = active.get("signature_info", {}).get("common_name") or "an unnamed signer"
+    codes = {str(each.get("code")) for each in facts.get("validation_status", [])}
+    foreign = {"signingCredential.untrusted"}
+    if codes - foreign:
+        reasons = ", ".join(sorted(codes - foreign))
+        sentence = (
+            f"{path.name} was changed after {signer} signed it, or wrongly signed ({reasons})"
+        )
+        return Verdict("tampered", sentence, statement)
+    if facts.get("validation_state") == "Trusted":
+        sentence = f"{path.name} is as {signer} signed it, and {signer} is trusted"
+        return Verdict("trusted", sentence, statement)
+    why = "leads to none of the roots given" if roots else "was checked against no roots"
+    sentence = f"{path.name} is as it was signed, but its signer, {signer}, {why}"
+    return Verdict("untrusted", sentence, statement)
+
+
+def _manifest(statement: Statement, title: str, mime: str, has_plate: bool) -> dict[str, Any]:
+    agent = {"name": statement.software, "version": statement.version}
+    # The first action tells where it began: from the plate, or from files that are not named.
+    begun: dict[str, Any] = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["plate"]}}
+    if not has_plate:
+        begun = {"action": "c2pa.created", "digitalSourceType": statement.source_type}
+    begun["softwareAgent"] = agent
+    how = f"with '{statement.editor}'" if statement.editor else "as an avatar"
+    edited = {
+        "action": "c2pa.edited",
+        "softwareAgent": agent,
+        "digitalSourceType": statement.source_type,
+        "description": f"The performer was rebuilt {how} and rendered over the plate",
+    }
+    return {
+        "claim_generator_info": [agent],
+        "title": title,
+        "format": mime,
+        "assertions": [
+            {
+                "label": "c2pa.actions.v2",
+                "data": {"actions": [begun, edited]},
+            },
+            # As text: the library takes lists of whole numbers for bytes.
+            {"label": LABEL, "data": {"statement": statement.to_json()}, "kind": "Json"},
+        ],
+    }
+
+
+def _answer(command: Sequence[str], data: bytes) -> bytes:
+    """What a studio's signing command answers."""
+    done = subprocess.run(
+        list(command), input=data, capture_output=True, timeout=_COMMAND_SECONDS, check=True
+    )
+    return done.stdout
+
+
+def _library() -> Any:
+    try:
+        import c2pa
+    except ImportError:
+        raise CredentialError(
+            "Content Credentials need the package c2pa-python",
+            "this environment",
+            "install it: pip install c2pa-python",
+        ) from None
+    return c2pa

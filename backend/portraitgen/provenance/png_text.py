@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Text in PNG files (PNG 3rd edition, 11.3.3): what OpenCV writes holds none."""
+
+import struct
+import zlib
+from collections.abc import Mapping
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# The signature, and IHDR with its length, name and check sum.
+_HEADER = len(_SIGNATURE) + 25
+
+
+def with_texts(png: bytes, texts: Mapping[str, str]) -> bytes:
+    """A PNG with text chunks after its header; its pixels stay as they are.
+
+    Args:
+        png: the whole file.
+        texts: by keyword, 1 to 79 Latin-1 characters; written as UTF-8 (iTXt).
+    """
+    chunks = [_chunk(b"iTXt", _international(name, text)) for name, text in texts.items()]
+    return png[:_HEADER] + b"".join(chunks) + png[_HEADER:]
+
+
+def texts_of(png: bytes) -> dict[str, str]:
+    """The uncompressed iTXt texts of a PNG by keyword."""
+    found, place = {}, len(_SIGNATURE)
+    while place + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        data = png[place + 8 : place + 8 + length]
+        if kind == b"iTXt" and data.count(b"\0") >= 4:
+            keyword, rest = data.split(b"\0", 1)
+            if rest[:1] == b"\0":
+                found[keyword.decode("latin-1")] = rest[2:].split(b"\0", 2)[2].decode("utf-8")
+        place += length + 12
+    return found
+
+
+def _international(keyword: str, text: str) -> bytes:
+    # Keyword, no compression, no language, no translated keyword, the text.
+    return keyword.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

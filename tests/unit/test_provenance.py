@@ -1,0 +1,222 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What pictures say of how they were made, and credentials that hold or do not."""
+
+import datetime
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from conftest import Command
+
+from portraitgen.footage.encode import exr_attributes
+from portraitgen.images import save_png
+from portraitgen.provenance.png_text import texts_of, with_texts
+from portraitgen.provenance.statement import Statement, WeightsUsed
+
+PLAIN = Statement("PortraitGen for Blender", "0.1.0", "toon", 1, 2, 1, "abc", "toon", "GPL-3.0")
+
+
+def test_a_png_keeps_its_pixels_and_says_how_it_was_made(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).random((9, 7, 3), np.float32)
+    plain = save_png(tmp_path / "plain.png", picture)
+    said = save_png(tmp_path / "said.png", picture, PLAIN.png_texts())
+    assert (cv2.imread(str(plain)) == cv2.imread(str(said))).all()
+    texts = texts_of(said.read_bytes())
+    assert json.loads(texts["portraitgen:provenance"])["take"] == "toon"
+    assert PLAIN.source_type in texts["XML:com.adobe.xmp"]
+    # By another reader than our own.
+    with av.open(str(said)) as opened:
+        frame = next(opened.decode(video=0))
+        assert frame.width == 7
+    assert texts_of(with_texts(plain.read_bytes(), {"ü": "naïve ☂"})) == {"ü": "naïve ☂"}
+
+
+def test_a_trained_models_pixels_are_called_so() -> None:
+    weights = (WeightsUsed("klein", "org/klein", "main", "Apache-2.0"),)
+    generated = Statement("P", "1", "t", 1, 1, 1, "d", "klein", generative=True, weights=weights)
+    assert generated.source_type.endswith("/compositeWithTrainedAlgorithmicMedia")
+    assert PLAIN.source_type.endswith("/compositeCapture")
+    facts = json.loads(generated.to_json())
+    assert facts["weights"][0]["repository"] == "org/klein"
+    assert facts["digital_source_type"] == generated.source_type
+
+
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory: pytest.TempPathFactory, portraitgen: Command, clip: Path) -> Path:
+    folder = tmp_path_factory.mktemp("said") / "shot"
+    small = ["--size", "64", "--gaussians", "1000", "--steps", "8"]
+    edit = ["--take", "toon", "--editor", "toon", "--steps", "4", "--keys", "2", "--seed", "7"]
+    for words in (
+        ["track", folder, "--footage", clip, "--frames", "1-2", "--focal", "1280"],
+        ["reconstruct", folder, *small],
+        ["edit", folder, *edit],
+        ["render", folder, "--take", "toon"],
+    ):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_frames_pictures_and_movies_say_how_they_were_made(shot: Path) -> None:
+    take = shot / "takes" / "toon"
+    header = exr_attributes(take / "frames" / "toon.0001.exr")
+    facts = json.loads(header["portraitgen:provenance"])
+    assert (facts["editor"], facts["seed"], facts["edit"], facts["avatar"]) == ("toon", 7, 1, 1)
+    assert facts["generative"] is False and len(facts["plate"]) > 8
+    assert 0 < float(header["portraitgen:touched"]) < 1
+    picture = texts_of((take / "frames" / "toon.0001.png").read_bytes())
+    assert json.loads(picture["portraitgen:provenance"]) == facts
+    with av.open(str(take / "toon.mp4")) as movie:
+        assert json.loads(movie.metadata["comment"]) == facts
+
+
+# Content Credentials
+
+
+def chain(folder: Path, studio: str) -> None:
+    """A root, a signer under it and the signer's key, for tests alone."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    folder.mkdir()
+    present = datetime.datetime.now(datetime.UTC)
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
+    names = [
+        x509.Name(
+            [
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, studio),
+                x509.NameAttribute(NameOID.COMMON_NAME, f"{studio} {role}"),
+            ]
+        )
+        for role in ("Root", "Signer")
+    ]
+
+    def issue(index: int, ca: bool) -> Any:
+        usage = x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False)
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(names[index])
+            .issuer_name(names[0])
+            .public_key(keys[index].public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(present - datetime.timedelta(hours=1))
+            .not_valid_after(present + datetime.timedelta(days=30))
+            .add_extension(x509.BasicConstraints(ca, None), critical=True)
+            .add_extension(usage, critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(keys[index].public_key()), False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(keys[0].public_key()), False
+            )
+        )
+        if not ca:
+            mail = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
+            made = made.add_extension(mail, critical=False)
+        return made.sign(keys[0], hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    (folder / "root.pem").write_bytes(issue(0, True))
+    (folder / "chain.pem").write_bytes(issue(1, False))
+    (folder / "key.pem").write_bytes(
+        keys[1].private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+
+
+COMMAND = """
+import sys
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+key = serialization.load_pem_private_key(open(sys.argv[1], "rb").read(), None)
+r, s = decode_dss_signature(key.sign(sys.stdin.buffer.read(), ec.ECDSA(hashes.SHA256())))
+sys.stdout.buffer.write(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+"""
+
+
+@pytest.fixture(scope="module")
+def studios(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("c2pa", reason="c2pa-python is not installed")
+    pytest.importorskip("cryptography", reason="cryptography is not installed")
+    folder = tmp_path_factory.mktemp("studios")
+    chain(folder / "ours", "Test Studio")
+    chain(folder / "theirs", "Other Studio")
+    return folder
+
+
+def test_signed_copies_are_trusted_and_the_shot_stays_as_it_was(
+    shot: Path, studios: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    before = {p: p.read_bytes() for p in sorted((shot / "takes").rglob("*")) if p.is_file()}
+    ours = studios / "ours"
+    words = ["sign", shot, "--take", "toon", "--out", tmp_path, "--certificate", ours / "chain.pem"]
+    done = portraitgen(*words, "--key", ours / "key.pem")
+    assert done.returncode == 0, done.stderr
+    made = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert made == [
+        "frames/toon.0001.exr",
+        "frames/toon.0001.exr.c2pa",
+        "frames/toon.0001.png",
+        "frames/toon.0002.exr",
+        "frames/toon.0002.exr.c2pa",
+        "frames/toon.0002.png",
+        "toon.mp4",
+    ]
+    assert all(p.read_bytes() == data for p, data in before.items())
+    source = shot / "takes" / "toon" / "frames" / "toon.0001.exr"
+    assert (tmp_path / "frames" / "toon.0001.exr").read_bytes() == source.read_bytes()
+    files = [tmp_path / name for name in made if not name.endswith(".c2pa")]
+    checked = portraitgen("verify", *files, "--roots", ours / "root.pem")
+    assert checked.returncode == 0, checked.stdout
+    assert checked.stdout.count("trusted: ") == len(files)
+
+
+@pytest.mark.parametrize("name", ["toon.0001.png", "toon.0001.exr"])
+def test_tampering_foreign_signers_and_no_signer_are_told_apart(
+    shot: Path, studios: Path, portraitgen: Command, tmp_path: Path, name: str
+) -> None:
+    from portraitgen.provenance.credentials import Signer, verify
+
+    path = Path(shutil.copy(shot / "takes" / "toon" / "frames" / name, tmp_path))
+    assert verify(path).state == "none"
+    tool = tmp_path / "tool.py"
+    tool.write_text(COMMAND)
+    ours, theirs = studios / "ours", studios / "theirs"
+    command = [sys.executable, str(tool), str(ours / "key.pem")]
+    Signer(ours / "chain.pem", command=command).sign(path, PLAIN, None)
+    whole = verify(path, ours / "root.pem")
+    assert whole.state == "trusted", whole.sentence
+    assert json.loads(whole.statement["statement"])["editor"] == "toon"
+    assert verify(path).state == "untrusted"
+    foreign = verify(path, theirs / "root.pem")
+    assert foreign.state == "untrusted" and "none of the roots" in foreign.sentence
+    data = bytearray(path.read_bytes())
+    data[-30] ^= 1
+    path.write_bytes(data)
+    changed = verify(path, ours / "root.pem")
+    assert changed.state == "tampered" and "changed" in changed.sentence
+    assert portraitgen("verify", path).returncode == 1
+
+
+def test_a_key_that_is_not_the_certificates_is_refused(
+    studios: Path, portraitgen: Command, shot: Path, tmp_path: Path
+) -> None:
+    done = portraitgen(
+        *("sign", shot, "--take", "toon", "--out", tmp_path / "out"),
+        *("--certificate", studios / "ours" / "chain.pem"),
+        *("--key", studios / "theirs" / "key.pem"),
+    )
+    assert done.returncode == 1 and "portraitgen: " in done.stderr
+    assert "Traceback" not in done.stderr
