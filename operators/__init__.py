@@ -6,6 +6,7 @@ import bpy
 
 from . import (
     camera,
+    clean_up,
     edit,
     environment,
     footage,
@@ -34,6 +35,7 @@ _MODULES = (
     presets,
     render,
     reports,
+    clean_up,
     environment,
     models,
 )

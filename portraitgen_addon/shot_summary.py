@@ -4,15 +4,16 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bpy
 
 from portraitgen.errors import FootageError, PortraitError
+from portraitgen.failures import readable
 from portraitgen.records import (
     AvatarMetrics,
     AvatarRecord,
@@ -27,6 +28,7 @@ from portraitgen.shot import Shot
 from . import compat
 
 _FRESH = 1.0
+_Thing = TypeVar("_Thing")
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ class ShotSummary:
         avatars: the versions, `avatar` and `metrics` the records of the latest.
         takes: their records by name.
         unfinished: jobs that can be resumed, the latest first.
+        problems: what is damaged, a sentence each.
     """
 
     error: str
@@ -150,6 +153,7 @@ class ShotSummary:
     metrics: AvatarMetrics | None = None
     takes: Mapping[str, TakeRecord] = field(default_factory=dict)
     unfinished: Sequence[JobRecord] = ()
+    problems: Sequence[str] = ()
 
 
 _RESUMABLE = ("track", "refine", "reconstruct", "edit", "render")
@@ -170,8 +174,8 @@ def summary_of(folder: Path) -> ShotSummary:
         return known
     try:
         found = _read(folder)
-    except PortraitError as error:
-        found = ShotSummary(str(error))
+    except Exception as error:  # noqa: BLE001 - panels are drawn many times a second.
+        found = ShotSummary(str(readable(error)))
     _views[key] = time.monotonic(), found
     return found
 
@@ -184,16 +188,27 @@ def _read(folder: Path) -> ShotSummary:
         for job in reversed(shot.jobs())
         if job.record.unfinished and job.record.kind in _RESUMABLE
     ]
+    problems = list(shot.damaged_takes().values())
+
+    def whole(read: Callable[[], _Thing], there: bool) -> _Thing | None:
+        """A record; one that is damaged costs no other part of the shot."""
+        try:
+            return read() if there else None
+        except PortraitError as error:
+            problems.append(str(error))
+            return None
+
     return ShotSummary(
         "",
         shot.record.footage,
         tracks,
-        _track(shot.path, tracks[-1]) if tracks else None,
+        whole(lambda: _track(shot.path, tracks[-1]), bool(tracks)),
         avatars,
-        shot.avatar_record() if avatars else None,
-        shot.avatar_metrics() if avatars else None,
+        whole(shot.avatar_record, bool(avatars)),
+        whole(shot.avatar_metrics, bool(avatars)),
         {name: shot.take(name) for name in shot.takes()},
         unfinished,
+        problems,
     )
 
 

@@ -10,6 +10,7 @@ import bpy
 
 from portraitgen.messages import EditorDescription
 from portraitgen.settings import OptionDescription
+from portraitgen.storage import printable
 
 from ..portraitgen_addon import backend_properties, camera, compat, properties, rig, shot_summary
 from ..portraitgen_addon.session import session
@@ -66,6 +67,8 @@ class _Shot(_Panel):
         if known.error:
             layout.label(text="No shot lies in this folder", icon="ERROR")
             return
+        for problem in known.problems:
+            layout.label(text=printable(problem), icon="ERROR", translate=False)
         column = layout.column(align=True)
         if plate := known.footage:
             text = f"{plate.width} x {plate.height}, {_rate(plate.fps)} frames/s"
@@ -301,6 +304,8 @@ class _Jobs(_Panel):
             state = "cut off" if job.state == "running" else job.state
             layout.label(text=f"{job.kind.title()}: {state}", icon="RECOVER_LAST")
             layout.operator("portraitgen.resume", icon="PLAY")
+        if shot is not None:
+            layout.operator("portraitgen.clean_up", icon="TRASH")
         row = layout.row(align=True)
         row.operator("portraitgen.open_log", icon="TEXT")
         row.operator("portraitgen.copy_report", icon="COPYDOWN")

@@ -220,6 +220,7 @@ class ShotInfo(Data):
     takes: tuple[Mapping[str, object], ...]
     unfinished_jobs: tuple[Mapping[str, object], ...]
     holders: tuple[Mapping[str, object], ...]
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,7 @@ class TrackRecord(Record):
         mattes: the version in whose folder the mattes lie.
         quality: one a frame.
         aligned: the first and the last frame that the plate's pixels have aligned; empty if none.
+        digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
     created: str
@@ -165,6 +166,7 @@ class TrackRecord(Record):
     summary: TrackSummary
     quality: tuple[FrameQuality, ...]
     aligned: tuple[int, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,7 @@ class AvatarRecord(Record):
         pivots: frames that stand for all that the performer does.
         options: of the reconstruction, as they were asked for.
         training: weights, rates and whatever else the training was set to.
+        digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
     created: str
@@ -189,6 +192,7 @@ class AvatarRecord(Record):
     pivots: tuple[int, ...] = ()
     options: Values = field(default_factory=dict)
     training: Mapping[str, object] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,6 +266,7 @@ class EditRecord(Record):
         kept_frames: key frames that the artist kept.
         edits: how many pictures the editor made.
         training: as an avatar's.
+        digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
     SCHEMA: ClassVar[int] = 2
@@ -287,6 +292,7 @@ class EditRecord(Record):
     kept_frames: tuple[int, ...] = ()
     edits: int = 0
     training: Mapping[str, object] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def _take_with_settings(content: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ renamed into place, so that a reader never meets half of anything.
 
 import os
 import re
+import unicodedata
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ShotError
-from .locks import Lock
+from .locks import Lock, Waiting
 from .path_mapping import here
 from .records import (
     AvatarMetrics,
@@ -41,7 +42,9 @@ from .records import (
 from .schema import Values, plain
 from .storage import (
     append_json,
+    check_inside,
     check_own_folder,
+    digests_of,
     entries,
     is_link,
     make_folder,
@@ -49,10 +52,14 @@ from .storage import (
     read_json,
     remove_tree,
     sweep,
+    write_json,
 )
 
 _VERSION = re.compile(r"[0-9]{4,9}")
 _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
+# Devices to Windows, whatever follows a dot.
+_RESERVED = re.compile(r"con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$", re.IGNORECASE)
+_LONGEST_NAME = 160
 
 
 def now() -> str:
@@ -157,17 +164,35 @@ class Shot:
             raise ShotError(f"there is no {kind} {version}", self.path, f"use one of {known}")
         return self.path / kind / f"{version:04d}"
 
-    def publish(self, kind: str, folder: Path) -> int:
+    def publish(
+        self, kind: str, folder: Path, record: TrackRecord | AvatarRecord | None = None
+    ) -> int:
         """Moves a finished folder into place as the next version of "track" or "avatar".
+
+        Args:
+            folder: all that the version holds.
+            record: its record, which is written with the digests of its tensors; a track's that
+                names no version for its mattes holds its own. Without it the folder has one.
 
         Returns:
             The version's number.
         """
         parent = make_folder(self.path / kind)
+        sweep(folder, older_than=-1)
         check_own_folder(folder)
+        if record is not None:
+            record = replace(record, digests=digests_of(folder))
+        elif (own := folder / f"{kind}.json").exists():
+            write_json(own, read_json(own) | {"digests": digests_of(folder)})
         version = (self.versions(kind) or [0])[-1] + 1
         while True:
             try:
+                # The number is only known to be ours once the folder has it, and is told in it.
+                if isinstance(record, TrackRecord):
+                    mattes = record.mattes or version
+                    replace(record, mattes=mattes).write(folder / "track.json")
+                elif record is not None:
+                    record.write(folder / "avatar.json")
                 # A rename onto an existing folder that is not empty fails, so two never collide.
                 move_folder(folder, parent / f"{version:04d}")
             except OSError:
@@ -208,15 +233,47 @@ class Shot:
     # Takes
 
     def takes(self) -> list[str]:
-        """The names of all takes, oldest first.
+        """The names of all takes whose records can be read, oldest first."""
+        return self._takes()[0]
+
+    def damaged_takes(self) -> dict[str, str]:
+        """Why the records of takes cannot be read, by name; they cost no other take anything."""
+        return self._takes()[1]
+
+    def _takes(self) -> tuple[list[str], dict[str, str]]:
+        found, damaged = [], {}
+        for entry in entries(self.path / "takes"):
+            if not os.path.lexists(entry / "take.json"):
+                continue
+            try:
+                check_take_name(unicodedata.normalize("NFC", entry.name))
+                check_inside(entry / "take.json")
+                found.append((self.take(entry.name).created, entry.name))
+            except ShotError as error:
+                damaged[entry.name] = str(error)
+        return [name for _, name in sorted(found)], damaged
+
+    def take_name(self, name: str) -> str:
+        """The name of a take, that there is or that is to be made, in the one way to write it.
 
         Raises:
-            ShotError: if the record of one is damaged.
+            ShotError: if it cannot be a folder's name on every system, or if another take's name
+                is the same to systems that do not tell letters' cases, or accents, apart.
         """
-        found = [
-            entry.name for entry in entries(self.path / "takes") if (entry / "take.json").is_file()
-        ]
-        return sorted(found, key=lambda name: (self.take(name).created, name))
+        for known in (entry.name for entry in entries(self.path / "takes")):
+            if known == name:
+                return name
+            if _folded(known) == _folded(name):
+                if unicodedata.normalize("NFC", known) == unicodedata.normalize("NFC", name):
+                    return known
+                raise ShotError(
+                    f"'{name}' and '{known}' are one name to some systems",
+                    self.path / "takes",
+                    "choose another name",
+                )
+        name = unicodedata.normalize("NFC", name)
+        check_take_name(name)
+        return name
 
     def take(self, name: str) -> TakeRecord:
         """take.json of a take.
@@ -243,6 +300,8 @@ class Shot:
             ShotError: if the shot has no such take.
         """
         if name not in self.takes():
+            if (reason := self.damaged_takes().get(name)) is not None:
+                raise ShotError(reason.rstrip("."), "", "the other takes are whole")
             known = ", ".join(self.takes()) or "none yet"
             raise ShotError(f"there is no take '{name}'", self.path, f"the takes are: {known}")
         return self.path / "takes" / name
@@ -299,7 +358,8 @@ class Shot:
             ShotError: if the take's name cannot be a folder's name on every system.
         """
         check_take_name(take)
-        record.write(folder / "edit.json")
+        sweep(folder, older_than=-1)
+        replace(record, digests=digests_of(folder)).write(folder / "edit.json")
         target = make_folder(self.path / "takes" / take / "edits")
         check_own_folder(folder)
         edits = self.versions(f"takes/{take}/edits")
@@ -370,18 +430,25 @@ class Shot:
             raise ShotError(f"there is no job '{job_id}'", self.path, "start a new one")
         return Job(found[0], JobRecord.read(found[0] / "job.json"))
 
-    def hold(self, resource: str, purpose: str, frames: range | None = None) -> Lock:
+    def hold(
+        self,
+        resource: str,
+        purpose: str,
+        frames: range | None = None,
+        waiting: Waiting | None = None,
+    ) -> Lock:
         """Claims a part of the shot while a `with` block runs.
 
         Args:
             resource: "track", "avatar", "take:NAME" or "frames:NAME".
             purpose: what the holder does, for the message another process shows.
             frames: the frames claimed, None for all; disjoint ranges never conflict.
+            waiting: for how long another holder is waited for; not at all by default.
 
         Raises:
             ShotLocked: on entering, if a living process holds the same part; says who.
         """
-        return Lock(self.path / "locks", resource, purpose, frames)
+        return Lock(self.path / "locks", resource, purpose, frames, waiting)
 
 
 class Job:
@@ -390,6 +457,8 @@ class Job:
     def __init__(self, folder: Path, record: JobRecord) -> None:
         self.folder = folder
         self.record = record
+        # Raises if another process has taken over what the job holds.
+        self.check_held: Callable[[], None] = lambda: None
 
     @property
     def id(self) -> str:
@@ -440,12 +509,18 @@ def check_take_name(name: str) -> None:
     Raises:
         ShotError: if it cannot.
     """
-    if not _NAME.fullmatch(name) or name.endswith((".", " ")):
+    reserved = _RESERVED.fullmatch(name.partition(".")[0].strip())
+    too_long = len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME
+    if not _NAME.fullmatch(name) or name.endswith((".", " ")) or reserved or too_long:
         raise ShotError(
             f"'{name}' cannot name a take",
             "take",
             "use letters, digits, spaces, '.', '_' and '-', beginning with a letter or digit",
         )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _job_of_edit(path: Path) -> str | None:

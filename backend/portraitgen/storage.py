@@ -21,19 +21,20 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import DiskFull, ShotError, StorageError
+from .process_identity import process_started, process_table
 
 MAX_JSON = 64 * 1024 * 1024
 """The longest JSON file that is read, in bytes; a track of 10,000 frames takes 2 MB."""
 _MAX_DIGITS = 19
 _MAX_DEPTH = 64
 # What `atomic_path` makes; nothing is half written for so long.
-_TEMPORARY = re.compile(r"\..+\.\d+-[0-9a-f]{8}(\.\w+)?")
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d{1,9})-(?P<table>[0-9a-f]{4})[0-9a-f]{4}(\.\w+)?")
 _STRAY_SECONDS = 3600
 # What systems and sync programs leave in every folder.
 _LITTER = {".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", ".directory", "icon\r"}
@@ -151,7 +152,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         StorageError: if the disk is full; ShotError: if `path` leaves its shot through a link.
     """
     path = check_inside(Path(path))
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -165,6 +166,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside a file that tells which process of which machine writes it."""
+    mark = f"{os.getpid()}-{process_table()}{uuid.uuid4().hex[:4]}"
+    # Names have at most 255 bytes on most systems.
+    return path.with_name(f".{path.stem[:50]}.{mark}{path.suffix}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -247,21 +255,35 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def strays(folder: Path, older_than: float = _STRAY_SECONDS) -> list[Path]:
+    """The halves of files that processes left in a folder: of this machine's processes, those that
+    do not run any more; of others, what has not changed for `older_than` seconds."""
+    found = []
+    for path in _everything(folder):
+        mark = _TEMPORARY.fullmatch(path.name)
+        if mark is None or is_link(path):
+            continue
+        with suppress(OSError):
+            facts = path.stat()
+            own = mark["table"] == process_table()
+            dead = own and process_started(int(mark["pid"])) is None
+            if stat.S_ISREG(facts.st_mode) and (dead or time.time() - facts.st_mtime > older_than):
+                found.append(path)
+    return found
+
+
 def sweep(folder: Path, older_than: float = _STRAY_SECONDS) -> int:
-    """Deletes the halves of files that killed processes left in a folder long ago.
+    """Deletes the halves of files that killed processes left in a folder, as `strays` finds them.
 
     Returns:
         How many bytes that gave back.
     """
     freed = 0
-    for path in list(_everything(folder)):
-        if not _TEMPORARY.fullmatch(path.name) or is_link(path):
-            continue
+    for path in strays(folder, older_than):
         with suppress(OSError):
-            facts = path.stat()
-            if stat.S_ISREG(facts.st_mode) and time.time() - facts.st_mtime > older_than:
-                path.unlink()
-                freed += facts.st_size
+            size = path.stat().st_size
+            path.unlink()
+            freed += size
     return freed
 
 
@@ -429,6 +451,27 @@ def _finite(data: Any) -> Any:
 
 
 # Digests
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """The digests of a folder's files of tensors, by name."""
+    return {each.name: file_digest(each) for each in sorted(folder.glob("*.safetensors"))}
+
+
+def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
+    """Whether files are those that a version's record tells of.
+
+    Raises:
+        ShotError: if one is missing or has changed.
+    """
+    for name, digest in digests.items():
+        path = folder / Path(name).name
+        try:
+            known = file_digest(path)
+        except OSError as error:
+            raise ShotError("the file is missing or cannot be read", path, _RESTORE) from error
+        if known != digest:
+            raise ShotError("the file is not the one that its record tells of", path, _RESTORE)
 
 
 def file_digest(path: Path) -> str:

@@ -33,8 +33,9 @@ STDLIB_ONLY = {
     "locks": {"errors", "storage", "process_identity"},
     "failures": {"errors", "storage"},
     "stopping": {"locks"},
+    "clean_up": {"locks", "shot", "storage"},
     "trust": {"errors", "storage", "settings"},
-    "storage": {"errors"},
+    "storage": {"errors", "process_identity"},
     "path_mapping": {"errors"},
     "shot": {"errors", "locks", "path_mapping", "storage", "schema", "records"},
     "frames": {"errors"},
@@ -62,7 +63,8 @@ ROOMS["farm"] = BASE | {"pipeline"}
 EVERYTHING = (
     BASE
     | set(ROOMS)
-    | {"path_mapping", "failures", "stopping", "native_log_filter", "cli", "worker", "demo"}
+    | {"path_mapping", "failures", "stopping", "clean_up", "native_log_filter"}
+    | {"cli", "worker", "demo"}
 )
 ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "demo"), EVERYTHING)
 # Which floor of the pipeline may look into which; a floor may look into itself.

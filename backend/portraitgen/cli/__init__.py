@@ -44,6 +44,7 @@ COMMANDS = (
     "keep",
     "paint",
     "info",
+    "clean",
     "editors",
     "check",
     "models",

@@ -33,6 +33,13 @@ def add_job(commands: Any, kind: str, text: str, options: bool) -> argparse.Argu
     job.add_argument(
         "--path-mapping", type=Path, metavar="FILE", help="a farm's rules of pathmapping-1.0"
     )
+    job.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for a part of the shot that another process works on",
+    )
     if options:
         _add_options(job, kind)
     return job
@@ -66,6 +73,7 @@ def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     style: Style = "openjd" if given.openjd else "events" if given.events else "person"
     reporter = TerminalReporter(style, kind)
+    reporter.wait_s = given.wait
     reporter.done(run(kind, given.shot, asked | values, reporter))
 
 

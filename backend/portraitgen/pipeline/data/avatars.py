@@ -14,6 +14,7 @@ from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import AvatarError
 from .crops import Crops
+from .versions import read_version
 
 
 def best_device() -> torch.device:
@@ -22,8 +23,14 @@ def best_device() -> torch.device:
 
 
 def load_avatar(folder: Path, body: BodyModel) -> Avatar:
-    """The avatar of a version or of an edit, on the device that is to work with it."""
-    return Avatar.load(folder / "avatar.safetensors", body).on(best_device())
+    """The avatar of a version or of an edit, on the device that is to work with it.
+
+    Raises:
+        ShotError, AvatarError: if it is damaged; names the version that is whole.
+    """
+    return read_version(folder, lambda each: Avatar.load(each / "avatar.safetensors", body)).on(
+        best_device()
+    )
 
 
 def frame_parameters(motion: Motion, frames: Sequence[int]) -> FrameParameters:

@@ -4,7 +4,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 from ...body.camera import Box, Camera
 from ...body.model import BodyModel
 from ...body.motion import Motion
-from ...errors import BodyError, OptionError, ShotError
+from ...errors import BodyError, OptionError, PortraitError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
 from ...locks import holders
@@ -21,6 +22,8 @@ from ...messages import ShotInfo
 from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...shot import Shot
+from ...storage import entries
+from .versions import read_version
 
 
 def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
@@ -127,7 +130,9 @@ class Track:
         self.folder = shot.version_folder("track", version)
         self.version = int(self.folder.name)
         self.record = TrackRecord.read(self.folder / "track.json")
-        self.motion = Motion.load(self.folder / "params.safetensors")
+        self.motion = read_version(
+            self.folder, lambda folder: Motion.load(folder / "params.safetensors")
+        )
         self.camera = Camera.of(self.record.camera)
         self._boxes = {frame: Box(*box) for frame, box in self.record.window.boxes.items()}
         self._states = {each.frame: each.state for each in self.record.quality}
@@ -163,6 +168,7 @@ class Track:
 def info(shot: Shot) -> ShotInfo:
     """All about a shot."""
     record = shot.record
+    problems: list[str] = []
     return ShotInfo(
         path=str(shot.path),
         id=record.id,
@@ -170,8 +176,8 @@ def info(shot: Shot) -> ShotInfo:
         created=record.created,
         footage=record.footage.to_json() | {"found": shot.footage_path.exists()},
         body_model=record.body_model.to_json(),
-        track=_track_info(shot),
-        avatar=_avatar_info(shot),
+        track=_whole(problems, "track", lambda: _track_info(shot)),
+        avatar=_whole(problems, "avatar", lambda: _avatar_info(shot)),
         takes=tuple(_take_info(shot, name) for name in shot.takes()),
         unfinished_jobs=tuple(
             {
@@ -185,7 +191,19 @@ def info(shot: Shot) -> ShotInfo:
             if job.record.unfinished
         ),
         holders=tuple(holders(shot.path / "locks")),
+        problems=(*problems, *shot.damaged_takes().values()),
     )
+
+
+def _whole(
+    problems: list[str], what: str, read: Callable[[], Mapping[str, object] | None]
+) -> Mapping[str, object] | None:
+    """A part of what is told; one that is damaged is a problem, and costs no other part."""
+    try:
+        return read()
+    except PortraitError as error:
+        problems.append(f"{what}: {error}")
+        return None
 
 
 def _track_info(shot: Shot) -> Mapping[str, object] | None:
@@ -222,10 +240,9 @@ def _avatar_info(shot: Shot) -> Mapping[str, object] | None:
 
 def _take_info(shot: Shot, name: str) -> Mapping[str, object]:
     record = shot.take(name)
-    frames = sorted(
-        int(path.name.split(".")[-2])
-        for path in (shot.path / "takes" / name / "frames").glob(f"{name}.*.exr")
-    )
+    inside = [path.name for path in entries(shot.path / "takes" / name / "frames")]
+    numbers = [each.removeprefix(f"{name}.").removesuffix(".exr") for each in inside]
+    frames = sorted(int(each) for each in numbers if re.fullmatch(r"-?[0-9]{1,9}", each))
     return {
         "name": name,
         "created": record.created,

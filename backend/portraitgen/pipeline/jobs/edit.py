@@ -30,9 +30,10 @@ from ...frames import parse_frames, spread
 from ...images import as_picture, save_png
 from ...records import EditRecord
 from ...settings import option
-from ...shot import Job, Shot, check_take_name, now
-from ...storage import atomic_path
+from ...shot import Job, Shot, now
+from ...storage import atomic_path, make_folder, remove_tree
 from ..data.avatars import frame_parameters, load_avatar, training_set
+from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
 from ..data.edit_mask import EditMask
 from ..data.expression_guide import ExpressionGuide
@@ -106,8 +107,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         options.editor, editor_values(options.editor_options), options.commercial
     )
     editor.check = reporter.check
-    name = options.take or options.editor
-    check_take_name(name)
+    name = shot.take_name(options.take or options.editor)
     editor.use_take(shot.path / "takes" / name)
     base = shot.version_folder("avatar")
     plain = shot.avatar_record(int(base.name))
@@ -149,8 +149,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             editor.watch(watched(shot, track, parts, usable, reporter))
         _run(update, job, reporter)
         folder = job.work / "edit"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        remove_tree(folder)
+        make_folder(folder)
         trainer.avatar.save(folder / "avatar.safetensors")
         shutil.copytree(update.folder, folder / "dataset")
         for name_of, file in editor.files().items():
@@ -181,6 +181,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             edits=len(plan.edits),
             training=asdict(trainer.settings),
         )
+        job.check_held()
         published = shot.publish_edit(name, folder, record)
         result = {"take": name, "edit": published, "key_frames": len(key_frames)}
         job.finish(result)
@@ -333,7 +334,7 @@ class DatasetUpdate:
         self.trainer = trainer
         self.plan = plan
         self.folder = work / "dataset"
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         self._aware = aware
         self._guide = guide
         self._kept = kept
@@ -378,7 +379,7 @@ class DatasetUpdate:
         if row is None:
             return
         path = self._path(row, step)
-        if not path.exists():
+        if not path.exists() or cv2.imread(str(path), cv2.IMREAD_COLOR) is None:
             edited = self._kept.picture(self._windows.frames[row], self._colours.shape[1])
             if edited is None:
                 share = _GENTLE if step in self.plan.gentle else 1.0
@@ -412,7 +413,7 @@ def _run(update: DatasetUpdate, job: Job, reporter: Reporter) -> None:
         for count, step in enumerate(first, 1):
             update.before(step)
             stage.step(count)
-    if checkpoint.exists():
+    if is_usable(checkpoint, reporter):
         trainer.resume(checkpoint)
         update.take_up(trainer.done)
     stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The reconstruct job: the performer as an avatar, and the track refined with it."""
 
-import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,13 @@ from ...errors import AvatarError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frames, spread
 from ...images import as_picture, save_png
+from ...locks import Waiting
 from ...records import AvatarMetrics, AvatarRecord, BodyModelRecord
 from ...settings import option
 from ...shot import Job, Shot, now
+from ...storage import make_folder, remove_tree
 from ..data.avatars import best_device, frame_parameters, training_set
+from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
 from ..data.shots import Track, body_of
 from ..run.job_context import running
@@ -40,6 +42,8 @@ _LOOKS = 24
 # So many frames colour the first picture, and so many steps close its gaps.
 _GLANCES, _GLANCE_STEPS = 5, 30
 _GPU_BATCH = 4
+# How long a finished training waits for the track, in seconds.
+_PATIENCE = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
     inputs = {"track": track.version}
     with running(shot, "reconstruct", asdict(options), "avatar", reporter, inputs=inputs) as job:
         body = body_of(shot)
-        if not _checkpoint(job).exists():
+        if not is_usable(_checkpoint(job), reporter):
             _glance(shot, body, track, frames, options, job, reporter)
         windows, data = training_data(shot, track, frames, options, reporter)
         trainer = new_trainer(body, track, windows, data, options)
@@ -104,11 +108,11 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         if options.refine:
             _place(trainer, reporter)
             placed = trainer.evaluate(rows)["psnr"]
-            version = _publish_refined(shot, track, trainer, job)
+            version = _publish_refined(shot, track, trainer, job, reporter)
         published = shot.published_by("avatar", job)
         folder = job.work / "avatar"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        remove_tree(folder)
+        make_folder(folder)
         avatar = pruned(trainer, body)
         avatar.save(folder / "avatar.safetensors")
         record = AvatarRecord(
@@ -122,7 +126,6 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
             options=asdict(options),
             training=asdict(trainer.settings),
         )
-        record.write(folder / "avatar.json")
         metrics = AvatarMetrics(
             psnr=measured["psnr"],
             ssim=measured["ssim"],
@@ -134,7 +137,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         )
         metrics.write(folder / "metrics.json")
         if published is None:
-            published = shot.publish("avatar", folder)
+            job.check_held()
+            published = shot.publish("avatar", folder, record)
         result = {"avatar": published, "track": version} | metrics.figures()
         job.finish(result)
     return result
@@ -276,7 +280,7 @@ def _checkpoint(job: Job) -> Path:
 def _train(trainer: Trainer, job: Job, reporter: Reporter) -> None:
     """Steps to the end, from the last checkpoint if there is one."""
     checkpoint = _checkpoint(job)
-    if checkpoint.exists():
+    if is_usable(checkpoint, reporter):
         trainer.resume(checkpoint)
     stage = Stage(reporter, "train", trainer.settings.steps, done=trainer.done)
     shown = trainer.data.trained[len(trainer.data.trained) // 2]
@@ -308,7 +312,9 @@ def _preview(trainer: Trainer, row: int, path: Path) -> Path:
     return save_png(path, as_picture(torch.cat([colour, drawn], dim=3).clamp(0, 1)))
 
 
-def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> int:
+def _publish_refined(
+    shot: Shot, track: Track, trainer: Trainer, job: Job, reporter: Reporter
+) -> int:
     """The refined motion as a new track version; frames that were not trained keep theirs."""
     if (published := shot.published_by("track", job)) is not None:
         return published
@@ -321,8 +327,8 @@ def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> in
     pose[rows], expression[rows], transl[rows] = refined.pose, refined.expression, refined.transl
     merged = replace(motion, betas=refined.betas, pose=pose, expression=expression, transl=transl)
     folder = job.work / "track"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    remove_tree(folder)
+    make_folder(folder)
     merged.save(folder / "params.safetensors")
     span = (int(refined.frames[0]), int(refined.frames[-1]))
     done = track.record.aligned if is_aligned(track, list(span)) else span
@@ -334,5 +340,15 @@ def _publish_refined(shot: Shot, track: Track, trainer: Trainer, job: Job) -> in
         job=job.id,
         aligned=done,
     )
-    record.write(folder / "track.json")
-    return shot.publish("track", folder)
+    # Whoever works on the track now ends first: their version must not be hidden unseen.
+    waiting = Waiting(_PATIENCE, reporter.note, reporter.check)
+    with shot.hold("track", "reconstruct", None, waiting) as held:
+        latest = shot.versions("track")[-1]
+        if latest != track.version:
+            reporter.note(
+                f"Track {latest} was made while the avatar learned from track {track.version}; the"
+                " refined track that follows holds nothing of it. Choose the one to work on."
+            )
+        held.check()
+        job.check_held()
+        return shot.publish("track", folder, record)

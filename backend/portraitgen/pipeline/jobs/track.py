@@ -17,7 +17,7 @@ import numpy as np
 from ...body.camera import Box
 from ...body.model import BodyModel
 from ...body.motion import Motion, posed
-from ...errors import OptionError, TrackingError
+from ...errors import OptionError, ShotError, TrackingError
 from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
 from ...footage.given_mattes import GivenMattes
 from ...footage.matte import MatteMaker, Quality
@@ -26,7 +26,8 @@ from ...frames import parse_frames, runs_of, spread
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...storage import atomic_path
+from ...storage import atomic_path, make_folder
+from ...tensors import is_whole
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ...tracking.no_face import why_no_face
 from ...tracking.shot_parts import performer_part
@@ -128,8 +129,7 @@ def _track_with(
         )
         steps.step(3)
         boxes = _boxes(body, solution, plate, options)
-        staged = job.work / "track"
-        staged.mkdir(exist_ok=True)
+        staged = make_folder(job.work / "track")
         if given:
             reporter.note(given.note)
             _take_mattes(given, frames, boxes, staged / "mattes", reporter)
@@ -149,17 +149,35 @@ def _track_with(
             body_model=BodyModelRecord(name=body.name, sha256=body.sha256),
             camera=solution.camera.record(),
             window=WindowRecord(options.window, boxes),
-            mattes=version,
+            mattes=0,
             summary=solution.summary(),
             quality=solution.quality,
         )
-        record.write(staged / "track.json")
-        published = shot.publish("track", staged)
+        job.check_held()
+        published = shot.publish("track", staged, record)
+        if left := _left_out(shot, version - 1, frames):
+            reporter.note(left)
         result = {"track": published} | record.summary.to_json()
         for gap in _lost(solution):
             reporter.note(gap)
         job.finish(result)
     return result
+
+
+def _left_out(shot: Shot, before: int, frames: range) -> str:
+    """One sentence about frames of the track before that this one does not hold."""
+    try:
+        record = shot.track_record(before) if before else None
+    except ShotError:
+        return ""  # A damaged track holds nothing that could be missed.
+    known = [each.frame for each in record.quality] if record else []
+    missing = [frame for frame in known if frame not in frames]
+    if not missing:
+        return ""
+    return (
+        f"This track holds no frames {runs_of(missing)}, which track {before} does; avatars and"
+        " takes are made from the latest track, so track them all together to use them."
+    )
 
 
 def performer_points(text: str, frames: range) -> dict[int, tuple[float, float]]:
@@ -229,7 +247,8 @@ def _landmarks(
     last: np.ndarray | None = None
     parts = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
     paths = [job.work / f"landmarks.{part[0]}.safetensors" for part in parts]
-    missing = [part for part, path in zip(parts, paths, strict=True) if not path.exists()]
+    # What cannot be read is made again.
+    missing = [part for part, path in zip(parts, paths, strict=True) if not is_whole(path)]
     with ExitStack() as opened, ThreadPoolExecutor(1) as beside:
         decoded = plate.frames_uint8(chain(*missing), exact=False)
         opened.callback(_close, decoded)
@@ -328,7 +347,10 @@ def _mattes(
 
     While one is steadied by its past, the next one's window is segmented.
     """
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
+    for frame in frames:
+        if (path := _matte(folder, frame)).exists() and not _is_readable(path):
+            path.unlink()
     missing = [frame for frame in frames if not _matte(folder, frame).exists()]
     stage = Stage(reporter, "mattes", len(frames), done=len(frames) - len(missing))
     if not missing:
@@ -384,6 +406,10 @@ def _one_ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
         following = next(windows, None)
         yield held
         held = following
+
+
+def _is_readable(path: Path) -> bool:
+    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) is not None
 
 
 def _matte(folder: Path, frame: int) -> Path:

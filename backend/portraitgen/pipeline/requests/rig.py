@@ -163,8 +163,8 @@ def publish_motion(
         record = replace(
             track.record, created=now(), source=source, parent=track.version, job=job.id
         )
-        record.write(folder / "track.json")
-        version = shot.publish("track", folder)
+        job.check_held()
+        version = shot.publish("track", folder, record)
         result = TrackPublished(version, int(moved.sum()))
         job.finish(result.to_json())
     return result

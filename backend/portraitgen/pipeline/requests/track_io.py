@@ -156,8 +156,9 @@ def _publish(shot: Shot, made: Motion, record: TrackRecord, changed: int) -> Tra
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         made.save(folder / "params.safetensors")
-        replace(record, job=job.id).write(folder / "track.json")
-        result = TrackPublished(shot.publish("track", folder), changed)
+        job.check_held()
+        version = shot.publish("track", folder, replace(record, job=job.id))
+        result = TrackPublished(version, changed)
         job.finish(result.to_json())
     return result
 

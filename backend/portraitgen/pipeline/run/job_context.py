@@ -9,10 +9,11 @@ from functools import partial
 
 from ...errors import Cancelled, PortraitError
 from ...failures import readable
+from ...locks import Waiting
 from ...schema import Values
 from ...shot import Job, Shot
 from ...stopping import at_hard_end
-from ...storage import is_disk_full
+from ...storage import is_disk_full, sweep
 from .job_log import logged
 from .progress import Reporter
 
@@ -46,8 +47,11 @@ def running(
     Raises:
         ShotLocked: if another process holds the same part.
     """
-    with shot.hold(resource, kind, frames):
+    waiting = waiting_of(reporter)
+    with shot.hold(resource, kind, frames, waiting) as lock:
+        sweep(shot.path)
         job = shot.start_job(kind, options, inputs)
+        job.check_held = lock.check
         job.event("resumed" if job.resumed else "started")
         about = f"{kind} {'resumed' if job.resumed else 'started'}: {dict(options)}"
         # Where nothing can be unwound any more, the record says at least that it stopped.
@@ -65,6 +69,13 @@ def running(
             raise failure from error
         finally:
             forget()
+
+
+def waiting_of(reporter: Reporter | None) -> Waiting:
+    """How long a job waits for what another process holds, and whom that is told."""
+    if reporter is None:
+        return Waiting()
+    return Waiting(reporter.wait_s, reporter.note, reporter.check)
 
 
 def _failed(job: Job, failure: PortraitError) -> None:

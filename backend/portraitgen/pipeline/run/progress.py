@@ -16,7 +16,12 @@ class Reporter:
     """Receives a job's news and carries the wish to cancel; this one keeps silent.
 
     Subclasses override the three methods that show something.
+
+    Attributes:
+        wait_s: how long a job waits for a part of the shot that a living process holds, in seconds.
     """
+
+    wait_s = 0.0
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()

@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults at any step that a program takes on a file system.
+
+Python tells its audit hooks before it opens, renames, deletes or makes anything. A hook of ours
+counts these steps under one folder, and at the one that is asked for it either
+
+* kills: from there on no step of any thread reaches the disk, which leaves what kill -9 leaves; or
+* says that the disk is full, once or from there on.
+
+What libraries write without Python (pictures, movies) goes to temporary files of ours, whose making
+and renaming are such steps.
+"""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portraitgen import locks
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_GROWING = {"open", "os.mkdir", "os.rename"}
+_STEPS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link"}
+# No process of this number runs anywhere.
+_DEAD = 2**22 - 2
+
+
+class Killed(BaseException):
+    """The program does not run any more."""
+
+
+class _Watch:
+    """What the hook does now: `mode` is "", "count", "kill", "once" or "full"."""
+
+    def __init__(self) -> None:
+        self.mode, self.root, self.at, self.count = "", "", -1, 0
+        self.trace: list[str] = []
+
+    def __call__(self, event: str, given: tuple[Any, ...]) -> None:
+        if not self.mode or event not in _STEPS:
+            return
+        if event == "open" and not (isinstance(given[2], int) and given[2] & _WRITES):
+            return
+        path = given[0]
+        if isinstance(path, int):
+            return
+        text = os.fsdecode(path)
+        # Relative names are those that a folder's deletion goes through.
+        if os.path.isabs(text) and not text.startswith(self.root):
+            return
+        if self.mode == "kill" and self.count > self.at:
+            raise Killed
+        self.count += 1
+        self.trace.append(f"{event} {text.removeprefix(self.root)}")
+        reached = self.count > self.at
+        if self.mode == "kill" and reached:
+            raise Killed
+        if event in _GROWING and (
+            (self.mode == "once" and self.count == self.at + 1) or (self.mode == "full" and reached)
+        ):
+            raise OSError(errno.ENOSPC, "No space left on device", text)
+
+
+_watch = _Watch()
+sys.addaudithook(_watch)
+
+
+@contextmanager
+def fault(mode: str, root: Path, at: int = -1) -> Iterator[_Watch]:
+    """Has a fault happen at a step under a folder while the block runs.
+
+    Args:
+        mode: "count" for none, "kill", "once" or "full" (a full disk, for one step or from it on).
+        at: the step, counted from 0.
+    """
+    _watch.root, _watch.at, _watch.count, _watch.trace = str(root), at, 0, []
+    with pytest.MonkeyPatch.context() as patch:
+        if mode == "kill":
+            # Claims and temporary files are those of a process that is dead afterwards.
+            patch.setattr(os, "getpid", lambda: _DEAD)
+        _watch.mode = mode
+        try:
+            yield _watch
+        finally:
+            _watch.mode = ""
+            for lock in list(locks._held):
+                lock._stop.set()
+                locks._held.discard(lock)

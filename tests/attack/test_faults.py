@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Killed, or out of disk, at any step on the file system: the same bits in the end, and no litter.
+
+PORTRAITGEN_ATTACKS says at how many steps of each job; 1000 means all of them.
+"""
+
+import hashlib
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attack_shot import EDIT, SMALL, copy_of
+from faults import fault
+
+from portraitgen import locks
+from portraitgen.failures import readable
+from portraitgen.footage.encode import read_exr
+from portraitgen.pipeline.data.key_frames import keep_key
+from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.paint import start_painting
+from portraitgen.pipeline.requests.rig import export_rig
+from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json, strays, sweep
+
+ATTACKS = int(os.environ.get("PORTRAITGEN_ATTACKS", "0"))
+Act = Callable[[Path], object]
+
+
+def job(kind: str, options: dict[str, object]) -> Act:
+    return lambda shot: run(kind, shot, options, Reporter())
+
+
+def discard(shot: Path) -> object:
+    opened = Shot.open(shot)
+    return opened.discard_take("toon") if "toon" in opened.takes() else None
+
+
+# What is done, and at how many steps it is attacked in a quick run.
+ACTS: dict[str, tuple[Act, int]] = {
+    "track": (job("track", {"frames": "1-5", "focal": 1280}), 1),
+    "reconstruct": (job("reconstruct", SMALL), 1),
+    "edit": (job("edit", EDIT | {"strength": 0.9}), 3),
+    "render": (job("render", {"take": "toon", "plate": True, "detail": 0.5, "movie": False}), 6),
+    "keep": (lambda shot: keep_key(Shot.open(shot), "toon", 3, nearest=True), 100),
+    "paint": (lambda shot: start_painting(Shot.open(shot), "toon", 2), 100),
+    "rig": (lambda shot: export_rig(Shot.open(shot)), 100),
+    "discard": (discard, 100),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "_GATE_STALE", 0.2)
+
+
+def marks(shot: Path) -> dict[str, str]:
+    """A mark of all that matters, by path: without dates, jobs, locks and what names them."""
+    found = {}
+    for path in sorted(shot.rglob("*")):
+        inside = path.relative_to(shot)
+        top = inside.parts[0]
+        if not path.is_file() or top in ("jobs", "locks") or path.suffix in (".json", ".mp4"):
+            continue
+        content = path.read_bytes()
+        if path.suffix == ".exr":
+            content = b"".join(values.tobytes() for values in read_exr(path).values())
+        # A discarded take lies under its time.
+        name = "trash" if top == "trash" else inside.as_posix()
+        found[name] = hashlib.sha256(found.get(name, "").encode() + content).hexdigest()
+    return found
+
+
+def litter(shot: Path) -> list[str]:
+    """What should not be left."""
+    left = strays(shot, older_than=-1) + list((shot / "locks").glob("*"))
+    left += list((shot / "jobs").glob("*/work"))
+    return [str(path.relative_to(shot)) for path in left]
+
+
+@pytest.fixture(scope="module")
+def unbroken(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple]:
+    """What an act makes of the shot when nothing happens, and in how many steps."""
+    known: dict[str, tuple[dict[str, str], int]] = {}
+
+    def made_by(name: str) -> tuple[dict[str, str], int]:
+        if name not in known:
+            shot = copy_of(made, tmp_path_factory.mktemp(name) / "shot")
+            with fault("count", shot) as watch:
+                ACTS[name][0](shot)
+            known[name] = marks(shot), watch.count
+            assert litter(shot) == []
+        return known[name]
+
+    return made_by
+
+
+def steps(name: str, count: int, seed: int) -> list[int]:
+    most = min(count, ATTACKS or ACTS[name][1])
+    return sorted(random.Random(f"{name} {seed}").sample(range(count), most))
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
+    made: Path, unbroken: Callable[[str], tuple], tmp_path: Path, name: str
+) -> None:
+    wanted, count = unbroken(name)
+    for at in steps(name, count, 1):
+        shot = copy_of(made, tmp_path / "shot")
+        with fault("kill", shot, at) as watch:
+            try:
+                ACTS[name][0](shot)
+            except BaseException as error:  # noqa: BLE001 - a kill comes out as anything.
+                assert not isinstance(error, AssertionError)
+        ACTS[name][0](shot)
+        sweep(shot)  # As the next job does.
+        assert marks(shot) == wanted, f"killed at step {at}, {watch.trace[-1]}"
+        assert litter(shot) == [], f"killed at step {at}, {watch.trace[-1]}"
+        shutil.rmtree(shot)
+
+
+@pytest.mark.parametrize("mode", ["once", "full"])
+@pytest.mark.parametrize("name", ACTS)
+def test_a_disk_that_is_full_at_any_write_is_one_sentence(
+    made: Path, unbroken: Callable[[str], tuple], tmp_path: Path, name: str, mode: str
+) -> None:
+    wanted, count = unbroken(name)
+    for at in steps(name, count, 2 if mode == "once" else 3):
+        shot = copy_of(made, tmp_path / "shot")
+        told = None
+        with fault(mode, shot, at) as watch:
+            try:
+                ACTS[name][0](shot)
+            except Exception as error:  # noqa: BLE001 - what it is, is looked at.
+                told = readable(error)
+        where = f"full at step {at}, {watch.trace[at]}"
+        if told is not None:
+            assert told.code == "storage" and "the disk is full" in str(told), where
+            states = [read_json(each)["state"] for each in (shot / "jobs").glob("*/job.json")]
+            assert mode == "full" or "running" not in states, where
+        ACTS[name][0](shot)
+        sweep(shot)  # As the next job does.
+        assert marks(shot) == wanted, where
+        assert litter(shot) == [], where
+        shutil.rmtree(shot)
