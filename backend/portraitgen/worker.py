@@ -397,7 +397,9 @@ def main() -> None:
         log_to(Path(path))
     try:
         with graceful_stop():
-            Worker(sys.stdin.buffer, Channel(stream), lambda: end_soon(1)).serve()
+            # Of its own: a thread that waits for input must not hold what Python closes at its end.
+            source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+            Worker(source, Channel(stream), lambda: end_soon(1)).serve()
     except KeyboardInterrupt as stop:
         sys.exit(stop.status if isinstance(stop, Stopped) else 130)
 

@@ -139,7 +139,7 @@ def test_a_disk_that_is_full_at_any_write_is_one_sentence(
                 told = readable(error)
         where = f"full at step {at}, {watch.trace[at]}"
         if told is not None:
-            assert told.code == "storage" and "the disk is full" in str(told), where
+            assert told.code == "disk_full" and "the disk is full" in str(told), where
             states = [read_json(each)["state"] for each in (shot / "jobs").glob("*/job.json")]
             assert mode == "full" or "running" not in states, where
         ACTS[name][0](shot)

@@ -1,0 +1,338 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders that somebody sends: nothing runs, nothing outside is touched, a loss costs one part."""
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attack_shot import EDIT, copy_of
+
+from portraitgen.clean_up import leftovers, remove
+from portraitgen.errors import Cancelled, PortraitError, ProgramNotAllowed, ShotError
+from portraitgen.failures import ProgramFault, readable
+from portraitgen.pipeline.data.avatars import load_avatar
+from portraitgen.pipeline.data.shots import Track, body_of, info
+from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.rig import export_rig
+from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json, write_json
+from portraitgen.tensors import DamagedTensors, load_arrays
+
+RENDER = {"take": "toon", "frames": "2", "movie": False, "detail": 0.3}
+
+
+class Notes(Reporter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder of the user's beside the shot, with files of the names that we use."""
+    folder = tmp_path / "precious"
+    for name in ("work/checkpoint.safetensors", "edit/edit.json", "frames/toon.0002.exr", "a.json"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"mine")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        *("jobs", "locks", "takes", "takes/toon", "takes/toon/frames", "takes/toon/edits"),
+        *("takes/toon/plates", "track", "avatar", "rigs"),
+    ],
+)
+def test_nothing_outside_is_touched_through_a_link(shot: Path, outside: Path, link: str) -> None:
+    kept = shot / "kept"
+    if (shot / link).exists():
+        # What the link shows is what was there, so that the job finds all it needs.
+        shutil.copytree(shot / link, outside, dirs_exist_ok=True)
+        os.rename(shot / link, kept)
+    (shot / link).symlink_to(outside, target_is_directory=True)
+    before = contents(outside)
+    acts = [
+        lambda: run("render", shot, RENDER | {"plate": True}, Reporter()),
+        lambda: export_rig(Shot.open(shot)),
+        lambda: Shot.open(shot).discard_take("toon"),
+        lambda: remove(leftovers(Shot.open(shot))),
+    ]
+    for act in acts:
+        try:
+            act()
+        except PortraitError as error:
+            assert not isinstance(error, ProgramFault), error
+    assert contents(outside) == before
+
+
+def test_a_resumed_job_neither_follows_nor_deletes_a_linked_work_folder(
+    shot: Path, outside: Path
+) -> None:
+    class Stop(Reporter):
+        def preview(self, path: Path) -> None:
+            self.cancel()
+
+        def progress(self, stage: str, *rest: Any) -> None:
+            if stage == "train":
+                self.cancel()
+
+    before = contents(outside)
+    with pytest.raises(Cancelled):
+        run("edit", shot, EDIT | {"strength": 0.8}, Stop())
+    job = next(each for each in Shot.open(shot).jobs() if each.record.unfinished)
+    shutil.rmtree(job.folder / "work")
+    (job.folder / "work").symlink_to(outside, target_is_directory=True)
+    with pytest.raises(ShotError, match="a link leads out of the shot"):
+        run("edit", shot, EDIT | {"strength": 0.8}, Reporter())
+    assert contents(outside) == before
+
+
+def test_a_program_that_a_shot_names_never_runs(shot: Path, tmp_path: Path) -> None:
+    checkout = shot / "anydoor"
+    checkout.mkdir()
+    (checkout / "portraitgen_anydoor.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    picture = next((shot / "takes" / "toon" / "frames").glob("*.png"))
+    chosen = {"checkout": str(checkout), "garment": str(picture), "garment_mask": str(picture)}
+    options = EDIT | {"editor": "anydoor", "editor_options": json.dumps(chosen)}
+    with pytest.raises(ProgramNotAllowed):
+        run("edit", shot, options, Reporter())
+    record = shot / "takes" / "toon" / "edits" / "0001" / "edit.json"
+    facts = read_json(record) | {"editor": "anydoor", "options": chosen, "follows": True}
+    write_json(record, facts)
+    run("render", shot, RENDER, Reporter())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_systems_own_files_are_passed_over_everywhere(shot: Path) -> None:
+    for folder in [shot, *(path for path in shot.rglob("*") if path.is_dir())]:
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0001", "Icon\r", "notes.txt"):
+            (folder / name).write_text("x")
+    assert run("edit", shot, EDIT | {"strength": 0.7}, Reporter())["edit"] == 2
+    assert run("render", shot, RENDER, Reporter())["edit"] == 2
+    facts = info(Shot.open(shot))
+    assert facts["problems"] == [] and facts["takes"][0]["rendered_frames"] == 5
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}', '{"schema": 2, "a": NaN}'])
+def test_a_damaged_take_or_job_costs_itself_only(shot: Path, text: str) -> None:
+    shutil.copytree(shot / "takes" / "toon", shot / "takes" / "other")
+    (shot / "takes" / "other" / "take.json").write_text(text)
+    for path in (shot / "jobs").glob("*/job.json"):
+        path.write_text(text)
+    opened = Shot.open(shot)
+    assert opened.takes() == ["toon"] and list(opened.damaged_takes()) == ["other"]
+    facts = info(opened)
+    assert [take["name"] for take in facts["takes"]] == ["toon"] and len(facts["problems"]) == 1
+    with pytest.raises(ShotError, match="other takes are whole"):
+        opened.take_folder("other")
+    assert opened.edit_folder("toon").name == "0001"
+
+
+def test_a_damaged_version_names_the_one_that_is_whole(shot: Path) -> None:
+    path = shot / "track" / "0002" / "params.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ShotError, match="version 1 is whole"):
+        Track(Shot.open(shot))
+    # Whole in itself, and yet not the file that the record tells of.
+    shutil.copyfile(shot / "track" / "0001" / "params.safetensors", path)
+    with pytest.raises(ShotError, match="not the one that its record tells of"):
+        Track(Shot.open(shot))
+
+
+def test_flipped_bits_in_a_version_are_refused_or_change_nothing(shot: Path) -> None:
+    opened = Shot.open(shot)
+    body, generator = body_of(opened), random.Random(5)
+    base = shot / "avatar" / "0001"
+    for path, read in (
+        (shot / "track" / "0002" / "params.safetensors", lambda: Track(opened)),
+        (base / "avatar.safetensors", lambda: load_avatar(base, body)),
+    ):
+        whole = path.read_bytes()
+        for _ in range(int(os.environ.get("PORTRAITGEN_ATTACKS", "25"))):
+            damaged = bytearray(whole)
+            damaged[generator.randrange(len(whole))] ^= 1 << generator.randrange(8)
+            path.write_bytes(bytes(damaged))
+            with pytest.raises(PortraitError):
+                read()
+        path.write_bytes(whole)
+        read()
+
+
+def test_a_damaged_checkpoint_is_set_aside_and_told(shot: Path) -> None:
+    class Stop(Notes):
+        def progress(self, stage: str, step: int, *rest: Any) -> None:
+            if stage == "train" and step >= 52:
+                self.cancel()
+
+    options = EDIT | {"steps": 60, "strength": 0.6}
+    with pytest.raises(Cancelled):
+        run("edit", shot, options, Stop())
+    (checkpoint,) = (shot / "jobs").glob("*/work/checkpoint.safetensors")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
+    notes = Notes()
+    assert run("edit", shot, options, notes)["edit"] == 2
+    assert any("was set aside as damaged-checkpoint" in note for note in notes.notes)
+
+
+def test_a_track_of_some_frames_says_what_it_leaves_out_and_keeps_its_own_mattes(
+    shot: Path,
+) -> None:
+    notes = Notes()
+    made = run("track", shot, {"frames": "4-5", "focal": 1280}, notes)
+    assert any("holds no frames 1-3, which track 2 does" in note for note in notes.notes)
+    track = Track(Shot.open(shot), made["track"])
+    assert track.record.mattes == track.version and track.matte_path(4).exists()
+    # Two at once: the number is only known once the folder has it.
+    opened = Shot.open(shot)
+    for _ in range(2):
+        folder = shot / "staging"
+        shutil.copytree(track.folder, folder)
+        version = opened.publish("track", folder, Track(opened, made["track"]).record)
+        assert version > track.version
+        os.rename(opened.path / "track" / f"{version:04d}", opened.path / "track" / "9000")
+        shutil.rmtree(opened.path / "track" / "9000")
+
+
+@pytest.mark.parametrize(
+    "name", ["CON", "con", "nul.frames", "COM1", "lpt9.x", "a" * 64 + "b", "é" * 64 + "é"]
+)
+def test_names_that_a_system_refuses_are_refused(shot: Path, name: str) -> None:
+    with pytest.raises(ShotError, match="cannot name a take"):
+        Shot.open(shot).take_name(name)
+
+
+def test_names_that_some_systems_do_not_tell_apart(shot: Path) -> None:
+    opened = Shot.open(shot)
+    assert opened.take_name("toon") == "toon"
+    with pytest.raises(ShotError, match="are one name to some systems"):
+        opened.take_name("Toon")
+    decomposed = "cafe\u0301"
+    assert opened.take_name(decomposed) == "caf\xe9"
+    os.rename(shot / "takes" / "toon", shot / "takes" / "caf\xe9")
+    assert opened.take_name(decomposed) == "caf\xe9"
+
+
+def test_a_clean_up_shows_sizes_and_removes_what_nothing_needs(shot: Path) -> None:
+    opened = Shot.open(shot)
+    shutil.copytree(shot / "takes" / "toon", shot / "takes" / "other")
+    opened.discard_take("other")
+    work = shot / "jobs" / "20200101-000000-edit-abcdef" / "work"
+    work.mkdir(parents=True)
+    (work / "checkpoint.safetensors").write_bytes(b"x" * 5000)
+    found = {each.name: each for each in leftovers(opened)}
+    assert found.keys() == {"trash", "work"} and found["work"].size == 5000
+    assert "5 kB" in str(found["work"])
+    with opened.hold("track", "tracking"):
+        assert [each.name for each in leftovers(opened)] == ["trash"]
+    assert remove(list(found.values())) > 5000
+    assert leftovers(opened) == [] and opened.takes() == ["toon"]
+
+
+def test_other_programs_steering_signs_are_not_printed(shot: Path, capsys: Any) -> None:
+    from portraitgen.cli import main
+
+    record = read_json(shot / "takes" / "toon" / "take.json")
+    evil = "\x1b]0;owned\x07\x1b[2J\u202e"
+    write_json(shot / "takes" / "toon" / "take.json", record | {"settings": {"editor": evil}})
+    main(["info", str(shot)])
+    out = capsys.readouterr().out
+    assert "owned" in out and "\x1b" not in out and "\u202e" not in out
+
+
+def mutated(data: Any, generator: random.Random) -> Any:
+    """JSON with something changed somewhere."""
+    evil = [
+        None,
+        True,
+        -1,
+        0,
+        10**18,
+        1e308,
+        -1e-308,
+        "",
+        "x" * 5000,
+        "..",
+        "/etc/passwd",
+        "\0",
+        [],
+    ]
+    evil += [{}, [1, 2], {"a": {}}, "\udcff", "CON", "\x1b[31m", "1" * 19, 2.5, "NaN", "1/0"]
+    if isinstance(data, dict) and data and generator.random() < 0.9:
+        key = generator.choice(sorted(data))
+        roll = generator.random()
+        if roll < 0.1:
+            return {name: value for name, value in data.items() if name != key}
+        return data | {key: mutated(data[key], generator)}
+    if isinstance(data, list) and data and generator.random() < 0.7:
+        place = generator.randrange(len(data))
+        return [*data[:place], mutated(data[place], generator), *data[place + 1 :]]
+    return generator.choice(evil)
+
+
+def spoiled(path: Path, generator: random.Random) -> bytes:
+    """A file's content with something changed: JSON by its sense, others by their bytes."""
+    content = path.read_bytes()
+    if path.suffix == ".json" and generator.random() < 0.7:
+        return json.dumps(mutated(json.loads(content), generator)).encode()
+    if not content or generator.random() < 0.2:
+        return content[: generator.randrange(len(content) + 1)]
+    changed = bytearray(content)
+    for _ in range(generator.choice((1, 1, 20))):
+        changed[generator.randrange(len(changed))] = generator.randrange(256)
+    return bytes(changed)
+
+
+def test_any_file_changed_at_random_is_told_in_a_sentence(made: Path, tmp_path: Path) -> None:
+    """Through info, rig, edit and render; PORTRAITGEN_ATTACKS says how often."""
+    generator = random.Random(int(os.environ.get("PORTRAITGEN_SEED", "11")))
+    shot = copy_of(made, tmp_path / "shot")
+    files = sorted(path for path in shot.rglob("*") if path.is_file() and path.suffix != ".mp4")
+    for number in range(int(os.environ.get("PORTRAITGEN_ATTACKS", "12"))):
+        # JSON files are few, and where most is believed.
+        of_kind = generator.choice(sorted({path.suffix for path in files}) + [".json"] * 4)
+        path = generator.choice([each for each in files if each.suffix == of_kind])
+        whole = path.read_bytes()
+        path.write_bytes(spoiled(path, generator))
+        acts = [lambda: info(Shot.open(shot)), lambda: export_rig(Shot.open(shot))]
+        if number % 3 == 0:
+            acts.append(lambda: run("render", shot, RENDER, Reporter()))
+        if number % 9 == 0:
+            acts.append(lambda: run("edit", shot, EDIT | {"steps": 1}, Reporter()))
+        for act in acts:
+            try:
+                act()
+            except Exception as error:  # noqa: BLE001 - what it is, is looked at.
+                told = readable(error)
+                assert not isinstance(told, ProgramFault), f"{path}: {told}"
+                assert len(str(told)) < 1500
+        if path.exists():
+            path.write_bytes(whole)
+        for extra in (shot / "takes" / "toon" / "edits").glob("000[2-9]"):
+            shutil.rmtree(extra)
+        shutil.copyfile(made / "takes/toon/take.json", shot / "takes/toon/take.json")
+        shutil.rmtree(shot / "rigs", ignore_errors=True)
+
+
+def test_tensors_of_checkpoints_and_landmarks_are_checked_too(shot: Path) -> None:
+    path = shot / "track" / "0001" / "params.safetensors"
+    assert load_arrays(path)
+    path.write_bytes(path.read_bytes().replace(b"sha256", b"sha257"))
+    with pytest.raises(DamagedTensors):
+        path.write_bytes(path.read_bytes()[:-4])
+        load_arrays(path)

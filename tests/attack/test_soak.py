@@ -1,0 +1,112 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same thing again and again: nothing piles up, and two edits never mix.
+
+PORTRAITGEN_ATTACKS says how often (quickly by default; 200 cycles, 40 kills by hand).
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attack_shot import EDIT, SMALL, environment
+
+from portraitgen.errors import Cancelled
+from portraitgen.pipeline.data.frame_identity import edit_shown
+from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.run.progress import Reporter
+
+ATTACKS = int(os.environ.get("PORTRAITGEN_ATTACKS", "0"))
+JOBS: list[tuple[str, dict[str, Any]]] = [
+    ("track", {"frames": "1-5", "focal": 1280}),
+    ("render", {"take": "toon", "movie": False}),
+    ("edit", EDIT),
+    ("reconstruct", SMALL),
+]
+
+
+RENDER = [sys.executable, "-m", "portraitgen", "render"]
+
+
+class Stops(Reporter):
+    """Stops a job at one of its steps."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def check(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            self.cancel()
+        super().check()
+
+
+def memory_mb() -> float:
+    """What the process holds, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_cancelled_jobs_leave_neither_memory_nor_threads(shot: Path) -> None:
+    generator = random.Random(3)
+    cycles = ATTACKS or 8
+    first_memory, first_threads = 0.0, 0
+    for cycle in range(cycles):
+        kind, options = JOBS[cycle % (4 if ATTACKS else 2)]
+        changed = options | ({"detail": cycle % 100 / 100} if kind == "render" else {})
+        with pytest.raises(Cancelled):
+            run(kind, shot, changed, Stops(generator.randrange(3, 9)))
+        if cycle == min(10, cycles // 2):
+            first_memory, first_threads = memory_mb(), threading.active_count()
+        if ATTACKS and cycle % 10 == 0:
+            print(f"cycle {cycle}: {memory_mb():.0f} MB, {threading.active_count()} threads")
+    assert memory_mb() - first_memory < 150
+    assert threading.active_count() <= first_threads + 2
+
+
+def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> None:
+    generator = random.Random(7)
+    frames = shot / "takes" / "toon" / "frames"
+    strength = 1.0
+
+    def edit() -> int:
+        nonlocal strength
+        strength -= 0.005
+        made = run("edit", shot, EDIT | {"strength": strength, "steps": 1}, Reporter())
+        return int(made["edit"])
+
+    def times() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in frames.glob("toon.*.exr")}
+
+    cut = 0
+    for number in range(ATTACKS or 2):
+        first = edit()
+        before, wanted = times(), generator.randrange(0, 4)
+        process = subprocess.Popen(
+            [*RENDER, str(shot), "--take", "toon", "--no-movie"],
+            env=environment(),
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        limit = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < limit:
+            if len(set(times().items()) - set(before.items())) > wanted:
+                break
+            time.sleep(0.01)
+        process.send_signal(generator.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+        process.wait(timeout=60)
+        cut += len({edit_shown(path) for path in frames.glob("toon.*.exr")} - {first}) > 0
+        second = edit()
+        result = run("render", shot, {"take": "toon", "movie": False}, Reporter())
+        shown = {edit_shown(path) for path in frames.glob("toon.*.exr")}
+        assert shown == {second} == {result["edit"]}, number
+    assert cut, "no render was cut off"
