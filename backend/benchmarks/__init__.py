@@ -23,6 +23,7 @@ _MEASURES = {
     "truth_edits": "light and paint on the synthetic performer against their truth",
     "expression_drift": "expressions after a strong edit, with and without guidance",
     "gpu": "speed and memory on the GPU, and gsplat against numba; a small run without a GPU",
+    "media": "plates of every kind against what is known of them: right, told, silently wrong",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",
 }
 

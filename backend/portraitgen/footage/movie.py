@@ -53,6 +53,7 @@ class MovieReader:
         self._stream: Any = None
         self._decoded: Iterator[Any] = iter(())
         self._at = -1
+        self._damage: list[str] = []
 
     def read(self, position: int) -> SourceFrame:
         """The frame at `position` of `facts.stamps`, as RGB codes.
@@ -67,6 +68,12 @@ class MovieReader:
             while len(self._kept) > self._KEPT:
                 self._kept.popitem(last=False)
         notes = []
+        if frame.is_corrupt or self._damage:
+            self._damage.clear()
+            notes.append(
+                f"the decoder met damage, first near frame {position + 1} of the movie; look at the"
+                " picture there"
+            )
         size = (frame.width, frame.height)
         if size != self._facts.stored:
             wide, high = self._facts.stored
@@ -141,14 +148,14 @@ class MovieReader:
         if key is not None and not (fresh and key == 0):
             with readable(self._path, "the movie cannot be searched"):
                 self._container.seek(self._facts.keys[key], stream=self._stream, backward=True)
-            self._decoded = decoded(self._container, self._stream, lambda reason: None)
+            self._decoded = decoded(self._container, self._stream, self._damage.append)
 
     def _open(self) -> None:
         if self._container is not None:
             self._container.close()
         self._at = -1
         self._container, self._stream = open_movie(self._path)
-        self._decoded = decoded(self._container, self._stream, lambda reason: None)
+        self._decoded = decoded(self._container, self._stream, self._damage.append)
 
     def _advance(self, wanted: int) -> Any | None:
         """Decodes up to the time stamp; None if it was passed without being met."""

@@ -84,6 +84,7 @@ def index_movie(path: Path) -> MovieIndex:
         rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
         ends = (stream.start_time or 0) + stream.duration if short and stream.duration else None
         seen = _read_packets(container, stream)
+        promised = container.duration if container.format.name == "flv" else None
     index = MovieIndex(time_base)
     lost = missing_bytes(path)
     absent = announced - seen.count if announced else 0
@@ -117,6 +118,11 @@ def index_movie(path: Path) -> MovieIndex:
         index.notes.append(
             f"the movie is cut off ({lost / 1e6:.3g} MB are missing at its end); the"
             f" {len(index.stamps)} frames that are there are read"
+        )
+    elif promised and _seconds(index, rate) < promised / 1e6 - 2 / rate:
+        index.notes.append(
+            f"the movie is cut off: its header says {promised / 1e6:.3g} s,"
+            f" {float(_seconds(index, rate)):.3g} s are there"
         )
     elif absent > 1 or (short and announced > len(seen.stamps) and index.in_order):
         index.notes.append(
@@ -232,6 +238,10 @@ def _tell_absent(index: MovieIndex, seen: _Packets) -> None:
             f"{len(inside)} damaged frames of the movie repeat the one before them (after frame"
             f" {', '.join(str(row) for row in rows[:6])}{' and more' if len(rows) > 6 else ''})"
         )
+
+
+def _seconds(index: MovieIndex, rate: Fraction) -> Fraction:
+    return (index.stamps[-1] - index.stamps[0]) * index.time_base + 1 / rate
 
 
 def _close_gaps(index: MovieIndex, rate: Fraction) -> None:
