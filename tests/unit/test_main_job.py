@@ -8,6 +8,8 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -21,8 +23,11 @@ from conftest import Command
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.errors import Cancelled, EditError
+from portraitgen.footage.crop import place
+from portraitgen.footage.decoder import RemoteReader
 from portraitgen.footage.encode import read_exr
-from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate import Plate, open_plate
+from portraitgen.footage.source_frame import SourceFrame
 from portraitgen.pipeline.data.key_frames import keep_key, tried_path
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.jobs.edit import EditOptions
@@ -158,16 +163,20 @@ def test_exr_passes_hold_what_their_names_say(shot: Path) -> None:
 
 
 def test_pixels_outside_the_matte_keep_their_bits(shot: Path, clip: Path) -> None:
-    plate = open_plate(clip)
-    original = plate.read_uint8(8)
-    written = cv2.imread(
-        str(next((shot / "takes" / "toon" / "plates").glob("toon.0008.*"))), cv2.IMREAD_UNCHANGED
-    )[..., 2::-1]
-    changed = (written != original).any(-1)
-    assert 0.05 < changed.mean() < 0.8
-    matte = cv2.imread(str(shot / "track" / "0001" / "mattes" / "matte.0008.png"), 0)
-    assert not changed[:40].any(), "the room above the head was touched"
-    assert matte is not None
+    """Wherever the matte is empty, and everywhere beyond its window, in every frame."""
+    track = Track(Shot.open(shot))
+    for frame in (1, 8, 16):
+        box = track.box(frame)
+        cover, rows, columns = place(track.matte(frame) / np.float32(255), box, 512, 512)
+        outside = np.ones((512, 512), bool)
+        # A pixel's width for the matte's resampling to the plate.
+        grown = cv2.dilate(cover, np.ones((3, 3), np.uint8))
+        outside[rows, columns] = grown == 0
+        assert 0.1 < outside.mean() < 0.9
+        original, written = plate_and_take(shot, "toon", frame, clip)
+        changed = (written != original).any(-1)
+        assert 0.05 < changed.mean() < 0.8
+        assert not changed[outside].any(), f"{changed[outside].sum()} pixels of frame {frame}"
 
 
 def _head_joint(motion: Motion, row: int) -> np.ndarray:
@@ -366,6 +375,43 @@ def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch
         render.render(Shot.open(copy), render.RenderOptions(take="toon", frames="1"), Reporter())
     record = Shot.open(copy).jobs()[-1].record
     assert record.state == "failed" and record.kind == "render"
+
+
+def test_a_render_reads_each_thing_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame is decoded once, for what is drawn, its full plate and the movie alike."""
+    shutil.rmtree(copy / "takes" / "toon" / "frames")
+    counts: Counter[str] = Counter()
+    sequence, imread, digest = RemoteReader.sequence, cv2.imread, Plate.digest
+
+    def decoded(self: RemoteReader, positions: Iterable[int]) -> Iterator[SourceFrame]:
+        for frame in sequence(self, positions):
+            counts["frames decoded"] += 1
+            yield frame
+
+    def read(path: str, *flags: int) -> np.ndarray | None:
+        counts["mattes read" if "mattes" in path else f"others read: {path}"] += 1
+        return imread(path, *flags)
+
+    def digested(self: Plate) -> str:
+        counts["plate digests"] += 1
+        return digest(self)
+
+    monkeypatch.setattr(RemoteReader, "sequence", decoded)
+    monkeypatch.setattr(cv2, "imread", read)
+    monkeypatch.setattr(Plate, "digest", digested)
+    run("render", copy, {"take": "toon", "plate": True}, Reporter())
+    assert counts == {"frames decoded": 16, "mattes read": 16, "plate digests": 1}
+    with av.open(str(copy / "takes" / "toon" / "toon.mp4")) as movie:
+        assert sum(1 for _ in movie.decode(video=0)) == 16
+    # A render that finds all frames on disk makes the same movie of them.
+    made = (copy / "takes" / "toon" / "toon.mp4").read_bytes()
+    run("render", copy, {"take": "toon", "plate": True}, Reporter())
+    assert (copy / "takes" / "toon" / "toon.mp4").read_bytes() == made
+    # Of a part, the frames beside it steady it, and none is decoded twice.
+    shutil.rmtree(copy / "takes" / "toon" / "frames")
+    counts.clear()
+    run("render", copy, {"take": "toon", "frames": "5-12"}, Reporter())
+    assert counts["frames decoded"] == 12 and counts["mattes read"] <= 12
 
 
 def test_an_edit_of_the_same_take_keeps_the_earlier_one(copy: Path, portraitgen: Command) -> None:

@@ -20,6 +20,7 @@ from .source_frame import DamagedFrame, SourceFrame
 from .timecode import advanced
 
 _DEFAULT_FPS = Fraction(24)
+# As many as a render looks ahead, and the one it works on.
 _KEPT = 4
 _SCANNED = 5000
 _LOOKED_AT = 250
@@ -128,22 +129,31 @@ class Plate:
                 native = self._told(self._reader.read(self._position(frame)))
             except DamagedFrame as error:
                 raise self._damaged(error) from error
-            self._recent[frame] = native
-            while len(self._recent) > _KEPT:
-                self._recent.popitem(last=False)
+            self._keep(frame, native)
         return native
 
-    def frames(self, numbers: Iterable[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    def frames(
+        self, numbers: Iterable[int] | None = None, whole: bool = False
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """Frames in the order asked, decoded a little ahead by a process of their own.
 
         Args:
             numbers: frame numbers, all by default.
+            whole: with every channel, and the latest few are kept: `laid_over`, `encoded` and
+                `linear` do not decode them a second time.
 
         Yields:
             (frame number, float32 (H, W, 3)) as `read` gives.
         """
-        for frame, native in self._ahead(numbers):
+        for frame, native in self._ahead(numbers, lean=not whole):
+            if whole:
+                self._keep(frame, native)
             yield frame, self._as_display(native)
+
+    def _keep(self, frame: int, native: SourceFrame) -> None:
+        self._recent[frame] = native
+        while len(self._recent) > _KEPT:
+            self._recent.popitem(last=False)
 
     def frames_uint8(
         self, numbers: Iterable[int] | None = None, exact: bool = True
@@ -303,11 +313,11 @@ class Plate:
         return wide
 
     def _ahead(
-        self, numbers: Iterable[int] | None, exact: bool = True
+        self, numbers: Iterable[int] | None, exact: bool = True, lean: bool = True
     ) -> Iterator[tuple[int, SourceFrame]]:
         wanted = list(self.numbers if numbers is None else numbers)
         positions = [self._position(frame) for frame in wanted]
-        reader: RemoteReader = self._source.reader(exact, lean=True)
+        reader: RemoteReader = self._source.reader(exact, lean=lean)
         try:
             for frame, native in zip(wanted, reader.sequence(positions), strict=False):
                 yield frame, self._told(native)

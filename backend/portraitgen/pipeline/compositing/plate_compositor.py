@@ -41,6 +41,8 @@ class RenderedFrame:
         beauty: float32 (S, S, 3), the edit as the avatar shows it in its window, over grey.
         over: float32 (H, W, 3), the full plate with the edit laid over it.
         touched: bool (H, W), the plate's pixels that changed.
+        window: uint8 (S, S, 3), the plate in the frame's window.
+        matte: uint8 (S, S), the performer's coverage of it.
     """
 
     laid: CompositeLayer
@@ -50,6 +52,8 @@ class RenderedFrame:
     beauty: np.ndarray
     over: np.ndarray
     touched: np.ndarray
+    window: np.ndarray
+    matte: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class FrameRenderer:
         first = max(frames[0] - reach, self._track.frames[0])
         last = min(frames[-1] + reach, self._track.frames[-1])
         waiting: deque[tuple[int, np.ndarray]] = deque()
-        for frame, image in plate.frames(range(first, last + 1)):
+        for frame, image in plate.frames(range(first, last + 1), whole=True):
             if any(frame + step in wanted for step in range(-reach, reach + 1)):
                 self._draw(frame, image)
             if frame in frames:
@@ -203,6 +207,8 @@ class FrameRenderer:
             beauty * alpha[..., None] + 0.5 * (1 - alpha[..., None]),
             over,
             touched,
+            drawn.window,
+            small,
         )
 
 

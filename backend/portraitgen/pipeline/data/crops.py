@@ -3,15 +3,15 @@
 """The portrait windows of a shot, cut from its plate with their mattes."""
 
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from ...body.camera import Box, Camera
-from ...errors import ShotError
 from ...footage.crop import crop
+from ...footage.plate import Plate
 from ...shot import Shot
 from ..run.progress import Reporter, Stage
 from .shots import Track, plate_of
@@ -42,9 +42,17 @@ class Crops:
 
 
 def load_crops(
-    shot: Shot, track: Track, frames: Iterable[int], size: int, reporter: Reporter
+    shot: Shot,
+    track: Track,
+    frames: Iterable[int],
+    size: int,
+    reporter: Reporter,
+    plate: Plate | None = None,
 ) -> Crops:
     """Cuts the windows of some frames.
+
+    Args:
+        plate: the shot's, if it is open already; it stays so.
 
     Raises:
         FootageError: if the plate is gone or has changed.
@@ -54,8 +62,10 @@ def load_crops(
     images = np.empty((len(wanted), size, size, 3), np.uint8)
     mattes = np.empty((len(wanted), size, size), np.uint8)
     stage = Stage(reporter, "read plate", len(wanted))
-    with closing(plate_of(shot)) as plate:
-        for row, (frame, image) in enumerate(plate.frames_uint8(wanted)):
+    with ExitStack() as opened:
+        if wanted and plate is None:
+            plate = opened.enter_context(closing(plate_of(shot)))
+        for row, (frame, image) in enumerate(plate.frames_uint8(wanted) if plate else ()):
             images[row], _ = crop(image, track.box(frame), size)
             mattes[row] = load_matte(track, frame, size)
             stage.step(row + 1)
@@ -69,12 +79,9 @@ def load_matte(track: Track, frame: int, size: int | None = None) -> np.ndarray:
     Raises:
         ShotError: if it is missing or damaged.
     """
-    path = track.matte_path(frame)
-    matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if matte is None:
-        raise ShotError("the matte is missing or damaged", path, "track the shot again")
+    matte = track.matte(frame)
     if size is None or matte.shape[0] == size:
-        return matte
+        return matte.copy()
     how = cv2.INTER_AREA if size < matte.shape[0] else cv2.INTER_CUBIC
     return cv2.resize(matte, (size, size), interpolation=how)
 

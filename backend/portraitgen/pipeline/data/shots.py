@@ -5,11 +5,15 @@
 import hashlib
 import os
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
 
 from ...body.camera import Box, Camera
 from ...body.model import BodyModel
@@ -24,6 +28,9 @@ from ...records import BodyModelRecord, TrackRecord
 from ...shot import Shot
 from ...storage import entries
 from .versions import read_version
+
+# Of the frames that a render looks at together.
+_KEPT_MATTES = 8
 
 
 def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
@@ -135,6 +142,7 @@ class Track:
         )
         self.camera = Camera.of(self.record.camera)
         self._boxes = {frame: Box(*box) for frame, box in self.record.window.boxes.items()}
+        self._mattes: OrderedDict[int, np.ndarray] = OrderedDict()
         self._states = {each.frame: each.state for each in self.record.quality}
 
     @property
@@ -159,6 +167,23 @@ class Track:
         """Where the matte of a frame's window lies; mattes are kept by the solve they came from."""
         folder = self.folder.parent / f"{self.record.mattes:04d}" / "mattes"
         return folder / f"matte.{frame:04d}.png"
+
+    def matte(self, frame: int) -> np.ndarray:
+        """The matte of a frame's window, uint8 (S, S); the latest few are read from disk once.
+
+        Raises:
+            ShotError: if it is missing or damaged.
+        """
+        matte = self._mattes.get(frame)
+        if matte is None:
+            path = self.matte_path(frame)
+            read = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            if read is None:
+                raise ShotError("the matte is missing or damaged", path, "track the shot again")
+            self._mattes[frame] = matte = read
+            while len(self._mattes) > _KEPT_MATTES:
+                self._mattes.popitem(last=False)
+        return matte
 
     def digest(self) -> str:
         """A mark of the parameters, to notice that something was made from another track."""

@@ -111,17 +111,45 @@ def write_movie(
         for frame, image in plate.frames_uint8(span):
             if frame not in wanted:
                 continue
-            box = track.box(frame)
-            before = to_float(crop(image, box, size)[0])
-            after = to_float(_read(_picture(folder, take, frame)))
-            alpha = to_float(load_matte(track, frame, size))
-            alpha = (alpha * feather(box, size, plate.width, plate.height))[..., None]
-            # Frames lie on grey; the plate takes its place.
-            over = after + (before - 0.5) * (1 - alpha)
-            writer.add(np.hstack([to_codes(before), to_codes(over)]))
+            window, _ = crop(image, track.box(frame), size)
+            drawn = _read(_picture(folder, take, frame))
+            matte = load_matte(track, frame, size)
+            writer.add(before_and_after(track, plate, frame, window, drawn, matte))
             done += 1
             stage.step(done)
     return path
+
+
+def before_and_after(
+    track: Track,
+    plate: Plate,
+    frame: int,
+    window: np.ndarray,
+    drawn: np.ndarray,
+    matte: np.ndarray,
+) -> np.ndarray:
+    """A frame of the movie, uint8 (S, 2 S, 3).
+
+    Args:
+        window: uint8 (S, S, 3), the plate's.
+        drawn: uint8 (S, S, 3), the take as its PNG shows it.
+        matte: uint8 (S, S), the performer's coverage.
+    """
+    size, box = window.shape[0], track.box(frame)
+    before, after = to_float(window), to_float(drawn)
+    alpha = (to_float(matte) * feather(box, size, plate.width, plate.height))[..., None]
+    # Frames lie on grey; the plate takes its place.
+    over = after + (before - 0.5) * (1 - alpha)
+    return np.hstack([to_codes(before), to_codes(over)])
+
+
+def read_drawn(folder: Path, take: str, frame: int) -> np.ndarray:
+    """A frame that was rendered before, uint8 (S, S, 3) RGB.
+
+    Raises:
+        FootageError: if it is missing or damaged.
+    """
+    return _read(_picture(folder, take, frame))
 
 
 def _picture(folder: Path, take: str, frame: int) -> Path:

@@ -3,9 +3,9 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,13 @@ import numpy as np
 
 from ...editing.paint_layers import PaintedFrames
 from ...footage.colour import encoded_to_linear, to_linear
-from ...footage.encode import write_exr, write_plate
+from ...footage.crop import crop
+from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
 from ...frames import parse_frames, runs_of
-from ...images import save_png
+from ...images import save_png, to_codes
+from ...provenance.statement import Statement
 from ...records import EditRecord, PartsRecord
 from ...settings import option
 from ...shot import Shot
@@ -29,14 +31,14 @@ from ..compositing.opacity import mix_of
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
 from ..compositing.take_appearance import TakeAppearance
 from ..data.avatars import load_avatar
-from ..data.crops import load_crops, painting_side
+from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
 from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
 from ..data.provenance import statement_of
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
-from .movie import write_movie
+from .movie import before_and_after, read_drawn
 
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
@@ -92,11 +94,12 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     record = shot.edit_record(take, options.edit) if edit else None
     base = shot.version_folder("avatar", record.avatar if record else None)
     reconstruction = shot.avatar_record(int(base.name))
-    track, size = Track(shot, reconstruction.track), reconstruction.size
+    track = Track(shot, reconstruction.track)
     frames = parse_frames(options.frames, track.frames)
     alone = bool(options.camera or options.drive)
     name = _alone_folder(options) if alone else "frames"
     folder = make_folder(shot.path / "takes" / take / name if options.take else base / name)
+    whole = frames == track.frames
     with (
         running(shot, "render", asdict(options), f"frames:{take}", reporter, frames=frames) as job,
         closing(plate_of(shot)) as plate,
@@ -115,21 +118,23 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             plate,
         )
         stage = Stage(reporter, "render", len(frames))
-        with closing(_written(run.made(reporter))) as written:
-            for count, frame in enumerate(written, 1):
+        with (
+            closing(_written(run.made(reporter))) as written,
+            _movie(
+                folder, take, plate, frames, run.statement, options.movie and whole and not alone
+            ) as add,
+        ):
+            for count, (frame, shown) in enumerate(written, 1):
                 reporter.frame(take, frame, *run.paths(frame))
+                add(shown)
                 stage.step(count)
         result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
         if edit:
             result["edit"] = int(edit.name)
             run.tell_other_edits(reporter)
         if options.movie and not alone:
-            if frames == track.frames:
-                result["movie"] = str(
-                    write_movie(
-                        folder, take, track, list(frames), size, plate, run.statement, reporter
-                    )
-                )
+            if whole:
+                result["movie"] = str(folder.parent / f"{take}.mp4")
             else:
                 reporter.note(
                     "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
@@ -199,16 +204,20 @@ class _Run:
         made = made_from(self._identity(frame), self._inputs.edit, self._beside(frame))
         return made | self.statement.exr_attributes()
 
-    def made(self, reporter: Reporter) -> Generator[tuple[int, Callable[[], None]], None, None]:
-        """Each frame's number and what writes it, which is nothing if it is on disk."""
+    def made(self, reporter: Reporter) -> Generator["_Made", None, None]:
+        """Each frame, with what writes it, which is nothing if it is on disk."""
         done = {
             frame
             for frame in self._frames
             if is_made(self.paths(frame)[0], self._identity(frame), self._beside(frame))
         }
         if len(done) == len(self._frames):
-            for frame in self._frames:
-                yield frame, _nothing
+            if not self._options.movie or self._alone:
+                for frame in self._frames:
+                    yield _Made(frame)
+                return
+            for frame, codes in self._plate.frames_uint8(self._frames):
+                yield self._on_disk(frame, codes)
             return
         shot, options, track, base, edit = (
             self._shot,
@@ -227,7 +236,7 @@ class _Run:
         # Alone, nothing lies on the plate.
         wanted = [] if self._alone else look.wanted_frames
         side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
-        look.prepare(load_crops(shot, track, wanted, side, reporter))
+        look.prepare(load_crops(shot, track, wanted, side, reporter, self._plate))
         renderer = FrameRenderer(track, plain, look, size, options.detail, options.steady, parts)
         if self._alone:
             lone = NovelViewRenderer(track, look, self._motion, self._views, size)
@@ -239,21 +248,45 @@ class _Run:
             path, full = self.paths(frame)
             attributes = partial(self._attributes, frame)
             if frame in done:
-                yield frame, _nothing
+                yield _Made(frame) if self._alone else self._on_disk(frame, to_codes(image))
             elif self._alone:
                 drawn = lone.render(frame)
-                yield frame, partial(write_novel_view, path, drawn, self._plate, frame, attributes)
+                yield _Made(
+                    frame, partial(write_novel_view, path, drawn, self._plate, frame, attributes)
+                )
             else:
                 rendered = renderer.render(frame, image, self._mix[frame])
                 over = (full, _laid_over(rendered, self._plate, frame)) if full else None
                 edges = _edges(rendered, image, self._plate, frame)
                 texts = self.statement.png_texts()
-                yield (
+                yield _Made(
                     frame,
                     partial(
                         _write, path, rendered, edges, self._plate, frame, over, texts, attributes
                     ),
+                    partial(self._side_by_side, frame, rendered),
                 )
+
+    def _side_by_side(self, frame: int, rendered: RenderedFrame) -> np.ndarray:
+        drawn = to_codes(rendered.beauty)
+        return before_and_after(
+            self._track, self._plate, frame, rendered.window, drawn, rendered.matte
+        )
+
+    def _on_disk(self, frame: int, codes: np.ndarray) -> "_Made":
+        """A frame that was rendered before; only the movie needs it again.
+
+        Args:
+            codes: uint8 (H, W, 3), the plate.
+        """
+
+        def shown() -> np.ndarray:
+            window, _ = crop(codes, self._track.box(frame), self._size)
+            drawn = read_drawn(self._folder, self._take, frame)
+            matte = load_matte(self._track, frame, self._size)
+            return before_and_after(self._track, self._plate, frame, window, drawn, matte)
+
+        return _Made(frame, shown=shown)
 
     def tell_other_edits(self, reporter: Reporter) -> None:
         """Says which frames of the folder, beyond those asked for, show another edit."""
@@ -271,21 +304,51 @@ class _Run:
             )
 
 
-def _nothing() -> None:
-    """Writes a frame that is on disk already."""
+@dataclass(frozen=True)
+class _Made:
+    """A frame that is rendered.
+
+    Attributes:
+        write: puts it on disk, if it is not there yet.
+        shown: the movie's frame, if it may be in one.
+    """
+
+    frame: int
+    write: Callable[[], None] = lambda: None
+    shown: Callable[[], np.ndarray] | None = None
 
 
 def _written(
-    made: Generator[tuple[int, Callable[[], None]], None, None],
-) -> Generator[int, None, None]:
-    """Writes each frame, and gives its number out at once, while the next one is rendered."""
+    made: Generator[_Made, None, None],
+) -> Generator[tuple[int, Callable[[], np.ndarray] | None], None, None]:
+    """Writes each frame, and gives out its number and what a movie shows of it at once, while the
+    next one is rendered."""
     with closing(made), ThreadPoolExecutor(1) as beside:
         coming = beside.submit(next, made, None)
-        while (frame := coming.result()) is not None:
+        while (one := coming.result()) is not None:
+            shown = one.shown
             coming = beside.submit(next, made, None)
-            number, write = frame
-            write()
-            yield number
+            one.write()
+            yield one.frame, shown
+
+
+@contextmanager
+def _movie(
+    folder: Path, take: str, plate: Plate, frames: range, statement: Statement, wanted: bool
+) -> Iterator[Callable[[Callable[[], np.ndarray] | None], None]]:
+    """Takes the frames of a movie in their order; it is there when all were added."""
+    if not wanted:
+        yield lambda shown: None
+        return
+    path, said = folder.parent / f"{take}.mp4", statement.movie_metadata()
+    sound = plate.read_sound(frames)
+    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound, said) as writer:
+
+        def add(shown: Callable[[], np.ndarray] | None) -> None:
+            assert shown, "every frame over its plate can be in a movie"
+            writer.add(shown())
+
+        yield add
 
 
 def _alone_folder(options: RenderOptions) -> str:
