@@ -306,6 +306,18 @@ class Shot:
             raise ShotError(f"there is no take '{name}'", self.path, f"the takes are: {known}")
         return self.path / "takes" / name
 
+    def make_take(self, name: str) -> Path:
+        """The folder of a take, which is made if there is none.
+
+        Raises:
+            ShotError: if the name cannot be a folder's name on every system.
+        """
+        check_take_name(name)
+        folder = make_folder(self.path / "takes" / name)
+        if not (folder / "take.json").exists():
+            TakeRecord(created=now()).write(folder / "take.json")
+        return folder
+
     def discard_take(self, name: str) -> Path:
         """Moves a take out of the way, into the shot's `trash`, from where it can be moved back.
 

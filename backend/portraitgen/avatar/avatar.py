@@ -29,16 +29,21 @@ class FrameParameters:
 
     Attributes:
         pose: (B, 55, 3) axis-angle; expression: (B, E); transl: (B, 3), metres.
+        offsets: (B, V, 3), how the whole rest body is reshaped, metres; None if it is not.
     """
 
     pose: Tensor
     expression: Tensor
     transl: Tensor
+    offsets: Tensor | None = None
 
     def on(self, device: torch.device) -> "FrameParameters":
         """The same on a device."""
         return FrameParameters(
-            self.pose.to(device), self.expression.to(device), self.transl.to(device)
+            self.pose.to(device),
+            self.expression.to(device),
+            self.transl.to(device),
+            None if self.offsets is None else self.offsets.to(device),
         )
 
 
@@ -110,6 +115,11 @@ class Avatar(nn.Module):
         return len(self.texture.opacity)
 
     @property
+    def texel_faces(self) -> Tensor:
+        """The face of the body that each Gaussian rides on, int64 (N,)."""
+        return self._texels.face
+
+    @property
     def expression_bounds(self) -> tuple[float, float]:
         """The least and the greatest sensible value of an expression."""
         return self._body.expression_bounds
@@ -176,6 +186,9 @@ class Avatar(nn.Module):
             parameters: of B frames, where the avatar is.
             eyes, channels: as the texture takes them.
         """
+        offsets = parameters.offsets
+        if offsets is not None:
+            offsets = offsets[:, self.vertices.to(offsets.device)]
         displaced, *fields = self._graphs(
             self._posed,
             self.parameters(),
@@ -183,10 +196,23 @@ class Avatar(nn.Module):
             parameters.pose,
             parameters.expression,
             parameters.transl,
+            offsets,
             eyes,
             channels,
         )
         return Gaussians(*fields), displaced
+
+    def placed(self, parameters: FrameParameters, displaced: Tensor) -> Gaussians:
+        """The Gaussians of some frames with given displacements, in their first three features.
+
+        Args:
+            parameters: of B frames, where the avatar is.
+            displaced: (B, V', 3), as `gaussians` gave them for others; a reshaped body comes atop.
+        """
+        if parameters.offsets is not None:
+            displaced = displaced + parameters.offsets[:, self.vertices.to(displaced.device)]
+        vertices = self._vertices(self.betas, parameters, displaced)
+        return self.texture(vertices, None, 3)
 
     def _posed(
         self,
@@ -194,12 +220,15 @@ class Avatar(nn.Module):
         pose: Tensor,
         expression: Tensor,
         transl: Tensor,
+        offsets: Tensor | None,
         eyes: Tensor | None,
         channels: int,
     ) -> tuple[Tensor, ...]:
         """What is displaced, then the Gaussians' fields in their order."""
         parameters = FrameParameters(pose, expression, transl)
         displaced, tints = self.personal(parameters)
+        if offsets is not None:
+            displaced = displaced + offsets
         vertices = self._vertices(betas, parameters, displaced)
         return displaced, *vars(self.texture(vertices, eyes, channels, tints)).values()
 

@@ -275,13 +275,11 @@ class BodyModel:
         return torch.stack(turned, dim=1), torch.stack(places, dim=1)
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a body-model file that are plain numbers or text.
-
-    Pickled objects, which a genuine file also holds, are left unread.
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an npz file that are plain numbers or text; pickled objects are left unread.
 
     Raises:
-        BodyError: if the file is missing, damaged or of another schema.
+        BodyError: if the file is missing or damaged.
     """
     arrays: dict[str, Any] = {}
     try:
@@ -295,6 +293,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise BodyError("the body model is missing", path, _REMEDY) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BodyError(f"the body model cannot be read ({error})", path, _REMEDY) from error
+    return arrays
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a body-model file, of which a genuine one also holds pickled objects.
+
+    Raises:
+        BodyError: if the file is missing, damaged or of another schema.
+    """
+    arrays = read_arrays(path)
     needed = {
         "v_template": (None, 3),
         "f": (None, 3),

@@ -61,6 +61,13 @@ class Motion:
             raise KeyError(frame)
         return row
 
+    def offsets(self, frame: int) -> np.ndarray | None:
+        """How the rest body is reshaped in a frame, float32 (V, 3), metres; None, as no track is.
+
+        A performer who is acted otherwise may be.
+        """
+        return None
+
     def rows(self, rows: np.ndarray) -> "Motion":
         """The same identity at some rows only."""
         return replace(

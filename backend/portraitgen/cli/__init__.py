@@ -29,6 +29,7 @@ COMMANDS = (
     "track",
     "refine",
     "reconstruct",
+    "act",
     "edit",
     "render",
     "movie",

@@ -5,13 +5,11 @@
 import argparse
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
 from ..trust import typed_by_user
-from .job_command import add_job, run_job
+from .job_command import add_job, pairs, run_job
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -34,16 +32,6 @@ def run(given: argparse.Namespace) -> None:
         os.environ["PORTRAITGEN_MODELS"] = str(given.models)
     values = {}
     if given.set:
-        values["editor_options"] = json.dumps(_pairs(given.set), sort_keys=True)
+        values["editor_options"] = json.dumps(pairs(given.set), sort_keys=True)
     with typed_by_user():
         run_job("edit", given, **values)
-
-
-def _pairs(given: Iterable[str]) -> dict[str, str]:
-    options = {}
-    for pair in given:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise OptionError(f"'{pair}' is no setting", "--set", "write it as name=value")
-        options[name] = value
-    return options

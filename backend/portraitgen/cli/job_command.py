@@ -4,9 +4,11 @@
 
 import argparse
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ..errors import OptionError
 from .terminal_reporter import Style, TerminalReporter
 
 
@@ -86,3 +88,14 @@ def map_paths(kind: str, given: argparse.Namespace) -> None:
         read_rules(given.path_mapping)
     if kind != "track" and given.footage:
         add_rule(os.path.normpath(Shot.open(given.shot).footage_path), given.footage.absolute())
+
+
+def pairs(given: Iterable[str]) -> dict[str, str]:
+    """What was given as `--set NAME=VALUE`, by name."""
+    options = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise OptionError(f"'{pair}' is no setting", "--set", "write it as name=value")
+        options[name] = value
+    return options

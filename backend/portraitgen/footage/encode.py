@@ -26,7 +26,9 @@ from .source_frame import SourceFrame
 from .timecode import packed
 
 LAYER = "ViewLayer"
-_CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Alpha": "A"}
+_CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ"} | dict.fromkeys(
+    ("Alpha", "Filled", "Invented"), "A"
+)
 _FULL_PRECISION = ("Depth", "Edges")
 # The usual 6 takes nearly three times as long for files a fourteenth smaller.
 _PNG_LEVEL = 4
@@ -47,8 +49,8 @@ def write_exr(
 ) -> None:
     """Writes a multilayer EXR whose passes Blender and Nuke show by name.
 
-    Channels are named `ViewLayer.<pass>.<channel>`: Combined RGBA, Depth Z, Normal XYZ, Alpha A,
-    RGB for any other pass.
+    Channels are named `ViewLayer.<pass>.<channel>`: Combined RGBA, Depth Z, Normal XYZ, A for
+    Alpha, Filled and Invented, RGB for any other pass.
 
     Args:
         passes: pass name -> float32 (H, W, C), colours scene-linear (`colour.to_linear`);

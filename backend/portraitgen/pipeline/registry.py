@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The five jobs by name: what the command line and the worker both run."""
+"""The jobs by name: what the command line and the worker both run."""
 
 import importlib
 from collections.abc import Mapping
@@ -18,6 +18,7 @@ _JOBS = {
     "track": ("track", "TrackOptions", "track"),
     "refine": ("refine_track", "RefineOptions", "refine_track"),
     "reconstruct": ("reconstruct", "ReconstructOptions", "reconstruct"),
+    "act": ("act", "ActOptions", "act"),
     "edit": ("edit", "EditOptions", "edit"),
     "render": ("render", "RenderOptions", "render"),
     "movie": ("movie", "MovieOptions", "movie"),
@@ -28,6 +29,7 @@ MEMORY_GB = {
     "track": 1.0,
     "refine": 0.8,
     "reconstruct": 0.9,
+    "act": 0.6,
     "edit": 0.9,
     "render": 0.8,
     "movie": 0.5,

@@ -73,7 +73,7 @@ def read_views(path: Path, frames: Sequence[int]) -> dict[int, NovelView]:
     return views
 
 
-def driven_by(motion: Motion, other: Motion) -> Motion:
+def driven_by(motion: Motion, other: Motion, normalise: bool = True) -> Motion:
     """This performer's motion acted by another performance, frame after frame.
 
     Expressions and joint turns are normalised: what the other does relative to its own mean and
@@ -82,8 +82,13 @@ def driven_by(motion: Motion, other: Motion) -> Motion:
     Args:
         motion: of the avatar's own shot.
         other: of the driving shot.
+        normalise: False takes expressions and turns as they are.
     """
     rows = np.arange(len(motion)) % len(other)
+    if not normalise:
+        pose = motion.pose.copy()
+        pose[:, _ACTED] = other.pose[rows][:, _ACTED]
+        return replace(motion, pose=pose, expression=other.expression[rows])
     expression = _transferred(motion.expression, other.expression, rows)
     pose = motion.pose.copy()
     for joint in _ACTED:
@@ -204,8 +209,13 @@ def write_novel_view(
     )
 
 
-def motion_of(shot: Shot, track: Track, drive: str) -> Motion:
-    """What the avatar does: its own shot's motion, or driven by another shot's."""
+def motion_of(shot: Shot, track: Track, drive: str, normalise: bool = True) -> Motion:
+    """What the avatar does: its own shot's motion, or driven by another shot's.
+
+    Args:
+        normalise: whether the other's performance is taken round this performer's own mean and
+            deviation, or as it is.
+    """
     if not drive:
         return track.motion
     path = Path(drive)
@@ -214,4 +224,4 @@ def motion_of(shot: Shot, track: Track, drive: str) -> Motion:
         raise OptionError(
             "the shots were tracked with different body models", drive, "use one model for both"
         )
-    return driven_by(track.motion, other.motion)
+    return driven_by(track.motion, other.motion, normalise)

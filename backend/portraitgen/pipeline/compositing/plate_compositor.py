@@ -14,12 +14,12 @@ from ...avatar.avatar import Avatar, AvatarOutput
 from ...body.camera import Box
 from ...footage.crop import CompositeLayer, composite, composite_layer, crop, place
 from ...footage.matte import enlarged
-from ...footage.plate import Plate
 from ...images import as_picture
 from ..data.avatars import frame_parameters
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
 from ..data.pictures import carried_on
+from ..data.plate_stream import FrameSource
 from ..data.shots import Track
 from .deflicker import REACH, Deflicker, deflickered
 from .frame_windows import FrameWindows
@@ -100,7 +100,7 @@ class FrameRenderer:
         self._drawn: dict[int, _Drawn] = {}
 
     def ahead(
-        self, plate: Plate, frames: range, wanted: Container[int]
+        self, plate: FrameSource, frames: range, wanted: Container[int]
     ) -> Iterator[tuple[int, np.ndarray]]:
         """A plate's frames and their pictures; the avatars are drawn in each wanted one and in
         those beside it before it is given out."""

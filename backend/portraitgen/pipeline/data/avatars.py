@@ -47,7 +47,18 @@ def frame_parameters(motion: Motion, frames: Sequence[int]) -> FrameParameters:
         torch.from_numpy(motion.pose[rows]),
         torch.from_numpy(motion.expression[rows]),
         torch.from_numpy(motion.transl[rows]),
+        _offsets(motion, frames),
     )
+
+
+def _offsets(motion: Motion, frames: Sequence[int]) -> torch.Tensor | None:
+    """How the rest body is reshaped in some frames, (B, V, 3); None where it is in none."""
+    found = [motion.offsets(frame) for frame in frames]
+    shaped = next((each for each in found if each is not None), None)
+    if shaped is None:
+        return None
+    none = np.zeros_like(shaped)
+    return torch.from_numpy(np.stack([none if each is None else each for each in found]))
 
 
 def training_set(

@@ -101,6 +101,7 @@ class EditMask:
             parameters.pose,
             parameters.expression,
             parameters.transl,
+            vertex_offsets=parameters.offsets,
         )
         return Surface.of(self._body, posed.vertices[0].numpy(), camera)
 

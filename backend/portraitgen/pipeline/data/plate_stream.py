@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """All of a shot's plate, frame by frame, for editors that look at it closely."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,17 @@ from ..run.progress import Reporter, Stage
 from .crops import load_matte, painting_side
 from .edit_mask import EditMask
 from .shots import Track, plate_of
+
+
+class FrameSource(Protocol):
+    """A plate, or what stands in its place."""
+
+    def frames(
+        self, numbers: Iterable[int], whole: bool = False
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames as `Plate.frames` gives them."""
+        ...
+
 
 # Enough for pores and stubble, too few for most of a codec's blocks.
 _PIXELS_PER_METRE = 1200

@@ -11,6 +11,7 @@ from ...models.manifest import models
 from ...provenance.statement import Statement, WeightsUsed
 from ...records import EditRecord
 from ...shot import Shot
+from .acting import FILE as ACTING_FILE
 from .shots import Track
 
 
@@ -33,8 +34,12 @@ def statement_of(
         "plate": shot.record.footage.digest,
     }
     pinned = track.motion.fixed.any()
+    acted = (shot.path / "takes" / take / ACTING_FILE).exists()
     if edit is None or record is None:
-        return Statement(**common, edit=None, by_hand=("pins",) if pinned else ())
+        hand = {"pins": pinned, "acting": acted}
+        return Statement(
+            **common, edit=None, by_hand=tuple(name for name, done in hand.items() if done)
+        )
     known = editor_classes().get(record.editor)
     needs = known.info.needs if known else ()
     weights = tuple(
@@ -50,6 +55,7 @@ def statement_of(
     )
     hands = {
         "pins": pinned,
+        "acting": acted,
         "paint": record.editor == "paint" or (edit / "mask").is_dir(),
         "key frames": bool(record.kept_frames),
     }

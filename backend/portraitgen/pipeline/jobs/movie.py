@@ -21,6 +21,7 @@ from ...provenance.statement import Statement
 from ...settings import option
 from ...shot import Shot
 from ..compositing.plate_compositor import feather
+from ..data.acting import FILE as ACTING_FILE
 from ..data.crops import load_matte
 from ..data.frame_identity import edit_shown
 from ..data.provenance import statement_of
@@ -47,10 +48,14 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, An
         ShotError: if frames are missing, or show different edits of the take.
     """
     take = options.take
-    edit, record = shot.edit_folder(take), shot.edit_record(take)
-    reconstruction = shot.avatar_record(record.avatar)
+    # A take may act without an edit.
+    edited = shot.take(take).edit is not None
+    edit = shot.edit_folder(take) if edited else None
+    record = shot.edit_record(take) if edited else None
+    base = shot.version_folder("avatar", record.avatar if record else None)
+    reconstruction = shot.avatar_record(int(base.name))
     track = Track(shot, reconstruction.track)
-    statement = statement_of(shot, take, edit, record, record.avatar, track)
+    statement = statement_of(shot, take, edit, record, int(base.name), track)
     frames = list(parse_frames(options.frames, track.frames))
     folder = shot.path / "takes" / take / "frames"
     _check(folder, take, frames)
@@ -102,6 +107,8 @@ def write_movie(
     """
     path = folder.parent / f"{take}.mp4"
     stage = Stage(reporter, "movie", len(frames))
+    # Those of a take that acts show the background, too.
+    whole = (folder.parent / ACTING_FILE).exists()
     sound = plate.read_sound(range(frames[0], frames[-1] + 1))
     said = statement.movie_metadata()
     with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound, said) as writer:
@@ -114,7 +121,7 @@ def write_movie(
             window, _ = crop(image, track.box(frame), size)
             drawn = _read(_picture(folder, take, frame))
             matte = load_matte(track, frame, size)
-            writer.add(before_and_after(track, plate, frame, window, drawn, matte))
+            writer.add(before_and_after(track, plate, frame, window, drawn, matte, whole))
             done += 1
             stage.step(done)
     return path
@@ -127,6 +134,7 @@ def before_and_after(
     window: np.ndarray,
     drawn: np.ndarray,
     matte: np.ndarray,
+    whole: bool = False,
 ) -> np.ndarray:
     """A frame of the movie, uint8 (S, 2 S, 3).
 
@@ -134,7 +142,10 @@ def before_and_after(
         window: uint8 (S, S, 3), the plate's.
         drawn: uint8 (S, S, 3), the take as its PNG shows it.
         matte: uint8 (S, S), the performer's coverage.
+        whole: whether what is drawn shows the background, too, as of a take that acts.
     """
+    if whole:
+        return np.hstack([window, drawn])
     size, box = window.shape[0], track.box(frame)
     before, after = to_float(window), to_float(drawn)
     alpha = (to_float(matte) * feather(box, size, plate.width, plate.height))[..., None]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from ...editing.paint_layers import PaintedFrames
 from ...footage.colour import encoded_to_linear, to_linear
-from ...footage.crop import crop
+from ...footage.crop import CompositeLayer, crop, place
 from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
@@ -26,14 +26,20 @@ from ...records import EditRecord, PartsRecord
 from ...settings import option
 from ...shot import Shot
 from ...storage import entries, make_folder
+from ..compositing.acted_plate import ActedPlate
+from ..compositing.acted_stream import ActedStream, ActedTrack
+from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
 from ..compositing.take_appearance import TakeAppearance
+from ..data.acting import FILE as ACTING_FILE
+from ..data.acting import StoredActing, load_acting
 from ..data.avatars import load_avatar
 from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
 from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
+from ..data.plate_stream import FrameSource
 from ..data.provenance import statement_of
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
@@ -69,6 +75,21 @@ class RenderOptions:
     drive: str = option(
         "", "Another shot's folder, whose performance the avatar acts, alone", path=True
     )
+    normalise: bool = option(
+        True,
+        "Act a driving performance round this performer's own mean and deviation; else as it is",
+    )
+    track: int | None = option(
+        None,
+        "The track version by which the performer moves; the avatar's own by default",
+        minimum=1,
+    )
+    clean: str = option(
+        "",
+        "The plate without the performer, a picture or a sequence, for what acting uncovers;"
+        " the shot's other frames by default",
+        path=True,
+    )
     mix: str = option("1", "How much of the edit shows, 0 to 1, or by frame as 1001:0,1020:1")
     steady: float = option(
         1.0,
@@ -90,11 +111,14 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         ShotError: if the take was never edited, or nothing was reconstructed.
     """
     take = options.take or RECONSTRUCTION
-    edit = shot.edit_folder(take, options.edit) if options.take else None
+    acts = bool(options.take) and (shot.take_folder(take) / ACTING_FILE).exists()
+    edit = None
+    if options.take and (options.edit or not acts or shot.take(take).edit):
+        edit = shot.edit_folder(take, options.edit)
     record = shot.edit_record(take, options.edit) if edit else None
     base = shot.version_folder("avatar", record.avatar if record else None)
     reconstruction = shot.avatar_record(int(base.name))
-    track = Track(shot, reconstruction.track)
+    track = Track(shot, options.track or reconstruction.track)
     frames = parse_frames(options.frames, track.frames)
     alone = bool(options.camera or options.drive)
     name = _alone_folder(options) if alone else "frames"
@@ -104,6 +128,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         running(shot, "render", asdict(options), f"frames:{take}", reporter, frames=frames) as job,
         closing(plate_of(shot)) as plate,
     ):
+        acting = _acting(shot, take, track, reporter) if acts else None
         run = _Run(
             shot,
             options,
@@ -116,6 +141,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             frames,
             folder,
             plate,
+            acting,
         )
         stage = Stage(reporter, "render", len(frames))
         with (
@@ -159,14 +185,29 @@ class _Run:
         frames: range,
         folder: Path,
         plate: Plate,
+        acting: StoredActing | None,
     ) -> None:
         self._shot, self._options, self._take = shot, options, take
-        self._edit, self._record, self._base, self._track = edit, record, base, track
+        self._edit, self._record, self._base, self._tracked = edit, record, base, track
         self._size = size
+        self._body, self._acting = body_of(shot), acting
+        self._track, more = track, ""
+        self._stream: ActedStream | None = None
+        self._clean: CleanPlate
+        if acting is not None:
+            given = GivenCleanPlate(Path(options.clean), plate) if options.clean else None
+            if given is not None:
+                given.check(frames)
+            more = acting.digest + (given.digest if given is not None else "")
+            self._clean = given or SeenCleanPlate(track, plate, track.frames)
+            made = hashlib.sha256(f"{more} {track.digest()} {base.name}".encode()).hexdigest()
+            self._mattes = folder.parent / "mattes" / made[:12]
+            motion = acting.acting.applied(track.motion, self._body)
+            self._track = ActedTrack(track, motion, self._mattes)
         self._frames, self._folder, self._plate = frames, folder, plate
         self._mix = mix_of(options.mix, frames)
         self._views = read_views(Path(options.camera), frames) if options.camera else None
-        self._motion = motion_of(shot, track, options.drive)
+        self._motion = motion_of(shot, self._track, options.drive, options.normalise)
         self._alone = bool(options.camera or options.drive)
         self._inputs = FrameInputs.of(
             shot,
@@ -174,7 +215,7 @@ class _Run:
             base,
             track.folder,
             {"detail": options.detail, "steady": options.steady, "alone": self._alone},
-            self._motion.digest() if options.drive else "",
+            more + (self._motion.digest() if options.drive else ""),
         )
         self.statement = statement_of(shot, take, edit, record, int(base.name), track)
 
@@ -226,7 +267,7 @@ class _Run:
             self._base,
             self._edit,
         )
-        body = body_of(shot)
+        body = self._body
         plain = load_avatar(base, body)
         edited = load_avatar(edit, body) if edit else plain
         size, record = self._size, self._record
@@ -237,41 +278,96 @@ class _Run:
         wanted = [] if self._alone else look.wanted_frames
         side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
         look.prepare(load_crops(shot, track, wanted, side, reporter, self._plate))
-        renderer = FrameRenderer(track, plain, look, size, options.detail, options.steady, parts)
+        # What only acts is the plate itself, which nothing is laid over.
+        steady = 0.0 if self._acting is not None and edit is None else options.steady
+        renderer = FrameRenderer(track, plain, look, size, options.detail, steady, parts)
+        shown: FrameSource = self._plate
+        if self._acting is not None and not self._alone:
+            actor = ActedPlate(self._tracked, track.motion, self._acting.acting, plain, body)
+            shown = self._stream = ActedStream(self._plate, actor, self._clean, self._mattes)
         if self._alone:
             lone = NovelViewRenderer(track, look, self._motion, self._views, size)
             images = self._plate.frames(self._frames)
         else:
             left = set(self._frames) - done
-            images = renderer.ahead(self._plate, self._frames, left)
+            images = renderer.ahead(shown, self._frames, left)
         for frame, image in images:
             path, full = self.paths(frame)
             attributes = partial(self._attributes, frame)
             if frame in done:
-                yield _Made(frame) if self._alone else self._on_disk(frame, to_codes(image))
+                yield (
+                    _Made(frame) if self._alone else self._on_disk(frame, self._codes(frame, image))
+                )
             elif self._alone:
                 drawn = lone.render(frame)
                 yield _Made(
                     frame, partial(write_novel_view, path, drawn, self._plate, frame, attributes)
                 )
             else:
-                rendered = renderer.render(frame, image, self._mix[frame])
+                rendered = self._rendered(renderer, frame, image)
                 over = (full, _laid_over(rendered, self._plate, frame)) if full else None
                 edges = _edges(rendered, image, self._plate, frame)
                 texts = self.statement.png_texts()
+                layers = {"Edges": edges} | self._acted_layers(frame, rendered)
                 yield _Made(
                     frame,
                     partial(
-                        _write, path, rendered, edges, self._plate, frame, over, texts, attributes
+                        _write, path, rendered, layers, self._plate, frame, over, texts, attributes
                     ),
                     partial(self._side_by_side, frame, rendered),
                 )
+        if self._stream is not None and (note := self._stream.note()):
+            reporter.note(note)
+
+    def _rendered(self, renderer: FrameRenderer, frame: int, image: np.ndarray) -> RenderedFrame:
+        """A frame; of a take that acts, the window of the whole picture is shown."""
+        if self._stream is None:
+            return renderer.render(frame, image, self._mix[frame])
+        drawn = renderer.render(frame, image, self._mix[frame] if self._edit else 0.0)
+        box, laid = self._track.box(frame), drawn.laid
+        if self._edit is None:
+            matte = load_matte(self._track, frame).astype(np.float32) / 255
+            cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
+            laid = CompositeLayer(image[rows, columns], cover, rows, columns)
+        touched = drawn.touched
+        if (part := self._stream.part(frame)) is not None:
+            # Laid over its plate, the frame shows the background that came to light, too.
+            acted = part.touched[laid.rows, laid.columns]
+            colours = np.where(acted[..., None], drawn.over[laid.rows, laid.columns], laid.colours)
+            laid = replace(laid, colours=colours, cover=np.where(acted, 1, laid.cover))
+            touched = touched | part.touched
+            drawn = replace(drawn, window=crop(part.plate, box, self._size)[0])
+        beauty, _ = crop(drawn.over, box, drawn.beauty.shape[0])
+        return replace(drawn, laid=laid, beauty=beauty, touched=touched)
+
+    def _acted_layers(self, frame: int, rendered: RenderedFrame) -> dict[str, np.ndarray]:
+        """Where a frame of a take that acts shows what the plate never did."""
+        part = self._stream.part(frame) if self._stream is not None else None
+        if part is None:
+            return {}
+        rows, columns = rendered.laid.rows, rendered.laid.columns
+        layers = {"Filled": part.filled, "Invented": part.invented}
+        return {
+            name: values[rows, columns, None].astype(np.float32) / 255
+            for name, values in layers.items()
+        }
 
     def _side_by_side(self, frame: int, rendered: RenderedFrame) -> np.ndarray:
         drawn = to_codes(rendered.beauty)
         return before_and_after(
-            self._track, self._plate, frame, rendered.window, drawn, rendered.matte
+            self._track,
+            self._plate,
+            frame,
+            rendered.window,
+            drawn,
+            rendered.matte,
+            self._acting is not None,
         )
+
+    def _codes(self, frame: int, image: np.ndarray) -> np.ndarray:
+        """The plate of a frame, of which `image` may show how it is acted, uint8 (H, W, 3)."""
+        part = self._stream.part(frame) if self._stream is not None else None
+        return to_codes(image) if part is None else part.plate
 
     def _on_disk(self, frame: int, codes: np.ndarray) -> "_Made":
         """A frame that was rendered before; only the movie needs it again.
@@ -284,7 +380,8 @@ class _Run:
             window, _ = crop(codes, self._track.box(frame), self._size)
             drawn = read_drawn(self._folder, self._take, frame)
             matte = load_matte(self._track, frame, self._size)
-            return before_and_after(self._track, self._plate, frame, window, drawn, matte)
+            whole = self._acting is not None
+            return before_and_after(self._track, self._plate, frame, window, drawn, matte, whole)
 
         return _Made(frame, shown=shown)
 
@@ -302,6 +399,14 @@ class _Run:
                 f"Frames {runs_of(numbers)} in the same folder still show edit {shown}, not"
                 f" {self._inputs.edit}; render them too."
             )
+
+
+def _acting(shot: Shot, take: str, track: Track, reporter: Reporter) -> StoredActing:
+    """What a take acts; says so if it was made on another track."""
+    stored = load_acting(shot.path / "takes" / take / ACTING_FILE, body_of(shot))
+    if note := stored.note(track):
+        reporter.note(note)
+    return stored
 
 
 @dataclass(frozen=True)
@@ -390,7 +495,7 @@ def _as_half(values: np.ndarray) -> np.ndarray:
 def _write(
     path: Path,
     frame: RenderedFrame,
-    edges: np.ndarray,
+    more: Mapping[str, np.ndarray],
     plate: Plate,
     number: int,
     over: tuple[Path, SourceFrame] | None,
@@ -402,6 +507,7 @@ def _write(
     Args:
         over: where and what its plate is.
         texts: what the picture says of itself.
+        more: layers besides.
         attributes: what the EXR says of itself, asked for once the others are written.
     """
     save_png(path.with_suffix(".png"), frame.beauty, texts)
@@ -416,7 +522,7 @@ def _write(
         "Normal": frame.normals,
         "Alpha": alpha,
         "Reconstruction": to_linear(frame.reconstruction, space),
-        "Edges": edges,
+        **more,
     }
     place_of = {"portraitgen:left": str(frame.laid.columns.start)}
     place_of["portraitgen:top"] = str(frame.laid.rows.start)

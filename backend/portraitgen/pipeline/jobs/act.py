@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The act job: what a take's performer does otherwise, written down for renders to play."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import OptionError
+from ...frames import parse_frames
+from ...settings import option
+from ...shot import Shot, check_take_name
+from ...storage import parse_json
+from ..data.acting import FILE, Acting, load_acting
+from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, ready_made
+from ..data.shots import Track, body_of
+from ..run.job_context import running
+from ..run.progress import Reporter
+
+
+@dataclass(frozen=True)
+class ActOptions:
+    """What a take's performer does otherwise."""
+
+    take: str = option("", "The take that acts; made if there is none of the name")
+    frames: str = option("", "Frames to act as 1001-1250, all by default")
+    settings: str = option("{}", "What to act, as a JSON object of names and values")
+    from_file: str = option("", "Acting to take over, as another take's file", path=True)
+    part: str = option("all", "Act this part alone", choices=PARTS)
+    fade: int = option(0, "Frames over which it comes in and goes out", unit="frames", minimum=0)
+    add: bool = option(False, "Act above what the take acts already, instead of in its place")
+    track: int = option(0, "The track version to act on, the latest by default", minimum=0)
+
+
+def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
+    """Writes a take's acting. Frames outside of those asked for keep what they had.
+
+    Returns:
+        take, frames (how many were asked for), acted (how many frames of the take differ from
+        the track), path.
+
+    Raises:
+        OptionError: for what cannot be acted; ShotError: if a file does not fit the shot.
+    """
+    if not options.take:
+        raise OptionError("the take has no name", "take", "give one, as --take smiling")
+    check_take_name(options.take)
+    body, track = body_of(shot), Track(shot, options.track or None)
+    settings = _settings(options.settings)
+    frames = parse_frames(options.frames, track.frames)
+    tracked = track.tracked(frames)
+    if not tracked:
+        raise OptionError("no frame of the range is tracked", options.frames, "choose others")
+    if len(tracked) < len(frames):
+        left = len(frames) - len(tracked)
+        reporter.note(f"{left} frames in which the performer was not seen are not acted.")
+    path = shot.path / "takes" / options.take / FILE
+    with running(shot, "act", asdict(options), f"take:{options.take}", reporter) as job:
+        acting = Acting.none(body, tracked)
+        if options.from_file:
+            given = load_acting(_absolute(options.from_file), body)
+            if note := given.note(track):
+                reporter.note(note)
+            strangers = set(given.acting.frames.tolist()) - set(track.motion.frames.tolist())
+            if strangers:
+                raise OptionError(
+                    f"its frame {min(strangers)} is not tracked",
+                    options.from_file,
+                    "act within the tracked frames",
+                )
+            chosen = np.isin(given.acting.frames, tracked)
+            acting = acting.then(given.acting.rows(np.flatnonzero(chosen)))
+        acting = acting.then(ready_made(ActingRequest(shot, body, track, tracked), settings))
+        acting = limited(acting, body, options.part).times(fade(tracked, options.fade))
+        if path.exists():
+            before = load_acting(path, body)
+            if note := before.note(track):
+                reporter.note(note)
+            old = before.acting
+            if not options.add:
+                old = old.rows(np.flatnonzero(~np.isin(old.frames, tracked)))
+            acting = old.then(acting)
+        shot.make_take(options.take)
+        acting.save(path, track, body)
+        acted = sum(not acting.is_still(int(frame)) for frame in acting.frames)
+        if not acted:
+            reporter.note("The take acts as the plate does.")
+        result = {
+            "take": options.take,
+            "frames": len(tracked),
+            "acted": acted,
+            "path": str(path),
+        }
+        job.finish(result)
+    return result
+
+
+def _absolute(path: str) -> Path:
+    return Path(path) if Path(path).is_absolute() else Path.cwd() / path
+
+
+def _settings(text: str) -> dict[str, str]:
+    try:
+        found = parse_json(text)
+    except ValueError as error:
+        raise OptionError(f"they cannot be read ({error})", "settings", "give JSON") from None
+    if not isinstance(found, dict):
+        raise OptionError("they are no JSON object", "settings", 'write {"gaze": "10,0"}')
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in found.items()
+    }
