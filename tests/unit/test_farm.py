@@ -230,7 +230,7 @@ def test_exit_codes_tell_a_farm_what_to_try_again(
 
 
 def test_progress_of_a_whole_job_never_falls() -> None:
-    for kind in ("track", "reconstruct", "edit", "render", "movie", "unknown"):
+    for kind in ("track", "refine", "reconstruct", "edit", "render", "movie", "unknown"):
         overall = OverallProgress(kind)
         stages = ["read plate", "landmarks", "solve", "mattes", "read plate", "train", "movie"]
         seen = [overall.share(stage, step, 10) for stage in stages for step in (0, 3, 10)]
