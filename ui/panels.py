@@ -143,7 +143,11 @@ class _Track(_NeedsShot):
         row = column.row()
         row.alert = summary.lost_frames > 0
         text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
+        text += f", {summary.weak_frames} weakly" if summary.weak_frames else ""
         row.label(text=f"{text}, {summary.lost_frames} without a face")
+        if summary.guessed_parts:
+            parts = ", ".join(part.replace("_", " ") for part in summary.guessed_parts)
+            column.label(text=f"Guessed, hardly seen: {parts}", icon="HIDE_ON")
         row = layout.row(align=True)
         step = row.operator("portraitgen.next_weak_frame", text="", icon="PREV_KEYFRAME")
         step.backwards = True

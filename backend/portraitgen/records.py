@@ -17,7 +17,7 @@ from .schema import Data, Record, Values
 
 JobState = Literal["running", "done", "failed", "cancelled", "outdated"]
 """An outdated job is one that another took the place of, since the shot has changed."""
-FrameState = Literal["tracked", "bridged", "lost"]
+FrameState = Literal["tracked", "weak", "bridged", "lost"]
 
 
 @dataclass(frozen=True)
@@ -119,19 +119,28 @@ class FrameQuality(Data):
     """How well one frame is tracked.
 
     Attributes:
+        state: "weak" where a face was seen but the body lies beside it, "bridged" and "lost" where
+            none was.
         confidence: 0 to 1.
         landmark_residual_percent: of the eye distance; None where no face was seen.
+        guessed: parts of the body that were not seen and stand as they usually do.
     """
 
     frame: int
     state: FrameState
     confidence: float
     landmark_residual_percent: float | None = None
+    guessed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class TrackSummary(Data):
-    """Counts and means over a track; the residual is in % of the eye distance."""
+    """Counts and means over a track.
+
+    Attributes:
+        landmark_residual_percent: of the eye distance.
+        guessed_parts: of the body, that were not seen in most frames; legs go without saying.
+    """
 
     frames: int
     tracked_frames: int
@@ -139,6 +148,8 @@ class TrackSummary(Data):
     lost_frames: int
     landmark_residual_percent: float | None
     worst_frames: tuple[int, ...] = ()
+    weak_frames: int = 0
+    guessed_parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

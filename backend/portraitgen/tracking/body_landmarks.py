@@ -10,12 +10,26 @@ import numpy as np
 
 from .smoothing import gaps, smooth
 
+SEEN_BY = {
+    "shoulders": (11, 12),
+    "left_arm": (13,),
+    "right_arm": (14,),
+    "left_forearm": (15,),
+    "right_forearm": (16,),
+    "left_leg": (25,),
+    "right_leg": (26,),
+}
+"""Parts of the body, and the landmarks that must be seen for them to be more than a guess."""
+HANDS = ("left_hand", "right_hand")
+
 # What a mark's weight falls by where it strays from its own path: so many times the usual.
 _OUTLIER = 3.0
 _LOOKS = 3
 # A gap of more frames was not skipped: nothing was seen there.
 _SKIPPED = 4
 _LEAST_NOISE = 0.25
+# So sure the detector is of what it sees; it places what it does not see all the same.
+_SEEN = 0.5
 # How strongly landmarks are stilled: trunks are heavy, wrists quick. 1 halves what has a period of
 # 7 frames, 20 of 10.
 _TRUNK, _ELBOW, _WRIST, _HAND = 20.0, 6.0, 2.0, 1.0
@@ -45,6 +59,31 @@ def steady_landmarks(
         for mark in range(hands.shape[2]):
             fingers[:, side, mark] = _stilled(fingers[:, side, mark], _HAND * strength)
     return stilled, fingers
+
+
+def guessed_parts(
+    pose: np.ndarray, hands: np.ndarray, size: tuple[int, int]
+) -> dict[str, np.ndarray]:
+    """Where a part of the body was not seen: hidden, out of the picture or not told from it.
+
+    Args:
+        pose, hands: as `steady_landmarks` takes them.
+        size: width and height of the plate.
+
+    Returns:
+        For every part bool (F,).
+    """
+    inside = ((pose[..., :2] >= 0) & (pose[..., :2] < size)).all(-1)
+    sure = inside & (np.nan_to_num(pose[..., 2]) >= _SEEN)
+    seen = {part: sure[:, list(marks)].all(1) for part, marks in SEEN_BY.items()}
+    seen |= {part: ~np.isnan(hands[:, side, 0, 0]) for side, part in enumerate(HANDS)}
+    return {part: ~_about(rows) for part, rows in seen.items()}
+
+
+def _about(rows: np.ndarray) -> np.ndarray:
+    """The same, with the rows that were skipped beside those that hold."""
+    found: np.ndarray = np.convolve(rows, np.ones(2 * _SKIPPED - 3), "same") > 0
+    return found
 
 
 def _stilled(path: np.ndarray, strength: float) -> np.ndarray:

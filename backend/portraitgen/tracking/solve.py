@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From landmarks to a performer's motion: identity, head, expression, gaze, body, and quality."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..body.motion import Motion
 from ..errors import TrackingError
 from ..records import FrameQuality, FrameState, TrackSummary
 from ..settings import option
+from .body_landmarks import HANDS, SEEN_BY, guessed_parts
 from .bodyfit import hang_body
 from .correction_blending import blend_corrections
 from .cuts import find_cuts
@@ -32,6 +33,10 @@ _MAX_GAZE = np.radians(35)
 # Eyes that are so shut tell nothing of gaze, nor do the frames beside them.
 _BLINKING = 0.3
 _FAIR, _POOR = 2.5, 6.0
+# Beyond this residual a face was seen, but is not tracked, per cent of the eye distance.
+_WEAK = 4.5
+# The share of frames without a part of the body from which it counts as guessed.
+_HARDLY_SEEN = 0.5
 # Frames over which a track leads to one that an artist fixed.
 _EASE = 8
 
@@ -84,6 +89,13 @@ class TrackSolution:
             lost_frames=states.count("lost"),
             landmark_residual_percent=float(np.mean(residuals)),
             worst_frames=tuple(each.frame for each in worst[:5]),
+            weak_frames=states.count("weak"),
+            guessed_parts=tuple(
+                part
+                for part in (*SEEN_BY, *HANDS)
+                if not part.endswith("leg")
+                and sum(part in each.guessed for each in self.quality) > _HARDLY_SEEN * len(states)
+            ),
         )
 
 
@@ -143,7 +155,8 @@ def solve_track(
     if model.names:
         full = _with_shut_lids(full, shut, model)
     motion = _to_motion(body, seen, betas, camera, full, model, known, shut, settings.smoothing)
-    quality = _quality(seen.frames, known, residual, confidence, settings)
+    guessed = guessed_parts(seen.pose, seen.hands, size)
+    quality = _quality(seen.frames, known, residual, confidence, settings, guessed)
     boxes = _head_boxes(seen, known, model, betas, camera, full)
     return TrackSolution(motion, camera, quality, boxes)
 
@@ -297,8 +310,12 @@ def _quality(
     residual: np.ndarray,
     confidence: np.ndarray,
     settings: TrackSettings,
+    guessed: Mapping[str, np.ndarray],
 ) -> tuple[FrameQuality, ...]:
     states: list[FrameState] = ["tracked" if each else "bridged" for each in known]
+    for row, percent in zip(np.flatnonzero(known), residual, strict=True):
+        if percent > _WEAK:
+            states[row] = "weak"
     for first, last in gaps(known):
         at_an_end = first == 0 or last == len(known) - 1
         if last - first + 1 > settings.bridge or at_an_end:
@@ -310,6 +327,7 @@ def _quality(
             state=states[row],
             confidence=round(float(confidence[seen[row]]), 4) if known[row] else 0.0,
             landmark_residual_percent=round(float(residual[seen[row]]), 4) if known[row] else None,
+            guessed=tuple(part for part, rows in guessed.items() if rows[row]),
         )
         for row, frame in enumerate(frames)
     )

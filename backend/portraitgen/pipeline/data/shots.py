@@ -151,8 +151,8 @@ class Track:
         return range(int(self.motion.frames[0]), int(self.motion.frames[-1]) + 1)
 
     def tracked(self, frames: Iterable[int]) -> list[int]:
-        """Those of some frames in which the performer was seen."""
-        return [frame for frame in frames if self._states.get(frame) == "tracked"]
+        """Those of some frames in which the performer was seen, however well it was followed."""
+        return [frame for frame in frames if self._states.get(frame) in ("tracked", "weak")]
 
     @property
     def window(self) -> str:

@@ -42,6 +42,15 @@ _EXTENTS = 48
 # How many frames tell how broad the body is, and the side of the windows they are looked at in.
 _OUTLINES, _OUTLINE_SIZE = 10, 256
 _LOOKED_AT = 6
+# Joints whose vertices stand where they usually do, for each part that was not seen.
+_FOLLOWING = {
+    "left_arm": (16, 18, 20, *range(25, 40)),
+    "right_arm": (17, 19, 21, *range(40, 55)),
+    "left_forearm": (18, 20, *range(25, 40)),
+    "right_forearm": (19, 21, *range(40, 55)),
+}
+_LEGS = (1, 2, 4, 5, 7, 8, 10, 11)
+_LEG_MARKS, _LEGS_SEEN = slice(23, 33), 0.5
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def _track_with(
             lambda name: steps.step(next(counted)),
         )
         steps.step(3)
-        boxes = _boxes(body, solution, plate, options)
+        boxes = _boxes(body, solution, seen, plate, options)
         staged = make_folder(job.work / "track")
         if given:
             reporter.note(given.note)
@@ -158,8 +167,8 @@ def _track_with(
         if left := _left_out(shot, version - 1, frames):
             reporter.note(left)
         result = {"track": published} | record.summary.to_json()
-        for gap in _lost(solution):
-            reporter.note(gap)
+        for note in (*_lost(solution), *_weak(solution), *_guessed(solution)):
+            reporter.note(note)
         job.finish(result)
     return result
 
@@ -284,23 +293,43 @@ def _mark(
 
 
 def _boxes(
-    body: BodyModel, solution: TrackSolution, plate: Plate, options: TrackOptions
+    body: BodyModel,
+    solution: TrackSolution,
+    seen: ChunkLandmarks,
+    plate: Plate,
+    options: TrackOptions,
 ) -> dict[int, Box]:
     heads = {frame: Box(*head) if head else None for frame, head in solution.heads.items()}
     if options.window == "follow":
         return following_windows(heads, plate.width, plate.height, float(plate.fps))
     if options.window == "fixed":
         return {min(heads): fixed_window(heads, plate.width, plate.height)}
-    extents = _extents(body, solution)
+    extents = _extents(body, solution, seen)
     return {min(heads): whole_window(heads, extents, plate.width, plate.height)}
 
 
-def _extents(body: BodyModel, solution: TrackSolution) -> np.ndarray:
-    """Left, top, right and bottom of the body in frames of the shot, (N, 4), plate pixels."""
-    motion = solution.motion
+def _extents(body: BodyModel, solution: TrackSolution, seen: ChunkLandmarks) -> np.ndarray:
+    """Left, top, right and bottom of the body in frames of the shot, (N, 4), plate pixels.
+
+    What was not seen does not count. Legs are where their landmarks are: the body under a track
+    stands, whoever sits.
+    """
+    motion, camera = solution.motion, solution.camera
     rows = spread(np.flatnonzero(motion.valid).tolist(), _EXTENTS)
-    pixels = solution.camera.project(posed(body, motion.rows(np.array(rows))).vertices.numpy())
-    return np.concatenate([pixels.min(axis=1), pixels.max(axis=1)], axis=1)
+    pixels = camera.project(posed(body, motion.rows(np.array(rows))).vertices.numpy())
+    follows = body.weights.numpy().argmax(1)
+    limit = np.array([camera.width, camera.height])
+    found = []
+    for row, places in zip(rows, pixels, strict=True):
+        left_out = set(_LEGS)
+        for part in solution.quality[row].guessed:
+            left_out |= set(_FOLLOWING.get(part, ()))
+        shown = places[~np.isin(follows, list(left_out))]
+        legs = seen.pose[row, _LEG_MARKS]
+        inside = ((legs[:, :2] >= 0) & (legs[:, :2] < limit)).all(1) & (legs[:, 2] > _LEGS_SEEN)
+        shown = np.concatenate([shown, legs[inside, :2]])
+        found.append(np.concatenate([shown.min(0), shown.max(0)]))
+    return np.array(found)
 
 
 def _filling(
@@ -421,6 +450,23 @@ def _read(path: Path) -> np.ndarray:
     if matte is None:
         raise TrackingError("a matte cannot be read", path, "delete it and run again")
     return matte
+
+
+def _weak(solution: TrackSolution) -> list[str]:
+    """One sentence about frames whose faces the body does not follow."""
+    weak = [each.frame for each in solution.quality if each.state == "weak"]
+    if not weak:
+        return []
+    return [f"The body lies beside the face in frames {runs_of(weak)}; look there, and pin it."]
+
+
+def _guessed(solution: TrackSolution) -> list[str]:
+    """One sentence about parts of the body that were hardly ever seen."""
+    parts = [part.replace("_", " ") for part in solution.summary().guessed_parts]
+    if not parts:
+        return []
+    named = ", ".join(parts)
+    return [f"Not seen in most frames, so that it is guessed how they stand: {named}."]
 
 
 def _lost(solution: TrackSolution) -> list[str]:
