@@ -6,7 +6,6 @@ Landmarks know where a performer is, pixels how they moved: brows, jaws and shou
 the plate shows. For who only wants a rig; reconstruction begins with it where it was not done.
 """
 
-import shutil
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from ...errors import TrackingError
 from ...frames import parse_frames
 from ...settings import option
 from ...shot import Job, Shot, now
+from ...storage import make_folder, remove_tree
 from ...tracking.photometric import fit_photometric
 from ..data.crops import Crops, load_crops
 from ..data.shots import Track, body_of
@@ -115,8 +115,8 @@ def _publish(shot: Shot, track: Track, motion: Motion, job: Job) -> int:
     for name, value in values.items():
         value[rows] = getattr(motion, name)
     folder = job.work / "track"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    remove_tree(folder)
+    make_folder(folder)
     replace(track.motion, **values).save(folder / "params.safetensors")
     record = replace(
         track.record,
@@ -126,8 +126,8 @@ def _publish(shot: Shot, track: Track, motion: Motion, job: Job) -> int:
         job=job.id,
         aligned=(int(motion.frames[0]), int(motion.frames[-1])),
     )
-    record.write(folder / "track.json")
-    return shot.publish("track", folder)
+    job.check_held()
+    return shot.publish("track", folder, record)
 
 
 def _moved(before: Track, after: Track, frames: list[int]) -> float:
