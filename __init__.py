@@ -6,20 +6,22 @@
 def register() -> None:
     """Adds PortraitGen to Blender."""
     from . import operators, ui
-    from .portraitgen_addon import preferences, properties, scene_updates
+    from .portraitgen_addon import preferences, properties, scene_updates, splats
 
     preferences.register()
     properties.register()
     operators.register()
     ui.register()
     scene_updates.register()
+    splats.register()
 
 
 def unregister() -> None:
     """Takes it out again and ends the backend."""
     from . import operators, ui
-    from .portraitgen_addon import preferences, properties, scene_updates
+    from .portraitgen_addon import preferences, properties, scene_updates, splats
 
+    splats.unregister()
     scene_updates.unregister()
     ui.unregister()
     operators.unregister()

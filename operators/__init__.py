@@ -19,6 +19,7 @@ from . import (
     render,
     reports,
     rig,
+    splats,
     track,
 )
 
@@ -36,6 +37,7 @@ _MODULES = (
     render,
     reports,
     clean_up,
+    splats,
     environment,
     models,
 )

@@ -289,3 +289,26 @@ def colour_space_names(datablock: Any) -> Sequence[str]:
     """The colour spaces this Blender's configuration has."""
     item = datablock.colorspace_settings.bl_rna.properties["name"]
     return [each.identifier for each in item.enum_items]
+
+
+def splats_missing() -> str:
+    """Why this Blender has no Gaussian splats, empty if it has."""
+    if "GAUSSIAN_SPLAT" in _point_cloud_types():
+        return ""
+    return "This needs Blender 5.3, which has Gaussian splats; export PLY instead"
+
+
+def _point_cloud_types() -> list[str]:
+    kinds = bpy.types.PointCloud.bl_rna.properties.get("type")
+    return [each.identifier for each in kinds.enum_items] if kinds is not None else []
+
+
+def modifier_inputs(modifier: Any) -> dict[str, Any]:
+    """The inputs of a Geometry Nodes modifier by name; each has a value. Blender 5.3 or later."""
+    found = {}
+    for item in modifier.node_group.interface.items_tree:
+        if item.item_type == "SOCKET" and item.in_out == "INPUT":
+            holder = getattr(modifier.properties.inputs, item.identifier, None)
+            if holder is not None:
+                found[item.name] = holder
+    return found

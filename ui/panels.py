@@ -292,6 +292,16 @@ class _Output(_NeedsShot):
         layout.operator("portraitgen.show_frames", icon="SEQUENCE")
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
         layout.operator("portraitgen.restore_settings", icon="LOOP_BACK")
+        header, body = layout.panel("portraitgen_splats", default_closed=True)
+        header.label(text="3D")
+        if body:
+            row = body.row(align=True)
+            row.operator("portraitgen.to_3d", icon="OUTLINER_OB_POINTCLOUD")
+            row.operator("portraitgen.lit_by_scene", icon="LIGHT_SUN")
+            row.operator("portraitgen.pack_splats", text="", icon="PACKAGE")
+            row = body.row(align=True)
+            row.operator("portraitgen.export_splats", icon="EXPORT")
+            row.operator("portraitgen.take_retouched_splats", text="Take Retouched", icon="IMPORT")
 
 
 class _Jobs(_Panel):

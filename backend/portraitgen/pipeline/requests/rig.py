@@ -79,23 +79,28 @@ def _geometry(body: BodyModel, motion: Motion) -> dict[str, np.ndarray]:
     directions = body.directions[body.n_shape : body.n_shape + units].view(units, -1, 3)
     weights = body.weights.numpy()
     vertices, joints = np.nonzero(weights)
-    inside = np.zeros(len(body.faces), bool)
-    for part in _INSIDE:
-        if part in body.parts:
-            inside |= body.parts[part].numpy()
     return {
         "vertices": neutral.vertices[0].numpy(),
         "joints": neutral.joints[0].numpy(),
         "faces": body.faces.numpy().astype(np.int32),
         "uv": body.uv.numpy(),
         "uv_faces": body.uv_faces.numpy().astype(np.int32),
-        "inside": inside.astype(np.int32),
+        "inside": inside_faces(body).astype(np.int32),
         "units": directions.numpy(),
         "parents": np.array(body.parents, np.int32),
         "weight_vertices": vertices.astype(np.int32),
         "weight_joints": joints.astype(np.int32),
         "weight_values": weights[vertices, joints],
     }
+
+
+def inside_faces(body: BodyModel) -> np.ndarray:
+    """The faces of mouth, teeth and eyes, bool (F,); none where a model does not tell."""
+    inside = np.zeros(len(body.faces), bool)
+    for part in _INSIDE:
+        if part in body.parts:
+            inside |= body.parts[part].numpy()
+    return inside
 
 
 def _residuals(track: Track) -> np.ndarray:

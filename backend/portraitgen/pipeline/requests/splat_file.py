@@ -45,7 +45,8 @@ class Splats:
     Attributes:
         positions, normals: (N, 3).
         base: (N, 3), harmonics of degree 0.
-        rest: (N, 8, 3), of degrees 1 and 2, in the file's space and order.
+        rest: (N, 8, 3), of degrees 1 and 2, in the file's space and order; None where a program
+            keeps none.
         opacity: (N,), before the sigmoid.
         scales: (N, 3), logarithms.
         rotations: (N, 4), wxyz, of any length.
@@ -55,7 +56,7 @@ class Splats:
     positions: np.ndarray
     normals: np.ndarray
     base: np.ndarray
-    rest: np.ndarray
+    rest: np.ndarray | None
     opacity: np.ndarray
     scales: np.ndarray
     rotations: np.ndarray
@@ -66,12 +67,13 @@ def write_ply(path: Path, splats: Splats) -> None:
     """Writes a binary PLY file in one step."""
     count = len(splats.positions)
     columns: list[tuple[str, np.ndarray]] = []
+    rest = np.zeros((count, _HARMONICS, 3)) if splats.rest is None else splats.rest
     for names, values in (
         (("x", "y", "z"), splats.positions),
         (("nx", "ny", "nz"), splats.normals),
         (_numbered("f_dc_", 3), splats.base),
         # All of red's, then all of green's, then all of blue's.
-        (_numbered("f_rest_", 3 * _HARMONICS), splats.rest.swapaxes(1, 2).reshape(count, -1)),
+        (_numbered("f_rest_", 3 * _HARMONICS), rest.swapaxes(1, 2).reshape(count, -1)),
         (("opacity",), splats.opacity[:, None]),
         (_numbered("scale_", 3), splats.scales),
         (_numbered("rot_", 4), splats.rotations),
@@ -165,11 +167,12 @@ def _splats(rows: np.ndarray) -> Splats:
             raise ValueError(f"{wanted[0]} is not finite everywhere")
         return values
 
-    rest = np.zeros((len(rows), _HARMONICS, 3), np.float32)
+    rest = None
     given = sum(f"f_rest_{index}" in names for index in range(45)) // 3
     if given:
         # Of a higher degree the first eight, of a lower one what there is.
         kept = columns(_numbered("f_rest_", 3 * given)).reshape(-1, 3, given)[..., :_HARMONICS]
+        rest = np.zeros((len(rows), _HARMONICS, 3), np.float32)
         rest[:, : kept.shape[2]] = kept.swapaxes(1, 2)
     normals = ("nx", "ny", "nz")
     return Splats(

@@ -31,6 +31,7 @@ from ...tensors import save_arrays
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
+from .rig import inside_faces
 from .splat_file import Splats, read_ply, write_ply
 
 # Radiance is kept as the field keeps it: 0.5 + the degree-0 harmonic times this.
@@ -98,12 +99,13 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
     """Writes Gaussians with the triangles that carry them, for Blender to pose by its own rig.
 
     The file holds the performer's own surface in the rest pose: vertices (V, 3), faces (F, 3),
-    units (E, V, 3), fields (K, V, 3), weight_vertices, weight_joints, weight_values (M); of each
-    Gaussian corners (N, 3) among these vertices, barycentric (N, 3), offset (N, 3), rotation
-    (N, 4) wxyz and scale (N, 3) in its triangle's frame, rest_scale (N), opacity (N), colour
-    (N, 3), harmonics (N, 8, 3) in its triangle's frame, tints (K, N, 3), albedo (N, 3), linear;
-    and weights (T, K) of fields and tints in the frames (T). Metres, OpenCV's axes, colours
-    display-referred. Its metadata holds "splats", JSON with the names of joints and units.
+    inside (F), 1 for mouth, teeth and eyes, units (E, V, 3), fields (K, V, 3), weight_vertices,
+    weight_joints and weight_values (M); of each Gaussian corners (N, 3) among these vertices,
+    barycentric (N, 3), offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its triangle's
+    frame, rest_scale (N), opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame,
+    tints (K, N, 3) and albedo (N, 3), linear; and weights (T, K) of fields and tints in the frames
+    (T). Metres, OpenCV's axes, colours display-referred. Its metadata holds "splats", JSON with the
+    names of joints and units.
 
     Args:
         take: whose current edit, empty for the reconstruction.
@@ -124,6 +126,8 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
     rest = FrameParameters(torch.zeros(1, 55, 3), torch.zeros(1, units), torch.zeros(1, 3))
     directions = body.directions[body.n_shape : body.n_shape + units].view(units, -1, 3)
     weights = body.weights[used].numpy()
+    # As the avatar chooses its faces: those whose corners all carry Gaussians.
+    shown = torch.isin(body.faces, used).all(1).numpy()
     vertices, joints = np.nonzero(weights)
     tensors = {
         "vertices": avatar.pose_vertices(rest, avatar.displacement[None])[0],
@@ -148,6 +152,7 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
         "weight_values": weights[vertices, joints],
         "frames": motion.frames,
         "albedo": _albedo(source),
+        "inside": inside_faces(body)[shown].astype(np.int32),
     }
     facts = {
         "take": take,
@@ -403,6 +408,8 @@ def _changed(given: Splats, rows: np.ndarray, before: Splats, found: np.ndarray)
     """Which rows differ from what was exported, bool."""
     changed = np.zeros(len(rows), bool)
     for name in ("positions", "base", "rest", "opacity", "scales"):
+        if getattr(given, name) is None:
+            continue
         new, old = getattr(given, name)[rows], getattr(before, name)[found]
         apart = np.abs(new - old).reshape(len(rows), -1).max(1)
         # Positions are metres: a tenth of the tolerance is 0.02 mm.
@@ -438,5 +445,6 @@ def _take_over(
     texture.opacity[which] = torch.from_numpy(given.opacity[rows])
     colour = torch.from_numpy(given.base[rows]) * _DEGREE_0 + 0.5
     texture.features[which, :3] = colour - carried.tints[which]
-    rest = torch.from_numpy(given.rest[rows]) * _SIGNS[:, None]
-    texture.harmonics[which] = _turned(rest, frames.mT)
+    if given.rest is not None:
+        rest = torch.from_numpy(given.rest[rows]) * _SIGNS[:, None]
+        texture.harmonics[which] = _turned(rest, frames.mT)

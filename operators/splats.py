@@ -1,0 +1,284 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The performer as Gaussian splats: in the scene, lit by it, as files, and retouched ones back."""
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from portraitgen.errors import PortraitError
+from portraitgen.messages import (
+    CloudExported,
+    ExportCloud,
+    ExportSplats,
+    ImportSplats,
+    SplatsImported,
+)
+from portraitgen.storage import write_json
+
+from ..portraitgen_addon import camera, compat, properties, scene_updates, shot_summary, splats
+from . import base
+
+
+def _take(context: Any) -> str:
+    """The take to be shown: the active one if it is edited, else none, for the reconstruction."""
+    shot = properties.active_shot(context)
+    return "" if not shot or base.not_edited(context) else str(shot.take.folder_name)
+
+
+def _performer(context: Any) -> Any | None:
+    """The performer that is meant: the active object, or the one of the active take."""
+    active = context.object
+    if active is not None and active in splats.performers():
+        return active
+    shot = properties.active_shot(context)
+    known = splats.performers(shot.shot_id) if shot else []
+    shown = [each for each in known if each[splats.TAKE] == _take(context)]
+    return next(iter(shown or known), None)
+
+
+def _no_performer(context: Any) -> str:
+    missing = compat.splats_missing()
+    return missing or ("" if _performer(context) else "Press To 3D first")
+
+
+class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
+    """Put the performer into the scene as Gaussian splats that the rig carries: the active take if
+    it is edited, else the reconstruction"""
+
+    bl_idname = "portraitgen.to_3d"
+    bl_label = "To 3D"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs splats, a rig and an avatar."""
+        return base.allowed(
+            cls,
+            compat.splats_missing(),
+            base.no_shot(context),
+            base.no_rig(context),
+            base.no_avatar(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the splats; they come into the collection of the rig."""
+        shot = properties.active_shot(context)
+        return base.attempt(self, lambda: _bring(shot.shot_id, _take(context)))
+
+
+def _bring(shot_id: str, take: str) -> None:
+    shot = properties.find_shot(shot_id)
+    if shot is None:
+        return
+    call = ExportCloud(str(shot.path), take)
+    scene_updates.ask("Writing the splats", call, lambda answer: _show(shot_id, take, answer))
+
+
+def _show(shot_id: str, take: str, answer: CloudExported) -> None:
+    shot = properties.find_shot(shot_id)
+    if shot is None or not shot.has_rig:
+        return
+    data = splats.SplatData.load(Path(answer.path))
+    lit = False
+    for old in splats.performers(shot_id, take):
+        lit = lit or splats.is_lit(old)
+        splats.remove(old)
+    name = f"{shot.name} {take or 'reconstruction'}"
+    made = splats.build(
+        name, shot_id, data, Path(answer.path), shot.armature, shot.camera, shot.offset
+    )
+    if lit:
+        splats.light_by_scene(made.cloud, True)
+    scene_updates.undo_step("To 3D")
+
+
+class PORTRAITGEN_OT_lit_by_scene(bpy.types.Operator):
+    """Let the scene's lights light the performer, whose own light is divided out, with shadows of
+    CG on it and of it on CG; pressed again, it is shown in the plate's light"""
+
+    bl_idname = "portraitgen.lit_by_scene"
+    bl_label = "Lit by Scene"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a performer in 3D."""
+        return base.allowed(cls, _no_performer(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Changes material and shadow."""
+        cloud = _performer(context)
+        splats.light_by_scene(cloud, not splats.is_lit(cloud))
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_pack_splats(bpy.types.Operator):
+    """Keep the performer's splats in the .blend, for a file that leaves the shot's folder behind;
+    pressed again, they are read from the folder"""
+
+    bl_idname = "portraitgen.pack_splats"
+    bl_label = "Pack Splats"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a performer in 3D."""
+        return base.allowed(cls, _no_performer(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Marks it, and says what that weighs."""
+        cloud: Any = _performer(context)
+        cloud[splats.PACKED] = not cloud.get(splats.PACKED)
+        size = splats.data_path(cloud).stat().st_size / 1e6
+        text = f"takes about {size:.0f} MB" if cloud[splats.PACKED] else "is read from the shot"
+        self.report({"INFO"}, f"'{cloud.name}' {text} in saved files")
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
+    """Write the active take, or the reconstruction, as Gaussian splats (PLY) for other programs"""
+
+    bl_idname = "portraitgen.export_splats"
+    bl_label = "Export Splats"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH")
+    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+    frames: EnumProperty(
+        name="Frames",
+        items=[
+            ("CURRENT", "Current Frame", "One file"),
+            ("ALL", "All Frames", "A file a frame, with its number before the suffix"),
+        ],
+    )
+    in_world: BoolProperty(
+        name="In the World",
+        description="Where the plate's camera stands in the scene; its own space without",
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an avatar."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_avatar(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the file."""
+        name = _take(context) or "reconstruction"
+        self.filepath = f"{name}.ply"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the files."""
+        return base.attempt(self, lambda: self._export(context))
+
+    def _export(self, context: Any) -> None:
+        shot = properties.active_shot(context)
+        frame = str(context.scene.frame_current - shot.offset)
+        call = ExportSplats(
+            str(shot.path),
+            str(Path(bpy.path.abspath(self.filepath)).with_suffix(".ply")),
+            _take(context),
+            shot.frames if self.frames == "ALL" else frame,
+            None,
+            str(_world(shot)) if self.in_world else None,
+        )
+        scene_updates.ask("Writing the splats", call, lambda answer: None)
+
+
+def _world(shot: Any) -> Path:
+    """A file that says where the plate's camera stands in every frame."""
+    if not shot.has_rig:
+        raise PortraitError("the plate's camera is not in the scene", shot.name, "build the rig")
+    frames = {}
+    for frame, graph in camera.every_frame(shot):
+        place, turn, _ = shot.camera.evaluated_get(graph).matrix_world.decompose()
+        stands = turn.to_matrix().to_4x4()
+        stands.translation = place
+        frames[str(frame)] = [list(row) for row in stands @ camera.FLIP]
+    path = shot.path / "splats" / "world.json"
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {"frames": frames})
+    return path
+
+
+class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
+    """Take splats that were erased, recoloured or moved by hand back, as a new version in which all
+    frames follow: from the selected performer and the modifiers on it, or from a PLY file"""
+
+    bl_idname = "portraitgen.take_retouched_splats"
+    bl_label = "Take Retouched Splats"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an avatar."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_avatar(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for a file where no performer is selected."""
+        if context.object is not None and context.object in splats.performers():
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Sends them."""
+        return base.attempt(self, lambda: self._send(context))
+
+    def _send(self, context: Any) -> None:
+        cloud, take = None, _take(context)
+        shot = properties.active_shot(context)
+        path = Path(bpy.path.abspath(self.filepath)) if self.filepath else None
+        if path is None:
+            cloud = _performer(context)
+            if cloud is None:
+                raise PortraitError("no splats are given", shot.name, "select them, or a PLY file")
+            take, shot = str(cloud[splats.TAKE]), properties.find_shot(cloud[splats.SHOT])
+            if shot is None:
+                raise PortraitError(
+                    "the file has lost the performer's shot", cloud.name, "open the shot"
+                )
+            path = shot.path / "splats" / "retouched.ply"
+            splats.write_retouched(cloud, path)
+        frame = context.scene.frame_current - shot.offset
+        call = ImportSplats(str(shot.path), str(path), frame, take)
+        shot_id = shot.shot_id
+        scene_updates.ask("Taking the splats", call, lambda answer: _taken(shot_id, take, answer))
+
+
+def _taken(shot_id: str, take: str, answer: SplatsImported) -> None:
+    if answer.version is None:
+        raise PortraitError("the splats are as they were, there is nothing to take", take)
+    shot_summary.forget_summaries()
+    if splats.performers(shot_id, take):
+        _bring(shot_id, take)
+
+
+CLASSES = (
+    PORTRAITGEN_OT_to_3d,
+    PORTRAITGEN_OT_lit_by_scene,
+    PORTRAITGEN_OT_pack_splats,
+    PORTRAITGEN_OT_export_splats,
+    PORTRAITGEN_OT_take_retouched_splats,
+)

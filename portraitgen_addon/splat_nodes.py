@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nodes that carry splats on a surface and colour them, and those that let Blender light them.
+
+They repeat the backend's texture (`avatar/texture.py`) node by node: place, turn and size from the
+triangle under each splat, its colour from what is done and from where it is seen.
+"""
+
+from typing import Any
+
+import bpy
+
+SURFACE, CAMERA = "Surface", "Camera"
+FIELDS, HARMONICS = 20, 8
+NORMAL, ALBEDO, INSIDE = "pg_normal", "pg_albedo", "pg_inside"
+_DEGREE_0 = 0.28209479177387814
+# Metres that the shadow's surface lies inside of the performer's.
+_INSIDE = 0.008
+_LEAST_STRETCH, _MOST_STRETCH = 0.3, 3.0
+
+
+def weight_input(index: int) -> str:
+    """The name of a modifier's input that says how far a personal field counts."""
+    return f"Personal {index + 1:02d}"
+
+
+class _Tree:
+    """Short words for making geometry nodes."""
+
+    def __init__(self, tree: Any) -> None:
+        self.tree = tree
+
+    def node(self, kind: str, **settings: Any) -> Any:
+        node = self.tree.nodes.new(kind)
+        for name, value in settings.items():
+            setattr(node, name, value)
+        return node
+
+    def link(self, source: Any, target: Any) -> None:
+        self.tree.links.new(source, target)
+
+    def named(self, name: str, kind: str) -> Any:
+        node = self.node("GeometryNodeInputNamedAttribute", data_type=kind)
+        node.inputs["Name"].default_value = name
+        return node.outputs["Attribute"]
+
+    def vector(self, operation: str, *values: Any, scale: Any = None) -> Any:
+        node = self.node("ShaderNodeVectorMath", operation=operation)
+        for socket, value in zip(node.inputs, values, strict=False):
+            self._give(socket, value)
+        if scale is not None:
+            self._give(node.inputs["Scale"], scale)
+        return node.outputs["Value" if operation in ("LENGTH", "DOT_PRODUCT") else "Vector"]
+
+    def number(self, operation: str, *values: Any) -> Any:
+        node = self.node("ShaderNodeMath", operation=operation)
+        for socket, value in zip(node.inputs, values, strict=False):
+            self._give(socket, value)
+        return node.outputs[0]
+
+    def _give(self, socket: Any, value: Any) -> None:
+        if hasattr(value, "is_output"):
+            self.link(value, socket)
+        else:
+            socket.default_value = value
+
+    def parts(self, vector: Any) -> tuple[Any, Any, Any]:
+        node = self.node("ShaderNodeSeparateXYZ")
+        self.link(vector, node.inputs[0])
+        return node.outputs[0], node.outputs[1], node.outputs[2]
+
+    def rotated(self, vector: Any, rotation: Any) -> Any:
+        node = self.node("FunctionNodeRotateVector")
+        self.link(vector, node.inputs[0])
+        self.link(rotation, node.inputs[1])
+        return node.outputs[0]
+
+    def store(self, geometry: Any, name: str, kind: str, value: Any) -> Any:
+        node = self.node("GeometryNodeStoreNamedAttribute", data_type=kind, domain="POINT")
+        node.inputs["Name"].default_value = name
+        self.link(geometry, node.inputs["Geometry"])
+        self.link(value, node.inputs["Value"])
+        return node.outputs[0]
+
+    def sampled(self, geometry: Any, value: Any, index: Any) -> Any:
+        node = self.node("GeometryNodeSampleIndex", data_type="FLOAT_VECTOR", domain="POINT")
+        self.link(geometry, node.inputs["Geometry"])
+        self.link(value, node.inputs["Value"])
+        self.link(index, node.inputs["Index"])
+        return node.outputs["Value"]
+
+
+def carrying_tree(name: str) -> Any:
+    """A node group that sets splats on a surface; its inputs are the surface, the camera from which
+    they are seen, and the weights of the personal fields."""
+    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    sockets = group.interface.new_socket
+    sockets("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    sockets("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    sockets(SURFACE, in_out="INPUT", socket_type="NodeSocketObject")
+    sockets(CAMERA, in_out="INPUT", socket_type="NodeSocketObject")
+    for index in range(FIELDS):
+        sockets(weight_input(index), in_out="INPUT", socket_type="NodeSocketFloat")
+    make = _Tree(group)
+    entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
+
+    def seen(socket: str) -> Any:
+        info = make.node("GeometryNodeObjectInfo", transform_space="RELATIVE")
+        make.link(entry.outputs[socket], info.inputs["Object"])
+        return info
+
+    surface = seen(SURFACE).outputs["Geometry"]
+    position = make.node("GeometryNodeInputPosition").outputs[0]
+    normal = make.node("GeometryNodeInputNormal").outputs[0]
+    corners = [make.named(f"pg_corner_{index}", "INT") for index in range(3)]
+    shares = make.parts(make.named("pg_barycentric", "FLOAT_VECTOR"))
+
+    def across(values: list[Any]) -> Any:
+        """A value of the corners at the splat's place on their triangle."""
+        scaled = [
+            make.vector("SCALE", value, scale=share)
+            for value, share in zip(values, shares, strict=True)
+        ]
+        return make.vector("ADD", make.vector("ADD", scaled[0], scaled[1]), scaled[2])
+
+    places = [make.sampled(surface, position, corner) for corner in corners]
+    edge = make.vector("SUBTRACT", places[1], places[0])
+    other = make.vector("SUBTRACT", places[2], places[0])
+    cross = make.vector("CROSS_PRODUCT", edge, other)
+    axes = make.node("FunctionNodeAxesToRotation", primary_axis="Z", secondary_axis="X")
+    make.link(cross, axes.inputs[0])
+    make.link(edge, axes.inputs[1])
+    frame = axes.outputs[0]
+    size = make.number("SQRT", make.vector("LENGTH", cross))
+    stretch = make.number("DIVIDE", size, make.named("pg_rest", "FLOAT"))
+    stretch = make.number("MINIMUM", make.number("MAXIMUM", stretch, _LEAST_STRETCH), _MOST_STRETCH)
+    offset = make.vector("SCALE", make.named("pg_offset", "FLOAT_VECTOR"), scale=stretch)
+    place = make.vector("ADD", across(places), make.rotated(offset, frame))
+    turn = make.node("FunctionNodeRotateRotation", rotation_space="LOCAL")
+    make.link(frame, turn.inputs[0])
+    make.link(make.named("pg_rotation", "QUATERNION"), turn.inputs[1])
+    scale = make.vector("SCALE", make.named("pg_scale", "FLOAT_VECTOR"), scale=stretch)
+    smooth = across([make.sampled(surface, normal, corner) for corner in corners])
+    smooth = make.rotated(make.vector("NORMALIZE", smooth), _own_rotation(make))
+    towards = make.vector("SUBTRACT", seen(CAMERA).outputs["Location"], place)
+    base = _radiance(make, entry, make.vector("NORMALIZE", towards), frame)
+
+    # The points move last: the surface is sampled by index, whatever their place.
+    geometry = entry.outputs["Geometry"]
+    geometry = make.store(geometry, "rotation", "QUATERNION", turn.outputs[0])
+    geometry = make.store(geometry, "scale", "FLOAT_VECTOR", scale)
+    geometry = make.store(geometry, "radiance:base", "FLOAT_COLOR", base)
+    geometry = make.store(geometry, NORMAL, "FLOAT_VECTOR", smooth)
+    moved = make.node("GeometryNodeSetPosition")
+    make.link(geometry, moved.inputs["Geometry"])
+    make.link(place, moved.inputs["Position"])
+    make.link(moved.outputs[0], exit_.inputs["Geometry"])
+    return group
+
+
+def _own_rotation(make: _Tree) -> Any:
+    """How the splats' object is turned in the world: Cycles' splats take normals there, and its
+    Vector Transform node does not bring them there."""
+    info = make.node("GeometryNodeObjectInfo", transform_space="ORIGINAL")
+    make.link(make.node("GeometryNodeSelfObject").outputs[0], info.inputs["Object"])
+    return info.outputs["Rotation"]
+
+
+def _radiance(make: _Tree, entry: Any, towards: Any, frame: Any) -> Any:
+    """Colour as the harmonic of degree 0, and opacity."""
+    back = make.node("FunctionNodeInvertRotation")
+    make.link(frame, back.inputs[0])
+    x, y, z = make.parts(make.rotated(towards, back.outputs[0]))
+    product = {
+        name: make.number("MULTIPLY", *pair)
+        for name, pair in {
+            "xy": (x, y),
+            "yz": (y, z),
+            "xz": (x, z),
+            "xx": (x, x),
+            "yy": (y, y),
+            "zz": (z, z),
+        }.items()
+    }
+    basis = [
+        make.number("MULTIPLY", y, 0.4886025),
+        make.number("MULTIPLY", z, 0.4886025),
+        make.number("MULTIPLY", x, 0.4886025),
+        make.number("MULTIPLY", product["xy"], 1.0925484),
+        make.number("MULTIPLY", product["yz"], 1.0925484),
+        make.number("MULTIPLY_ADD", product["zz"], 3 * 0.3153916, -0.3153916),
+        make.number("MULTIPLY", product["xz"], 1.0925484),
+        make.number("MULTIPLY", make.number("SUBTRACT", product["xx"], product["yy"]), 0.5462742),
+    ]
+    colour = make.named("pg_colour", "FLOAT_VECTOR")
+    gains = [(f"pg_harmonic_{index}", value) for index, value in enumerate(basis)]
+    gains += [
+        (f"pg_tint_{index:02d}", entry.outputs[weight_input(index)]) for index in range(FIELDS)
+    ]
+    for name, value in gains:
+        gain = make.vector("SCALE", make.named(name, "FLOAT_VECTOR"), scale=value)
+        colour = make.vector("ADD", colour, gain)
+    level = make.vector("SUBTRACT", colour, (0.5, 0.5, 0.5))
+    level = make.vector("SCALE", level, scale=1 / _DEGREE_0)
+    combined = make.node("FunctionNodeCombineColor")
+    for socket, value in zip(combined.inputs, make.parts(level), strict=False):
+        make.link(value, socket)
+    make.link(make.named("pg_opacity", "FLOAT"), combined.inputs["Alpha"])
+    return combined.outputs[0]
+
+
+def lit_material() -> Any:
+    """The material by which Blender's lights light splats: what the shot's own light is divided
+    out of, on the smooth normals of the surface. One for all performers."""
+    name = "PortraitGen Lit by Scene"
+    if (known := bpy.data.materials.get(name)) is not None:
+        return known
+    material = bpy.data.materials.new(name)
+    nodes, link = material.node_tree.nodes, material.node_tree.links.new
+    nodes.clear()
+    albedo, normal = (nodes.new("ShaderNodeAttribute") for _ in range(2))
+    albedo.attribute_name, normal.attribute_name = ALBEDO, NORMAL
+    skin, output = nodes.new("ShaderNodeBsdfPrincipled"), nodes.new("ShaderNodeOutputMaterial")
+    skin.inputs["Roughness"].default_value = 0.6
+    skin.inputs["Specular IOR Level"].default_value = 0.25
+    link(albedo.outputs["Color"], skin.inputs["Base Color"])
+    link(normal.outputs["Vector"], skin.inputs["Normal"])
+    link(skin.outputs[0], output.inputs["Surface"])
+    for node, place in ((albedo, -300), (normal, -300), (output, 400)):
+        node.location = (place, 0 if node != normal else -300)
+    return material
+
+
+def shadow_tree() -> Any:
+    """A node group that shows a surface, a little inside of it, to throw its shadow: at its own
+    place it would shade the splats on it in blotches."""
+    name = "PortraitGen Shadow"
+    if (known := bpy.data.node_groups.get(name)) is not None:
+        return known
+    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    group.interface.new_socket(SURFACE, in_out="INPUT", socket_type="NodeSocketObject")
+    make = _Tree(group)
+    entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
+    info = make.node("GeometryNodeObjectInfo", transform_space="RELATIVE")
+    make.link(entry.outputs[SURFACE], info.inputs["Object"])
+    normal = make.node("GeometryNodeInputNormal").outputs[0]
+    # What faces inwards would come out, in front of the lips.
+    outer = make.node("GeometryNodeDeleteGeometry", domain="FACE")
+    make.link(info.outputs["Geometry"], outer.inputs["Geometry"])
+    make.link(make.named(INSIDE, "INT"), outer.inputs["Selection"])
+    moved = make.node("GeometryNodeSetPosition")
+    make.link(outer.outputs[0], moved.inputs["Geometry"])
+    make.link(make.vector("SCALE", normal, scale=-_INSIDE), moved.inputs["Offset"])
+    make.link(moved.outputs[0], exit_.inputs["Geometry"])
+    return group

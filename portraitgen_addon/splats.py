@@ -1,0 +1,490 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A performer as Gaussian splats of Blender's own, carried by the rig's armature.
+
+Two objects hang under the armature: the performer's own surface, which the body's units and the
+personal fields deform as the backend does, and a point cloud that a modifier sets on it. What they
+hold lies in the shot's folder; a saved file keeps it only where that is asked for.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bmesh
+import bpy
+import numpy as np
+
+from portraitgen.errors import PortraitError, ShotError
+from portraitgen.storage import write_bytes
+
+from . import compat, splat_nodes, tensors
+from .rig import FACE
+from .session import session
+
+# What the cloud carries: where its data lies, as this file and as the machine name it; the shot and
+# the take it shows; its surface and its shadow; whether a saved file keeps its data.
+PATH, PLACE, SHOT, TAKE, OFFSET = (
+    f"portraitgen_{name}" for name in ("splats", "splats_place", "shot", "take", "offset")
+)
+SURFACE, SHADOW, PACKED = (f"portraitgen_{name}" for name in ("surface", "shadow", "packed"))
+ID = "pg_id"
+_PERSONAL = "personal {:02d}"
+_DEGREE_0 = 0.28209479177387814
+_REMEDY = "press To 3D again"
+
+
+@dataclass(frozen=True)
+class SplatData:
+    """What the backend wrote of a take; arrays as `splats.export_cloud` documents them."""
+
+    arrays: dict[str, np.ndarray]
+    take: str
+    joints: list[str]
+    units: list[str]
+
+    @classmethod
+    def load(cls, path: Path) -> "SplatData":
+        """Reads the file.
+
+        Raises:
+            ShotError: if it is missing or damaged, or its parts do not fit one another.
+        """
+        arrays, metadata = tensors.load(path)
+        try:
+            facts = json.loads(metadata["splats"])
+            made = cls(arrays, facts["take"], facts["joints"], facts["units"])
+            made._check()
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise ShotError(f"the splats are damaged ({error})", path, _REMEDY) from error
+        return made
+
+    def _check(self) -> None:
+        """Raises ValueError where an index leads nowhere or a shape is another."""
+        arrays = self.arrays
+        vertices, splats = len(arrays["vertices"]), len(arrays["opacity"])
+        fields = splat_nodes.FIELDS
+        shapes = {
+            "vertices": (vertices, 3),
+            "inside": (len(arrays["faces"]),),
+            "units": (len(self.units), vertices, 3),
+            "fields": (fields, vertices, 3),
+            "corners": (splats, 3),
+            "barycentric": (splats, 3),
+            "offset": (splats, 3),
+            "rotation": (splats, 4),
+            "scale": (splats, 3),
+            "rest_scale": (splats,),
+            "colour": (splats, 3),
+            "harmonics": (splats, splat_nodes.HARMONICS, 3),
+            "tints": (fields, splats, 3),
+            "albedo": (splats, 3),
+            "weights": (len(arrays["frames"]), fields),
+        }
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape:
+                raise ValueError(f"{name} is of another size")
+        bounds = {"faces": vertices, "corners": vertices, "weight_vertices": vertices}
+        for name, bound in (bounds | {"weight_joints": len(self.joints)}).items():
+            if arrays[name].min() < 0 or arrays[name].max() >= bound:
+                raise ValueError(f"{name} lead nowhere")
+
+
+@dataclass(frozen=True)
+class Performer:
+    """The objects of a performer in 3D."""
+
+    surface: Any
+    cloud: Any
+
+
+def build(
+    name: str, shot_id: str, data: SplatData, path: Path, armature: Any, camera: Any, offset: int
+) -> Performer:
+    """Builds a performer under a rig's armature.
+
+    Args:
+        name: of shot and take, for the data-blocks.
+        shot_id: of the shot.
+        data, path: what the backend wrote, and where.
+        armature: the rig's.
+        camera: the plate's, from which colours are seen.
+        offset: scene frame minus footage frame.
+    """
+    collection = armature.users_collection[0]
+    surface = bpy.data.objects.new(f"{name} surface", bpy.data.meshes.new(f"{name} surface"))
+    cloud = bpy.data.objects.new(f"{name} splats", bpy.data.pointclouds.new(f"{name} splats"))
+    for each in (surface, cloud):
+        collection.objects.link(each)
+        each.parent = armature
+    deform = surface.modifiers.new("Armature", "ARMATURE")
+    deform.object = armature
+    # Dual quaternions would bulge where the backend's linear blending does not.
+    deform.use_deform_preserve_volume = False
+    # Hidden, it would not be evaluated.
+    surface.display_type, surface.hide_select, surface.hide_render = "BOUNDS", True, True
+    _key_weights(surface, data, offset)
+    cloud[SHOT], cloud[TAKE], cloud[OFFSET], cloud[SURFACE] = shot_id, data.take, offset, surface
+    _name_place(cloud, path, bpy.data.filepath)
+    carry = cloud.modifiers.new("Carried by Rig", "NODES")
+    carry.node_group = splat_nodes.carrying_tree(f"{name} splats")
+    inputs = compat.modifier_inputs(carry)
+    inputs[splat_nodes.SURFACE].value = surface
+    inputs[splat_nodes.CAMERA].value = camera
+    for index in range(splat_nodes.FIELDS):
+        driver = inputs[splat_nodes.weight_input(index)].driver_add("value").driver
+        _follow(driver, surface, f'["{_PERSONAL.format(index)}"]')
+    _fill(cloud, data)
+    return Performer(surface, cloud)
+
+
+def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]:
+    """The clouds of performers in the file: all, a shot's, or those of a take."""
+    return [
+        each
+        for each in bpy.data.objects
+        if each.type == "POINTCLOUD"
+        and PATH in each
+        and (shot_id is None or each[SHOT] == shot_id)
+        and (take is None or each[TAKE] == take)
+    ]
+
+
+def remove(cloud: Any) -> None:
+    """Takes a performer out of the file with everything that is its own."""
+    for each in (cloud.get(SHADOW), cloud.get(SURFACE), cloud):
+        if each is None:
+            continue
+        data, groups = each.data, [one.node_group for one in each.modifiers if one.type == "NODES"]
+        action = each.animation_data.action if each.animation_data else None
+        bpy.data.objects.remove(each)
+        owner = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
+        for holder, one in ((owner, data), (bpy.data.actions, action)):
+            if one is not None and not one.users:
+                holder.remove(one)
+        for group in groups:
+            if group and not group.users:
+                bpy.data.node_groups.remove(group)
+
+
+def light_by_scene(cloud: Any, lit: bool) -> None:
+    """Lets Blender's lights light a performer, or shows it in the light of the plate."""
+    materials = cloud.data.materials
+    materials.clear()
+    # Splats would throw the shadow of each on the next; a surface inside of them does it.
+    cloud.visible_shadow = not lit
+    shadow = cloud.get(SHADOW)
+    if not lit:
+        if shadow is not None:
+            data = shadow.data
+            bpy.data.objects.remove(shadow)
+            bpy.data.meshes.remove(data)
+        return
+    materials.append(splat_nodes.lit_material())
+    if shadow is not None:
+        return
+    shadow = bpy.data.objects.new(
+        f"{cloud.name} shadow", bpy.data.meshes.new(f"{cloud.name} shadow")
+    )
+    for collection in cloud.users_collection:
+        collection.objects.link(shadow)
+    shadow.parent = cloud.parent
+    shadow.display_type, shadow.hide_select = "BOUNDS", True
+    modifier = shadow.modifiers.new("Shadow", "NODES")
+    modifier.node_group = splat_nodes.shadow_tree()
+    compat.modifier_inputs(modifier)[splat_nodes.SURFACE].value = cloud[SURFACE]
+    for ray in ("camera", "diffuse", "glossy", "transmission", "volume_scatter"):
+        setattr(shadow, f"visible_{ray}", False)
+    cloud[SHADOW] = shadow
+
+
+def is_lit(cloud: Any) -> bool:
+    """Whether Blender's lights light a performer."""
+    return cloud.get(SHADOW) is not None
+
+
+# Where the data lies
+
+
+def _name_place(cloud: Any, path: Path, file: str) -> None:
+    """Keeps a path as it is and as a file names it, so that both may move together."""
+    cloud[PLACE] = cloud[PATH] = str(path)
+    if file:
+        try:
+            cloud[PATH] = bpy.path.relpath(str(path), start=os.path.dirname(file))
+        except ValueError:
+            return  # On another drive of a Windows machine.
+
+
+def data_path(cloud: Any) -> Path:
+    """Where a performer's data lies: beside this file, or where it was made.
+
+    Raises:
+        ShotError: if it lies at neither place.
+    """
+    places = [Path(bpy.path.abspath(cloud[PATH])), Path(cloud[PLACE])]
+    for place in places:
+        if place.exists():
+            return place
+    raise ShotError("the performer's splats are missing", places[0], _REMEDY)
+
+
+def unload(cloud: Any) -> None:
+    """Empties a performer whose data lies in a shot; what the artist has set stays."""
+    surface = cloud[SURFACE]
+    cloud.data.resize(0)
+    surface.shape_key_clear()
+    surface.data.clear_geometry()
+
+
+def reload(cloud: Any) -> None:
+    """Fills a performer that was emptied.
+
+    Raises:
+        ShotError: if its data is missing or damaged.
+    """
+    _fill(cloud, SplatData.load(data_path(cloud)))
+
+
+def _fill(cloud: Any, data: SplatData) -> None:
+    _fill_surface(cloud[SURFACE], data, cloud.parent)
+    _fill_cloud(cloud, data)
+
+
+def _own() -> list[Any]:
+    return [each for each in performers() if each.library is None and each.get(SURFACE)]
+
+
+@bpy.app.handlers.persistent
+def _before_save(target: str = "", *unused: Any) -> None:
+    """Keeps files small: what lies in a shot is not saved again, unless it was packed."""
+    for cloud in _own():
+        try:
+            path = data_path(cloud)
+        except ShotError:
+            continue  # The file is all there is of it.
+        _name_place(cloud, path, target or bpy.data.filepath)
+        if not cloud.get(PACKED) and len(cloud.data.points):
+            unload(cloud)
+
+
+@bpy.app.handlers.persistent
+def _fill_all(*unused: Any) -> None:
+    """Fills what a file did not hold, after it was saved, opened or appended from."""
+    for cloud in _own():
+        if not len(cloud.data.points):
+            try:
+                reload(cloud)
+            except PortraitError as error:
+                session.error = error
+
+
+_HANDLERS = (
+    ("save_pre", _before_save),
+    ("save_post", _fill_all),
+    ("save_post_fail", _fill_all),
+    ("load_post", _fill_all),
+    ("blend_import_post", _fill_all),
+)
+
+
+def register() -> None:
+    """Keeps files small from now on, where Blender has splats."""
+    if not compat.splats_missing():
+        for name, work in _HANDLERS:
+            getattr(bpy.app.handlers, name).append(work)
+
+
+def unregister() -> None:
+    """Ends it."""
+    if not compat.splats_missing():
+        for name, work in _HANDLERS:
+            getattr(bpy.app.handlers, name).remove(work)
+
+
+# The surface
+
+
+def _fill_surface(surface: Any, data: SplatData, armature: Any) -> None:
+    """Makes the mesh of an empty surface, its weights, its keys and what drives them."""
+    arrays, mesh = data.arrays, surface.data
+    vertices, faces = arrays["vertices"], arrays["faces"]
+    mesh.vertices.add(len(vertices))
+    mesh.vertices.foreach_set("co", vertices.ravel())
+    mesh.loops.add(faces.size)
+    mesh.loops.foreach_set("vertex_index", faces.ravel())
+    mesh.polygons.add(len(faces))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 3, dtype=np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
+    inside = mesh.attributes.new(splat_nodes.INSIDE, "INT", "FACE")
+    inside.data.foreach_set("value", arrays["inside"])
+    mesh.update()
+    for joint in data.joints:
+        if joint not in surface.vertex_groups:
+            surface.vertex_groups.new(name=joint)
+    made = bmesh.new()
+    made.from_mesh(mesh)
+    layer = made.verts.layers.deform.verify()
+    made.verts.ensure_lookup_table()
+    columns = ("weight_vertices", "weight_joints", "weight_values")
+    for vertex, joint, weight in zip(*(arrays[name].tolist() for name in columns), strict=True):
+        made.verts[vertex][layer][joint] = weight
+    made.to_mesh(mesh)
+    made.free()
+    surface.shape_key_add(name="Basis", from_mix=False)
+    moves = [(unit, arrays["units"][index]) for index, unit in enumerate(data.units)]
+    moves += [(_PERSONAL.format(index), each) for index, each in enumerate(arrays["fields"])]
+    for name, move in moves:
+        key = surface.shape_key_add(name=name, from_mix=False)
+        # A new key's value is 1 in some versions, and values clamp to the sliders.
+        key.slider_min, key.slider_max, key.value = -10, 10, 0
+        key.points.foreach_set("co", (vertices + move).ravel())
+    keys = mesh.shape_keys.key_blocks
+    for unit in data.units:
+        _follow(keys[unit].driver_add("value").driver, armature, f'pose.bones["{FACE}"]["{unit}"]')
+    for index in range(splat_nodes.FIELDS):
+        name = _PERSONAL.format(index)
+        _follow(keys[name].driver_add("value").driver, surface, f'["{name}"]')
+
+
+def _follow(driver: Any, owner: Any, path: str) -> None:
+    """Lets a driver take a value over."""
+    driver.type = "SUM"
+    target = driver.variables.new().targets[0]
+    target.id, target.data_path = owner, path
+
+
+def _key_weights(surface: Any, data: SplatData, offset: int) -> None:
+    """Keys how far the personal fields count as properties of the surface."""
+    channels = []
+    for index in range(splat_nodes.FIELDS):
+        name = _PERSONAL.format(index)
+        surface[name] = 0.0
+        channels.append((f'["{name}"]', 0, data.arrays["weights"][:, index]))
+    frames = data.arrays["frames"] + offset
+    action, slot = compat.keyed_action(f"{surface.name} personal", surface, channels, frames)
+    animation = surface.animation_data_create()
+    animation.action, animation.action_slot = action, slot
+
+
+# The cloud
+
+
+def _fill_cloud(cloud: Any, data: SplatData) -> None:
+    """Makes the points of an empty cloud, and what its modifier reads."""
+    arrays, points = data.arrays, cloud.data
+    count = len(arrays["opacity"])
+    points.resize(count)
+    points.type = "GAUSSIAN_SPLAT"
+    base = np.zeros((count, 4), np.float32)
+    base[:, :3] = (arrays["colour"] - 0.5) / _DEGREE_0
+    base[:, 3] = arrays["opacity"]
+    place = (arrays["vertices"][arrays["corners"]] * arrays["barycentric"][..., None]).sum(1)
+    values: dict[str, tuple[str, str, np.ndarray]] = {
+        "position": ("FLOAT_VECTOR", "vector", place),
+        "rotation": ("QUATERNION", "value", arrays["rotation"]),
+        "scale": ("FLOAT_VECTOR", "vector", arrays["scale"]),
+        "radiance:base": ("FLOAT4", "vector", base),
+        "pg_barycentric": ("FLOAT_VECTOR", "vector", arrays["barycentric"]),
+        "pg_offset": ("FLOAT_VECTOR", "vector", arrays["offset"]),
+        "pg_rotation": ("QUATERNION", "value", arrays["rotation"]),
+        "pg_scale": ("FLOAT_VECTOR", "vector", arrays["scale"]),
+        "pg_rest": ("FLOAT", "value", arrays["rest_scale"]),
+        "pg_opacity": ("FLOAT", "value", arrays["opacity"]),
+        "pg_colour": ("FLOAT_VECTOR", "vector", arrays["colour"]),
+        splat_nodes.ALBEDO: ("FLOAT_VECTOR", "vector", arrays["albedo"]),
+        ID: ("INT", "value", np.arange(count, dtype=np.int32)),
+    }
+    for index in range(3):
+        corner = arrays["corners"][:, index]
+        values[f"pg_corner_{index}"] = ("INT", "value", corner)
+    for index in range(splat_nodes.HARMONICS):
+        values[f"pg_harmonic_{index}"] = ("FLOAT_VECTOR", "vector", arrays["harmonics"][:, index])
+    for index in range(splat_nodes.FIELDS):
+        values[f"pg_tint_{index:02d}"] = ("FLOAT_VECTOR", "vector", arrays["tints"][index])
+    for name, (kind, field, content) in values.items():
+        attribute = points.attributes.get(name) or points.attributes.new(name, kind, "POINT")
+        attribute.data.foreach_set(field, np.ascontiguousarray(content).ravel())
+    points.update_tag()
+
+
+# Back to the shot
+
+
+def write_retouched(cloud: Any, path: Path) -> None:
+    """Writes what a performer's modifiers after the first made of its splats, as PLY.
+
+    Args:
+        cloud: as it stands in the scene's frame, in the plate camera's space.
+
+    Raises:
+        ShotError: if its splats have lost their ids, or its data is missing.
+    """
+    data = SplatData.load(data_path(cloud))
+    others = [each for each in list(cloud.modifiers)[1:] if each.show_viewport]
+    for each in others:
+        each.show_viewport = False
+    try:
+        plain = _evaluated(cloud)
+    finally:
+        for each in others:
+            each.show_viewport = True
+    found = _evaluated(cloud)
+    ids = found[ID][:, 0].astype(np.int64)
+    surface = cloud[SURFACE].evaluated_get(bpy.context.evaluated_depsgraph_get())
+    weights = [surface[_PERSONAL.format(index)] for index in range(splat_nodes.FIELDS)]
+    own = data.arrays["colour"] + np.tensordot(weights, data.arrays["tints"], 1)
+    # How a colour changes with the view stays the avatar's: what was painted is the difference.
+    painted = (found["radiance:base"] - plain["radiance:base"][ids])[:, :3]
+    opacity = np.clip(found["radiance:base"][:, 3], 1e-6, 1 - 1e-6)
+    columns = [
+        *zip("xyz", found["position"].T, strict=True),
+        *_columns("f_dc_", (own[ids] - 0.5) / _DEGREE_0 + painted),
+        ("opacity", np.log(opacity / (1 - opacity))),
+        *_columns("scale_", np.log(np.maximum(found["scale"], 1e-9))),
+        *_columns("rot_", found["rotation"]),
+        ("id", ids),
+    ]
+    rows = np.empty(len(ids), [(name, "<i4" if name == "id" else "<f4") for name, _ in columns])
+    for name, values in columns:
+        rows[name] = values
+    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(ids)}"]
+    lines += [f"property {'int' if name == 'id' else 'float'} {name}" for name, _ in columns]
+    path.parent.mkdir(exist_ok=True)
+    write_bytes(path, "\n".join([*lines, "end_header", ""]).encode() + rows.tobytes())
+
+
+def _columns(prefix: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    return [(f"{prefix}{index}", column) for index, column in enumerate(values.T)]
+
+
+def _evaluated(cloud: Any) -> dict[str, np.ndarray]:
+    """What a cloud shows, by attribute, float32 (N, width); ids that are none raise ShotError."""
+    graph = bpy.context.evaluated_depsgraph_get()
+    points = cloud.evaluated_get(graph).data
+    found = {}
+    for name, width in (
+        ("position", 3),
+        ("rotation", 4),
+        ("scale", 3),
+        ("radiance:base", 4),
+        (ID, 1),
+    ):
+        attribute = points.attributes.get(name)
+        if attribute is None:
+            raise ShotError(f"the splats have lost '{name}'", cloud.name, "keep that attribute")
+        field = {
+            "FLOAT_VECTOR": "vector",
+            "FLOAT4": "vector",
+            "FLOAT_COLOR": "color",
+        }.get(attribute.data_type, "value")
+        kind = np.int32 if name == ID else np.float32
+        values = np.empty(len(attribute.data) * width, kind)
+        attribute.data.foreach_get(field, values)
+        found[name] = values.reshape(-1, width)
+    ids, count = found[ID], len(cloud.data.points)
+    if not len(ids) or ids.min() < 0 or ids.max() >= count or len(np.unique(ids)) != len(ids):
+        raise ShotError("the splats' ids are not those they came with", cloud.name, "keep 'pg_id'")
+    return found
