@@ -44,6 +44,8 @@ PYTHON = Path(getattr(sys, "_base_executable", sys.executable))
 BLENDERS = {
     "4.5": ("4.5.15", "3.11"),
     "5.0": ("5.0.1", "3.11"),
+    "5.2": ("5.2.3", "3.13"),
+    "5.3": ("5.3.0", "3.13"),
 }
 # What is tested on a second Python: reading footage, the main job and the worker.
 SECOND_PYTHON = ("test_footage_*.py", "test_media_*.py", "test_main_job.py", "test_worker.py")
