@@ -354,7 +354,8 @@ def newest() -> None:
     if failed := made.try_install(*hashed, torch.file):
         made.install("--index-url", torch.index, *hashed, torch.file)
         say(f"PyTorch comes from its own index ({failed})")
-    made.install("--upgrade", ROOT / "backend[diffusion,dev]")
+    built = wheel(tools())
+    made.install("--upgrade", f"{built}[diffusion,dev]")
     listed = subprocess.run(
         [made.python, "-m", "pip", "list", "--format", "freeze"], capture_output=True, text=True
     ).stdout
