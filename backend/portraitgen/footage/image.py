@@ -76,7 +76,8 @@ class ImageFacts:
 def type_code(kind: "oiio.TypeDesc") -> str:
     """OpenImageIO's type as text that `typed` reads; its own names do not all read back."""
     parts = (kind.basetype, kind.aggregate, kind.vecsemantics, kind.arraylen)
-    return ",".join(str(int(part)) for part in parts)
+    # Enumerations are no numbers in OpenImageIO 3.2.
+    return ",".join(str(int(getattr(part, "value", part))) for part in parts)
 
 
 def typed(code: str) -> "oiio.TypeDesc":
