@@ -64,9 +64,9 @@ EVERYTHING = (
     BASE
     | set(ROOMS)
     | {"path_mapping", "failures", "stopping", "clean_up", "native_log_filter"}
-    | {"cli", "worker", "demo"}
+    | {"cli", "worker", "api", "demo"}
 )
-ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "demo"), EVERYTHING)
+ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "api", "demo"), EVERYTHING)
 # Which floor of the pipeline may look into which; a floor may look into itself.
 FLOORS = {
     "run": set(),
