@@ -3,6 +3,8 @@
 """Shots from strips and folders."""
 
 import re
+import textwrap
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,14 @@ import bpy
 from bpy.props import StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import CreateShot, ShotInfo
+from portraitgen.messages import (
+    CreateShot,
+    FindParts,
+    PlateFacts,
+    PlateParts,
+    ProbePlate,
+    ShotInfo,
+)
 from portraitgen.shot import Shot
 
 from ..portraitgen_addon import (
@@ -21,6 +30,7 @@ from ..portraitgen_addon import (
     sequencer,
     shot_summary,
 )
+from ..portraitgen_addon.session import session
 from ..portraitgen_addon.take_settings import restore_settings
 from . import base
 
@@ -30,6 +40,36 @@ def _active_strip(context: Any) -> Any:
     scene = compat.sequencer_scene(context)
     editor = scene.sequence_editor if scene else None
     return editor.active_strip if editor else None
+
+
+_PROBED: list[PlateFacts] = []
+"""What the backend said of the plate that the dialog is about; empty while it is awaited."""
+
+
+_BLENDERS_DEFAULTS = frozenset(("", "sRGB", "Rec.709", "Linear Rec.709", "Linear"))
+
+
+def _said_space(footage: shot_summary.StripFootage) -> str | None:
+    """The colour space that the artist chose for the strip; None for what Blender takes by itself.
+
+    Blender does not read all tags (HLG, PQ, P3, cameras' primaries), and its default must not
+    outrank them.
+    """
+    return None if footage.colour_space in _BLENDERS_DEFAULTS else footage.colour_space
+
+
+def plate_lines(facts: PlateFacts) -> list[str]:
+    """What there is to say of a plate, one line each."""
+    rate = float(Fraction(facts.fps))
+    lines = [
+        f"{facts.kind.title()}, frames {facts.first} to {facts.last}, {rate:.5g} a second",
+        f"{facts.width} x {facts.height}, {facts.bit_depth} bits, {facts.colour_space}",
+    ]
+    if Fraction(facts.pixel_aspect) != 1:
+        lines[1] += f", pixel aspect {float(Fraction(facts.pixel_aspect)):.4g}"
+    for note in facts.notes:
+        lines += textwrap.wrap(note[:1].upper() + note[1:] + ".", 76)
+    return lines
 
 
 class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
@@ -64,7 +104,25 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         else:
             source = strip.filepath if strip.type == "MOVIE" else strip.directory
             self.folder = str(Path(bpy.path.abspath(source)).parent / "portraitgen" / name)
+        _PROBED.clear()
+        if base.attempt(self, lambda: self._look(context)) == {"CANCELLED"}:
+            return {"CANCELLED"}
         return context.window_manager.invoke_props_dialog(self, width=500)
+
+    def _look(self, context: Any) -> None:
+        footage = shot_summary.footage_of(_active_strip(context), compat.sequencer_scene(context))
+        call = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
+        scene_updates.ask("Looking at the plate", call, _PROBED.append)
+
+    def draw(self, context: Any) -> None:
+        """The folder, and how the backend would read the plate."""
+        self.layout.prop(self, "folder")
+        column = self.layout.column(align=True)
+        if not _PROBED:
+            column.label(text=session.message or "Looking at the plate...")
+            return
+        for line in plate_lines(_PROBED[-1]):
+            column.label(text=line)
 
     def execute(self, context: Any) -> set[str]:
         """Asks the backend to read the plate; the shot appears when it has."""
@@ -80,7 +138,7 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         call = CreateShot(
             shot=bpy.path.abspath(self.folder),
             footage=str(footage.path),
-            colour_space=footage.colour_space,
+            colour_space=_said_space(footage),
             fps=rate if footage.kind == "sequence" else None,
             body_model=bpy.path.abspath(model) if model else None,
         )
@@ -120,6 +178,48 @@ def _adopt_takes(shot: Any) -> None:
             take = shot.takes.add()
             take.name = take.folder_name = name
             restore_settings(take, record.settings)
+
+
+class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
+    """Split the active strip at the plate's cuts, so that a shot can be made of each part"""
+
+    bl_idname = "portraitgen.split_at_cuts"
+    bl_label = "Split at Cuts"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a strip that can be a plate, and the backend."""
+        strip = _active_strip(context)
+        fits = strip and strip.type in ("MOVIE", "IMAGE")
+        reason = "" if fits else "Select a movie or image strip in the sequencer"
+        return base.allowed(cls, reason, base.no_backend(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks the backend for the cuts; the strip is split when they are known."""
+        return base.attempt(self, lambda: self._ask(context))
+
+    def _ask(self, context: Any) -> None:
+        scene, strip = compat.sequencer_scene(context), _active_strip(context)
+        footage = shot_summary.footage_of(strip, scene)
+        call = FindParts(footage=str(footage.path), colour_space=_said_space(footage))
+        names = scene.name, strip.name
+        scene_updates.ask("Looking for cuts", call, lambda found: _split(*names, footage, found))
+
+
+def _split(
+    scene_name: str, strip_name: str, footage: shot_summary.StripFootage, found: PlateParts
+) -> None:
+    """Splits a strip where parts begin; a shot is made of each as of any strip."""
+    scene = bpy.data.scenes.get(scene_name)
+    strips = {strip.name: strip for strip in compat.strips(scene)} if scene else {}
+    strip = strips.get(strip_name)
+    if strip is None:
+        return  # Deleted meanwhile.
+    for first, _ in found.parts[1:]:
+        if footage.first < first <= footage.last:
+            strip = strip.split(first + footage.offset, "SOFT") or strip
+    scene_updates.undo_step("Split at Cuts")
 
 
 class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
@@ -220,6 +320,7 @@ class PORTRAITGEN_OT_match_scene(bpy.types.Operator):
 
 CLASSES = (
     PORTRAITGEN_OT_new_shot,
+    PORTRAITGEN_OT_split_at_cuts,
     PORTRAITGEN_OT_open_shot,
     PORTRAITGEN_OT_remove_shot,
     PORTRAITGEN_OT_match_scene,

@@ -15,6 +15,7 @@ def _add(menu: Any, context: Any) -> None:
 def _strip(menu: Any, context: Any) -> None:
     menu.layout.separator()
     menu.layout.operator("portraitgen.new_shot", text="New PortraitGen Shot")
+    menu.layout.operator("portraitgen.split_at_cuts")
     menu.layout.operator("portraitgen.render_to_strip", text="Render PortraitGen Take to Strip")
 
 

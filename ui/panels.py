@@ -59,6 +59,7 @@ class _Shot(_Panel):
         column.operator("portraitgen.open_shot", text="", icon="FILE_FOLDER")
         if shot is None:
             layout.operator("portraitgen.new_shot", icon="SEQ_STRIP_META")
+            layout.operator("portraitgen.split_at_cuts")
             return
         known = shot_summary.summary_of(shot.path)
         row = layout.row()

@@ -115,8 +115,8 @@ def primaries(folder: Path, case: Any) -> Iterator[Any]:
         "nobody's": (0.66, 0.32, 0.25, 0.65, 0.14, 0.05, *_D65),
     }
     grey = 0.3 + 0.4 * picture()
-    for name, values in rows.items():
-        path = folder / f"{name.replace('.', '')}x.exr"
+    for index, (name, values) in enumerate(rows.items()):
+        path = folder / f"{'abcdefghijkl'[index]}.exr"
         _write(path, grey, "half", chromaticities=values)
         truth = grey @ np.linalg.solve(xyz(_REC709), xyz(values)).T
         yield case(f"primaries {name}", path, {1: truth}, None, 2.0, True)

@@ -249,6 +249,66 @@ class CreateShot(Call[ShotInfo]):
 
 
 @dataclass(frozen=True)
+class PlateFacts(Data):
+    """How a plate would be read: what `portraitgen probe --json` prints of it.
+
+    Attributes:
+        fps, pixel_aspect: as fractions, such as 24000/1001.
+        width, height: as stored, upright.
+        notes: what is assumed, repeated, left out or damaged.
+    """
+
+    kind: str
+    first: int
+    last: int
+    frames: int
+    fps: str
+    width: int
+    height: int
+    bit_depth: int
+    colour_space: str
+    pixel_aspect: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProbePlate(Call[PlateFacts]):
+    """Asks how a plate would be read, before a shot is made of it.
+
+    Attributes:
+        footage: the plate; the others say of it what the user does, as for `CreateShot`.
+    """
+
+    METHOD: ClassVar[str] = "plate.probe"
+    ANSWER: ClassVar[type[Data]] = PlateFacts
+    footage: str
+    colour_space: str | None = None
+    fps: str | None = None
+
+
+@dataclass(frozen=True)
+class PlateParts(Data):
+    """First and last frames of the parts between a plate's cuts."""
+
+    parts: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class FindParts(Call[PlateParts]):
+    """Looks for a plate's cuts.
+
+    Attributes:
+        footage: the plate; the others as for `ProbePlate`.
+    """
+
+    METHOD: ClassVar[str] = "plate.parts"
+    ANSWER: ClassVar[type[Data]] = PlateParts
+    footage: str
+    colour_space: str | None = None
+    fps: str | None = None
+
+
+@dataclass(frozen=True)
 class InfoOfShot(Call[ShotInfo]):
     """Asks all about a shot."""
 
@@ -538,8 +598,19 @@ class Shutdown(Call[Nothing]):
 CALLS: Mapping[str, type[Call[Data]]] = {
     call.METHOD: call
     for call in (
-        *(Hello, Describe, Check, ListModels, CreateShot, InfoOfShot, ExportRig, PublishTrack),
-        *(ExportCloud, ExportSplats, ImportSplats),
+        *(
+            Hello,
+            Describe,
+            Check,
+            ListModels,
+            CreateShot,
+            ProbePlate,
+            FindParts,
+            InfoOfShot,
+            ExportRig,
+            PublishTrack,
+        ),
+        *(ProbePlate, FindParts, ExportCloud, ExportSplats, ImportSplats),
         *(SolvePins, TryFrame, StartPainting, KeepKey, StartJob, ResumeJob, CancelJob, Shutdown),
     )
 }

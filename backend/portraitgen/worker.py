@@ -137,6 +137,8 @@ class Worker:
             messages.Check: self._check,
             messages.ListModels: self._list_models,
             messages.CreateShot: self._create_shot,
+            messages.ProbePlate: self._probe_plate,
+            messages.FindParts: self._find_parts,
             messages.InfoOfShot: self._info_of_shot,
             messages.ExportRig: self._export_rig,
             messages.ExportCloud: self._export_cloud,
@@ -267,9 +269,22 @@ class Worker:
     def _create_shot(self, call: messages.CreateShot) -> messages.ShotInfo:
         from .pipeline.data.shots import create_shot, info
 
-        said = {key: value for key, value in vars(call).items() if value not in (None, False)}
+        said = _said(call)
         shot, footage = Path(said.pop("shot")), Path(said.pop("footage"))
         return info(create_shot(shot, footage, said))
+
+    def _probe_plate(self, call: messages.ProbePlate) -> messages.PlateFacts:
+        from .pipeline.requests.probe import glance
+
+        said = _said(call)
+        return messages.PlateFacts(**glance(Path(said.pop("footage")), said))
+
+    def _find_parts(self, call: messages.FindParts) -> messages.PlateParts:
+        from .pipeline.requests.split import parts_of_plate
+
+        said = _said(call)
+        parts = parts_of_plate(Path(said.pop("footage")), said)
+        return messages.PlateParts(tuple((part[0], part[-1]) for part in parts))
 
     def _info_of_shot(self, call: messages.InfoOfShot) -> messages.ShotInfo:
         from .pipeline.data.shots import info
@@ -386,6 +401,13 @@ def _told(error: BaseException) -> PortraitError:
         _log.error("%s", failure, exc_info=error)
         traceback.print_exception(error)
     return failure
+
+
+def _said(call: messages.Call[Any]) -> dict[str, Any]:
+    """What a call says; 0 is something, None and False are not."""
+    return {
+        key: value for key, value in vars(call).items() if value is not None and value is not False
+    }
 
 
 def main() -> None:

@@ -92,3 +92,35 @@ def test_what_cannot_be_probed_is_one_sentence(
     assert ended.value.code == 1
     said = capsys.readouterr()
     assert said.err.count("\n") == 1 and "cannot be read" in said.err
+
+
+def test_a_plate_is_split_at_its_cuts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "seq"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(1001, 1021):
+        base = (30, 60, 200) if number < 1009 else (200, 150, 40)
+        noise = generator.integers(0, 12, (36, 64, 3))
+        write_image(folder / f"p.{number}.png", (np.array(base) + noise).astype(np.uint8))
+    main(["split", str(folder), str(tmp_path / "shots")])
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("--frames=")[2] for line in said] == ["1001-1008", "1009-1020"]
+    assert sorted(file.name for file in (tmp_path / "shots").iterdir()) == [
+        "seq_1001-1008",
+        "seq_1009-1020",
+    ]
+
+
+def test_the_worker_tells_of_a_plate_before_a_shot_is_made(tmp_path: Path) -> None:
+    from portraitgen.messages import CALLS, FindParts, ProbePlate
+    from portraitgen.pipeline.requests.probe import glance
+
+    facts = glance(write_movie(tmp_path / "plate.mp4", 3), {"colour_space": "Rec.709"})
+    answer = CALLS["plate.probe"].ANSWER(**facts)
+    assert (answer.frames, answer.fps, answer.width) == (3, "25/1", 128)
+    assert CALLS["plate.probe"] is ProbePlate and CALLS["plate.parts"] is FindParts
+
+
+def test_the_first_frame_may_be_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_movie(tmp_path / "plate.mp4", 3)
+    assert _probe(capsys, path, "--first", "0")["first"] == 0

@@ -26,6 +26,7 @@ __all__ = ["COMMANDS", "TerminalReporter", "main"]
 
 COMMANDS = (
     "probe",
+    "split",
     "track",
     "refine",
     "reconstruct",

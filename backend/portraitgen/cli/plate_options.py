@@ -25,4 +25,6 @@ def add_plate_options(parser: argparse.ArgumentParser) -> None:
 def plate_facts(given: argparse.Namespace) -> dict[str, Any]:
     """What was given of them."""
     facts = {name: getattr(given, name) for name in _NAMES}
-    return {name: value for name, value in facts.items() if value not in (None, False)}
+    return {
+        name: value for name, value in facts.items() if value is not None and value is not False
+    }

@@ -190,29 +190,33 @@ class Plate:
         native = self.read_native(frame)
         return self._square(colour.to_rec709(native.encoded(), self.space))
 
-    def examine(self) -> list[str]:
-        """Decodes the plate once and notes what is wrong with which frame; returns those notes."""
+    def examine(self, limit: int | None = None) -> list[str]:
+        """Decodes the plate once and notes what is wrong with which frame; returns those notes.
+
+        Args:
+            limit: frames to look at; thousands of a movie, hundreds of a sequence by default.
+        """
         if isinstance(self._source, MovieSource):
-            found = self._source.examine(self.first, _SCANNED)
+            found = self._source.examine(self.first, limit or _SCANNED)
         else:
-            found = self._look_at_images()
+            found = self._look_at_images(limit or _LOOKED_AT)
         self.notes += [note for note in found if note not in self.notes]
         return found
 
-    def _look_at_images(self) -> list[str]:
+    def _look_at_images(self, limit: int) -> list[str]:
         """What reading each of a sequence's first images tells."""
         found: list[str] = []
         reader = self._source.reader(lean=True)
         try:
-            for frame in self.numbers[:_LOOKED_AT]:
+            for frame in self.numbers[:limit]:
                 try:
                     found += reader.read(self._position(frame)).notes
                 except FootageError as error:
                     found.append(f"frame {frame} cannot be read: {str(error).rstrip('.')}")
         finally:
             reader.close()
-        if len(self.numbers) > _LOOKED_AT:
-            found.append(f"the first {_LOOKED_AT} images were read to look for damage")
+        if len(self.numbers) > limit:
+            found.append(f"the first {limit} images were read to look for damage")
         return found
 
     def close(self) -> None:

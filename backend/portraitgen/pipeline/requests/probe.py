@@ -17,6 +17,7 @@ from ...frames import parse_frame_list
 from ...images import save_png
 from ..data.shots import plate_options
 
+_GLANCED = 100
 _UNASKED = 25
 """Frames that are written where none are named."""
 
@@ -46,6 +47,23 @@ def probe(
         wanted = parse_frame_list(frames, plate.numbers)
         written = _write(plate, wanted, bool(frames), out) if out is not None else []
         return facts_of(plate) | {"written": [str(path) for path in written]}
+
+
+def glance(footage: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The first ten facts of `probe` and its notes, of what a few seconds show.
+
+    Args:
+        footage, facts: as for `probe`.
+
+    Raises:
+        FootageError: if it cannot be read.
+    """
+    with closing(open_plate(footage, **plate_options(facts))) as plate:
+        plate.examine(_GLANCED)
+        told = facts_of(plate)
+    names = ("kind", "first", "last", "frames", "fps", "width", "height", "bit_depth")
+    told["notes"] = tuple(told["notes"])
+    return {name: told[name] for name in (*names, "colour_space", "pixel_aspect", "notes")}
 
 
 def facts_of(plate: Plate) -> dict[str, Any]:
