@@ -98,7 +98,6 @@ class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):
             through, plate = scene.camera.evaluated_get(graph), shot.camera.evaluated_get(graph)
             frames[str(frame)] = camera.as_seen(through, plate, size, graph)
         path = shot.path / "rigs" / "scene_camera.json"
-        path.parent.mkdir(exist_ok=True)
         write_json(path, {"width": size[0], "height": size[1], "frames": frames})
         name = shot.take.folder_name
         base.run_job(context, "render", {"take": name, "camera": str(path), "movie": False}, name)

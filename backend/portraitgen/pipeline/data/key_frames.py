@@ -12,7 +12,7 @@ import numpy as np
 from ...errors import EditError
 from ...messages import KeyKept
 from ...shot import Shot, check_take_name
-from ...storage import atomic_path
+from ...storage import atomic_path, make_folder
 
 
 class KeptKeys:
@@ -110,7 +110,7 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> KeyKep
     path = shot.path / "takes" / take / "keys" / f"{frame:04d}.png"
     if path.exists():
         return KeyKept(str(path), frame, new=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_path(path) as temporary:
         shutil.copyfile(made, temporary)
     return KeyKept(str(path), frame, new=True)

@@ -152,12 +152,12 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         remove_tree(folder)
         make_folder(folder)
         trainer.avatar.save(folder / "avatar.safetensors")
-        shutil.copytree(update.folder, folder / "dataset")
+        shutil.copytree(update.folder, folder / "dataset", symlinks=True)
         for name_of, file in editor.files().items():
             (folder / name_of).parent.mkdir(exist_ok=True)
             shutil.copyfile(file, folder / name_of)
         if painted.frames:
-            shutil.copytree(painted.folder, folder / "mask")
+            shutil.copytree(painted.folder, folder / "mask", symlinks=True)
         key_frames = [usable[row] for row in plan.key_rows]
         record = EditRecord(
             created=now(),

@@ -352,7 +352,7 @@ def _take_mattes(
     given: GivenMattes, frames: range, boxes: dict[int, Box], folder: Path, reporter: Reporter
 ) -> None:
     """One PNG a frame, the artist's, at the plate's resolution."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     stage = Stage(reporter, "mattes", len(frames))
     for count, frame in enumerate(frames, 1):
         path = _matte(folder, frame)

@@ -9,6 +9,7 @@ from ...footage.crop import crop
 from ...images import save_png
 from ...messages import PaintStarted
 from ...shot import Shot, check_take_name
+from ...storage import make_folder
 from ..data.crops import painting_side
 from ..data.shots import Track, plate_of
 
@@ -36,7 +37,7 @@ def start_painting(shot: Shot, take: str, frame: int, mask: bool = False) -> Pai
     path, base = folder / f"{frame:04d}.png", folder / f"{frame:04d}.base.png"
     if path.exists() and base.exists():
         return PaintStarted(str(path), new=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     box = track.box(frame)
     with closing(plate_of(shot)) as plate:
         window, _ = crop(plate.read(frame), box, painting_side(box))

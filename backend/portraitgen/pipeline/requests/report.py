@@ -15,6 +15,7 @@ from ...frames import spread
 from ...images import save_png
 from ...records import FrameQuality
 from ...shot import Shot
+from ...storage import make_folder
 from ..data.avatars import frame_parameters
 from ..data.pictures import mesh_overlay, sheet
 from ..data.shots import Track, body_of, plate_of
@@ -75,7 +76,7 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
     canvas = np.concatenate([top, _curve(quality, top.shape[1])], axis=0)
     _title(canvas, shot, track)
     path = shot.path / "reports" / f"track_{track.version:04d}.png"
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     save_png(path, canvas)
     return {
         "path": str(path),

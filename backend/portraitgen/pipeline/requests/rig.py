@@ -3,7 +3,6 @@
 """A track as the parts of an animation rig, and a motion changed outside taken back as a track."""
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ...body.motion import Motion
 from ...errors import ShotError
 from ...messages import RigExported, TrackPublished
 from ...shot import Shot, now
+from ...storage import make_folder, remove_tree
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
 from ..data.shots import Track, body_of
@@ -162,8 +162,8 @@ def publish_motion(
     inputs = {"base": base, "time": now()}
     with running(shot, "correct", {}, "track", inputs=inputs) as job:
         folder = job.work / "track"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        remove_tree(folder)
+        make_folder(folder)
         made.save(folder / "params.safetensors")
         record = replace(
             track.record, created=now(), source=source, parent=track.version, job=job.id

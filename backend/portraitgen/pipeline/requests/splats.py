@@ -26,7 +26,7 @@ from ...footage.colour import ColourSpace, to_linear
 from ...frames import parse_frames, spread
 from ...images import as_picture
 from ...shot import Shot, now
-from ...storage import make_folder, read_json
+from ...storage import make_folder, read_json, remove_tree
 from ...tensors import save_arrays
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.shots import Track, body_of, plate_of
@@ -366,8 +366,8 @@ def import_splats(
     }
     with running(shot, "retouch", options, f"take:{take}" if take else "avatar") as job:
         folder = job.work / "retouched"
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(source.folder, folder, ignore=shutil.ignore_patterns("frames"))
+        remove_tree(folder)
+        shutil.copytree(source.folder, folder, True, shutil.ignore_patterns("frames"))
         avatar.save(folder / "avatar.safetensors")
         if take:
             edit = replace(shot.edit_record(take), created=now(), job=job.id)

@@ -9,7 +9,6 @@ Arrays over T frames: global_orient (T, 3), body_pose (T, 63), jaw_pose, leye_po
 """
 
 import json
-import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from ...errors import ShotError
 from ...messages import TrackPublished
 from ...records import TrackRecord
 from ...shot import Shot, now
-from ...storage import atomic_path
+from ...storage import atomic_path, make_folder, remove_tree
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 
@@ -153,8 +152,8 @@ def _publish(shot: Shot, made: Motion, record: TrackRecord, changed: int) -> Tra
     inputs = {"base": record.parent, "time": record.created}
     with running(shot, "import", {}, "track", inputs=inputs) as job:
         folder = job.work / "track"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
+        remove_tree(folder)
+        make_folder(folder)
         made.save(folder / "params.safetensors")
         job.check_held()
         version = shot.publish("track", folder, replace(record, job=job.id))
