@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the operators share: the shot they work on, and how they say why they cannot."""
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import bpy
 
-from portraitgen.errors import PortraitError
+from portraitgen.failures import ProgramFault, readable
 from portraitgen.schema import Values
 
 from ..portraitgen_addon import properties, scene_updates, shot_summary
@@ -100,8 +101,11 @@ def attempt(operator: Any, work: Callable[[], None]) -> set[str]:
     """Runs an operator's work and reports a failure in its own sentence."""
     try:
         work()
-    except PortraitError as error:
-        operator.report({"ERROR"}, str(error))
+    except Exception as error:  # noqa: BLE001 - whatever fails is told in one sentence.
+        failure = readable(error)
+        if isinstance(failure, ProgramFault):
+            traceback.print_exc()
+        operator.report({"ERROR"}, str(failure))
         return {"CANCELLED"}
     return {"FINISHED"}
 
