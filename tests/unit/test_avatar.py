@@ -228,6 +228,23 @@ def test_lpips_joins_the_measures_where_it_is_given(
     assert found["lpips"] == pytest.approx(float((drawn - colour).abs().mean()))
 
 
+def test_a_stretch_held_out_takes_the_corrections_that_border_it(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
+) -> None:
+    made = trainer(body, pictures)
+    made.data.trained = [0, 1, FRAMES - 1]
+    made.data.held_out[:] = True
+    made.data.held_out[made.data.trained] = False
+    with torch.no_grad():
+        made.refinement.transl[:, 0] = torch.arange(FRAMES) / 100
+    inside = made.parameters_of(FRAMES - 3).transl - made.data.parameters(FRAMES - 3).transl
+    assert float(inside.detach()[0, 0]) == pytest.approx((1 + FRAMES - 1) / 200, abs=1e-6)
+    made.data.trained = [0, 1]
+    made.data.held_out[-1] = True
+    beyond = made.parameters_of(FRAMES - 1).transl - made.data.parameters(FRAMES - 1).transl
+    assert float(beyond.detach()[0, 0]) == pytest.approx(0.01, abs=1e-6), "not the mean of all"
+
+
 def test_a_placed_frame_comes_closer_and_nothing_else_moves(
     body: BodyModel, pictures: tuple[np.ndarray, np.ndarray]
 ) -> None:

@@ -261,9 +261,9 @@ class Trainer:
         )
 
     def _around(self, row: int) -> list[int]:
-        """The trained rows beside a row, all if there are none."""
-        trained = self.data.trained
-        return [other for other in (row - 1, row + 1) if other in trained] or trained
+        """The trained rows that come before and after a row, the nearest of each."""
+        before = [other for other in self.data.trained if other < row]
+        return before[-1:] + [other for other in self.data.trained if other > row][:1]
 
     def place(self, row: int) -> None:
         """Fits a held-out row's pose and expression to its own picture; the avatar stays.

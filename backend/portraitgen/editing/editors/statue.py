@@ -62,7 +62,7 @@ _DRAPED, _NECK, _TRUNK = 0.035, 0.31, 0.17
 # Sides of a window are so many metres where no body is known.
 _WINDOW = 0.62
 # Light below this share of white is noise.
-_NOISE = 0.012
+_NOISE = 0.004
 # Form is smooth: it is found at no more than this side.
 _WORKING = 512
 

@@ -87,13 +87,13 @@ class FrameWindows:
         nothing steadied, float32 (N, N, 3)."""
         seen = self._seen[frame]
         side = seen.matte.shape[0]
-        source, normals = seen.own, _enlarged(seen.normals, side)
+        source, normals = seen.own, normals_at(seen.normals, side)
         if self._share > 0:
             along = self._along(frame)
             source = deflickered(frame, self._pictures(frame, "own"), along)
             known = np.linalg.norm(normals, axis=-1, keepdims=True) > _KNOWN
             facing = {
-                at: _enlarged(each, side) * 0.5 + 0.5
+                at: normals_at(each, side) * 0.5 + 0.5
                 for at, each in self._pictures(frame, "normals").items()
             }
             mean = deflickered(frame, facing, along) * 2 - 1
@@ -156,7 +156,7 @@ def _seen_from(box: Box, side: int, picture: np.ndarray, other: _Seen) -> np.nda
     return seen * 2 - 1 if picture is not other.own else seen
 
 
-def _enlarged(normals: np.ndarray, side: int) -> np.ndarray:
+def normals_at(normals: np.ndarray, side: int) -> np.ndarray:
     """Normals (S, S, 3) at another size, unit, 0 where they are unknown."""
     if normals.shape[0] == side:
         return normals

@@ -16,7 +16,8 @@ from ...shot import Shot
 from ..run.progress import Reporter, Stage
 from .shots import Track, plate_of
 
-_LARGEST = 2048
+LARGEST = 2048
+"""The largest side at which a window is painted, or a frame of it edited to look at."""
 _LEAST = 512
 
 
@@ -88,4 +89,4 @@ def load_matte(track: Track, frame: int, size: int | None = None) -> np.ndarray:
 
 def painting_side(box: Box) -> int:
     """The side in pixels at which a window is painted."""
-    return int(np.clip(round(box.side), _LEAST, _LARGEST))
+    return int(np.clip(round(box.side), _LEAST, LARGEST))

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -15,8 +16,9 @@ from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...images import as_picture, save_png
 from ...shot import Shot, check_take_name
+from ..compositing.frame_windows import normals_at
 from ..data.avatars import frame_parameters, load_avatar
-from ..data.crops import Crops, load_crops
+from ..data.crops import LARGEST, Crops, load_crops
 from ..data.edit_mask import EditMask
 from ..data.key_frames import tried_path
 from ..data.shots import Track, body_of
@@ -53,7 +55,11 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
     track = Track(shot, plain.track)
     body = body_of(shot)
     wanted = [each for each in editor.wanted_frames() if each in track.frames]
-    windows = load_crops(shot, track, sorted({frame, *wanted}), plain.size, Reporter())
+    size = plain.size
+    if editor.info.edits_frames and not options.base:
+        # As it is delivered: at the plate's resolution.
+        size = max(size, min(LARGEST, round(track.box(frame).side)))
+    windows = load_crops(shot, track, sorted({frame, *wanted}), size, Reporter())
     painted = PaintedFrames(shot.path / "takes" / options.take / "mask")
     parts = EditMask(body, track, options.parts, painted)
     parts.learn(windows)
@@ -61,7 +67,7 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
     avatar = load_avatar(under or base, body)
     sources = sources_of(windows, track, avatar if under else None)
     requests = {
-        each: _request(avatar, track, parts, windows, sources, row, options)
+        each: _request(avatar, plain.size, track, parts, windows, sources, row, options)
         for row, each in enumerate(windows.frames)
     }
     request, image = requests[frame], windows.images[windows.row(frame)]
@@ -80,6 +86,7 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
 
 def _request(
     avatar: Avatar,
+    size: int,
     track: Track,
     parts: EditMask,
     windows: Crops,
@@ -92,18 +99,22 @@ def _request(
     with torch.no_grad():
         output = avatar.render(
             frame_parameters(track.motion, [frame]),
-            torch.from_numpy(camera.matrix())[None],
-            image.shape[0],
+            torch.from_numpy(track.camera.window(track.box(frame), size).matrix())[None],
+            size,
             normals=True,
         )
     assert output.normals is not None
+    side = image.shape[0]
+    rendered = as_picture(output.rgb)
+    if side != size:
+        rendered = cv2.resize(rendered, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
     surface, coverage = parts.surface(frame, camera), matte.astype(np.float32) / 255
     return EditRequest(
         frame=frame,
-        rendered=as_picture(output.rgb),
+        rendered=rendered,
         source=sources[row].astype(np.float32) / 255,
         matte=coverage,
-        normals=as_picture(output.normals),
+        normals=normals_at(as_picture(output.normals), side),
         strength=options.strength,
         seed=options.seed,
         mask=parts.mask(surface, image.astype(np.float32) / 255, coverage),
