@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-SURFACE, CAMERA = "Surface", "Camera"
+SURFACE, CAMERA, SOFTNESS = "Surface", "Camera", "Softness"
 FIELDS, HARMONICS = 20, 8
 NORMAL, ALBEDO, INSIDE = "pg_normal", "pg_albedo", "pg_inside"
 _DEGREE_0 = 0.28209479177387814
@@ -207,6 +207,34 @@ def _radiance(make: _Tree, entry: Any, towards: Any, frame: Any) -> Any:
         make.link(value, socket)
     make.link(make.named("pg_opacity", "FLOAT"), combined.inputs["Alpha"])
     return combined.outputs[0]
+
+
+def softening_tree() -> Any:
+    """A node group that makes splats as broad as the backend draws them, whose pixels blur them
+    for the plate's camera; its input is that blur as a share of the depth."""
+    name = "PortraitGen Softness"
+    if (known := bpy.data.node_groups.get(name)) is not None:
+        return known
+    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
+    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
+    share = group.interface.new_socket(
+        SOFTNESS, in_out="INPUT", socket_type="NodeSocketFloat", description="Share of the depth"
+    )
+    share.min_value, share.max_value = 0.0, 0.1
+    make = _Tree(group)
+    entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
+    depth = make.parts(make.node("GeometryNodeInputPosition").outputs[0])[2]
+    blur = make.number("MULTIPLY", depth, entry.outputs[SOFTNESS])
+    blur = make.number("MULTIPLY", blur, blur)
+    broader = make.node("ShaderNodeCombineXYZ")
+    for socket, side in zip(
+        broader.inputs, make.parts(make.named("scale", "FLOAT_VECTOR")), strict=True
+    ):
+        make.link(make.number("SQRT", make.number("MULTIPLY_ADD", side, side, blur)), socket)
+    geometry = make.store(entry.outputs["Geometry"], "scale", "FLOAT_VECTOR", broader.outputs[0])
+    make.link(geometry, exit_.inputs["Geometry"])
+    return group
 
 
 def lit_material() -> Any:

@@ -44,6 +44,7 @@ class SplatData:
     take: str
     joints: list[str]
     units: list[str]
+    softness: float
 
     @classmethod
     def load(cls, path: Path) -> "SplatData":
@@ -55,7 +56,7 @@ class SplatData:
         arrays, metadata = tensors.load(path)
         try:
             facts = json.loads(metadata["splats"])
-            made = cls(arrays, facts["take"], facts["joints"], facts["units"])
+            made = cls(arrays, facts["take"], facts["joints"], facts["units"], facts["softness"])
             made._check()
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ShotError(f"the splats are damaged ({error})", path, _REMEDY) from error
@@ -136,6 +137,10 @@ def build(
     for index in range(splat_nodes.FIELDS):
         driver = inputs[splat_nodes.weight_input(index)].driver_add("value").driver
         _follow(driver, surface, f'["{_PERSONAL.format(index)}"]')
+    # For renders alone: what is seen and retouched is what the avatar holds.
+    soften = cloud.modifiers.new("Softness", "NODES")
+    soften.node_group, soften.show_viewport = splat_nodes.softening_tree(), False
+    compat.modifier_inputs(soften)[splat_nodes.SOFTNESS].value = data.softness
     _fill(cloud, data)
     return Performer(surface, cloud)
 

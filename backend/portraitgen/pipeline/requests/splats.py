@@ -25,6 +25,7 @@ from ...errors import AvatarError
 from ...footage.colour import ColourSpace, to_linear
 from ...frames import parse_frames, spread
 from ...images import as_picture
+from ...raster.conventions import BLUR_VARIANCE
 from ...shot import Shot, now
 from ...storage import make_folder, read_json, remove_tree
 from ...tensors import save_arrays
@@ -57,6 +58,7 @@ class _Source:
     track: Track
     body: BodyModel
     avatar: Avatar
+    size: int
     space: ColourSpace
 
 
@@ -64,12 +66,15 @@ def _source(shot: Shot, take: str, version: int | None) -> _Source:
     """The avatar of a version, or of a take's edit."""
     edit = shot.edit_folder(take) if take else None
     base = shot.version_folder("avatar", shot.edit_record(take).avatar if take else version)
-    track = Track(shot, shot.avatar_record(int(base.name)).track)
+    record = shot.avatar_record(int(base.name))
+    track = Track(shot, record.track)
     body = body_of(shot)
     avatar = load_avatar(edit or base, body).on("cpu")
     plate = plate_of(shot)
     plate.close()
-    return _Source(edit or base, take, int(base.name), track, body, avatar, plate.space)
+    return _Source(
+        edit or base, take, int(base.name), track, body, avatar, record.size, plate.space
+    )
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
         "version": source.version,
         "joints": body.joint_names,
         "units": body.expression_names,
-        "display": source.space.kind == "display",
+        "softness": _softness(source),
     }
     path = make_folder(shot.path / "splats") / f"{take or 'reconstruction'}.safetensors"
     save_arrays(path, arrays, {"splats": json.dumps(facts)})
@@ -169,6 +174,14 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
         "version": source.version,
         "neural": avatar.neural,
     }
+
+
+def _softness(source: _Source) -> float:
+    """How far the pixels that the avatar learned from blur its splats, as a share of the depth: a
+    standard deviation on the picture, which the rasteriser adds to every splat."""
+    track = source.track
+    window = track.camera.window(track.box(track.frames[0]), source.size)
+    return float(np.sqrt(BLUR_VARIANCE) / window.fx)
 
 
 @torch.no_grad()
