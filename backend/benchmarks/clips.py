@@ -20,7 +20,7 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
 
-from .steadiness import steadiness
+from .steadiness import NOTICED, SHUT, calm_frames, closed_lids, noticed_units, steadiness
 
 _LONGEST = 200
 _LOOKS, _SIZE = 12, 256
@@ -32,7 +32,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
     Returns:
         For each clip its residual (per cent of the eye distance), tracked frames of all, frames a
         second over the whole job, and how the body's silhouette agrees with the matte (hair left
-        out, intersection over union); or why it was refused. `trembling` is how still it holds.
+        out, intersection over union); or why it was refused. `trembling` is how still it holds,
+        `curves` how many facial units an animator meets.
     """
     if footage is None:
         return None
@@ -60,8 +61,16 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
                 f" silhouette {_silhouette(shot):.3f}"
             )
             track = Track(shot)
-            still = steadiness(body_of(shot), track.motion, track.camera)
+            body = body_of(shot)
+            still = steadiness(body, track.motion, track.camera)
             figures[f"{clip.name}, trembling"] = _listed(still)
+            shut = int((closed_lids(body, track.motion) > SHUT).sum())
+            figures[f"{clip.name}, curves"] = (
+                f"units above {NOTICED} in the calmest tenth"
+                f" {noticed_units(track.motion, calm_frames(track.motion)):.1f}, in all frames"
+                f" {noticed_units(track.motion, track.motion.frames.tolist()):.1f};"
+                f" eyes shut in {shut} frames"
+            )
     return figures
 
 

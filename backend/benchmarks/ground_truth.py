@@ -22,6 +22,7 @@ from portraitgen.tracking.solve import TrackSettings, solve_track
 from synthetic.acting import act, camera
 from synthetic.render import Performer
 
+from .steadiness import SHUT, closed_lids, noticed_units, steadiness
 from .synthetic import performed
 
 _PEOPLE = ((0, "studio"), (1, "studio"), (2, "left"))
@@ -53,8 +54,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         (degrees) and place (mm; `_across` without depth), landmarks (per cent of the eye
         distance), how far shoulders stray across the line of sight, beyond what they are off over
         the whole shot (mm), correlation of expressions, frames between a blink and where it was
-        found, jaw error, held-out PSNR; each also `_aligned` with the plate's pixels and `_refined`
-        with the avatar; the first two over all nine, too, `_nine`.
+        found, jaw error, how many of the frames with shut eyes have them shut, facial units above a
+        tenth (and the truth's), how much torso, head and shoulders tremble, held-out PSNR; each
+        also `_aligned` with the plate's pixels and `_refined` with the avatar; the first two over
+        all nine, too, `_nine`.
     """
     body = BodyModel.load()
     found: list[dict[str, float]] = []
@@ -155,6 +158,14 @@ def compare(body: BodyModel, truth: Motion, motion: Motion) -> dict[str, float]:
     jaw = names.index("jawOpen")
     opened = motion.expression[:, jaw] - truth.expression[:, jaw]
     figures["jaw_rmse"] = float(np.sqrt((opened**2).mean()))
+    real_shut = closed_lids(body, truth) > SHUT
+    if real_shut.any():
+        found_shut = closed_lids(body, motion)[real_shut] > SHUT
+        figures["shut_eyes_percent"] = 100 * float(found_shut.mean())
+    figures["noticed_units"] = noticed_units(motion, motion.frames.tolist())
+    figures["noticed_units_truth"] = noticed_units(truth, truth.frames.tolist())
+    still = steadiness(body, motion, camera(_SIZE))
+    figures |= {name: still[name] for name in ("torso_alternates_px", "head_mm", "shoulders_mm")}
     lids = [names.index(unit) for unit in _FOLLOWED["blink"]]
     figures["blink_off_frames"] = _blinks_off(
         truth.expression[:, lids].mean(1), motion.expression[:, lids].mean(1)

@@ -23,6 +23,9 @@ _FULL_HD = 1080
 NOTICED = 0.1
 """A facial unit above this is a curve that an animator has to reckon with."""
 
+SHUT = 0.9
+"""The share of its way to the lower lid from which a lid is shut."""
+
 
 def steadiness(body: BodyModel, motion: Motion, camera: Camera) -> dict[str, float]:
     """How much a track trembles.
@@ -62,6 +65,21 @@ def alternating(places: np.ndarray) -> float:
     sums = np.cumsum(np.concatenate([np.zeros_like(second[:1]), second * signs]), axis=0)
     means = (sums[_ALTERNATES_OVER:] - sums[:-_ALTERNATES_OVER]) / _ALTERNATES_OVER
     return float(np.linalg.norm(means, axis=-1).mean())
+
+
+def calm_frames(motion: Motion) -> list[int]:
+    """The tenth of a track's frames in which a face does least."""
+    acted = motion.expression.sum(1)
+    rows = np.argsort(acted, kind="stable")[: max(1, len(acted) // 10)]
+    return [int(frame) for frame in np.sort(motion.frames[rows])]
+
+
+def closed_lids(body: BodyModel, motion: Motion) -> np.ndarray:
+    """How shut both lids are, the less shut one, in shares of what closes the mesh, (F,)."""
+    lids = [body.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right")]
+    closing = body.blink_closed - motion.neutral(body)[lids]
+    shut: np.ndarray = (motion.expression[:, lids] / closing).min(1)
+    return shut
 
 
 def noticed_units(motion: Motion, frames: Sequence[int]) -> float:
