@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The errors that people are meant to read. Standard library only."""
 
+_LONGEST = 500
+
 
 class PortraitError(Exception):
     """A failure a person can act on: what is wrong, where, and what to do.
@@ -16,8 +18,10 @@ class PortraitError(Exception):
 
     def __init__(self, message: str, place: object = "", remedy: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.place = str(place)
+        # What a stranger's file says may be quoted, but must not fill the window.
+        self.message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
+        text = str(place)
+        self.place = text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"
         self.remedy = remedy
 
     def __str__(self) -> str:

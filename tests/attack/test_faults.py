@@ -40,16 +40,16 @@ def discard(shot: Path) -> object:
     return opened.discard_take("toon") if "toon" in opened.takes() else None
 
 
-# What is done, and at how many steps it is attacked in a quick run.
-ACTS: dict[str, tuple[Act, int]] = {
-    "track": (job("track", {"frames": "1-5", "focal": 1280}), 1),
-    "reconstruct": (job("reconstruct", SMALL), 1),
-    "edit": (job("edit", EDIT | {"strength": 0.9}), 3),
-    "render": (job("render", {"take": "toon", "plate": True, "detail": 0.5, "movie": False}), 6),
-    "keep": (lambda shot: keep_key(Shot.open(shot), "toon", 3, nearest=True), 100),
-    "paint": (lambda shot: start_painting(Shot.open(shot), "toon", 2), 100),
-    "rig": (lambda shot: export_rig(Shot.open(shot)), 100),
-    "discard": (discard, 100),
+# What is done, and at how many steps a quick run kills it, and fills its disk.
+ACTS: dict[str, tuple[Act, int, int]] = {
+    "track": (job("track", {"frames": "1-5", "focal": 1280}), 1, 0),
+    "reconstruct": (job("reconstruct", SMALL), 1, 0),
+    "edit": (job("edit", EDIT | {"strength": 0.9}), 1, 1),
+    "render": (job("render", {"take": "toon", "plate": True, "detail": 0.5, "movie": False}), 3, 2),
+    "keep": (lambda shot: keep_key(Shot.open(shot), "toon", 3, nearest=True), 10, 10),
+    "paint": (lambda shot: start_painting(Shot.open(shot), "toon", 2), 10, 10),
+    "rig": (lambda shot: export_rig(Shot.open(shot)), 10, 10),
+    "discard": (discard, 10, 10),
 }
 
 
@@ -100,7 +100,7 @@ def unbroken(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[
 
 
 def steps(name: str, count: int, seed: int) -> list[int]:
-    most = min(count, ATTACKS or ACTS[name][1])
+    most = min(count, ATTACKS or ACTS[name][1 if seed == 1 else 2])
     return sorted(random.Random(f"{name} {seed}").sample(range(count), most))
 
 
@@ -128,6 +128,8 @@ def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
 def test_a_disk_that_is_full_at_any_write_is_one_sentence(
     made: Path, unbroken: Callable[[str], tuple], tmp_path: Path, name: str, mode: str
 ) -> None:
+    if not (ATTACKS or ACTS[name][2]):
+        pytest.skip("takes long; PORTRAITGEN_ATTACKS asks for it")
     wanted, count = unbroken(name)
     for at in steps(name, count, 2 if mode == "once" else 3):
         shot = copy_of(made, tmp_path / "shot")
