@@ -20,7 +20,7 @@ class Example:
     steps: int = option(10, "How many", unit="steps", minimum=1, maximum=100)
     strength: float = option(0.5, "How strong", minimum=0)
     mode: str = option("fixed", "Which way", choices=("fixed", "follow"))
-    preview: bool = option(False, "Whether to show it")
+    preview: bool = option(False, "Whether to show it", label="Show It")
     focal: float | None = option(None, "Focal length", unit="px")
 
 
@@ -36,7 +36,8 @@ def test_a_description_holds_all_that_a_panel_needs() -> None:
     assert options["steps"].type == "int" and options["steps"].maximum == 100
     assert options["mode"].choices == ("fixed", "follow")
     assert options["focal"].type == "float" and options["focal"].default is None
-    assert options["steps"].label == "Steps" and options["focal"].unit == "px"
+    assert options["preview"].label == "Show It" and options["steps"].label == "Steps"
+    assert options["focal"].unit == "px"
 
 
 @pytest.mark.parametrize(

@@ -66,13 +66,19 @@ class ReconstructOptions:
     )
     steps: int = option(1200, "How many training steps", minimum=1)
     hold_out: int = option(
-        8, "Every which frame is kept out of training to measure on; 0 keeps none", minimum=0
+        8,
+        "Every which frame is kept out of training to measure on; 0 keeps none",
+        minimum=0,
+        label="Hold Out Every Nth Frame",
     )
     refine: bool = option(
         True, "Refine the track by the plate's pixels, then together with the avatar"
     )
     vgg: str = option(
-        "", "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss", path=True
+        "",
+        "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss",
+        path=True,
+        label="VGG Weights",
     )
     seed: int = option(0, "Seed of the order of the frames", minimum=0)
 
