@@ -21,6 +21,7 @@ _MEASURES = {
     "delivery": "how sharp and how steady edits of frames are delivered over their plate",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "truth_edits": "light and paint on the synthetic performer against their truth",
+    "act": "acting and reshaping over the plate, against the performer who acts so in truth",
     "expression_drift": "expressions after a strong edit, with and without guidance",
     "gpu": "speed and memory on the GPU, and gsplat against numba; a small run without a GPU",
     "media": "plates of every kind against what is known of them: right, told, silently wrong",

@@ -116,11 +116,13 @@ class Performer:
     def render(self, frame: int, camera: Camera) -> Rendering:
         """Renders one frame of the motion through a camera with a square picture."""
         row = self._motion.index(frame)
+        reshaped = self._motion.offsets(frame)
         output = self._body.forward(
             torch.from_numpy(self._motion.betas)[None],
             torch.from_numpy(self._motion.pose[row : row + 1]),
             torch.from_numpy(self._motion.expression[row : row + 1]),
             torch.from_numpy(self._motion.transl[row : row + 1]),
+            vertex_offsets=None if reshaped is None else torch.from_numpy(reshaped),
         )
         vertices = output.vertices[0].numpy() @ self._view[:3, :3].T + self._view[:3, 3]
         fine = camera.window(Box(0, 0, camera.width), camera.width * _SUPERSAMPLING)

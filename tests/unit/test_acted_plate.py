@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The acted plate: what moved is shown moved, the rest keeps its bits; and what lies behind."""
 
+from collections import OrderedDict
 from pathlib import Path
 
 import cv2
@@ -41,6 +42,7 @@ def track_of(folder: Path, motion: Motion, mattes: dict[int, np.ndarray], size: 
     track.version, track.folder, track.motion = 1, folder, motion
     track.camera = camera(size)
     track._states = dict.fromkeys((int(frame) for frame in motion.frames), "tracked")
+    track._mattes = OrderedDict()
     track._boxes = {int(motion.frames[0]): Box(0, 0, size)}
     for frame, matte in mattes.items():
         cv2.imwrite(str(folder / f"matte.{frame:04d}.png"), matte)
@@ -84,8 +86,8 @@ def test_what_does_not_move_keeps_its_bits(performed: object, body: BodyModel) -
     assert np.array_equal(made.image[~made.touched], image[~made.touched])
     assert (made.image != image).any()
     rows = np.flatnonzero(made.touched.any(1))
-    # Nothing above the nose moves with the jaw.
-    assert rows.min() > 0.35 * SIZE
+    # Nothing above the eyes moves with the jaw.
+    assert rows.min() > 0.3 * SIZE
 
 
 def test_a_turned_head_moves_its_matte(performed: object, body: BodyModel) -> None:

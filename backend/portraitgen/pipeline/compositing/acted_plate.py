@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from ...avatar.avatar import Avatar, FrameParameters
-from ...body.camera import Box
+from ...body.camera import Box, Camera
+from ...body.geometry import rasterize_mesh
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...editing.hole_filling import filled_outward
@@ -46,11 +47,16 @@ _LOOSE = 3.0
 _STRETCHED = (0.15, 0.40)
 # How far plate and avatar may differ where the track is right, in the plate's range.
 _ALIKE_SKIN, _ALIKE_INSIDE = 0.30, 0.14
+_TOUCHING = 0.006
+_LOOSE_LABEL = 3
 _COVERED = 0.02
 _SOLID = 0.98
 _REACH = 4
 # How far what was hidden may lie from what moved, pixels of a window of 256.
 _FARTHEST = 12
+# What is farther than this from all that moved, plate pixels, keeps its bits; hair and clothes may
+# stand so far off the body, pixels of a window of 256.
+_NEAR, _STANDS_OFF = 2, 14
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class ActedPlate:
                 if name in body.parts:
                     inside[body.parts[name], column] = 1
         self._inside = inside[avatar.texel_faces.cpu()]
+        # Where nothing is loose, the mesh tells best where lids and lips end.
+        self._labels = np.where(inside.any(1).numpy(), inside.argmax(1).numpy() + 1, 0)
 
     @torch.no_grad()
     def frame(self, frame: int, image: np.ndarray, clean: CleanPlate) -> ActedFrame | None:
@@ -127,9 +135,12 @@ class ActedPlate:
         acted = frame_parameters(self._acted, [frame])
         K = torch.from_numpy(track.camera.window(box, side).matrix())[None]
         before, after = self._draw(tracked, K, side), self._draw(acted, K, side)
-        motion, depth, parts = self._correspondence(tracked, acted, K, side)
-        inside, loose = parts[..., :2], parts[..., 2]
-        motion = _smooth_where_loose(motion, after.alpha, loose)
+        splatted = self._correspondence(tracked, acted, K, side)
+        loose = splatted.parts[..., 2]
+        motion = _smooth_where_loose(splatted.motion, after.alpha, loose)
+        meshed = self._on_mesh(tracked, acted, splatted.displaced, track.camera.window(box, side))
+        motion = np.where(meshed.firm[..., None], meshed.motion, motion)
+        inside = np.where(meshed.firm[..., None], meshed.inside, splatted.parts[..., :2])
         # All below is at the window's resolution on the plate.
         on_plate = _Window(box, side, width, height)
         window = on_plate.cut(image)
@@ -141,18 +152,17 @@ class ActedPlate:
         there = _grid(shift.shape[:2]) + shift
         shown = on_plate.enlarge(after.alpha)
         was, now = on_plate.enlarge(before.rgb), on_plate.enlarge(after.rgb)
-        was_alpha = on_plate.enlarge(before.alpha)
         inside = np.clip(on_plate.enlarge(inside), 0, 1)
         # How surely the plate shows the same point. Hair has no one depth.
         slack = _IN_FRONT + on_plate.enlarge(loose).clip(0, 1) * (_IN_HAIR - _IN_FRONT)
-        seen = _seen(on_plate.enlarge(depth), on_plate.enlarge(before.depth), there, slack)
-        sure = (
-            seen * _unstretched(shift) * self._alike(window, was, was_alpha, matte, there, inside)
-        )
-        known = np.clip(on_plate.enlarge(known), 0, 1)
-        sure = 1 - shown * (1 - sure)
+        seen = _seen(on_plate.enlarge(splatted.depth), on_plate.enlarge(before.depth), there, slack)
+        firm = on_plate.enlarge(meshed.firm)
+        seen = seen + firm * (on_plate.enlarge(meshed.seen) - seen)
         own = on_plate.foreground(window, matte)
         warped = _sample(own, there, cv2.INTER_CUBIC)
+        sure = seen * _unstretched(shift, firm) * _alike(warped, now, inside.max(-1), on_plate.unit)
+        known = np.clip(on_plate.enlarge(known), 0, 1)
+        sure = 1 - shown * (1 - sure)
         moved_matte = _sample(matte, there, cv2.INTER_LINEAR)
         # What the plate has beyond the avatar, as colours that vary slowly, comes along.
         trust = sure * shown
@@ -171,6 +181,7 @@ class ActedPlate:
         differs = (np.abs(now - was).max(-1) * shown > 0.02) & near
         region = np.maximum(region, (1 - weight) * differs * shown)
         region *= np.maximum(cover, matte) > _COVERED / 5
+        region *= _beside(on_plate.enlarge(meshed.moved), on_plate.unit)
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH - 1,) * 2)
         region = cv2.GaussianBlur(cv2.dilate(region.astype(np.float32), kernel), (7, 7), 1.2)
         touched = region > 1e-3
@@ -193,6 +204,14 @@ class ActedPlate:
             on_plate.whole(invented),
         )
 
+    @torch.no_grad()
+    def avatar_alone(self, frame: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The acted avatar in a frame's window, float32 (S, S, 3), and its coverage, (S, S)."""
+        camera = self._track.camera.window(self._track.box(frame), size)
+        K = torch.from_numpy(camera.matrix())[None]
+        drawn = self._draw(frame_parameters(self._acted, [frame]), K, size)
+        return drawn.rgb, drawn.alpha
+
     def _draw(self, parameters: FrameParameters, K: torch.Tensor, side: int) -> _Drawn:
         drawn = self._avatar.render(parameters, K, side)
         return _Drawn(
@@ -201,10 +220,8 @@ class ActedPlate:
 
     def _correspondence(
         self, tracked: FrameParameters, acted: FrameParameters, K: torch.Tensor, side: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For each pixel of the acted avatar how far away the tracked one has the same point, in
-        window pixels (S, S, 2), that point's depth (S, S), and how much of what is seen are eyes,
-        the mouth's inside, and hair and clothes, (S, S, 3); not multiplied by alpha."""
+    ) -> "_Splatted":
+        """Where the tracked avatar has what each pixel of the acted one shows."""
         device = self._avatar.betas.device
         tracked, acted, K = tracked.on(device), acted.on(device), K.to(device)
         old, displaced = self._avatar.gaussians(tracked, None, 3)
@@ -225,25 +242,105 @@ class ActedPlate:
         )
         alpha = drawn.alpha[0].clamp_min(1e-3)
         values = (drawn.features[0] / alpha).cpu().numpy()
-        return values[..., :2], values[..., 2], values[..., 3:]
+        return _Splatted(values[..., :2], values[..., 2], values[..., 3:], displaced[0].cpu())
 
-    def _alike(
+    def _on_mesh(
         self,
-        window: np.ndarray,
-        was: np.ndarray,
-        was_alpha: np.ndarray,
-        matte: np.ndarray,
-        there: np.ndarray,
-        inside: np.ndarray,
-    ) -> np.ndarray:
-        """Whether the plate shows what the track believes, at the points sampled, (h, w)."""
-        unit = window.shape[0] / 256
-        apart = cv2.GaussianBlur((window - was) * (matte * was_alpha)[..., None], (0, 0), unit)
-        apart = np.abs(apart).max(-1)
-        apart = _sample(cv2.dilate(apart, np.ones((3, 3))), there, cv2.INTER_LINEAR)
-        most = inside.max(-1)
-        tolerance = _ALIKE_SKIN + most * (_ALIKE_INSIDE - _ALIKE_SKIN)
-        return np.exp(-(np.square(apart / tolerance) ** 2)).astype(np.float32)
+        tracked: FrameParameters,
+        acted: FrameParameters,
+        displaced: torch.Tensor,
+        camera: Camera,
+    ) -> "_Meshed":
+        """The same on the avatar's mesh."""
+        old, new = (self._vertices(each, displaced) for each in (tracked, acted))
+        faces = self._body.faces.numpy()
+        face, weights, _ = rasterize_mesh(new, faces, camera)
+        front, _, near = rasterize_mesh(old, faces, camera)
+        covered = face >= 0
+        corners = faces[face[covered]]
+        points = (old[corners] * weights[covered][..., None]).sum(1)
+        places = camera.project(points.astype(np.float64)) - 0.5
+        motion = np.zeros((*face.shape, 2), np.float32)
+        motion[covered] = places - _grid(face.shape)[covered]
+        labels = np.where(covered, self._labels[face], -1)
+        # What lies under a lid or a lip is not seen, however near it is.
+        before = np.where(front >= 0, self._labels[front], -1).astype(np.float32)
+        nearest = np.clip(np.rint(places), 0, len(face) - 1).astype(int)
+        columns, rows = nearest.T
+        same = before[rows, columns] == labels[covered]
+        close = np.abs(points[:, 2] - near[rows, columns]) < _TOUCHING
+        seen = np.zeros(face.shape, np.float32)
+        seen[covered] = same & close
+        firm = covered & (labels < _LOOSE_LABEL)
+        inside = np.stack([labels == 1, labels == 2], axis=-1).astype(np.float32)
+        apart = np.linalg.norm(camera.project(new) - camera.project(old), axis=1)
+        moves = (apart > _STILL)[faces].any(1)
+        loose = moves & (self._labels == _LOOSE_LABEL)
+        moved = np.zeros((*face.shape, 2), np.float32)
+        for shown in (face, front):
+            for kind, moving in enumerate((moves, loose)):
+                moved[..., kind] = np.maximum(moved[..., kind], (shown >= 0) & moving[shown])
+        return _Meshed(motion, seen, inside, firm, moved)
+
+    def _vertices(self, parameters: FrameParameters, displaced: torch.Tensor) -> np.ndarray:
+        """The whole body as the avatar's mesh, (V, 3)."""
+        offsets = torch.zeros(self._body.vertex_count, 3)
+        offsets[self._avatar.vertices] = displaced
+        if parameters.offsets is not None:
+            offsets = offsets + parameters.offsets[0]
+        posed = self._body.forward(
+            self._avatar.betas.cpu()[None],
+            parameters.pose,
+            parameters.expression,
+            parameters.transl,
+            vertex_offsets=offsets,
+        )
+        return posed.vertices[0].numpy()
+
+
+@dataclass(frozen=True)
+class _Splatted:
+    """What the acted avatar's Gaussians tell of each pixel; not multiplied by alpha.
+
+    Attributes:
+        motion: (S, S, 2), how far away the tracked avatar has the same point, window pixels.
+        depth: (S, S), that point's.
+        parts: (S, S, 3), how much of it are eyes, the mouth's inside, and hair and clothes.
+        displaced: (V', 3), how the avatar's surface lies off the body's, as tracked.
+    """
+
+    motion: np.ndarray
+    depth: np.ndarray
+    parts: np.ndarray
+    displaced: torch.Tensor
+
+
+@dataclass(frozen=True)
+class _Meshed:
+    """What the acted mesh tells of each pixel.
+
+    Attributes:
+        motion: (S, S, 2), as of `_Splatted`.
+        seen: (S, S), 1 where the tracked mesh shows the same point.
+        inside: (S, S, 2), 1 for eyes, and for the mouth's inside.
+        firm: bool (S, S), where the mesh is the performer's surface.
+        moved: (S, S, 2), 1 where anything of it moved, and where hair or clothes did, before or
+            after.
+    """
+
+    motion: np.ndarray
+    seen: np.ndarray
+    inside: np.ndarray
+    firm: np.ndarray
+    moved: np.ndarray
+
+
+def _alike(warped: np.ndarray, now: np.ndarray, inside: np.ndarray, unit: float) -> np.ndarray:
+    """Whether the warped plate shows what the avatar believes, (h, w): where the track took a lid
+    for an eye it does not."""
+    apart = np.abs(cv2.GaussianBlur(warped - now, (0, 0), unit)).max(-1)
+    tolerance = _ALIKE_SKIN + inside * (_ALIKE_INSIDE - _ALIKE_SKIN)
+    return np.exp(-(np.square(apart / tolerance) ** 2)).astype(np.float32)
 
 
 class _Window:
@@ -301,6 +398,21 @@ def _at_window_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarra
         window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
         matte = enlarged(matte, window)
     return matte.astype(np.float32) / 255
+
+
+def _beside(moved: np.ndarray, unit: float) -> np.ndarray:
+    """Where something can have moved, bool (h, w): hair and clothes stand off what carries them.
+
+    Args:
+        moved: (h, w, 2), of anything, and of what hair and clothes lie on.
+    """
+    reaches = (_NEAR, max(_NEAR, _STANDS_OFF * unit))
+    near = [
+        cv2.distanceTransform((moved[..., kind] < 0.01).astype(np.uint8), cv2.DIST_L2, 5) < reach
+        for kind, reach in enumerate(reaches)
+    ]
+    beside: np.ndarray = near[0] | near[1]
+    return beside
 
 
 def _carried_outward(motion: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -376,9 +488,11 @@ def _seen(depth: np.ndarray, front: np.ndarray, there: np.ndarray, slack: np.nda
     return np.exp(-np.square(np.clip(behind, 0, None) / slack)).astype(np.float32)
 
 
-def _unstretched(shift: np.ndarray) -> np.ndarray:
+def _unstretched(shift: np.ndarray, firm: np.ndarray) -> np.ndarray:
     """1 where the plate has as many pixels as are wanted of it, 0 where far fewer, (h, w)."""
-    smooth = cv2.GaussianBlur(shift, (0, 0), 1.5)
+    # The mesh's motion leaps at lids and lips, which is no stretch.
+    smooth = cv2.medianBlur(shift.astype(np.float32), 5) if firm.any() else shift
+    smooth = cv2.GaussianBlur(smooth, (0, 0), 1.5)
     across, down = np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)
     a, b = 1 + across[..., 0], down[..., 0]
     c, d = across[..., 1], 1 + down[..., 1]

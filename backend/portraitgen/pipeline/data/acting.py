@@ -38,6 +38,7 @@ _LIMITS = {
     "sculpted": 10.0,
     "sculpt": 1.0,
 }
+_ROUNDING = {"pose": 2e-4, "transl": 1e-5, "expression": 1e-4}
 _PER_FRAME = ("pose", "expression", "transl", "shape", "identity", "sculpted")
 
 
@@ -275,6 +276,45 @@ def load_acting(path: Path, body: BodyModel) -> StoredActing:
         str(facts.get("track_sha256")),
         file_digest(path),
     )
+
+
+def posed_acting(path: Path, body: BodyModel) -> Acting | None:
+    """Acting as the difference of two motions, as a rig gives it; None of another file.
+
+    The file holds frames (T,), transl (T, 3), pose (T, 55, 3) and expression (T, E), and the same
+    as tracked under the names tracked_transl, tracked_pose and tracked_expression.
+
+    Raises:
+        ShotError: if it is damaged.
+    """
+    try:
+        arrays = load_arrays(path)
+    except DamagedTensors as error:
+        raise ShotError(f"the acting cannot be read ({error})", path, _REMEDY) from error
+    if "tracked_pose" not in arrays:
+        return None
+    count = len(arrays.get("frames", ()))
+    shapes = {
+        "transl": (count, 3),
+        "pose": (count, 55, 3),
+        "expression": (count, body.n_expression),
+    }
+    for name in [f"{start}{each}" for each in shapes for start in ("", "tracked_")]:
+        wanted = shapes[name.removeprefix("tracked_")]
+        if name not in arrays or arrays[name].shape != wanted:
+            raise ShotError(f"'{name}' does not have the shape {wanted}", path, _REMEDY)
+    acting = Acting.none(body, arrays["frames"].astype(np.int64).tolist())
+    turned = Rotation.from_rotvec(arrays["tracked_pose"].reshape(-1, 3)).inv()
+    turned = turned * Rotation.from_rotvec(arrays["pose"].reshape(-1, 3))
+    apart = {
+        "pose": turned.as_rotvec().reshape(count, 55, 3),
+        "transl": arrays["transl"] - arrays["tracked_transl"],
+        "expression": arrays["expression"] - arrays["tracked_expression"],
+    }
+    # What a round trip through another program changes is no acting.
+    for name, values in apart.items():
+        getattr(acting, name)[:] = np.where(np.abs(values) > _ROUNDING[name], values, 0)
+    return acting
 
 
 def _checked(file: Any, facts: dict[str, Any], body: BodyModel, path: Path) -> list[str]:

@@ -14,7 +14,7 @@ from ...frames import parse_frames
 from ...settings import option
 from ...shot import Shot, check_take_name
 from ...storage import parse_json
-from ..data.acting import FILE, Acting, load_acting
+from ..data.acting import FILE, Acting, load_acting, posed_acting
 from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, ready_made
 from ..data.shots import Track, body_of
 from ..run.job_context import running
@@ -61,18 +61,22 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
     with running(shot, "act", asdict(options), f"take:{options.take}", reporter) as job:
         acting = Acting.none(body, tracked)
         if options.from_file:
-            given = load_acting(_absolute(options.from_file), body)
-            if note := given.note(track):
-                reporter.note(note)
-            strangers = set(given.acting.frames.tolist()) - set(track.motion.frames.tolist())
+            file = _absolute(options.from_file)
+            taken = posed_acting(file, body)
+            if taken is None:
+                given = load_acting(file, body)
+                taken = given.acting
+                if note := given.note(track):
+                    reporter.note(note)
+            strangers = set(taken.frames.tolist()) - set(track.motion.frames.tolist())
             if strangers:
                 raise OptionError(
                     f"its frame {min(strangers)} is not tracked",
                     options.from_file,
                     "act within the tracked frames",
                 )
-            chosen = np.isin(given.acting.frames, tracked)
-            acting = acting.then(given.acting.rows(np.flatnonzero(chosen)))
+            chosen = np.isin(taken.frames, tracked)
+            acting = acting.then(taken.rows(np.flatnonzero(chosen)))
         acting = acting.then(ready_made(ActingRequest(shot, body, track, tracked), settings))
         acting = limited(acting, body, options.part).times(fade(tracked, options.fade))
         if path.exists():
