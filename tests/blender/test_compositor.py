@@ -61,10 +61,14 @@ for name, suffix in (word.split("=") for word in sys.argv[5:]):
         laid = CompositeLayer(colours, cover, rows, columns)
         over, touched = composite(image, laid)
         one = np.ones((*shape, 3), "f4")
-        rendered = RenderedFrame(laid, one[..., 0], one, colours, one, over, touched)
+        square = np.ones((8, 8, 3), "u1")
+        rendered = RenderedFrame(
+            laid, one[..., 0], one, colours, one, over, touched, square, square[..., 0]
+        )
         laid_over = (folder / f"take.{frame}{suffix}", _laid_over(rendered, plate, frame))
-        edges = _edges(rendered, image, plate, frame)
-        _write(folder / f"frames.{frame}.exr", rendered, edges, plate, frame, laid_over, dict)
+        more = {"Edges": _edges(rendered, image, plate, frame)}
+        path = folder / f"frames.{frame}.exr"
+        _write(path, rendered, more, plate, frame, laid_over, {}, dict)
 """
 
 
