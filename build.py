@@ -25,6 +25,7 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -294,12 +295,11 @@ def beside_the_wheel() -> Path:
     return folder
 
 
-def unit_tests(made: Environment, *words: str | Path, installed: bool = True) -> None:
-    """Runs unit tests, on the backend's wheel as it is installed or on its sources."""
+def unit_tests(made: Environment, *words: str | Path) -> None:
+    """Runs unit tests on the backend's wheel as it is installed."""
     command: list[str | Path] = [made.python, "-m", "pytest", "-n", "2", "-rs"]
-    if installed:
-        command += ["-o", f"pythonpath={beside_the_wheel()}"]
-    run([*command, *words], OMP_NUM_THREADS="1", PORTRAITGEN_WHEEL="1" if installed else "")
+    command += ["-o", f"pythonpath={beside_the_wheel()}"]
+    run([*command, *words], OMP_NUM_THREADS="1")
 
 
 def audit(made: Environment) -> list[str]:
@@ -324,24 +324,19 @@ def audit(made: Environment) -> list[str]:
     return found
 
 
-def second_python(zipped_wheel: Path, allow_cuda: bool) -> None:
-    """Runs what matters most on the other Python that the packages are locked for."""
+def second_pythons(allow_cuda: bool) -> list[Environment]:
+    """The environments of the other Pythons that packages are locked for, those that can be had."""
+    found = []
     for version in requirements.PYTHONS:
         if version == requirements.this_python():
             continue
         base = find_python(version)
-        if base is None:
-            say(f"NOT TESTED: Python {version} is not on this machine")
-            continue
-        made = locked(f".venv-{version}", base, allow_cuda)
+        made = locked(f".venv-{version}", base, allow_cuda) if base else None
         if made is None:
-            say(f"NOT TESTED: Python {version}, see above")
-            continue
-        made.put(zipped_wheel)
-        chosen = sorted(
-            path for pattern in SECOND_PYTHON for path in (ROOT / "tests" / "unit").glob(pattern)
-        )
-        unit_tests(made, *chosen)
+            say(f"NOT TESTED: Python {version}, {'see above' if base else 'it is not here'}")
+        else:
+            found.append(made)
+    return found
 
 
 def newest() -> None:
@@ -372,6 +367,22 @@ def newest() -> None:
 def test(allow_cuda: bool) -> None:
     """Checks style and types, then runs the tests; what this machine lacks is skipped aloud."""
     made = tools()
+    # The other environments are downloaded while the first tests run.
+    ahead = ThreadPoolExecutor(1)
+    blenders = {series: ahead.submit(bpy_environment, series) for series in BLENDERS}
+    seconds = ahead.submit(second_pythons, allow_cuda)
+    try:
+        _test(made, blenders, seconds)
+    finally:
+        ahead.shutdown(wait=False, cancel_futures=True)
+
+
+def _test(
+    made: Environment,
+    blenders: dict[str, "Future[Path | None]"],
+    seconds: "Future[list[Environment]]",
+) -> None:
+    """Runs everything, the environments of others as they become ready."""
     python = made.python
     style(python)
     zipped = extension(made)
@@ -381,7 +392,6 @@ def test(allow_cuda: bool) -> None:
     # A reference for the body model's test, never shipped; it declares needs the test has not.
     made.install("--no-deps", "smplx==0.1.28")
     installed = {"PORTRAITGEN_EXTENSION": str(zipped), "PORTRAITGEN_PYTHON": str(python)}
-    os.environ["PORTRAITGEN_BUILT"] = str(DIST)
     # What is quickest to fail comes first, and the suite that every machine can run last.
     if os.environ.get("PORTRAITGEN_BLENDER"):
         run(
@@ -390,15 +400,20 @@ def test(allow_cuda: bool) -> None:
         )
     else:
         say("NOT TESTED: the window, PORTRAITGEN_BLENDER does not name a Blender")
-    for series in BLENDERS:
-        blender = bpy_environment(series)
+    for ready in blenders.values():
+        blender = ready.result()
         if blender is not None:
             run(
                 [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"],
                 **installed,
             )
-    second_python(built, allow_cuda)
     unit_tests(made, "tests/attack")
+    for second in seconds.result():
+        second.put(built)
+        chosen = sorted(
+            path for pattern in SECOND_PYTHON for path in (ROOT / "tests" / "unit").glob(pattern)
+        )
+        unit_tests(second, *chosen)
     unit_tests(made, "tests/unit")
     if known:
         say(f"AUDIT: something is known against {', '.join(known)}; see above")

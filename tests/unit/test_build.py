@@ -150,3 +150,35 @@ def test_a_python_is_found_by_its_version() -> None:
     found = build.find_python(requirements.this_python())
     assert found is not None and found.exists()
     assert build.find_python("2.1") is None
+
+
+def test_everything_is_run_on_what_was_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "portraitgen-1-py3-none-any.whl").write_text("")
+    put: list[str] = []
+    ran: list[str] = []
+    made, second = (
+        build.Environment(name, Path(sys.executable), []) for name in (".venv-a", ".venv-b")
+    )
+    monkeypatch.delenv("PORTRAITGEN_BLENDER", raising=False)
+    monkeypatch.setattr(build, "DIST", tmp_path)
+    monkeypatch.setattr(build, "tools", lambda: made)
+    monkeypatch.setattr(build, "style", lambda python: None)
+    monkeypatch.setattr(build, "extension", lambda made: tmp_path / "portraitgen-1.zip")
+    monkeypatch.setattr(build, "audit", lambda made: [])
+    monkeypatch.setattr(build, "second_pythons", lambda allow: [second])
+    monkeypatch.setattr(
+        build, "bpy_environment", lambda series: None if series == "5.2" else Path(series)
+    )
+    monkeypatch.setattr(build.Environment, "install", lambda made, *words: None)
+    monkeypatch.setattr(build.Environment, "put", lambda made, wheel: put.append(wheel.name))
+    monkeypatch.setattr(build, "run", lambda command, **more: ran.append(str(command[0])))
+    monkeypatch.setattr(
+        build, "unit_tests", lambda made, *words: ran.append(f"{made.folder.name} {words[0]}")
+    )
+    build.test(allow_cuda=False)
+    assert put == ["portraitgen-1-py3-none-any.whl"] * 2
+    assert ran[:3] == ["4.5", "5.0", "5.3"]
+    assert ran[3] == ".venv-a tests/attack" and ran[-1] == ".venv-a tests/unit"
+    assert ran[4].startswith(".venv-b ") and "test_footage_" in ran[4]
