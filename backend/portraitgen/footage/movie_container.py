@@ -89,6 +89,12 @@ def open_movie(path: Path, **options: str) -> tuple[Any, Any]:
             raise FootageError(
                 "the file holds no picture", path, "give a movie that is not sound only"
             )
+        if len(streams) > 1 and _is_photo(path):
+            raise FootageError(
+                f"the photo is made of {len(streams)} tiles, which are not put together here",
+                path,
+                "export it as JPEG, PNG or TIFF",
+            )
         stream = streams[0]
         if stream.codec_context is None or stream.codec_context.codec is None:
             raise FootageError(
@@ -103,6 +109,13 @@ def open_movie(path: Path, **options: str) -> tuple[Any, Any]:
         container.close()
         raise
     return container, stream
+
+
+def _is_photo(path: Path) -> bool:
+    """Whether a file is HEIC or AVIF, by its brand."""
+    with open(path, "rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 
 
 def picture_streams(container: Any) -> list[Any]:
