@@ -28,7 +28,7 @@ from .landmark_bias import LandmarkBias
 EXPRESSION_PRIOR = 11.0
 # Once the neutral face is known: the same, what any use of a unit costs beside it, how far pairs
 # differ, and how much opposites acting at once share of it.
-_FROM_NEUTRAL, _SPARING, _PAIRED, _OPPOSED = 4.5, 12.0, 4.0, 0.8
+_FROM_NEUTRAL, _SPARING, _PAIRED, _OPPOSED = 5.5, 12.0, 4.0, 0.8
 # A neutral face is looked for in so many frames, so far to either side of the mean one.
 _NEUTRAL_FRAMES, _NEUTRAL_REACH = 40, 0.4
 SHAPE_PRIOR = 4.0
