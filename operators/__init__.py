@@ -5,6 +5,7 @@
 import bpy
 
 from . import (
+    act,
     camera,
     clean_up,
     edit,
@@ -30,6 +31,7 @@ _MODULES = (
     rig,
     pins,
     reconstruct,
+    act,
     edit,
     light,
     paint,

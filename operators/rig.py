@@ -11,6 +11,7 @@ from portraitgen.errors import PortraitError
 from portraitgen.messages import PublishTrack, TrackPublished
 
 from ..portraitgen_addon import (
+    acting_layer,
     compat,
     pins,
     preferences,
@@ -106,7 +107,10 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
 
 
 def _read(shot: Any) -> rig.PoseSamples:
-    return rig.read(pins.parts_of(shot), pins.bundle_of(shot), shot.offset)
+    """The rig as it was tracked and corrected: what a take acts is no part of the track."""
+    parts = pins.parts_of(shot)
+    with acting_layer.without_acting(parts, shot.name):
+        return rig.read(parts, pins.bundle_of(shot), shot.offset)
 
 
 def _publish(

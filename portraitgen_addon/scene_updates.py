@@ -17,7 +17,7 @@ from portraitgen.messages import Call, ExportRig, RigExported
 from portraitgen.records import FootageRecord
 from portraitgen.shot import Shot
 
-from . import camera, compat, preferences, properties, rig, sequencer, shot_summary
+from . import acting_layer, camera, compat, preferences, properties, rig, sequencer, shot_summary
 from .session import Job, session
 from .worker import A, OnResult, WorkerError
 
@@ -189,6 +189,12 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
         return
     if job.kind in ("track", "refine") or (job.kind == "reconstruct" and shot.has_rig):
         fetch_rig(shot.shot_id, None)
+    elif job.kind == "act" and job.options.get("settings") and shot.has_rig:
+        parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
+        bundle = rig.RigData.load(shot.path / "rigs" / f"{shot.track_version:04d}.safetensors")
+        path = shot.path / "takes" / job.take / "acting.safetensors"
+        acting_layer.show_acting(parts, bundle, shot.name, job.take, shot.offset, path)
+        undo_step("Act")
     elif job.kind == "render":
         for frame in sorted(job.frames):
             if not _shown(job, frame, shot):

@@ -12,7 +12,15 @@ from portraitgen.messages import EditorDescription
 from portraitgen.settings import OptionDescription
 from portraitgen.storage import printable
 
-from ..portraitgen_addon import backend_properties, camera, compat, properties, rig, shot_summary
+from ..portraitgen_addon import (
+    acting_layer,
+    backend_properties,
+    camera,
+    compat,
+    properties,
+    rig,
+    shot_summary,
+)
 from ..portraitgen_addon.session import session
 from . import thumbnails
 from .progress import draw_job, draw_message, sparkline
@@ -181,6 +189,37 @@ class _Rig(_NeedsShot):
         row = layout.row(align=True)
         row.operator("portraitgen.send_to_shot", icon="EXPORT")
         row.operator("portraitgen.discard_corrections")
+        _acting(layout, shot)
+
+
+def _acting(layout: Any, shot: Any) -> None:
+    """Where keys go, and ready-made acting of the active take."""
+    acts = acting_layer.acting_take(shot.armature)
+    row = layout.row(align=True)
+    for layer, label in (("CORRECT", "Correct"), ("ACT", "Act")):
+        button = row.operator(
+            "portraitgen.act_layer", text=label, depress=bool(acts) == (layer == "ACT")
+        )
+        button.layer = layer
+    if not acts:
+        return
+    layout.label(text=f"Keys act in the take {acts}", icon="NLA")
+    layout.operator("portraitgen.eyeline", icon="HIDE_OFF")
+    grid = layout.grid_flow(columns=2, align=True)
+    for kind, label in _READY_MADE:
+        grid.operator("portraitgen.ready_made_acting", text=label).kind = kind
+    layout.operator("portraitgen.reshape", icon="MOD_SIMPLEDEFORM")
+    layout.operator("portraitgen.send_acting", icon="EXPORT")
+
+
+_READY_MADE = (
+    ("open_eyes", "Open Eyes"),
+    ("hold", "Hold"),
+    ("retime", "Retime"),
+    ("exaggerate", "Exaggerate"),
+    ("steady_head", "Steady Head"),
+    ("mouth_from", "Mouth from Shot"),
+)
 
 
 class _Avatar(_NeedsShot):

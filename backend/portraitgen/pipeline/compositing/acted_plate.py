@@ -46,7 +46,9 @@ _LOOSE = 3.0
 # Sampling a surface that was seen at less than this share of its size is blurred.
 _STRETCHED = (0.15, 0.40)
 # How far plate and avatar may differ where the track is right, in the plate's range.
-_ALIKE_SKIN, _ALIKE_INSIDE = 0.30, 0.14
+_ALIKE_SKIN, _ALIKE_INSIDE = 0.30, 0.08
+# How far lids reach round an eye, pixels of a window of 256.
+_LID = 3.0
 _TOUCHING = 0.006
 _LOOSE_LABEL = 3
 _COVERED = 0.02
@@ -160,7 +162,11 @@ class ActedPlate:
         seen = seen + firm * (on_plate.enlarge(meshed.seen) - seen)
         own = on_plate.foreground(window, matte)
         warped = _sample(own, there, cv2.INTER_CUBIC)
-        sure = seen * _unstretched(shift, firm) * _alike(warped, now, inside.max(-1), on_plate.unit)
+        alike = _alike(warped, now, inside.max(-1), on_plate.unit)
+        # Lids belong to the eye that they were mistaken for.
+        wrong = cv2.dilate((1 - alike) * inside[..., 0], _disc(_LID * on_plate.unit))
+        wrong = cv2.GaussianBlur(wrong, (0, 0), max(1.0, on_plate.unit))
+        sure = seen * _unstretched(shift, firm) * alike * (1 - np.clip(wrong, 0, 1))
         known = np.clip(on_plate.enlarge(known), 0, 1)
         sure = 1 - shown * (1 - sure)
         moved_matte = _sample(matte, there, cv2.INTER_LINEAR)
@@ -333,6 +339,11 @@ class _Meshed:
     inside: np.ndarray
     firm: np.ndarray
     moved: np.ndarray
+
+
+def _disc(radius: float) -> np.ndarray:
+    size = 2 * max(1, round(radius)) + 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
 
 
 def _alike(warped: np.ndarray, now: np.ndarray, inside: np.ndarray, unit: float) -> np.ndarray:

@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Letting the performer act otherwise in a take, and be another."""
+
+import json
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
+
+from portraitgen.errors import PortraitError
+
+from ..portraitgen_addon import acting_layer, pins, properties
+from . import base
+
+_PARTS = (
+    ("all", "All", "The whole performer"),
+    ("head", "Head", "The head's turn, face and eyes"),
+    ("face", "Face", "The face without the head's turn"),
+    ("mouth", "Mouth", "Jaw, lips and tongue"),
+    ("eyes", "Eyes", "Eyes and lids"),
+)
+_IDENTITY = (
+    "age",
+    "weight",
+    "muscle",
+    "nose_width",
+    "nose_length",
+    "nose_bridge",
+    "jaw_width",
+    "chin",
+    "cheeks",
+    "brow_ridge",
+    "eye_size",
+    "ears",
+    "lip_fullness",
+    "neck",
+)
+
+
+def _sent(shot: Any) -> str:
+    """Writes what the rig acts; the file's path, empty if it acts nothing."""
+    parts, bundle = pins.parts_of(shot), pins.bundle_of(shot)
+    if acting_layer.acting_take(shot.armature) != shot.take.folder_name:
+        return ""
+    path = shot.path / "rigs" / "acted.safetensors"
+    acts = acting_layer.save_acting(parts, bundle, shot.name, shot.offset, path)
+    return str(path) if acts else ""
+
+
+def _range(context: Any, shot: Any) -> str:
+    """The preview range in footage frames, empty for the whole shot."""
+    scene = context.scene
+    if not scene.use_preview_range:
+        return ""
+    first = max(scene.frame_preview_start - shot.offset, shot.first)
+    last = min(scene.frame_preview_end - shot.offset, shot.last)
+    if last < first:
+        raise PortraitError("the preview range holds no frame of the shot", shot.name)
+    return f"{first}-{last}"
+
+
+class _Acts(bpy.types.Operator):
+    """Asks the backend for acting of the active take."""
+
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take, a rig and a free backend."""
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_rig(context),
+            base.no_take(context),
+            base.no_backend(context),
+            base.busy(context),
+        )
+
+    def _act(self, context: Any, settings: dict[str, str], **options: Any) -> set[str]:
+        def work() -> None:
+            shot = properties.active_shot(context)
+            if not shot.take.folder_name:
+                shot.take.folder_name = shot.take.name
+            take = shot.take.folder_name
+            chosen = {"frames": _range(context, shot)} | options
+            chosen |= {"take": take, "track": shot.track_version}
+            if sent := _sent(shot):
+                # What was keyed and not sent yet goes along, whole.
+                base.run_job(context, "act", chosen | {"frames": "", "from_file": sent}, take)
+            if settings:
+                chosen |= {"settings": json.dumps(settings), "add": True}
+                base.run_job(context, "act", chosen, take)
+
+        return base.attempt(self, work)
+
+
+class PORTRAITGEN_OT_act_layer(bpy.types.Operator):
+    """Choose where keys go: corrections of the track, or the acting of the active take"""
+
+    bl_idname = "portraitgen.act_layer"
+    bl_label = "Layer"
+    bl_options = {"REGISTER", "UNDO"}
+
+    layer: EnumProperty(
+        name="Layer",
+        items=(
+            ("CORRECT", "Correct", "The tracked motion was wrong: keys go to the track"),
+            ("ACT", "Act", "The performer shall move otherwise: keys go to the take's acting"),
+        ),
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig."""
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Switches the layers."""
+        return base.attempt(self, lambda: self._switch(context))
+
+    def _switch(self, context: Any) -> None:
+        shot = properties.active_shot(context)
+        parts = pins.parts_of(shot)
+        if self.layer == "CORRECT":
+            acting_layer.correct(parts)
+        elif shot.take is None:
+            raise PortraitError("acting belongs to a take", shot.name, "add a take first")
+        else:
+            take = shot.take.folder_name or shot.take.name
+            shot.take.folder_name = take
+            acting_layer.act(parts, shot.name, take)
+        scene = shot.armature.users_scene[0]
+        scene.frame_set(scene.frame_current)
+
+
+class PORTRAITGEN_OT_send_acting(_Acts):
+    """Write what is keyed on the Act layer, constraints included, into the active take"""
+
+    bl_idname = "portraitgen.send_acting"
+    bl_label = "Send Acting"
+
+    def execute(self, context: Any) -> set[str]:
+        """Sends the rig's acting."""
+        shot = properties.active_shot(context)
+        if acting_layer.acting_take(shot.armature) != (shot.take.folder_name or shot.take.name):
+            self.report({"ERROR"}, "Switch the rig to Act, and key something on it, first")
+            return {"CANCELLED"}
+        return self._act(context, {})
+
+
+class PORTRAITGEN_OT_eyeline(_Acts):
+    """Turn both eyes, and as much of the head as asked, to an object or by an angle"""
+
+    bl_idname = "portraitgen.eyeline"
+    bl_label = "Eyeline"
+
+    right: FloatProperty(name="Right", description="Degrees to the picture's right")
+    down: FloatProperty(name="Down", description="Degrees down")
+    target: StringProperty(name="Target", description="An object to look at, instead of an angle")
+    head: FloatProperty(
+        name="Head", description="How far the head goes along", min=0, max=1, subtype="FACTOR"
+    )
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the angle."""
+        result: set[str] = context.window_manager.invoke_props_dialog(self)
+        return result
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the acting."""
+        if not self.target:
+            return self._act(context, {"gaze": f"{self.right:.4f},{self.down:.4f}"})
+        found = bpy.data.objects.get(self.target)
+        if found is None:
+            self.report({"ERROR"}, f"There is no object '{self.target}'")
+            return {"CANCELLED"}
+        camera = properties.active_shot(context).camera
+        place = camera.matrix_world.inverted_safe() @ found.matrix_world.translation
+        # Blender's camera looks along -z with y up.
+        at = f"{place.x:.5f},{-place.y:.5f},{-place.z:.5f},{self.head:.4f}"
+        return self._act(context, {"look_at": at})
+
+
+class PORTRAITGEN_OT_ready_made_acting(_Acts):
+    """Let the take act, over the preview range or the whole shot; it comes as keys to change"""
+
+    bl_idname = "portraitgen.ready_made_acting"
+    bl_label = "Act"
+
+    kind: EnumProperty(
+        name="Acting",
+        items=(
+            ("open_eyes", "Open Eyes", "Take blinks out"),
+            ("hold", "Hold", "Keep the expression of this frame"),
+            ("retime", "Retime", "Play the expressions at another speed"),
+            ("exaggerate", "Exaggerate", "Expressions times a factor round their mean"),
+            ("steady_head", "Steady Head", "Take out what shakes the head"),
+            ("mouth_from", "Mouth from Shot", "Jaw, lips and tongue of another tracked shot"),
+        ),
+    )
+    amount: FloatProperty(name="Amount", description="Factor, speed or share", default=1.0)
+    shot_folder: StringProperty(
+        name="Shot", description="The other shot's folder", subtype="DIR_PATH"
+    )
+    shift: IntProperty(name="Offset", description="Frames into the other shot")
+    part: EnumProperty(name="Part", items=_PARTS)
+    fade: IntProperty(name="Fade", description="Frames over which it comes and goes", min=0)
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for its settings."""
+        result: set[str] = context.window_manager.invoke_props_dialog(self)
+        return result
+
+    def draw(self, context: Any) -> None:
+        """What the kind needs."""
+        if self.kind == "mouth_from":
+            self.layout.prop(self, "shot_folder")
+            self.layout.prop(self, "shift")
+        elif self.kind != "hold":
+            self.layout.prop(self, "amount")
+        self.layout.prop(self, "fade")
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the acting."""
+        shot = properties.active_shot(context)
+        value = f"{self.amount:.4f}"
+        if self.kind == "hold":
+            value = str(context.scene.frame_current - shot.offset)
+        elif self.kind == "mouth_from":
+            value = f"{bpy.path.abspath(self.shot_folder)}@{self.shift}"
+        return self._act(context, {self.kind: value}, part=self.part, fade=self.fade)
+
+
+class PORTRAITGEN_OT_reshape(_Acts):
+    """Change what the performer is in this take: added to what the take changes already"""
+
+    bl_idname = "portraitgen.reshape"
+    bl_label = "Reshape"
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the amounts."""
+        result: set[str] = context.window_manager.invoke_props_dialog(self)
+        return result
+
+    def draw(self, context: Any) -> None:
+        """One slider each."""
+        column = self.layout.column(align=True)
+        for name in _IDENTITY:
+            column.prop(self, name, slider=True)
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the acting."""
+        chosen = {name: getattr(self, name) for name in _IDENTITY}
+        settings = {name: f"{value:.4f}" for name, value in chosen.items() if value}
+        if not settings:
+            self.report({"ERROR"}, "Move a slider first")
+            return {"CANCELLED"}
+        return self._act(context, settings)
+
+
+for _name in _IDENTITY:
+    PORTRAITGEN_OT_reshape.__annotations__[_name] = FloatProperty(
+        name=_name.replace("_", " ").title(), min=-1.5, max=1.5, soft_min=-1, soft_max=1
+    )
+
+
+CLASSES = (
+    PORTRAITGEN_OT_act_layer,
+    PORTRAITGEN_OT_send_acting,
+    PORTRAITGEN_OT_eyeline,
+    PORTRAITGEN_OT_ready_made_acting,
+    PORTRAITGEN_OT_reshape,
+)

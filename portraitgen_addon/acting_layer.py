@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rig's two layers of an artist's keys: corrections of the track, and a take's acting above.
+
+Keys go to the action that the armature plays, above the NLA. While an artist corrects, that is the
+corrections, and acting is not heard. While a take acts, its acting is played above the corrections,
+which wait in an NLA track of their own; so acting lies exactly above them, whichever was keyed
+first. The acting of other takes is kept and muted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+from . import compat, rotations, tensors
+from .rig import FACE, Rig, RigData, read
+
+CORRECTIONS = "Corrections"
+_TAKE, _RIG = "portraitgen_take", "portraitgen_rig"
+_LEAST = 1e-6
+
+
+def acting_take(armature: Any) -> str:
+    """The take whose acting an armature's keys go to, empty while they correct the track."""
+    data = armature.animation_data
+    return str(data.action.get(_TAKE, "")) if data and data.action else ""
+
+
+def act(rig: Rig, name: str, take: str) -> None:
+    """Lets keys go to a take's acting.
+
+    Args:
+        name: of the shot, for the data-blocks.
+    """
+    if acting_take(rig.armature) == take:
+        return
+    correct(rig)
+    data = rig.armature.animation_data
+    corrections, slot = data.action, data.action_slot
+    if corrections is not None:
+        corrections.use_fake_user = True
+        if len(compat.curves(corrections, slot)):
+            track = _track(data, CORRECTIONS)
+            strip = track.strips.new(CORRECTIONS, int(corrections.frame_range[0]), corrections)
+            compat.point_nla_strip(strip, corrections, slot)
+            strip.blend_type = "COMBINE"
+    rig.armature[CORRECTIONS] = corrections.name if corrections is not None else ""
+    for track in [each for each in data.nla_tracks if each.name == _name(take)]:
+        data.nla_tracks.remove(track)
+    _play(data, _acting(rig, name, take))
+
+
+def correct(rig: Rig) -> None:
+    """Lets keys go to the corrections; the acting is kept in an NLA track of its own, muted."""
+    data = rig.armature.animation_data
+    take = acting_take(rig.armature)
+    if not take:
+        return
+    acting, slot = data.action, data.action_slot
+    acting.use_fake_user = True
+    if len(compat.curves(acting, slot)):
+        track = _track(data, _name(take))
+        strip = track.strips.new(_name(take), int(acting.frame_range[0]), acting)
+        compat.point_nla_strip(strip, acting, slot)
+        strip.blend_type = "COMBINE"
+        track.mute = True
+    for track in [each for each in data.nla_tracks if each.name == CORRECTIONS]:
+        data.nla_tracks.remove(track)
+    corrections = bpy.data.actions.get(rig.armature.get(CORRECTIONS, ""))
+    if corrections is None:
+        corrections, _ = compat.empty_action(CORRECTIONS, rig.armature)
+    _play(data, corrections)
+
+
+@contextmanager
+def without_acting(rig: Rig, name: str) -> Iterator[None]:
+    """The rig as it was tracked and corrected, while a `with` block runs."""
+    take = acting_take(rig.armature)
+    correct(rig)
+    try:
+        yield
+    finally:
+        if take:
+            act(rig, name, take)
+
+
+def save_acting(rig: Rig, bundle: RigData, name: str, offset: int, path: Path) -> bool:
+    """Writes how the rig acts above its corrections, for the backend's act job.
+
+    Returns:
+        Whether it acts at all.
+    """
+    acted = read(rig, bundle, offset)
+    with without_acting(rig, name):
+        tracked = read(rig, bundle, offset)
+    names = ("transl", "pose", "expression")
+    arrays = {"frames": acted.frames} | {each: getattr(acted, each) for each in names}
+    arrays |= {f"tracked_{each}": getattr(tracked, each) for each in names}
+    tensors.save(path, arrays)
+    return any(np.abs(getattr(acted, each) - getattr(tracked, each)).max() > 1e-5 for each in names)
+
+
+def show_acting(rig: Rig, bundle: RigData, name: str, take: str, offset: int, path: Path) -> None:
+    """Shows a take's acting as keys, in the place of those it had.
+
+    Args:
+        path: the take's acting.safetensors.
+    """
+    arrays, _ = tensors.load(path)
+    act(rig, name, take)
+    data = rig.armature.animation_data
+    frames = arrays["frames"] + offset
+    bones = rig.armature.data.bones
+    rest = np.array([np.array(bones[joint].matrix_local)[:3, :3] for joint in bundle.joints])
+    turns = rotations.quaternions(arrays["pose"])
+    turns[..., 1:] = np.einsum("jba,tjb->tja", rest, turns[..., 1:])
+    turns = rotations.continuous(turns)
+    root = arrays["transl"].astype(np.float64) @ rest[0]
+    first = f'pose.bones["{bundle.joints[0]}"].location'
+    channels = [(first, axis, root[:, axis]) for axis in range(3) if _differs(root[:, axis])]
+    for index, joint in enumerate(bundle.joints):
+        if _differs(arrays["pose"][:, index]):
+            place = f'pose.bones["{joint}"].rotation_quaternion'
+            channels += [(place, part, turns[:, index, part]) for part in range(4)]
+    for index, unit in enumerate(bundle.units):
+        if _differs(arrays["expression"][:, index]):
+            place = f'pose.bones["{FACE}"]["{unit}"]'
+            channels.append((place, 0, arrays["expression"][:, index]))
+    old = data.action
+    action, slot = compat.keyed_action(_name(take), rig.armature, channels, frames)
+    _mark(action, rig, take)
+    _play(data, action, slot)
+    old.use_fake_user = False
+    if not old.users:
+        bpy.data.actions.remove(old)
+    action.name = _name(take)
+    rig.armature.update_tag()
+
+
+def copy_acting(rig: Rig, name: str, source: str, target: str) -> bool:
+    """Copies one take's acting to another; False if it has none."""
+    found = _kept(rig, source)
+    if found is None:
+        return False
+    made = found.copy()
+    _mark(made, rig, target)
+    made.name = _name(target)
+    made.use_fake_user = True
+    old = _kept(rig, target, but=made)
+    if old is not None:
+        old[_TAKE] = ""
+    if acting_take(rig.armature) == target:
+        _play(rig.armature.animation_data, made)
+    return True
+
+
+def _differs(values: np.ndarray) -> bool:
+    return bool(np.abs(values).max(initial=0) > _LEAST)
+
+
+def _name(take: str) -> str:
+    return f"Acting {take}"
+
+
+def _track(data: Any, name: str) -> Any:
+    """A new NLA track at the top, in the place of one of its name."""
+    for track in [each for each in data.nla_tracks if each.name == name]:
+        data.nla_tracks.remove(track)
+    track = data.nla_tracks.new()
+    track.name = name
+    return track
+
+
+def _kept(rig: Rig, take: str, but: Any = None) -> Any | None:
+    for action in bpy.data.actions:
+        if action.get(_TAKE) == take and action.get(_RIG) == rig.armature.name and action != but:
+            return action
+    return None
+
+
+def _acting(rig: Rig, name: str, take: str) -> Any:
+    found = _kept(rig, take)
+    if found is not None:
+        return found
+    action, _ = compat.empty_action(_name(take), rig.armature)
+    _mark(action, rig, take)
+    return action
+
+
+def _mark(action: Any, rig: Rig, take: str) -> None:
+    action[_TAKE], action[_RIG] = take, rig.armature.name
+
+
+def _play(data: Any, action: Any, slot: Any = None) -> None:
+    data.action = action
+    data.action_slot = slot or action.slots[0]
+    data.action_blend_type = "COMBINE"
+    data.action_extrapolation = "HOLD"
