@@ -156,7 +156,8 @@ class ShotSummary:
     problems: Sequence[str] = ()
 
 
-_RESUMABLE = ("track", "refine", "reconstruct", "edit", "render")
+# Those that the backend is asked for by name; what a request publishes is simply asked again.
+_RESUMABLE = ("track", "refine", "reconstruct", "act", "edit", "render", "movie")
 _views: dict[str, tuple[float, ShotSummary]] = {}
 
 

@@ -170,7 +170,9 @@ def test_what_the_backend_has_not_told_of_yet_is_kept(shot: Any) -> None:
     assert settings_of(shot.take) == sent
 
 
-@pytest.mark.parametrize("kind", ["track", "reconstruct", "edit", "render"])
+@pytest.mark.parametrize(
+    "kind", ["track", "refine", "reconstruct", "act", "edit", "render", "movie"]
+)
 def test_every_kind_of_job_is_resumed_as_it_was_asked(
     kind: str, shot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
