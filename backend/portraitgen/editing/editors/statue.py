@@ -61,8 +61,9 @@ _FORM, _FINE, _COARSE, _HEIGHT = 3.7e-3, 1.4e-3, 15.6e-3, 4.5e-3
 _DRAPED, _NECK, _TRUNK = 0.035, 0.31, 0.17
 # Sides of a window are so many metres where no body is known.
 _WINDOW = 0.62
-# Light below this share of white is noise.
-_NOISE = 0.004
+# Light below this share of white is noise; strands of dark hair are there below it, as are the
+# edges of a codec's blocks in dark clothes.
+_NOISE, _OF_HEAD = 0.012, 0.004
 # Form is smooth: it is found at no more than this side.
 _WORKING = 512
 
@@ -91,7 +92,7 @@ class Statue(Editor):
     def _edit(self, request: EditRequest) -> np.ndarray:
         options, material = self.options, _MATERIALS[self.options.material]
         scale = _scale(request)
-        relief = _relief(request.source, scale)
+        relief = _relief(request, scale)
         form = _form(request)
         down, across = np.gradient(relief)
         height = options.relief * _HEIGHT * scale
@@ -153,9 +154,14 @@ def _below_neck(surface: Surface, scale: float) -> np.ndarray:
     """
     rest = surface.rest
     trunk = (rest[:, 1] < rest[:, 1].max() - _NECK) & (np.abs(rest[:, 0]) < _TRUNK)
+    return _near_to(trunk, surface, scale)
+
+
+def _near_to(chosen: np.ndarray, surface: Surface, scale: float) -> np.ndarray:
+    """How surely each pixel belongs to some vertices, float32 (H, W) in 0..1."""
     seen = surface.face >= 0
     value = np.zeros(surface.face.shape, np.float32)
-    value[seen] = trunk[surface.faces[surface.face[seen]]].mean(1)
+    value[seen] = chosen[surface.faces[surface.face[seen]]].mean(1)
     sigma = max(1.0, 0.5 * _DRAPED * scale)
     near = cv2.GaussianBlur(value, (0, 0), sigma)
     cover = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), sigma)
@@ -163,9 +169,14 @@ def _below_neck(surface: Surface, scale: float) -> np.ndarray:
     return share
 
 
-def _relief(source: np.ndarray, scale: float) -> np.ndarray:
+def _relief(request: EditRequest, scale: float) -> np.ndarray:
     """What stands out (above 0) and what lies deep in the picture, float32 (H, W), in stops."""
-    grey = np.log2(np.maximum(to_linear(source) @ LUMA, _NOISE)).astype(np.float32)
+    floor = np.full(request.matte.shape, _NOISE, np.float32)
+    if request.surface is not None:
+        height = request.surface.rest[:, 1]
+        head = _near_to(height > height.max() - _NECK, request.surface, scale)
+        floor += (_OF_HEAD - _NOISE) * head
+    grey = np.log2(np.maximum(to_linear(request.source) @ LUMA, floor)).astype(np.float32)
     fine = cv2.GaussianBlur(grey, (0, 0), max(0.5, _FINE * scale))
     coarse = cv2.GaussianBlur(grey, (0, 0), max(2.0, _COARSE * scale))
     return np.tanh(0.9 * (fine - coarse)) / 0.9
