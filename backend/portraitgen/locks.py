@@ -160,7 +160,11 @@ class Lock:
             write_json(self._path, self._facts)
             try:
                 for path, other in _claims(self._folder):
-                    if path == self._path or not self._conflicts(other):
+                    if path == self._path:
+                        continue
+                    if not self._conflicts(other):
+                        if is_running(other) is False:
+                            path.unlink(missing_ok=True)  # Of no use to anybody.
                         continue
                     if not _is_dead(path, other, seen, living):
                         self._path.unlink(missing_ok=True)

@@ -75,6 +75,12 @@ def marks(shot: Path) -> dict[str, str]:
     return found
 
 
+def next_job(shot: Path) -> None:
+    """What every job does first."""
+    with Shot.open(shot).hold("track", "tracking"):
+        sweep(shot)
+
+
 def litter(shot: Path) -> list[str]:
     """What should not be left."""
     left = strays(shot, older_than=-1) + list((shot / "locks").glob("*"))
@@ -117,7 +123,7 @@ def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
             except BaseException as error:  # noqa: BLE001 - a kill comes out as anything.
                 assert not isinstance(error, AssertionError)
         ACTS[name][0](shot)
-        sweep(shot)  # As the next job does.
+        next_job(shot)
         assert marks(shot) == wanted, f"killed at step {at}, {watch.trace[-1]}"
         assert litter(shot) == [], f"killed at step {at}, {watch.trace[-1]}"
         shutil.rmtree(shot)
@@ -145,7 +151,7 @@ def test_a_disk_that_is_full_at_any_write_is_one_sentence(
             states = [read_json(each)["state"] for each in (shot / "jobs").glob("*/job.json")]
             assert mode == "full" or "running" not in states, where
         ACTS[name][0](shot)
-        sweep(shot)  # As the next job does.
+        next_job(shot)
         assert marks(shot) == wanted, where
         assert litter(shot) == [], where
         shutil.rmtree(shot)

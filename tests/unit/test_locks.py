@@ -221,3 +221,9 @@ def test_a_heartbeat_that_fails_once_is_no_death(
         time.sleep(0.4)
         assert calls > 2
         held.check()
+
+
+def test_claims_of_dead_processes_on_other_parts_are_removed_too(tmp_path: Path) -> None:
+    dead = claim(tmp_path, **process_identity() | {"pid": 2**22 - 1, "resource": "take:x"})
+    with lock(tmp_path):
+        assert not dead.exists()
