@@ -34,7 +34,7 @@ _HAND_WEIGHT = 0.25
 _STEPS, _STRIDE = 100, 0.045
 # A deviation of shape costs as much as so many landmarks 2 cm off, in the whole shot; a neck that
 # bends by a radian beyond its share of the head's turn, in its frame.
-_SHAPE, _STIFF = 10.0, 20.0
+_SHAPE, _STIFF = 3.0, 20.0
 _HANGING = np.radians(38)
 _VISIBLE = 0.5
 
@@ -132,8 +132,6 @@ class _Targets:
         weight = np.clip((visible - _VISIBLE) / (1 - _VISIBLE), 0, 1)
         # The shoulders of the model and of the landmarks differ more than elbows and wrists do.
         weight[:, :2] *= 0.6
-        # Stilled, they are surer than a single look.
-        weight *= 2
         joints, points, weights = list(_SEEN), [pose_landmarks[:, marks, :2]], [weight]
         self.hands = not np.isnan(hand_landmarks).all()
         if self.hands:
