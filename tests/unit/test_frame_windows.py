@@ -40,6 +40,9 @@ class Windows:
     def matte_path(self, frame: int) -> Path:
         return self._folder / f"{frame}.png"
 
+    def matte(self, frame: int) -> np.ndarray:
+        return cv2.imread(str(self.matte_path(frame)), cv2.IMREAD_GRAYSCALE)
+
 
 class Parts:
     """An edit mask without a body."""

@@ -194,14 +194,21 @@ def test_a_new_solve_keeps_the_frames_an_artist_fixed(copy: Path, portraitgen: C
     motion.fixed[4] = True
     # A solve may find another identity, longer in the trunk, say.
     motion.betas[:8] += 0.7
-    motion.save(folder / "params.safetensors")
+    record = Shot.open(copy).track_record()
+    staged = copy / "jobs" / "fixed"
+    staged.mkdir()
+    motion.save(staged / "params.safetensors")
+    Shot.open(copy).publish("track", staged, record)
     done = portraitgen("track", copy, "--frames", FRAMES, "--smoothing", "2")
     assert done.returncode == 0, done.stderr
     again = Motion.load(Shot.open(copy).version_folder("track") / "params.safetensors")
     heads = [_head_joint(each, 4) for each in (motion, again)]
     assert np.abs(heads[0] - heads[1]).max() < 1e-5, "the head is not where the artist put it"
-    assert np.array_equal(again.expression[4], motion.expression[4]) and again.fixed[4]
-    assert not np.array_equal(again.expression[5], motion.expression[5])
+    # Faces are what they were, whatever each identity's neutral face is.
+    body = BodyModel.load()
+    faces = [each.expression + each.neutral(body) for each in (motion, again)]
+    assert np.abs(faces[0][4] - faces[1][4]).max() < 1e-5 and again.fixed[4]
+    assert np.abs(faces[0][5] - faces[1][5]).max() > 1e-3
 
 
 def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
@@ -222,7 +229,7 @@ def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
 def test_who_holds_the_shot_is_told_and_nothing_changes(copy: Path, portraitgen: Command) -> None:
     with Shot.open(copy).hold("avatar", "reconstruct"):
         done = portraitgen("reconstruct", copy, *SMALL)
-    assert done.returncode == 1
+    assert done.returncode == 75
     assert f"process {os.getpid()}" in done.stderr and "Traceback" not in done.stderr
     assert Shot.open(copy).versions("avatar") == [1]
 
@@ -326,7 +333,7 @@ def test_what_cannot_be_done_is_one_sentence(
 ) -> None:
     before = sorted(path.name for path in shot.rglob("*") if "jobs" not in path.parts)
     done = portraitgen(*(word.format(shot=shot, empty=tmp_path) for word in words))
-    assert done.returncode == 1
+    assert done.returncode in (1, 2)
     assert sentence in done.stderr and "Traceback" not in done.stderr
     assert sorted(p.name for p in shot.rglob("*") if "jobs" not in p.parts) == before
 
@@ -335,10 +342,10 @@ def test_what_cannot_be_done_is_one_sentence(
     ("file", "content", "sentence"),
     [
         ("shot.json", b"{", "cannot be read"),
-        ("avatar/0001/avatar.safetensors", b"\x08\0\0\0\0\0\0\0garbage!", "cannot be read"),
-        ("track/0002/params.safetensors", b"", "cannot be read"),
+        ("avatar/0001/avatar.safetensors", b"\x08\0\0\0\0\0\0\0garbage!", "is not the one"),
+        ("track/0002/params.safetensors", b"", "is not the one"),
         ("track/0002/track.json", b"[]", "holds no JSON object"),
-        ("takes/toon/edits/0001/avatar.safetensors", b"x", "cannot be read"),
+        ("takes/toon/edits/0001/avatar.safetensors", b"x", "is not the one"),
     ],
 )
 def test_a_damaged_file_is_one_sentence(

@@ -110,13 +110,15 @@ def test_a_damaged_file_is_no_missing_parameter(tmp_path: Path) -> None:
     content = {k: v for k, v in shot_records.track().to_json().items() if k != "mattes"}
     write_json(folder / "track.json", content)
     shot.publish("track", folder)
-    for method in ("rig.export", "shot.info"):
-        (answer,) = answers(Request(1, method, {"shot": str(shot.path)}))
-        assert isinstance(answer, Failure) and answer.code == protocol.FAILED
-        error = ErrorData.parse(answer.data)
-        assert error.code == "shot" and "track.json" in error.place
-        assert "'mattes' is missing" in error.message and error.remedy
-        assert answer.message == str(error.error())
+    (answer,) = answers(Request(1, "rig.export", {"shot": str(shot.path)}))
+    assert isinstance(answer, Failure) and answer.code == protocol.FAILED
+    error = ErrorData.parse(answer.data)
+    assert error.code == "shot" and "track.json" in error.place
+    assert "'mattes' is missing" in error.message and error.remedy
+    assert answer.message == str(error.error())
+    # What is known of a shot is told all the same, and what is damaged with it.
+    (answer,) = answers(Request(1, "shot.info", {"shot": str(shot.path)}))
+    assert isinstance(answer, Result) and "'mattes' is missing" in json.dumps(answer.value)
 
 
 def test_all_that_an_editor_says_of_itself_is_described() -> None:

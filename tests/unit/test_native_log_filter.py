@@ -8,8 +8,8 @@ import textwrap
 
 SAID = """
     import os, sys
-    from portraitgen.chatter import without_chatter
-    with without_chatter():
+    from portraitgen.native_log_filter import filter_native_logs
+    with filter_native_logs():
         os.write(2, b"W0000 00:00:1795309853.513426   14312 feedback_manager.cc:114] Feedback\\n")
         os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\\n")
         os.write(2, b"Out of memory.\\n")

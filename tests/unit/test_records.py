@@ -128,7 +128,7 @@ READERS: dict[str, Callable[[Shot], object]] = {
     "track/0002/track.json": Track,
     "avatar/0001/avatar.json": lambda shot: shot.avatar_record(),
     "avatar/0001/metrics.json": lambda shot: shot.avatar_metrics(),
-    "takes/dyed/take.json": lambda shot: shot.takes(),
+    "takes/dyed/take.json": lambda shot: shot.take("dyed"),
     "takes/dyed/edits/0001/edit.json": lambda shot: shot.edit_record("dyed"),
 }
 

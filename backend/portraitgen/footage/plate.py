@@ -368,7 +368,8 @@ def open_plate(
     Raises:
         FootageError: one sentence on what is wrong with it.
     """
-    path = Path(path)
+    # Absolute, since decoding happens in a process that has a working folder of its own.
+    path = Path(path).absolute()
     asked = FootageAsked(first, matrix, range, fps, part, layer, deinterlace)
     if fps is not None and fps <= 0:
         raise FootageError(f"a rate of {fps} frames a second is impossible", path, "give a rate")
