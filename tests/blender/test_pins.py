@@ -60,9 +60,8 @@ def test_a_dragged_pin_moves_the_body_and_is_keyed(
     row = bundle.arrays["frames"].tolist().index(frame)
     assert np.abs(start.transl[0] - bundle.arrays["transl"][row]).max() < 1e-5
     shot.pins[index].target = (pixel[0] + 14, pixel[1] - 5)
-    answers: list[dict[str, Any]] = []
-    asked = pins.request(shot, frame, start)
-    session.ask("track.solve_pins", asked, answers.append, pytest.fail)
+    answers: list[Any] = []
+    session.ask(pins.call_of(shot, frame, start), answers.append, pytest.fail)
     until(lambda: answers)
     wanted = pins.answer_of(answers[0], frame)
     rig.set_pose(parts, bundle, wanted)
@@ -101,11 +100,10 @@ def test_a_locked_bone_stays_when_pins_pull(
     for pixel, pull in (((250.0, 215.0), 12), ((250.0, 300.0), -12)):
         face, weights = pins.hit(shot.mesh, *ray_to(shot, pixel))
         pins.add(shot, frame, face, weights, (pixel[0] + pull, pixel[1]))
-    answers: list[dict[str, Any]] = []
-    asked = pins.request(shot, frame, start)
-    session.ask("track.solve_pins", asked, answers.append, pytest.fail)
+    answers: list[Any] = []
+    session.ask(pins.call_of(shot, frame, start), answers.append, pytest.fail)
     until(lambda: answers)
-    moved = np.abs(np.array(answers[0]["pose"]) - start.pose[0]).max(1)
+    moved = np.abs(np.array(answers[0].pose) - start.pose[0]).max(1)
     assert moved[[joints.index("neck"), joints.index("jaw")]].max() < 1e-6 < moved.max()
 
 

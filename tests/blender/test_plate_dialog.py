@@ -34,5 +34,5 @@ def test_a_strip_is_split_where_the_plate_cuts() -> None:
     found = footage.PlateParts(parts=((1, 9), (10, 20), (21, 400)))
     read = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
     footage._split(scene.name, name, read, found)
-    starts = sorted(int(each.frame_final_start) for each in compat.strips(scene))
+    starts = sorted(compat.strip_range(each)[0] for each in compat.strips(scene))
     assert starts == [1001, 1010, 1021]

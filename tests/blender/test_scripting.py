@@ -30,7 +30,7 @@ def test_the_examples_run(
     waiting: None, session: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     strip = plate_strip(bpy.context.scene, 1)
-    strip.frame_final_end = 6
+    module("portraitgen_addon.compat").trim(strip, 1, 6)
     assert len(EXAMPLES) == 1
     for example in EXAMPLES:
         exec(compile(example, "docs/scripting.md", "exec"), {"folder": str(tmp_path / "shot")})

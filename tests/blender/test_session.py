@@ -135,7 +135,7 @@ def test_check_setup_tells_every_part(session: Any, until: Callable[..., None]) 
     setup = module("operators.environment").Setup
     bpy.ops.portraitgen.check_setup()
     until(lambda: setup.checked)
-    names = {row["name"] for row in setup.rows}
+    names = {row.name for row in setup.rows}
     assert {"Backend", "Device", "Memory", "Disk", "Body model"} <= names
 
 

@@ -136,11 +136,11 @@ def test_models_are_listed_and_fetched_only_online(until: Callable[..., None]) -
     models = module("operators.models").Models
     bpy.ops.portraitgen.list_models()
     until(lambda: models.rows)
-    row = next(each for each in models.rows if each["name"] == "stable-diffusion-v1-5")
-    assert row["licence"] and row["approximate_gb"] > 1 and row["state"] == "missing"
+    row = next(each for each in models.rows if each.name == "stable-diffusion-v1-5")
+    assert row.licence and row.approximate_gb > 1 and row.state == "missing"
     assert not bpy.app.online_access and not bpy.ops.portraitgen.fetch_model.poll()
     with pytest.raises(RuntimeError, match="offline"):
-        bpy.ops.portraitgen.fetch_model(name=row["name"])
+        bpy.ops.portraitgen.fetch_model(name=row.name)
 
 
 def test_presets_carry_a_take_s_settings(until: Callable[..., None], tmp_path: Path) -> None:
