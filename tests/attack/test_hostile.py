@@ -125,7 +125,7 @@ def test_systems_own_files_are_passed_over_everywhere(shot: Path) -> None:
     assert run("edit", shot, EDIT | {"strength": 0.7}, Reporter())["edit"] == 2
     assert run("render", shot, RENDER, Reporter())["edit"] == 2
     facts = info(Shot.open(shot))
-    assert facts["problems"] == [] and facts["takes"][0]["rendered_frames"] == 5
+    assert not facts.problems and facts.takes[0]["rendered_frames"] == 5
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}', '{"schema": 2, "a": NaN}'])
@@ -137,7 +137,7 @@ def test_a_damaged_take_or_job_costs_itself_only(shot: Path, text: str) -> None:
     opened = Shot.open(shot)
     assert opened.takes() == ["toon"] and list(opened.damaged_takes()) == ["other"]
     facts = info(opened)
-    assert [take["name"] for take in facts["takes"]] == ["toon"] and len(facts["problems"]) == 1
+    assert [take["name"] for take in facts.takes] == ["toon"] and len(facts.problems) == 1
     with pytest.raises(ShotError, match="other takes are whole"):
         opened.take_folder("other")
     assert opened.edit_folder("toon").name == "0001"
