@@ -30,12 +30,13 @@ def make(folder: Path, footage: Path, take: str, zipped: Path, python: Path) -> 
     """
     import bpy
 
-    from portraitgen.shot import Shot
-
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.extensions.package_install_files(
         filepath=str(zipped), repo="user_default", enable_on_install=True
     )
+
+    # Blender finds the backend's wheel once the extension has brought it.
+    from portraitgen.shot import Shot
 
     def part(name: str) -> Any:
         return importlib.import_module(f"{_PACKAGE}.portraitgen_addon.{name}")
