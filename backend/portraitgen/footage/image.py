@@ -14,7 +14,7 @@ import OpenImageIO as oiio  # noqa: N813
 from ..errors import FootageError
 from .display_matrix import swaps_sides, upright
 from .image_layers import Choice, choose, layers_of
-from .image_tags import ColourTags, colour_tags, is_text
+from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
 from .timecode import unpacked
@@ -145,7 +145,9 @@ def _chosen(
     form = image.format_name()
     choice = choose(
         [
-            layers_of(number, _text(spec, "name"), tuple(spec.channelnames), form == "openexr")
+            layers_of(
+                number, header_text(spec, "name"), tuple(spec.channelnames), form == "openexr"
+            )
             for number, spec in enumerate(specs if form == "openexr" else specs[:1])
         ],
         part,
@@ -169,15 +171,6 @@ def _chosen(
     return spec, choice
 
 
-def _text(spec: "oiio.ImageSpec", name: str) -> str:
-    """A text of the header; what is not UTF-8 is as if it were not there."""
-    try:
-        value = spec.getattribute(name)
-    except UnicodeDecodeError:
-        return ""
-    return str(value) if value is not None and is_text(value) else ""
-
-
 def read_facts(path: Path, part: str | None = None, layer: str | None = None) -> ImageFacts:
     """Reads an image's header.
 
@@ -199,7 +192,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         if swaps_sides(spec.get_int_attribute("Orientation", 1)):
             size = size[::-1]
         aspect = Fraction(spec.get_float_attribute("PixelAspectRatio", 1.0))
-        compression = _text(spec, "compression").split(":")[0]
+        compression = header_text(spec, "compression").split(":")[0]
         if form == "openexr" and compression in LOSSY:
             notes.append(
                 f"the images are compressed with loss ({compression}); full plates are written"
@@ -216,7 +209,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             fps=_rate(spec),
             pixel_aspect=aspect.limit_denominator(1000) if 0.05 < aspect < 20 else Fraction(1),
             colour=colour_tags(path, form, spec),
-            photograph=any(_text(spec, name) for name in ("Make", "Exif:DateTimeOriginal")),
+            photograph=any(header_text(spec, name) for name in ("Make", "Exif:DateTimeOriginal")),
             form=form,
             timecode=_timecode(spec),
             notes=tuple(notes),

@@ -47,6 +47,15 @@ def is_text(value: object) -> bool:
     return not (isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value))
 
 
+def header_text(spec: Any, name: str) -> str:
+    """A text of a header; what is not UTF-8 is as if it were not there."""
+    try:
+        value = spec.getattribute(name)
+    except UnicodeDecodeError:
+        return ""
+    return str(value) if value is not None and is_text(value) else ""
+
+
 def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
     """What a file says of its colours.
 
@@ -56,11 +65,7 @@ def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
     """
 
     def text(name: str) -> str:
-        try:
-            value = spec.getattribute(name)
-        except UnicodeDecodeError:
-            return ""
-        return str(value) if value is not None and is_text(value) else ""
+        return header_text(spec, name)
 
     chromaticities = spec.getattribute("chromaticities")
     facts: dict[str, Any] = {
