@@ -3,6 +3,7 @@
 """Takes: edits of a shot, side by side, none overwriting another."""
 
 import re
+import textwrap
 from typing import Any
 
 import bpy
@@ -17,6 +18,9 @@ from portraitgen.trust import Program
 from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from ..portraitgen_addon.take_settings import editor_options, restore_settings, settings_of
 from . import base
+
+_DIALOG_COLUMNS = 78
+"""What fits into a line of a dialog of ours, whose width is fixed."""
 
 
 def add_take(shot: Any, title: str) -> Any:
@@ -147,12 +151,18 @@ def program_of(editor: str, options: dict[str, Any]) -> Program | None:
     return Program.of_options(known.options, options) if known else None
 
 
+def draw_whole(layout: Any, text: str) -> None:
+    """A text on as many lines as it needs: a label would cut it, and hide what matters."""
+    for line in textwrap.wrap(printable(text), _DIALOG_COLUMNS, break_on_hyphens=False):
+        layout.label(text=line, translate=False)
+
+
 def draw_program(layout: Any, program: Program) -> None:
     """Says which program would be run, and what that means."""
     layout.label(text="This runs a program that you have not allowed yet:", icon="ERROR")
     box = layout.box()
     for text in (program.program or "Python", *program.arguments, f"in {program.folder}"):
-        box.label(text=printable(text), translate=False)
+        draw_whole(box, text)
     layout.label(text="Allow it only if you put it there yourself.")
     layout.label(text="Settings of a shot or a file may come from somebody else.")
 

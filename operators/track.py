@@ -10,13 +10,13 @@ from bpy.props import BoolProperty, IntProperty
 from portraitgen import trust
 from portraitgen.records import JobRecord
 from portraitgen.schema import Values
-from portraitgen.storage import parse_json, printable
+from portraitgen.storage import parse_json
 from portraitgen.trust import Program
 
 from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from ..portraitgen_addon.session import session
 from . import base
-from .edit import draw_program, program_of
+from .edit import draw_program, draw_whole, program_of
 
 
 class PORTRAITGEN_OT_track(bpy.types.Operator):
@@ -179,8 +179,7 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
         box = layout.box()
         for name, value in record.options.items():
             if value not in ("", "{}", None):
-                text = f"{name.replace('_', ' ')}: {value}"
-                box.label(text=printable(text)[:300], translate=False)
+                draw_whole(box, f"{name.replace('_', ' ')}: {value}")
         program = _program_of(record.options)
         if program is not None and not trust.is_allowed(program):
             draw_program(layout, program)

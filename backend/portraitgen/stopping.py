@@ -22,7 +22,7 @@ from types import FrameType
 
 from .locks import release_all
 
-GRACE = 8.0
+GRACE = 7.0
 """For how long a process that was asked to end may clean up, in seconds."""
 _LAST_WORDS = 2.0
 _POLL = 0.5

@@ -6,18 +6,23 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from attack_shot import EDIT, copy_of
+from attack_shot import EDIT, SMALL, copy_of, environment
 
 from portraitgen.clean_up import leftovers, remove
 from portraitgen.errors import Cancelled, PortraitError, ProgramNotAllowed, ShotError
 from portraitgen.failures import ProgramFault, readable
+from portraitgen.footage.encode import read_exr
 from portraitgen.pipeline.data.avatars import load_avatar
 from portraitgen.pipeline.data.shots import Track, body_of, info
 from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.report import report
 from portraitgen.pipeline.requests.rig import export_rig
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
@@ -198,15 +203,31 @@ def test_a_track_of_some_frames_says_what_it_leaves_out_and_keeps_its_own_mattes
     assert any("holds no frames 1-3, which track 2 does" in note for note in notes.notes)
     track = Track(Shot.open(shot), made["track"])
     assert track.record.mattes == track.version and track.matte_path(4).exists()
-    # Two at once: the number is only known once the folder has it.
+
+
+def test_two_processes_that_track_at_once_keep_their_own_mattes_and_are_told(
+    shot: Path,
+) -> None:
+    words = [sys.executable, "-m", "portraitgen", "track", str(shot), "--focal", "1280", "--frames"]
+    at_once = [
+        subprocess.Popen([*words, f"{first}-{first + 1}"], stdout=subprocess.PIPE, text=True,
+                         stderr=subprocess.STDOUT, env=environment())
+        for first in (1, 4)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=300)[0] for process in at_once]
+    assert [process.returncode for process in at_once] == [0, 0], said
     opened = Shot.open(shot)
-    for _ in range(2):
-        folder = shot / "staging"
-        shutil.copytree(track.folder, folder)
-        version = opened.publish("track", folder, Track(opened, made["track"]).record)
-        assert version > track.version
-        os.rename(opened.path / "track" / f"{version:04d}", opened.path / "track" / "9000")
-        shutil.rmtree(opened.path / "track" / "9000")
+    assert opened.versions("track") == [1, 2, 3, 4]
+    frames = []
+    for version in (3, 4):
+        track = Track(opened, version)
+        assert track.record.mattes == version
+        assert all(track.matte_path(frame).exists() for frame in track.frames)
+        frames.append(list(track.frames))
+    assert sorted(frames) == [[1, 2], [4, 5]]
+    # Whoever came last says what the one before holds.
+    hidden = "4-5" if frames[1] == [1, 2] else "1-2"
+    assert any(f"holds no frames {hidden}, which track 3 does" in each for each in said), said
 
 
 @pytest.mark.parametrize(
@@ -298,8 +319,15 @@ def spoiled(path: Path, generator: random.Random) -> bytes:
     return bytes(changed)
 
 
+def rendered(shot: Path) -> None:
+    """Renders a frame, which must hold numbers alone."""
+    run("render", shot, RENDER, Reporter())
+    for values in read_exr(shot / "takes" / "toon" / "frames" / "toon.0002.exr").values():
+        assert np.isfinite(values.astype(np.float32)).all()
+
+
 def test_any_file_changed_at_random_is_told_in_a_sentence(made: Path, tmp_path: Path) -> None:
-    """Through info, rig, edit and render; PORTRAITGEN_ATTACKS says how often."""
+    """Through info, report, rig, render, edit and reconstruct; PORTRAITGEN_ATTACKS: how often."""
     generator = random.Random(int(os.environ.get("PORTRAITGEN_SEED", "11")))
     shot = copy_of(made, tmp_path / "shot")
     files = sorted(path for path in shot.rglob("*") if path.is_file() and path.suffix != ".mp4")
@@ -311,9 +339,13 @@ def test_any_file_changed_at_random_is_told_in_a_sentence(made: Path, tmp_path: 
         path.write_bytes(spoiled(path, generator))
         acts = [lambda: info(Shot.open(shot)), lambda: export_rig(Shot.open(shot))]
         if number % 3 == 0:
-            acts.append(lambda: run("render", shot, RENDER, Reporter()))
+            acts.append(lambda: rendered(shot))
+        if number % 5 == 0:
+            acts.append(lambda: report(Shot.open(shot)))
         if number % 9 == 0:
             acts.append(lambda: run("edit", shot, EDIT | {"steps": 1}, Reporter()))
+        if number % 27 == 0:
+            acts.append(lambda: run("reconstruct", shot, SMALL | {"steps": 1}, Reporter()))
         for act in acts:
             try:
                 act()
@@ -323,8 +355,11 @@ def test_any_file_changed_at_random_is_told_in_a_sentence(made: Path, tmp_path: 
                 assert len(str(told)) < 1500
         if path.exists():
             path.write_bytes(whole)
-        for extra in (shot / "takes" / "toon" / "edits").glob("000[2-9]"):
-            shutil.rmtree(extra)
+        for folder in ("takes/toon/edits", "track", "avatar"):
+            known = {each.name for each in (made / folder).iterdir()}
+            for extra in (shot / folder).iterdir():
+                if extra.name not in known:
+                    shutil.rmtree(extra)
         shutil.copyfile(made / "takes/toon/take.json", shot / "takes/toon/take.json")
         shutil.rmtree(shot / "rigs", ignore_errors=True)
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -192,6 +193,40 @@ def test_every_kind_of_job_is_resumed_as_it_was_asked(
         live.job = None
     assert calls[0].METHOD == "job.resume"
     assert (calls[0].record, calls[0].shot) == (job.id, str(shot.path))
+
+
+class Labels:
+    """A layout that writes down what it is asked to show."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def box(self) -> "Labels":
+        return self
+
+    def label(self, text: str = "", **how: Any) -> None:
+        self.texts.append(text)
+
+
+def test_resume_shows_the_whole_of_what_it_will_do(shot: Any) -> None:
+    opened = module("portraitgen_addon.shot_summary").Shot.open(shot.path)
+    for job in opened.jobs():
+        job.update(state="done")
+    folder = "/somebody/" + "deep/" * 40 + "anydoor"
+    options = json.dumps({"checkout": folder})
+    asked = {"take": "new", "editor": "anydoor", "editor_options": options, "strength": 0.25}
+    opened.start_job("edit", asked, {}).update(state="failed")
+    module("portraitgen_addon.shot_summary").forget_summaries()
+    layout = Labels()
+    drawn = module("operators.track").PORTRAITGEN_OT_resume
+    job = SimpleNamespace(layout=layout, _record=lambda context: drawn._record(None, bpy.context))
+    drawn.draw(job, bpy.context)
+    assert layout.texts[0] == "Edit"
+    assert {"take: new", "editor: anydoor", "strength: 0.25"} <= set(layout.texts)
+    assert "This runs a program that you have not allowed yet:" in layout.texts
+    # Twice: among the settings, and as the program that would be run.
+    assert "".join(layout.texts).replace(" ", "").count(folder) == 2
+    assert max(len(text) for text in layout.texts) <= 90
 
 
 def test_a_report_and_a_log_can_be_read(shot: Any, session: Any) -> None:

@@ -101,6 +101,38 @@ def test_reconstruction_repeats_nothing_that_is_done(
     assert np.array_equal(data.motion.pose, track.motion.pose[:4])
 
 
+class Noting(Reporter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("between", [False, True])
+def test_a_track_that_came_in_between_is_told(
+    shot: Path, monkeypatch: pytest.MonkeyPatch, between: bool
+) -> None:
+    def fit(*given: Any) -> Any:
+        if between:
+            opened = Shot.open(shot)
+            other = Track(opened)
+            folder = shot / "other"
+            folder.mkdir()
+            other.motion.save(folder / "params.safetensors")
+            opened.publish("track", folder, other.record)
+        return given[1]
+
+    monkeypatch.setattr(job, "ALIGN_SIZE", 64)
+    monkeypatch.setattr(job, "fit_photometric", fit)
+    notes = Noting()
+    assert run("refine", shot, {}, notes)["track"] == 2 + between
+    told = [note for note in notes.notes if "holds nothing of it" in note]
+    assert len(told) == between
+    assert not between or told[0].startswith("Track 2 was made while this job worked on track 1")
+
+
 def test_frames_that_are_not_tracked_are_named(shot: Path) -> None:
     opened = Shot.open(shot)
     path = opened.version_folder("track") / "track.json"

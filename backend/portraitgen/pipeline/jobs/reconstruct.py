@@ -34,7 +34,7 @@ from ..data.crops import Crops, load_crops
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
-from .refine_track import ALIGN_SIZE, aligned, base_track, is_aligned
+from .refine_track import ALIGN_SIZE, aligned, base_track, hides_a_track, is_aligned
 
 _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
@@ -349,12 +349,8 @@ def _publish_refined(
     # Whoever works on the track now ends first: their version must not be hidden unseen.
     waiting = Waiting(_PATIENCE, reporter.note, reporter.check)
     with shot.hold("track", "reconstruct", None, waiting) as held:
-        latest = shot.versions("track")[-1]
-        if latest != track.version:
-            reporter.note(
-                f"Track {latest} was made while the avatar learned from track {track.version}; the"
-                " refined track that follows holds nothing of it. Choose the one to work on."
-            )
+        if hidden := hides_a_track(shot, track):
+            reporter.note(hidden)
         held.check()
         job.check_held()
         return shot.publish("track", folder, record)

@@ -58,7 +58,7 @@ def refine_track(shot: Shot, options: RefineOptions, reporter: Reporter) -> dict
         if published is None:
             crops = load_crops(shot, track, usable, ALIGN_SIZE, reporter)
             motion = aligned(shot, track, crops, reporter, job)
-            published = _publish(shot, track, motion, job)
+            published = _publish(shot, track, motion, job, reporter)
         result = {
             "track": published,
             "frames": len(usable),
@@ -109,7 +109,18 @@ def base_track(shot: Shot, source: str) -> Track:
     return track
 
 
-def _publish(shot: Shot, track: Track, motion: Motion, job: Job) -> int:
+def hides_a_track(shot: Shot, track: Track) -> str:
+    """One sentence about a newer track that what is published now holds nothing of, if any."""
+    latest = shot.versions("track")[-1]
+    if latest == track.version:
+        return ""
+    return (
+        f"Track {latest} was made while this job worked on track {track.version}; the track that"
+        " follows holds nothing of it. Choose the one to work on."
+    )
+
+
+def _publish(shot: Shot, track: Track, motion: Motion, job: Job, reporter: Reporter) -> int:
     rows = [track.motion.index(int(frame)) for frame in motion.frames]
     values = {name: getattr(track.motion, name).copy() for name in ("pose", "expression", "transl")}
     for name, value in values.items():
@@ -126,6 +137,8 @@ def _publish(shot: Shot, track: Track, motion: Motion, job: Job) -> int:
         job=job.id,
         aligned=(int(motion.frames[0]), int(motion.frames[-1])),
     )
+    if hidden := hides_a_track(shot, track):
+        reporter.note(hidden)
     job.check_held()
     return shot.publish("track", folder, record)
 

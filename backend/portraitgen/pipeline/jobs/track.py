@@ -149,12 +149,11 @@ def _track_with(
             kept = with_identity(body, Track(shot).motion, motion.betas)
             motion = with_fixed(motion, kept)
         motion.save(staged / "params.safetensors")
-        version = (shot.versions("track") or [0])[-1] + 1
         record = TrackRecord(
             created=now(),
             source="solve",
             job=job.id,
-            parent=version - 1 or None,
+            parent=max(shot.versions("track"), default=None),
             body_model=BodyModelRecord(name=body.name, sha256=body.sha256),
             camera=solution.camera.record(),
             window=WindowRecord(options.window, boxes),
@@ -164,7 +163,7 @@ def _track_with(
         )
         job.check_held()
         published = shot.publish("track", staged, record)
-        if left := _left_out(shot, version - 1, frames):
+        if left := _left_out(shot, published, frames):
             reporter.note(left)
         result = {"track": published} | record.summary.to_json()
         for note in (*_lost(solution), *_weak(solution), *_guessed(solution)):
@@ -173,8 +172,12 @@ def _track_with(
     return result
 
 
-def _left_out(shot: Shot, before: int, frames: range) -> str:
-    """One sentence about frames of the track before that this one does not hold."""
+def _left_out(shot: Shot, published: int, frames: range) -> str:
+    """One sentence about frames of the track before a version that this one does not hold.
+
+    Looked for once it is published: a track of other frames may have come in between.
+    """
+    before = max((each for each in shot.versions("track") if each < published), default=0)
     try:
         record = shot.track_record(before) if before else None
     except ShotError:
