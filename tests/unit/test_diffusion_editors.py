@@ -346,6 +346,45 @@ def test_the_whole_schedule_equals_the_stock_pipeline(
     assert np.abs(ours - stock).max() < 1e-4
 
 
+@pytest.mark.parametrize("pictures", [1, 2])
+def test_qwens_text_encoder_sees_a_picture_in_rows_and_columns(
+    built: Callable[[str], Case], pictures: int
+) -> None:
+    """Against transformers' own forward on places written out by hand: the stock pipeline, whose
+    processor cannot be had without torchvision, drops what they are computed from."""
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    case = built("qwen-image-edit")
+    pipeline = case.editor().pipeline()
+    shown = [picture(np.full((56, 84 + 28 * n, 3), 0.2 + 0.6 * n)) for n in range(pictures)]
+    with torch.inference_mode():
+        ours, _ = pipeline.encode_prompt(prompt="bronze", image=shown)
+    encoder = Qwen2_5_VLForConditionalGeneration.from_pretrained(case.folder / "text_encoder")
+    marks = "".join(
+        f"Picture {n + 1}: <|vision_start|><|image_pad|><|vision_end|>" for n in range(pictures)
+    )
+    words = pipeline.prompt_template_encode.format(marks + "bronze")
+    tokens = pipeline.processor([words], shown, padding=True, return_tensors="pt")
+    grids = iter((tokens["image_grid_thw"] // torch.tensor([1, 2, 2])).tolist())
+    places: list[tuple[int, int, int]] = []
+    start, pending = 0, tokens["input_ids"][0].tolist()
+    while pending:
+        if pending[0] != encoder.config.image_token_id:
+            places.append((start, start, start))
+            start, pending = start + 1, pending[1:]
+            continue
+        _, rows, columns = next(grids)
+        places += [(start, start + y, start + x) for y in range(rows) for x in range(columns)]
+        start, pending = start + max(rows, columns), pending[rows * columns :]
+    with torch.inference_mode():
+        meant = encoder(
+            **{k: v for k, v in tokens.items() if k != "mm_token_type_ids"},
+            position_ids=torch.tensor(places).T[:, None],
+            output_hidden_states=True,
+        ).hidden_states[-1][:, pipeline.prompt_template_encode_start_idx :]
+    assert (ours - meant).norm() < 1e-4 * meant.norm()
+
+
 def test_half_the_schedule_equals_the_stock_inpainting_of_everything(
     built: Callable[[str], Case],
 ) -> None:

@@ -58,6 +58,7 @@ class QwenImageEdit(FlowEditor):
         folder = self.weights[0].path
         pipeline = load_pipeline(self.pipelines[0], folder, self.dtype(), processor=None)
         pipeline.processor = PictureReader(folder)
+        pipeline.text_encoder.register_forward_pre_hook(_picture_tokens, with_kwargs=True)
         return pipeline
 
     def _latents(self, pipeline: Any, image: Tensor) -> Tensor:
@@ -86,6 +87,21 @@ class QwenImageEdit(FlowEditor):
             "true_cfg_scale": self.options.guidance,
             "negative_prompt": self.options.negative if self.options.guidance > 1 else None,
         }
+
+
+def _picture_tokens(
+    encoder: Any, given: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Tells the text encoder which of its tokens are a picture's.
+
+    Qwen2.5-VL gives a picture's tokens their places in its rows and columns (M-RoPE, Wang et al.
+    2024, 2.1). transformers 5 does so only when it is told `mm_token_type_ids`, which the pipeline
+    of diffusers 0.42 leaves out: all tokens then lie in one line, silently.
+    """
+    if named.get("image_grid_thw") is not None and named.get("mm_token_type_ids") is None:
+        pictures = named["input_ids"] == encoder.config.image_token_id
+        named = {**named, "mm_token_type_ids": pictures.int()}
+    return given, named
 
 
 class PictureReader:
