@@ -30,6 +30,7 @@ from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.pipeline.jobs.reconstruct import ReconstructOptions, new_trainer, training_data
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.raster import Backend, rasterize
+from portraitgen.raster.choice import choose
 
 from .ablation import forget_peak, memory_mb
 from .edit import PAPER_STEPS, calls
@@ -75,6 +76,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float | str]:
 
     Returns:
         device: the card, or that it was the CPU at a small size.
+        rasteriser: which draws here, and why the other does not.
         largest_difference and largest_difference_of_a_value: of gsplat's outputs and gradients to
         numba's, as `largest_differences` gives them (on the CPU of numba's to the reference's).
         preparation_s: until the first step (windows, foreground, texels); seconds_to_30_db and
@@ -120,14 +122,16 @@ def _device_name() -> str:
 
 def _rasterisers(scale: Scale) -> dict[str, float | str]:
     names = " against ".join(scale.backends)
+    chosen = choose(best_device()).sentence()
     try:
         whole, worst = largest_differences(
             scale.backends, scale.gaussians, scale.splats, best_device()
         )
     except RasterError as error:
-        return {"rasterisers": f"{names}: {error}"}
+        return {"rasterisers": f"{names}: {error}", "rasteriser": chosen}
     return {
         "rasterisers": names,
+        "rasteriser": chosen,
         "largest_difference": whole,
         "largest_difference_of_a_value": worst,
     }

@@ -196,6 +196,7 @@ def lock() -> dict[str, list[Package]]:
     names = {
         "packages": {each.name for each in resolve(["diffusion"])},
         "cuda": {each.name for each in resolve(["diffusion", "cuda"])},
+        "checks": {each.name for each in resolve(["diffusion", "dev"])},
     }
     plain, with_card, with_checks = [], [], []
     torch, libraries = [], []
@@ -206,10 +207,11 @@ def lock() -> dict[str, list[Package]]:
             libraries.append(each)
         elif each.name in names["packages"]:
             plain.append(each)
-        elif each.name in names["cuda"]:
-            with_card.append(each.on(["linux", "windows"]))
         else:
-            with_checks.append(each)
+            if each.name in names["cuda"]:
+                with_card.append(each.on(["linux", "windows"]))
+            if each.name in names["checks"]:
+                with_checks.append(each)
     return {
         "packages": plain,
         "torch-cpu": [each.on(["windows", "macos"]) for each in torch]

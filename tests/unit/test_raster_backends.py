@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from child_process import child_environment
-from raster_scenes import NAMES, cloud, gradients
+from raster_scenes import NAMES, cloud
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -41,7 +42,7 @@ def stand_in_for_gsplat(
     assert viewmats.shape == (*batch, cameras, 4, 4) and Ks.shape == (*batch, cameras, 3, 3)
     assert options["backgrounds"].shape == (*batch, cameras, channels)
     assert options["render_mode"] == "RGB+D" and options["packed"] is False
-    assert options["channel_chunk"] == channels + 1, "features and depth take one pass"
+    assert options["channel_chunk"] == gsplat_backend.channels_a_pass(channels + 1)
     raster = rasterize(
         means, quats, scales, opacities, colors,
         viewmats.reshape(-1, 4, 4), Ks.reshape(-1, 3, 3), width, height,
@@ -84,6 +85,42 @@ def test_a_missing_gsplat_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         gsplat_backend._find_gsplat.cache_clear()
     assert isinstance(found, RasterError)
     assert "pip install 'portraitgen[cuda]'" in str(found)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        subprocess.CalledProcessError(1, ["where", "cl"]),
+        ValueError("Unknown CUDA arch"),
+        IndexError("list index out of range"),
+        RuntimeError("Error building extension"),
+        FileNotFoundError("nvcc"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_however_gsplat_fails_to_compile_it_is_told_and_tried_once(
+    failure: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    class Failing(ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            tried.append(name)
+            raise failure
+
+    monkeypatch.setitem(sys.modules, "gsplat", Failing("gsplat"))
+    gsplat_backend._find_gsplat.cache_clear()
+    try:
+        found = [gsplat_backend._find_gsplat() for _ in range(2)]
+    finally:
+        gsplat_backend._find_gsplat.cache_clear()
+    assert isinstance(found[0], RasterError) and found[1] is found[0] and len(tried) == 1
+    assert "could not compile its CUDA kernels" in str(found[0])
+
+
+def test_gsplat_is_given_as_many_channels_as_fit_without_padding() -> None:
+    for channels, a_pass in ((4, 4), (7, 7), (33, 33), (36, 33), (65, 65), (100, 100)):
+        assert gsplat_backend.channels_a_pass(channels) == a_pass
 
 
 def test_auto_takes_numba_on_the_cpu() -> None:
@@ -147,16 +184,3 @@ def test_gsplat_on_cuda_equals_the_reference(batched: bool, antialiased: bool) -
         # gsplat is compiled with fast math: a splat at the cut may differ by its 1/255.
         error = (getattr(got, name).cpu() - getattr(expected, name)).abs()
         assert error.mean() < 1e-5 and error.max() < 2e-2, name
-
-
-@needs_cuda
-def test_auto_renders_cuda_tensors_with_or_without_gsplat(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(gsplat_backend, "_find_gsplat", lambda: RasterError("no gsplat"))
-    scene = cloud(dtype=torch.float32)
-    on_gpu = scene.but(**{k: v.cuda() for k, v in vars(scene).items() if isinstance(v, Tensor)})
-    raster = on_gpu.render()
-    assert raster.features.is_cuda
-    assert_close(raster.features.cpu(), scene.render().features)
-    assert gradients(scene, backend="numba")["means"].any()

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Chooses the backend behind ``rasterize`` and packs extras beside the features."""
 
-import logging
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +12,6 @@ from portraitgen.errors import RasterError
 
 from . import Backend, Raster
 from .arguments import Scene, check_scene, with_batch
-
-_log = logging.getLogger(__name__)
-_warned = False
 
 
 def render(
@@ -68,21 +64,24 @@ def _rasterize(scene: Scene, backend: Backend) -> tuple[Tensor, Tensor, Tensor]:
         from .gsplat_backend import rasterize_gsplat
 
         return rasterize_gsplat(scene)
+    if backend == "warp":
+        from .warp_backend import rasterize_warp
+
+        return rasterize_warp(scene)
     if backend == "numba":
         return _rasterize_on_cpu(scene)
     if backend != "auto":
         raise RasterError(
             f"there is no such backend: {backend!r}",
             "backend",
-            "choose auto, numba, gsplat or reference",
+            "choose auto, numba, gsplat, warp or reference",
         )
-    if scene.means.is_cuda:
-        from .gsplat_backend import rasterize_gsplat, reason_against_gsplat
+    if scene.means.is_cuda and scene.means.dtype == torch.float32:
+        from .choice import choose
 
-        reason = reason_against_gsplat(scene)
-        if reason is None:
-            return rasterize_gsplat(scene)
-        _warn_once(reason)
+        chosen = choose(scene.means.device)
+        if chosen.on_device:
+            return _rasterize(scene, chosen.backend)
     return _rasterize_on_cpu(scene)
 
 
@@ -96,10 +95,3 @@ def _rasterize_on_cpu(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
     }
     features, alpha, depth = rasterize_numba(replace(scene, **moved))
     return features.to(device), alpha.to(device), depth.to(device)
-
-
-def _warn_once(error: RasterError) -> None:
-    global _warned
-    if not _warned:
-        _warned = True
-        _log.warning("%s Rasterising on the CPU instead, which is many times slower.", error)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The CUDA rasteriser: gsplat (Ye et al., 2025; Apache-2.0), called in one pass."""
+"""A rasteriser on CUDA: gsplat (Ye et al., 2025; Apache-2.0), called so that it pads little."""
 
 import contextlib
 import functools
@@ -15,6 +15,11 @@ from portraitgen.errors import RasterError
 
 from .arguments import Scene
 from .conventions import BLUR_VARIANCE, FAR_PLANE, TILE_SIZE
+
+# The counts of channels that gsplat 1.5 compiles its kernels for.
+_COMPILED = (1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65)
+# What a pass more costs, in channels: it walks the lists of splats again.
+_PASS_COST = 8
 
 Rasterization = Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
 
@@ -46,10 +51,28 @@ def reason_against_gsplat(scene: Scene) -> RasterError | None:
     return found if isinstance(found, RasterError) else None
 
 
+def channels_a_pass(channels: int) -> int:
+    """How many channels gsplat is to blend at once so that it pads as little as it can.
+
+    Its kernels are compiled for some counts of channels only; others are padded to a power of
+    two, 36 to 64 for instance, which takes more time than a second pass for what 33 leave over.
+    """
+    if channels in _COMPILED:
+        return channels
+    below = max(each for each in _COMPILED if each <= channels)
+    two = below + _padded(channels - below) + _PASS_COST
+    return below if channels <= 2 * below and two < _padded(channels) else channels
+
+
+def _padded(channels: int) -> int:
+    return channels if channels in _COMPILED else 1 << (channels - 1).bit_length()
+
+
 def call_gsplat(rasterization: Rasterization, scene: Scene) -> tuple[Tensor, Tensor, Tensor]:
-    """Calls ``gsplat.rasterization`` so that features and depth take one pass and no waiting."""
+    """Calls ``gsplat.rasterization`` so that it pads little and waits for nothing."""
     channels = scene.features.shape[-1]
     batch = scene.viewmats.shape[0]
+    chunk = channels_a_pass(channels + 1)
     per_gaussian = [scene.means, scene.quats, scene.scales, scene.opacities, scene.features]
     cameras = [scene.viewmats, scene.Ks, scene.background.expand(batch, channels).contiguous()]
     if all(tensor.shape[0] == 1 for tensor in per_gaussian):
@@ -74,7 +97,7 @@ def call_gsplat(rasterization: Rasterization, scene: Scene) -> tuple[Tensor, Ten
         backgrounds=backgrounds,
         render_mode="RGB+D",
         rasterize_mode="antialiased" if scene.antialiased else "classic",
-        channel_chunk=channels + 1,
+        channel_chunk=chunk,
     )
     size = (batch, scene.height, scene.width)
     blended = blended.reshape(*size, channels + 1)
@@ -98,8 +121,9 @@ def _find_gsplat() -> Rasterization | RasterError:
             "backend",
             "install the backend's cuda extra: pip install 'portraitgen[cuda]'",
         )
-    except (RuntimeError, OSError) as error:
-        return _cannot_compile(str(error).strip().partition("\n")[0])
+    except Exception as error:  # noqa: BLE001 - each step of the compilation fails in its own way.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        return _cannot_compile(reason)
     if _C is None:
         return _cannot_compile("no CUDA toolkit was found")
     found: Rasterization = rasterization

@@ -13,13 +13,22 @@ from ...avatar.dataset import TrainingSet
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import AvatarError
+from ...raster.choice import best_device as device_for
+from ...raster.choice import choose
+from ..run.progress import Reporter
 from .crops import Crops
 from .versions import read_version
 
 
 def best_device() -> torch.device:
-    """The CUDA device if there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Where avatars are drawn and trained: the card if a rasteriser can draw there."""
+    return device_for("drawing")
+
+
+def tell_device(reporter: Reporter) -> None:
+    """Notes how a card draws, where there is one."""
+    if torch.cuda.is_available():
+        reporter.note(f"{choose(torch.device('cuda')).sentence()}.")
 
 
 def load_avatar(folder: Path, body: BodyModel) -> Avatar:

@@ -32,7 +32,7 @@ from ...records import EditRecord
 from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import atomic_path, make_folder, remove_tree
-from ..data.avatars import frame_parameters, load_avatar, training_set
+from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set
 from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
 from ..data.edit_mask import EditMask
@@ -130,6 +130,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         if not usable:
             raise EditError("no frame of the range is tracked", options.frames, "choose others")
         windows = load_crops(shot, track, usable, plain.size, reporter)
+        tell_device(reporter)
         avatar = load_avatar(under or base, body)
         colours = sources_of(windows, track, avatar if under else None)
         parts = EditMask(body, track, options.parts, painted)

@@ -28,7 +28,7 @@ from ...records import AvatarMetrics, AvatarRecord, BodyModelRecord
 from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import make_folder, remove_tree
-from ..data.avatars import best_device, frame_parameters, training_set
+from ..data.avatars import best_device, frame_parameters, tell_device, training_set
 from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
 from ..data.shots import Track, body_of
@@ -106,6 +106,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         if not is_usable(_checkpoint(job), reporter):
             _glance(shot, body, track, frames, options, job, reporter)
         windows, data = training_data(shot, track, frames, options, reporter)
+        tell_device(reporter)
         trainer = new_trainer(body, track, windows, data, options)
         _train(trainer, job, reporter)
         rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]

@@ -35,7 +35,7 @@ from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
 from ..compositing.take_appearance import TakeAppearance
 from ..data.acting import FILE as ACTING_FILE
 from ..data.acting import StoredActing, load_acting
-from ..data.avatars import load_avatar
+from ..data.avatars import load_avatar, tell_device
 from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
 from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
@@ -268,6 +268,7 @@ class _Run:
             self._edit,
         )
         body = self._body
+        tell_device(reporter)
         plain = load_avatar(base, body)
         edited = load_avatar(edit, body) if edit else plain
         size, record = self._size, self._record

@@ -20,6 +20,8 @@ def device_name() -> str:
 
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
+    if torch.backends.mps.is_available():
+        return f"Apple GPU, {os.cpu_count()} cores"
     return f"CPU, {os.cpu_count()} cores"
 
 
@@ -35,7 +37,7 @@ def check_setup() -> tuple[CheckRow, ...]:
             rows.append(_row(package, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             rows.append(_broken(package, "not installed"))
-    rows += [_device(), _memory(), _disk(), _body(), *_optional()]
+    rows += [*_device(), _memory(), _disk(), _body(), *_optional()]
     return tuple(rows)
 
 
@@ -48,18 +50,35 @@ def _broken(name: str, message: str) -> CheckRow:
     return _row(name, message, "missing", "create the environment again", "environment")
 
 
-def _device() -> CheckRow:
+def _device() -> list[CheckRow]:
+    """The card, and a picture that is really drawn and timed there."""
     import torch
 
-    if not torch.cuda.is_available():
+    from ...raster.choice import best_device, measure
+
+    networks = best_device("networks")
+    if networks.type == "cuda":
+        free, total = torch.cuda.mem_get_info()
+        text = f"{device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+        if torch.version.hip:
+            text += f"; ROCm {torch.version.hip}, of which nothing has been tried on a card"
+        device = _row("Device", text)
+    elif networks.type == "mps":
+        text = f"{device_name()}; diffusion and style run on Apple's GPU, drawing on the CPU"
+        device = _row("Device", text)
+    else:
         remedy = "for speed, run on a machine with an NVIDIA GPU"
-        return _row("Device", f"{device_name()}; no CUDA device", "limited", remedy)
-    free, total = torch.cuda.mem_get_info()
-    text = f"{device_name()}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-    if importlib.util.find_spec("gsplat") is None:
-        remedy = 'pip install "portraitgen[cuda]" in the environment'
-        return _row("Device", f"{text}; gsplat is not installed", "limited", remedy)
-    return _row("Device", text)
+        device = _row("Device", f"{device_name()}; no CUDA device", "limited", remedy)
+    drawn = measure(networks)
+    if drawn.on_device or networks.type != "cuda":
+        return [device, _row("Rasteriser", drawn.sentence())]
+    if torch.version.hip:
+        remedy = "for speed, run on a machine with an NVIDIA GPU"
+    elif importlib.util.find_spec("warp") is None:
+        remedy = 'create the environment for CUDA, or pip install "portraitgen[cuda]" in it'
+    else:
+        remedy = "update the card's driver, then run portraitgen selftest and send its report"
+    return [device, _row("Rasteriser", drawn.sentence(), "limited", remedy)]
 
 
 def _memory() -> CheckRow:
