@@ -40,6 +40,7 @@ class Server:
 
     files: dict[str, bytes] = field(default_factory=dict)
     limit: int | None = None
+    refused: int = 0
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     address: str = ""
 
@@ -59,6 +60,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
+            if state.refused:
+                self.send_error(state.refused)
+                return
             if path.startswith("/api/models/"):
                 siblings = [
                     {
@@ -204,6 +208,13 @@ def test_what_differs_from_the_manifest_is_refused(server: Server, folder: Path)
     with pytest.raises(ModelError, match="another file"):
         fetch(model, silent, server.address)
     assert not (folder / "light").exists()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gated_model_asks_for_a_token(server: Server, folder: Path, status: int) -> None:
+    server.refused = status
+    with pytest.raises(ModelError, match=r"accepted its terms.*settings/tokens, set it as HF_TOKEN"):
+        fetch(single(server), silent, server.address)
 
 
 def test_without_a_connection_the_fetch_says_so(server: Server, folder: Path) -> None:

@@ -116,6 +116,105 @@ def stable_diffusion(folder: Path, kind: str, channels: int) -> Path:
     return folder
 
 
+_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+_UNET = {
+    "conv_in": "input_blocks.0.0",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "down_blocks.0.resnets.0": "input_blocks.1.0",
+    "down_blocks.0.downsamplers.0.conv": "input_blocks.2.0.op",
+    "down_blocks.1.resnets.0": "input_blocks.3.0",
+    "down_blocks.1.attentions.0": "input_blocks.3.1",
+    "mid_block.resnets.0": "middle_block.0",
+    "mid_block.attentions.0": "middle_block.1",
+    "mid_block.resnets.1": "middle_block.2",
+    "up_blocks.0.resnets.0": "output_blocks.0.0",
+    "up_blocks.0.attentions.0": "output_blocks.0.1",
+    "up_blocks.0.resnets.1": "output_blocks.1.0",
+    "up_blocks.0.attentions.1": "output_blocks.1.1",
+    "up_blocks.0.upsamplers.0.conv": "output_blocks.1.2.conv",
+    "up_blocks.1.resnets.0": "output_blocks.2.0",
+    "up_blocks.1.resnets.1": "output_blocks.3.0",
+    "conv_norm_out": "out.0",
+    "conv_out": "out.2",
+}
+_ATTENTION = {
+    "group_norm": "norm",
+    "to_q": "q",
+    "to_k": "k",
+    "to_v": "v",
+    "to_out.0": "proj_out",
+}
+
+
+def _moved(name: str, places: Mapping[str, str]) -> str:
+    """A tensor's name with the beginning that the original code has."""
+    for ours, theirs in places.items():
+        if name.startswith(f"{ours}."):
+            return theirs + name.removeprefix(ours)
+    raise AssertionError(name)
+
+
+def _original_unet(name: str) -> str:
+    place = _moved(name, _UNET)
+    for ours, theirs in _RESNET.items():
+        if f".{ours}." in name and "resnets" in name:
+            place = place.replace(ours, theirs)
+    return f"model.diffusion_model.{place}"
+
+
+def _original_vae(name: str) -> str:
+    for side, last in (("encoder.down_blocks", None), ("decoder.up_blocks", 3)):
+        if name.startswith(side):
+            level, kind, *rest = name.removeprefix(f"{side}.").split(".")
+            number = int(level) if last is None else last - int(level)
+            at = side.split("_")[0]
+            if kind == "resnets":
+                place = f"{at}.{number}.block.{'.'.join(rest)}"
+                return "first_stage_model." + place.replace("conv_shortcut", "nin_shortcut")
+            sampled = {"downsamplers": "downsample", "upsamplers": "upsample"}[kind]
+            return f"first_stage_model.{at}.{number}.{sampled}.{'.'.join(rest[1:])}"
+    for ours, theirs in (
+        ("mid_block.resnets.0", "mid.block_1"),
+        ("mid_block.resnets.1", "mid.block_2"),
+        ("mid_block.attentions.0", "mid.attn_1"),
+        ("conv_norm_out", "norm_out"),
+    ):
+        name = name.replace(ours, theirs)
+    if "attn_1" in name:
+        for ours, theirs in _ATTENTION.items():
+            name = name.replace(f"attn_1.{ours}.", f"attn_1.{theirs}.")
+    return f"first_stage_model.{name}"
+
+
+def original_file(path: Path, folder: Path) -> Path:
+    """The pipeline of `stable_diffusion` in one file, under the names of the original code."""
+    import diffusers
+    from transformers import CLIPTextModel
+
+    unet = diffusers.UNet2DConditionModel.from_pretrained(folder, subfolder="unet").state_dict()
+    vae = diffusers.AutoencoderKL.from_pretrained(folder, subfolder="vae").state_dict()
+    text = CLIPTextModel.from_pretrained(folder, subfolder="text_encoder").state_dict()
+    state = {_original_unet(name): value for name, value in unet.items()}
+    for name, value in vae.items():
+        place = _original_vae(name)
+        # Its attention was made of convolutions.
+        lines = "attn_1" in place and value.ndim == 2
+        state[place] = value[:, :, None, None] if lines else value
+    for name, value in text.items():
+        inner = name.removeprefix("text_model.")
+        state[f"cond_stage_model.transformer.text_model.{inner}"] = value
+    save_file({name: value.contiguous() for name, value in state.items()}, str(path))
+    return path
+
+
 def light_offset(path: Path, base: Path, channels: int) -> Path:
     """An offset file as IC-Light's: one tensor for each of the U-Net's, more input channels."""
     from diffusers import UNet2DConditionModel

@@ -22,9 +22,11 @@ from torch import Tensor
 from ..body.camera import Camera
 from ..body.surface import Surface
 from ..errors import EditError, ModelError
-from ..models.store import Weights, check_pipeline, find_weights
+from ..models.pipelines import check_pipeline, check_stable_diffusion_file
+from ..models.store import Weights, find_weights
 from .editor import Editor, EditRequest
 from .noise import surface_noise
+from .single_file import load_single_file
 
 _held: dict[tuple[object, ...], Any] = {}
 _at_work = threading.RLock()
@@ -46,6 +48,7 @@ class DiffusionEditor(Editor):
     multiple: ClassVar[int]
     smallest: ClassVar[int] = 1
     half: ClassVar[torch.dtype] = torch.float16
+    channels: ClassVar[int] = 0
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
@@ -96,13 +99,22 @@ class DiffusionEditor(Editor):
         return [self.found_pipeline(self.options.model)]
 
     def found_pipeline(self, name: str) -> Weights:
-        """The folder of a whole pipeline of the editor's kind.
+        """The folder, or the one file, of a whole pipeline of the editor's kind.
 
         Raises:
             ModelError: if it is missing, incomplete, pickled or of another kind.
         """
         weights = find_weights(name)
-        check_pipeline(weights.path, self.pipelines)
+        if weights.path.is_file() and self.channels:
+            check_stable_diffusion_file(weights.path, self.channels)
+        elif weights.path.is_file():
+            raise ModelError(
+                f"{self.info.label} is several networks, and one file holds only one of them",
+                weights.path,
+                "give the folder of the whole pipeline in the layout of diffusers",
+            )
+        else:
+            check_pipeline(weights.path, self.pipelines)
         return weights
 
     def _placed(self, pipeline: Any, device: torch.device, offload: bool) -> Any:
@@ -161,13 +173,16 @@ def _scaled(surface: Surface, size: tuple[int, int], padded: tuple[int, int]) ->
     return surface.seen_by(Camera(*lens, width=padded[1], height=padded[0]))
 
 
-def load_pipeline(name: str, folder: Path, dtype: torch.dtype, **parts: Any) -> Any:
-    """A pipeline of diffusers from a folder, on the CPU.
+def load_pipeline(
+    name: str, folder: Path, dtype: torch.dtype, channels: int = 0, **parts: Any
+) -> Any:
+    """A pipeline of diffusers from a folder or one file, on the CPU.
 
     Args:
         name: of its class.
         folder: checked by `check_pipeline` before.
         dtype: of its weights in memory.
+        channels: that the U-Net of one file takes.
         parts: replace or leave out (None) parts of the pipeline.
 
     Raises:
@@ -189,8 +204,15 @@ def load_pipeline(name: str, folder: Path, dtype: torch.dtype, **parts: Any) -> 
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("diffusers").setLevel(logging.ERROR)
     try:
+        if folder.is_file():
+            return load_single_file(kind, folder, dtype, channels, **parts)
         return kind.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, use_safetensors=True, **parts
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            variant=check_pipeline(folder, [name]) or None,
+            **parts,
         )
     except Exception as error:
         # What a damaged folder raises depends on which library notices first.

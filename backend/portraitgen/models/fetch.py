@@ -140,6 +140,13 @@ def _from_hub(
         # The errors of its HTTP library differ by version; those of the disk speak for themselves.
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             raise
+        if getattr(getattr(error, "response", None), "status_code", 0) in (401, 403):
+            raise ModelError(
+                "the Hub gives it only to those who have accepted its terms and show a token",
+                model.name,
+                f"accept them at {model.licence_url}, make a token with the right to read at"
+                " https://huggingface.co/settings/tokens, set it as HF_TOKEN, and fetch again",
+            ) from error
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"the Hub did not give it ({first})",

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,9 @@ from typing import Any
 from ..errors import ModelError
 from ..messages import ModelRow
 from .manifest import Model, ModelFile, models
+from .pipelines import PICKLES, check_pipeline, read_json, refuse_pickle
 
 RECORD = "portraitgen-model.json"
-_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack")
-# Parts of a pipeline that hold no weights of ours to load.
-_UNUSED = ("safety_checker", "feature_extractor", "image_encoder")
-_LIBRARIES = ("diffusers", "transformers")
 _CHUNK = 1 << 22
 
 
@@ -36,12 +33,14 @@ class Weights:
         name: of the model in the manifest, or the path's own for weights of the user's.
         licence: as its publisher names it, "unknown" for weights that nobody told us about.
         commercial: whether they may be used commercially; False if that is unknown.
+        note: what the user should know of where they were found, one sentence; empty if nothing.
     """
 
     path: Path
     name: str
     licence: str
     commercial: bool
+    note: str = ""
 
 
 def models_folder() -> Path:
@@ -69,7 +68,7 @@ def find_weights(name: str) -> Weights:
     """
     if name in models():
         model = models()[name]
-        place = _place(model)
+        place, note = _place(model)
         if place is None:
             raise ModelError(
                 "the weights are not on this machine",
@@ -77,7 +76,7 @@ def find_weights(name: str) -> Weights:
                 f"put them into {models_folder() / name}, or run: portraitgen models fetch {name}",
             )
         check_layout(place, model)
-        return Weights(_opened(place, model), name, model.licence, model.commercial)
+        return Weights(_opened(place, model), name, model.licence, model.commercial, note)
     path = Path(name).expanduser()
     if not path.exists():
         raise ModelError(
@@ -85,6 +84,7 @@ def find_weights(name: str) -> Weights:
             name,
             f"use one of {', '.join(models())}, or give a path",
         )
+    path = _in_cache_folder(path)
     refuse_pickle(path)
     record = _record(path if path.is_dir() else path.parent)
     licence = str(record.get("licence", "unknown"))
@@ -98,78 +98,16 @@ def check_layout(folder: Path, model: Model) -> None:
         ModelError: naming what is wrong.
     """
     if model.layout == "diffusers":
-        check_pipeline(folder, model.pipelines)
+        if single_file(folder) is None:
+            check_pipeline(folder, model.pipelines)
         return
     path = _opened(folder, model)
     if not path.is_file():
         for pickled in sorted(folder.glob("*")):
-            if pickled.suffix in _PICKLES:
+            if pickled.suffix in PICKLES:
                 refuse_pickle(pickled)
         raise ModelError(
             f"{path.name} is missing", folder, f"run: portraitgen models fetch {model.name}"
-        )
-
-
-def check_pipeline(folder: Path, pipelines: Sequence[str]) -> None:
-    """Refuses a folder that is no whole pipeline in safetensors.
-
-    Args:
-        folder: in the layout of diffusers.
-        pipelines: the classes that its model_index.json may name.
-
-    Raises:
-        ModelError: naming what is wrong.
-    """
-    index = _json(folder / "model_index.json")
-    found = index.get("_class_name")
-    if found not in pipelines:
-        raise ModelError(
-            f"the folder holds a {found}", folder, f"give one of: {', '.join(pipelines)}"
-        )
-    for part, entry in index.items():
-        if part.startswith("_") or part in _UNUSED or not isinstance(entry, list):
-            continue
-        if entry[0] not in _LIBRARIES:
-            raise ModelError(
-                f"its part '{part}' would run code of its own ({entry[0]})",
-                folder,
-                "give a folder that uses the classes of diffusers and transformers only",
-            )
-        if not (folder / part).is_dir():
-            raise ModelError(f"its part '{part}' is missing", folder, "fetch or copy it again")
-        if part not in ("scheduler", "tokenizer", "processor"):
-            _check_part(folder / part)
-
-
-def _check_part(folder: Path) -> None:
-    """One network of a pipeline: whole safetensors, in one file or in the shards of an index."""
-    if not (folder / "config.json").is_file():
-        raise ModelError("config.json is missing", folder, "fetch or copy it again")
-    for stem in ("diffusion_pytorch_model", "model"):
-        index = folder / f"{stem}.safetensors.index.json"
-        if (folder / f"{stem}.safetensors").is_file():
-            return
-        if index.is_file():
-            for shard in sorted(set(_json(index).get("weight_map", {}).values())):
-                if not (folder / str(shard)).is_file():
-                    raise ModelError(f"{shard} is missing", folder, "fetch or copy it again")
-            return
-    for path in sorted(folder.iterdir()):
-        refuse_pickle(path)
-    raise ModelError("there are no weights in safetensors", folder, "fetch or copy it again")
-
-
-def refuse_pickle(path: Path) -> None:
-    """Refuses a file that could run code when it is opened.
-
-    Raises:
-        ModelError: if its name is that of a pickle.
-    """
-    if path.suffix in _PICKLES:
-        raise ModelError(
-            "the weights are pickled, and opening a pickle can run any code",
-            path,
-            "give the same weights as .safetensors",
         )
 
 
@@ -189,7 +127,7 @@ def state_of(model: Model, digests: bool) -> ModelRow:
         approximate_gb=model.approximate_gb,
         message="not on this machine",
     )
-    place = _place(model)
+    place, note = _place(model)
     if place is None:
         return row
     size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
@@ -198,13 +136,15 @@ def state_of(model: Model, digests: bool) -> ModelRow:
         check_layout(place, model)
     except ModelError as error:
         return replace(row, state="incomplete", message=str(error))
-    known = expected_files(place, model)
+    # Files of another revision, or one file for all parts, are not those that are known of.
+    whole = model.layout == "diffusers" and single_file(place) is not None
+    known = [] if note or whole else expected_files(place, model)
     try:
         compared = [compare(place, file, digests) for file in known]
     except ModelError as error:
         return replace(row, state="damaged", message=str(error))
     if not digests:
-        return replace(row, state="present", message="all files are here")
+        return replace(row, state="present", message=note or "all files are here")
     if not any(compared):
         message = "all files are here; no sha256 is known to compare them with"
         return replace(row, state="unverified", message=message)
@@ -261,26 +201,79 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _place(model: Model) -> Path | None:
+def single_file(folder: Path) -> Path | None:
+    """The one file of safetensors that holds a whole pipeline, where there is no folder of parts."""
+    if (folder / "model_index.json").exists() or not folder.is_dir():
+        return None
+    files = sorted(folder.glob("*.safetensors"))
+    return files[0] if len(files) == 1 else None
+
+
+def _place(model: Model) -> tuple[Path | None, str]:
+    """Where a model lies, None if nowhere; and what the user should know of it."""
     folder = models_folder() / model.name
     if folder.is_dir():
-        return folder
-    return _cached(model) if model.repository else None
+        return folder, ""
+    return _cached(model) if model.repository else (None, "")
 
 
-def _cached(model: Model) -> Path | None:
-    """The model's snapshot in the Hugging Face cache, read without its library."""
+def _cached(model: Model) -> tuple[Path | None, str]:
+    """The model's snapshot in the Hugging Face cache, read without its library.
+
+    The revision that was tried, else the one that its name in `refs` stands for, else the latest
+    that is whole.
+    """
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    snapshots = hub / f"models--{model.repository.replace('/', '--')}" / "snapshots"
-    pinned = snapshots / model.revision
-    return pinned if pinned.is_dir() else None
+    repository = hub / f"models--{model.repository.replace('/', '--')}"
+    pinned = repository / "snapshots" / model.revision
+    if pinned.is_dir():
+        return pinned, ""
+    snapshots = _snapshots(repository, (model.revision, "main"))
+    if not snapshots:
+        return None, ""
+    whole = next((each for each in snapshots if _is_whole(each, model)), snapshots[0])
+    if (repository / "refs" / model.revision).is_file() and whole == snapshots[0]:
+        return whole, ""
+    note = f"{model.label} is of another revision ({whole.name[:12]}) than the one that was tried"
+    return whole, f"{note}."
+
+
+def _snapshots(repository: Path, names: tuple[str, ...]) -> list[Path]:
+    """The snapshots of a repository in the cache: those that names stand for, then the latest."""
+    folder = repository / "snapshots"
+    found = []
+    for name in names:
+        try:
+            commit = (repository / "refs" / name).read_text("ascii").strip()
+        except (OSError, ValueError):
+            continue
+        if commit and Path(commit).name == commit and (folder / commit).is_dir():
+            found.append(folder / commit)
+    others = [each for each in folder.glob("*") if each.is_dir() and each not in found]
+    return found + sorted(others, key=lambda each: each.stat().st_mtime, reverse=True)
+
+
+def _is_whole(folder: Path, model: Model) -> bool:
+    try:
+        check_layout(folder, model)
+    except ModelError:
+        return False
+    return True
+
+
+def _in_cache_folder(path: Path) -> Path:
+    """A folder `models--OWNER--NAME` of the cache holds the model in one of its snapshots."""
+    if (path / "snapshots").is_dir() and not (path / "model_index.json").exists():
+        snapshots = _snapshots(path, ("main",))
+        return snapshots[0] if snapshots else path
+    return path
 
 
 def _opened(folder: Path, model: Model) -> Path:
     """What is opened of a model's folder: itself, or its one file."""
     if model.layout == "diffusers":
-        return folder
+        return single_file(folder) or folder
     if model.layout == "torchvision":
         return folder / f"{model.name}.safetensors"
     return folder / model.files[0].path
@@ -288,21 +281,7 @@ def _opened(folder: Path, model: Model) -> Path:
 
 def _record(folder: Path) -> Mapping[str, Any]:
     path = folder / RECORD
-    return _json(path) if path.is_file() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ModelError("the file is missing", path, "fetch or copy it again") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"the file cannot be read ({error})", path, "fetch or copy it again"
-        ) from error
-    if not isinstance(data, dict):
-        raise ModelError("the file holds no JSON object", path, "fetch or copy it again")
-    return data
+    return read_json(path) if path.is_file() else {}
 
 
 def commercial_only(asked: bool = False) -> bool:

@@ -75,6 +75,7 @@ class ICLight(UNetEditor):
     )
     Options = ICLightOptions
     pipelines = ("StableDiffusionPipeline",)
+    channels = 4
 
     def __init__(self, options: ICLightOptions) -> None:
         self._background: np.ndarray | None = None
@@ -96,6 +97,7 @@ class ICLight(UNetEditor):
             self.pipelines[0],
             base.path,
             torch.float32,
+            self.channels,
             safety_checker=None,
             feature_extractor=None,
             image_encoder=None,

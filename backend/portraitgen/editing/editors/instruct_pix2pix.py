@@ -64,6 +64,7 @@ class InstructPix2Pix(UNetEditor):
     )
     Options = InstructPix2PixOptions
     pipelines = ("StableDiffusionInstructPix2PixPipeline",)
+    channels = 8
 
     def __init__(self, options: InstructPix2PixOptions) -> None:
         super().__init__(options)
@@ -79,6 +80,7 @@ class InstructPix2Pix(UNetEditor):
             self.pipelines[0],
             self.weights[0].path,
             self.dtype(),
+            self.channels,
             safety_checker=None,
             feature_extractor=None,
             image_encoder=None,
