@@ -213,7 +213,7 @@ def test_what_differs_from_the_manifest_is_refused(server: Server, folder: Path)
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_gated_model_asks_for_a_token(server: Server, folder: Path, status: int) -> None:
     server.refused = status
-    with pytest.raises(ModelError, match=r"accepted its terms.*settings/tokens, set it as HF_TOKEN"):
+    with pytest.raises(ModelError, match="accepted its terms.*set it as HF_TOKEN"):
         fetch(single(server), silent, server.address)
 
 

@@ -6,6 +6,7 @@ Weights are read from this machine only, from safetensors only, and by the class
 transformers only. The last pipeline stays loaded for the next editor that asks for it.
 """
 
+import gc
 import logging
 import os
 import threading
@@ -24,11 +25,13 @@ from ..body.surface import Surface
 from ..errors import EditError, ModelError
 from ..models.pipelines import check_pipeline, check_stable_diffusion_file
 from ..models.store import Weights, find_weights
+from ..raster.choice import best_device
 from .editor import Editor, EditRequest
 from .noise import surface_noise
+from .placement import PLACEMENTS, SAYINGS, Placement, fitting, needs, next_smaller, place
 from .single_file import load_single_file
 
-_held: dict[tuple[object, ...], Any] = {}
+_held: dict[tuple[object, ...], tuple[Placement, Any]] = {}
 _at_work = threading.RLock()
 
 
@@ -37,7 +40,7 @@ class DiffusionEditor(Editor):
 
     Subclasses give `pipelines`, `multiple` and `smallest` (what an image's sides must be a
     multiple of and at least, in pixels), `_load` and `_diffuse`; their options hold `model`,
-    `prompt`, `size` and, where the pipeline is large, `offload`.
+    `prompt`, `size` and, where the pipeline is large, `memory`.
 
     Raises:
         EditError: if there is no prompt.
@@ -56,6 +59,7 @@ class DiffusionEditor(Editor):
             raise EditError("it needs a prompt", self.info.id, 'give one as prompt="..."')
         self.weights = self.find()
         self._anchor: EditRequest | None = None
+        self._placed: Placement | None = None
 
     def words(self) -> str:
         """What the model is told."""
@@ -77,22 +81,45 @@ class DiffusionEditor(Editor):
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Loads the weights, so that what is wrong with them is told before any work is done."""
+        for weights in self.weights:
+            if weights.note:
+                self.tell(weights.note)
         self.pipeline()
 
     def pipeline(self) -> Any:
         """The pipeline, loaded once."""
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        offload = bool(getattr(self.options, "offload", False))
-        key = (self.info.id, device, offload, *(weights.path for weights in self.weights))
+        device = best_device("networks")
+        key = (self.info.id, device, *(weights.path for weights in self.weights))
         with _at_work:
-            if key not in _held:
-                _held.clear()
-                _held[key] = self._placed(self._load(), device, offload)
-            return _held[key]
+            held = _held.get(key)
+            asked = getattr(self.options, "memory", "auto")
+            if held is not None and self._placed is None and asked in ("auto", held[0]):
+                self._placed = held[0]
+            if held is None or held[0] != self._placed:
+                forget_pipelines()
+                self._placed = self._placed or self._fitting(device, asked)
+                held = self._placed, place(self._load(), self._placed, device)
+                _held[key] = held
+            return held[1]
+
+    def _fitting(self, device: torch.device, asked: str) -> Placement:
+        """How the pipeline is to lie on the card: as was asked, or as there is room for it."""
+        if device.type != "cuda":
+            return "whole"
+        chosen = next((each for each in PLACEMENTS if each == asked), None)
+        if chosen is not None:
+            return chosen
+        free, _ = torch.cuda.mem_get_info(device)
+        needed = needs(self.weights[0].path, self.pipelines[0], self.dtype())
+        size = getattr(self.options, "size", 0) or 1024
+        chosen = fitting(needed, size, free)
+        told = f"about {needed.of(chosen, size) / 1e9:.1f} of {free / 1e9:.1f} GB free"
+        self.tell(f"{self.info.label} lies {SAYINGS[chosen]} ({told}).")
+        return chosen
 
     def dtype(self) -> torch.dtype:
         """Of the weights in memory: half precision on an accelerator."""
-        return self.half if torch.cuda.is_available() else torch.float32
+        return torch.float32 if best_device("networks").type == "cpu" else self.half
 
     def find(self) -> list[Weights]:
         """The weights that the options name, the pipeline's first."""
@@ -117,16 +144,26 @@ class DiffusionEditor(Editor):
             check_pipeline(weights.path, self.pipelines)
         return weights
 
-    def _placed(self, pipeline: Any, device: torch.device, offload: bool) -> Any:
-        pipeline.set_progress_bar_config(disable=True)
-        if offload and device.type == "cuda":
-            pipeline.enable_model_cpu_offload()
-            return pipeline
-        return pipeline.to(device)
-
     def _edit(self, request: EditRequest) -> np.ndarray:
-        with _at_work, torch.inference_mode():
-            edited = self._diffuse(self._working(request))
+        while True:
+            try:
+                with _at_work, torch.inference_mode():
+                    edited = self._diffuse(self._working(request))
+                break
+            except torch.OutOfMemoryError as error:
+                smaller = next_smaller(self._placed or "whole")
+                if smaller is None:
+                    raise EditError(
+                        "the card's memory is not enough for it",
+                        self.info.id,
+                        "choose a smaller size, close other programs, or use a smaller model",
+                    ) from error
+            # Outside the handler, whose traceback holds what filled the memory.
+            self._placed = smaller
+            forget_pipelines()
+            self.tell(
+                f"The card's memory was not enough; {self.info.label} now lies {SAYINGS[smaller]}."
+            )
         height, width = self._size(request)
         rows, columns = request.source.shape[:2]
         return resized(edited[:height, :width], (rows, columns))
@@ -163,6 +200,15 @@ class DiffusionEditor(Editor):
     def _diffuse(self, request: EditRequest) -> np.ndarray:
         """The edited image (H, W, 3) of a request at working size, sides a multiple of ours."""
         raise NotImplementedError
+
+
+def forget_pipelines() -> None:
+    """Lets go of the pipeline that is held, and of the card's memory with it."""
+    with _at_work:
+        _held.clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _scaled(surface: Surface, size: tuple[int, int], padded: tuple[int, int]) -> Surface:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a 2D editor is: one image in, one image out, the structure kept."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from ..body.surface import Surface
 from ..errors import EditError
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Editor:
     Attributes:
         check: an edit that takes long calls it between its steps; it raises `Cancelled` once the
             user has asked to stop. Whoever runs the editor sets it.
+        tell: an editor calls it with a sentence that the user should know: what was assumed, left
+            out or done otherwise. Whoever runs the editor sets it.
     """
 
     info: ClassVar[EditorInfo]
@@ -93,6 +98,7 @@ class Editor:
     def __init__(self, options: Any) -> None:
         self.options = options
         self.check: Callable[[], None] = lambda: None
+        self.tell: Callable[[str], None] = _log.info
 
     def use_take(self, folder: Path) -> None:
         """Told the take's folder before anything else, for editors that keep files there."""

@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from ..errors import EditError
@@ -72,6 +72,12 @@ def create_editor(name: str, options: Mapping[str, Any], commercial: bool = Fals
     if name not in classes:
         raise EditError("there is no such editor", name, f"use one of: {', '.join(classes)}")
     chosen = classes[name]
+    names = [each.name for each in fields(chosen.Options)]
+    if "offload" in options and "memory" in names:
+        # What takes of earlier versions have in its place.
+        parts = str(options["offload"]).lower() == "true"
+        kept = {each: value for each, value in options.items() if each != "offload"}
+        options = {"memory": "parts" if parts else "auto", **kept}
     editor = chosen(parse(chosen.Options, options))
     if commercial_only(commercial) and not editor.commercial():
         raise EditError(

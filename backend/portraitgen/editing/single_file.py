@@ -30,9 +30,7 @@ _PARTS = {
 }
 
 
-def load_single_file(
-    kind: Any, file: Path, dtype: torch.dtype, channels: int, **parts: Any
-) -> Any:
+def load_single_file(kind: Any, file: Path, dtype: torch.dtype, channels: int, **parts: Any) -> Any:
     """A pipeline of diffusers from one file, on the CPU.
 
     Args:

@@ -100,9 +100,7 @@ def _variants(folder: Path) -> set[str]:
     if not (folder / "config.json").is_file():
         raise ModelError("config.json is missing", folder, _COPY)
     names = {path.name for path in folder.iterdir()}
-    matches = [
-        kind.fullmatch(name) for name in names for kind in (_OF_VARIANT, _INDEX_OF_VARIANT)
-    ]
+    matches = [kind.fullmatch(name) for name in names for kind in (_OF_VARIANT, _INDEX_OF_VARIANT)]
     wanted = {""} | {match[1] for match in matches if match}
     missing, found = "", set()
     for variant in sorted(wanted):

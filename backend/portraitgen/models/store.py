@@ -7,7 +7,6 @@ models folder, then in the Hugging Face cache.
 """
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -202,7 +201,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def single_file(folder: Path) -> Path | None:
-    """The one file of safetensors that holds a whole pipeline, where there is no folder of parts."""
+    """The one file of safetensors that holds a whole pipeline, None for a folder of parts."""
     if (folder / "model_index.json").exists() or not folder.is_dir():
         return None
     files = sorted(folder.glob("*.safetensors"))

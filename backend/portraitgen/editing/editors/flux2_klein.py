@@ -11,6 +11,7 @@ from ...settings import option
 from ..diffusion import load_pipeline
 from ..editor import EditorInfo
 from ..flow_matching import FlowEditor
+from ..placement import PLACEMENTS
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,11 @@ class Flux2KleinOptions:
     size: int = option(
         1024, "Longer side to work at, 0 for the window's own", unit="px", minimum=0, maximum=2048
     )
-    offload: bool = option(False, "Keep only the part at work on the GPU: slower, less memory")
+    memory: str = option(
+        "auto",
+        "How it lies on the card, from fast to small; auto: the fastest there is room for",
+        choices=("auto", *PLACEMENTS),
+    )
     model: str = option(
         "flux2-klein-4b", "The model's name, or a folder in the layout of diffusers", path=True
     )

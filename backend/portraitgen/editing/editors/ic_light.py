@@ -89,6 +89,7 @@ class ICLight(UNetEditor):
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Loads the weights, and looks whether they have the background that they need."""
+        super().prepare(samples)
         self._takes_background(self.pipeline())
 
     def _load(self) -> Any:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import EditError
 from ...models.store import find_weights
+from ...raster.choice import best_device
 from ...settings import option
 from ..diffusion import read_picture, resized
 from ..editor import Editor, EditorInfo, EditRequest
@@ -82,8 +83,7 @@ class StyleTransfer(Editor):
     def trunk(self) -> Vgg19Trunk:
         """The network, loaded once."""
         if self._trunk is None:
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            self._trunk = Vgg19Trunk.load(self._weights.path).to(device)
+            self._trunk = Vgg19Trunk.load(self._weights.path).to(best_device("networks"))
         return self._trunk
 
     def _edit(self, request: EditRequest) -> np.ndarray:

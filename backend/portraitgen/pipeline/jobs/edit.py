@@ -106,7 +106,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     editor = create_editor(
         options.editor, editor_values(options.editor_options), options.commercial
     )
-    editor.check = reporter.check
+    editor.check, editor.tell = reporter.check, reporter.note
     name = shot.take_name(options.take or options.editor)
     editor.use_take(shot.path / "takes" / name)
     base = shot.version_folder("avatar")
