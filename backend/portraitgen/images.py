@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from .provenance.png_text import with_texts
+from .provenance.png_text import with_colours, with_texts
 from .storage import atomic_path
 
 
@@ -31,15 +31,30 @@ def as_picture(planes: Tensor) -> np.ndarray:
     return planes[0].permute(1, 2, 0).cpu().numpy()
 
 
-def save_png(path: Path, picture: np.ndarray, texts: Mapping[str, str] | None = None) -> Path:
+def save_png(
+    path: Path,
+    picture: np.ndarray,
+    texts: Mapping[str, str] | None = None,
+    colours: tuple[int, int] | None = None,
+) -> Path:
     """Writes float32 (H, W, 3) RGB or (H, W, 4) RGBA 0..1 as an 8-bit PNG, in one step.
 
     Args:
         texts: to keep in the file, by keyword.
+        colours: primaries and transfer by ITU-T H.273, None for sRGB.
     """
     codes = to_codes(picture)
     codes = codes[..., [2, 1, 0, 3][: codes.shape[2]]]
     encoded = cv2.imencode(".png", np.ascontiguousarray(codes))[1].tobytes()
+    if texts:
+        encoded = with_texts(encoded, texts)
+    if colours:
+        encoded = with_colours(encoded, *colours)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(with_texts(encoded, texts) if texts else encoded)
+        temporary.write_bytes(encoded)
     return path
+
+
+def tag_colours(path: Path, primaries: int, transfer: int) -> None:
+    """Lets a PNG name its colour space by ITU-T H.273's numbers."""
+    path.write_bytes(with_colours(path.read_bytes(), primaries, transfer))

@@ -238,7 +238,7 @@ def test_bad_images_are_refused_in_one_sentence(tmp_path: Path) -> None:
     text.write_text("no picture at all")
     assert "cannot be read" in _sentence(text)
     log = write_image(tmp_path / "log.dpx", _noise("uint16"), dpx__Transfer="Printing density")
-    assert "logarithmic" in _sentence(log)
+    assert any("logarithmic" in note for note in open_plate(log).notes)
     for suffix in (".png", ".exr", ".tif", ".jpg", ".dpx"):
         kind = {".exr": "float16", ".dpx": "uint16"}.get(suffix, "uint8")
         whole = write_image(tmp_path / f"whole{suffix}", _noise(kind))

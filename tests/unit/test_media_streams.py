@@ -257,21 +257,3 @@ def test_interlaced_frames_are_told_and_one_field_can_be_read(tmp_path: Path) ->
     assert field.record().asked.deinterlace
     left = field.read_uint8(1)[24:40, :16].astype(int)
     assert np.abs(np.diff(left, axis=0)).max() < 40, "lines of the other moment are left"
-
-
-def test_a_photo_of_tiles_is_refused_and_not_shown_by_one_of_them(tmp_path: Path) -> None:
-    path = tmp_path / "photo.mp4"
-    with av.open(str(path), "w") as container:
-        streams = []
-        for _ in range(2):
-            stream = container.add_stream("libx264", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-            streams.append(stream)
-        for stream in streams:
-            frame = av.VideoFrame.from_ndarray(numbered(1, 64, 64), format="rgb24")
-            container.mux(stream.encode(frame.reformat(format="yuv420p")))
-            container.mux(stream.encode())
-    photo = tmp_path / "photo.heic"
-    photo.write_bytes(path.read_bytes()[:8] + b"heic" + path.read_bytes()[12:])
-    with pytest.raises(FootageError, match="made of 2 tiles"):
-        open_plate(photo)

@@ -25,6 +25,7 @@ from .colour_spaces import (
     from_tags,
     resolve,
     studio_config,
+    tags_of,
 )
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "from_linear",
     "from_tags",
     "resolve",
+    "tags_of",
     "to_display",
     "to_linear",
     "to_rec709",

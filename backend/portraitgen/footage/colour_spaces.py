@@ -188,6 +188,7 @@ _CURVES = {
     11: "srgb", 12: "srgb", 13: "srgb", 14: "srgb", 15: "srgb", 16: "pq", 17: "gamma 2.6",
     18: "hlg",
 }  # fmt: skip
+_TAGGED_CURVES = {1: "srgb", 4: "gamma 2.2", 5: "gamma 2.8", 16: "pq", 17: "gamma 2.6", 18: "hlg"}
 _PRIMARIES = {
     1: "Rec.709", 2: "Rec.709", 4: "NTSC 1953", 5: "PAL", 6: "NTSC", 7: "NTSC", 8: "Film",
     9: "Rec.2020", 11: "P3-DCI", 12: "P3-D65", 22: "PAL",
@@ -345,6 +346,19 @@ def from_tags(primaries: int, transfer: int) -> ColourSpace | None:
     if transfer == 13 and named == "Rec.709":
         named = "sRGB"
     return SPACES[named] if named else _TAGGED[f"{gamut} {curve}"]
+
+
+def tags_of(space: ColourSpace) -> tuple[int, int] | None:
+    """Primaries and transfer of ITU-T H.273 that name a space; None where they cannot."""
+    if space.name == "sRGB":
+        return 1, 13
+    for transfer, curve in _TAGGED_CURVES.items():
+        for primaries, gamut in _PRIMARIES.items():
+            named = _NAMED_TAGS.get((gamut, curve), f"{gamut} {curve}")
+            if named == space.name and space.kind in ("display", "hdr"):
+                # The curve of P3 on screens is sRGB's, that of video Rec.709's.
+                return primaries, 13 if (gamut, curve) == ("P3-D65", "srgb") else transfer
+    return None
 
 
 def chromaticities(space: ColourSpace) -> tuple[float, ...]:

@@ -300,7 +300,7 @@ def _finish(output: Any, done: bool, path: Path) -> None:
 
 
 class MovieWriter:
-    """An H.264 movie, tagged Rec.709, that appears when it is complete.
+    """An H.264 movie, tagged with its colours, that appears when it is complete.
 
     Use as a context manager; an error in the block leaves no file and an old one as it was.
 
@@ -310,6 +310,7 @@ class MovieWriter:
         timecode: of its first frame, "" for none.
         sound: float32 (channels, samples) and samples a second, None for none.
         metadata: what the movie says of itself, by MP4's names.
+        colours: primaries and transfer of its pictures by ITU-T H.273, None for Rec.709.
     """
 
     def __init__(
@@ -319,8 +320,10 @@ class MovieWriter:
         timecode: str = "",
         sound: tuple[np.ndarray, int] | None = None,
         metadata: Mapping[str, str] | None = None,
+        colours: tuple[int, int] | None = None,
     ) -> None:
         self._path = path
+        self._colours = colours or (1, 1)
         self._fps = fps
         self._timecode = timecode
         self._sound = sound
@@ -353,7 +356,8 @@ class MovieWriter:
             self._stream.pix_fmt = "yuv420p"
             self._stream.options = {"crf": "16", "preset": "fast"}
             context = self._stream.codec_context
-            context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1
+            context.colorspace = 1
+            context.color_primaries, context.color_trc = self._colours
             context.color_range = ColorRange.MPEG
             if self._timecode:
                 self._stream.metadata["timecode"] = self._timecode

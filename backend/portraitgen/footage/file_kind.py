@@ -4,15 +4,20 @@
 
 from pathlib import Path
 
+from .heif_boxes import is_heif_photo
+
 IMAGE_SUFFIXES = frozenset(
-    ".exr .dpx .cin .tif .tiff .png .jpg .jpeg .jpe .bmp .tga .webp .hdr .sgi .rgb .pic"
-    " .jp2 .psd .ppm .pgm .pnm".split()
+    (
+        ".exr .dpx .cin .tif .tiff .png .jpg .jpeg .jpe .bmp .tga .webp .hdr .sgi .rgb .pic"
+        " .heic .heif .avif .bw .rgba .jp2 .j2k .j2c .jpf .jxl .psd .ppm .pgm .pbm .pnm .pfm"
+        " .dds"
+    ).split()
 )
 MOVIE_SUFFIXES = frozenset(
     (
         ".mp4 .mov .m4v .mkv .webm .avi .mxf .mpg .mpeg .m2v .vob .m2ts .mts .ts .wmv .asf .flv"
-        " .ogv .ogg .3gp .3g2 .gif .dv .y4m .ivf .h264 .264 .h265 .265 .hevc .av1 .obu .heic .heif"
-        " .avif .qt .nut .rm .rmvb .gxf .apng .mjpeg .mjpg"
+        " .ogv .ogg .3gp .3g2 .gif .dv .y4m .ivf .h264 .264 .h265 .265 .hevc .av1 .obu"
+        " .qt .nut .rm .rmvb .gxf .apng .mjpeg .mjpg"
     ).split()
 )
 _STARTS = (
@@ -32,6 +37,11 @@ _STARTS = (
     (b"#?RGBE", "hdr"),
     (b"\x01\xda", "sgi"),
     (b"8BPS", "psd"),
+    (b"\x00\x00\x00\x0cjP  \r\n", "jpeg2000"),
+    (b"\xff\x4f\xff\x51", "jpeg2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n", "jpegxl"),
+    (b"\xff\x0a", "jpegxl"),
+    (b"DDS ", "dds"),
 )
 _TEXTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"<?xml", b"<MPD", b"{", b"[", b"[playlist]")
 
@@ -41,13 +51,17 @@ def kind_of(path: Path) -> str:
     with open(path, "rb") as file:
         head = file.read(4096)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        # FFmpeg decodes no animated WebP; OpenImageIO reads its first picture.
+        # FFmpeg decodes no animated WebP; OpenImageIO reads its first picture, and a note says so.
+        return "image"
+    if is_heif_photo(head):
         return "image"
     if head.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in head[:200]:
         return "movie"
+    if head.startswith(b"\xff\xd8\xff") and path.suffix.lower() in (".mjpeg", ".mjpg"):
+        return "movie"  # JPEGs one after the other.
     if any(head.startswith(start) for start, _ in _STARTS):
         return "image"
-    if len(head) > 7 and head[:1] == b"P" and head[1:2] in b"12356" and head[2:3].isspace():
+    if len(head) > 7 and head[:1] == b"P" and head[1:2] in b"123456Ff" and head[2:3].isspace():
         return "image"
     if any(head.lstrip().startswith(text) for text in _TEXTS):
         return ""

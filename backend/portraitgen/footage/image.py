@@ -13,16 +13,21 @@ import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
 from .display_matrix import swaps_sides, upright
+from .heif import read_heif_photo
+from .heif_boxes import is_heif_photo
 from .image_layers import Choice, choose, layers_of
-from .image_tags import ColourTags, colour_tags, header_text, is_text
+from .image_tags import ColourTags, colour_tags, header_text, icc_description, is_text
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
 from .timecode import unpacked
 
 # Facts about how the codes lie in the file, which a writer settles anew.
 _REWRITTEN = frozenset(
-    ("Orientation", "oiio:subimages", "oiio:UnassociatedAlpha", "thumbnail_image", "channels")
-)
+    (
+        "Orientation", "oiio:Movie", "oiio:subimages", "oiio:UnassociatedAlpha",
+        "thumbnail_image", "channels", "tiff:PhotometricInterpretation",
+    )
+)  # fmt: skip
 LOSSY = frozenset(("dwaa", "dwab", "b44", "b44a", "pxr24"))
 """Compressions of EXR that change pixels when they are written again."""
 
@@ -94,7 +99,7 @@ def open_image(path: Path) -> "oiio.ImageInput":
     Raises:
         FootageError: if it cannot be read.
     """
-    # Nothing multiplied by alpha, nothing divided.
+    # Nothing multiplied by alpha, nothing divided. (PFM is upright only where a wish is given.)
     wish = oiio.ImageSpec()
     wish.attribute("oiio:UnassociatedAlpha", 1)
     try:
@@ -137,6 +142,12 @@ def _parts(image: "oiio.ImageInput", path: Path) -> list["oiio.ImageSpec"]:
     return specs
 
 
+def _part_name(spec: "oiio.ImageSpec") -> str:
+    """A part's name, and which eye's view it is where the name does not say so."""
+    name, view = header_text(spec, "name"), header_text(spec, "view")
+    return name if not view or view.lower() in name.lower() else f"{name}.{view}".strip(".")
+
+
 def _chosen(
     image: "oiio.ImageInput", path: Path, part: str | None, layer: str | None
 ) -> tuple["oiio.ImageSpec", Choice]:
@@ -145,9 +156,7 @@ def _chosen(
     form = image.format_name()
     choice = choose(
         [
-            layers_of(
-                number, header_text(spec, "name"), tuple(spec.channelnames), form == "openexr"
-            )
+            layers_of(number, _part_name(spec), tuple(spec.channelnames), form == "openexr")
             for number, spec in enumerate(specs if form == "openexr" else specs[:1])
         ],
         part,
@@ -180,11 +189,13 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
     Raises:
         FootageError: if it is not an image that can be read.
     """
+    if _is_heif(path):
+        return _heif_facts(path)
     image = open_image(path)
     try:
         spec, choice = _chosen(image, path, part, layer)
         form = image.format_name()
-        notes = list(choice.notes)
+        notes = [*choice.notes, *_of_pixels(spec, form, path)]
         _, lost = _attributes(spec)
         if lost:
             notes.append(f"the header's {', '.join(lost[:4])} is not UTF-8 and is left out")
@@ -216,6 +227,84 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         )
     finally:
         image.close()
+
+
+def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path) -> list[str]:
+    """What to say of pixels that are turned into RGB by OpenImageIO, or of which some are left.
+
+    Raises:
+        FootageError: if what comes out would be wrong.
+    """
+    space = header_text(spec, f"{form}:ColorSpace").upper()
+    if "LAB" in space:
+        raise FootageError("the image is in CIELAB", path, "export it as RGB")
+    if form == "tiff" and spec.tile_width and spec.format.basetype == oiio.DOUBLE:
+        # OpenImageIO 3.2 gives memory that nobody has written.
+        raise FootageError("the image has tiles of 64-bit floats", path, "export it with 32 bits")
+    notes = []
+    if not (
+        spec.full_x < spec.x + spec.width
+        and spec.x < spec.full_x + spec.full_width
+        and spec.full_y < spec.y + spec.height
+        and spec.y < spec.full_y + spec.full_height
+    ):
+        notes.append("the image's pixels lie outside of its display window, which is black")
+    if space in ("CMYK", "YCCK"):
+        notes.append(
+            "the image is in CMYK and turned into RGB without its profile, so that colours are off;"
+            " export it as RGB"
+        )
+    if form == "webp" and spec.get_int_attribute("oiio:Movie", 0):
+        notes.append("the WebP is animated; its first picture is read, the others are left out")
+    return notes
+
+
+def _is_inverted(spec: "oiio.ImageSpec") -> bool:
+    """Whether 0 is white, which OpenImageIO 3.2 undoes in TIFF of 8 bits and less only."""
+    white = spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == 0
+    return white and spec.format.basetype in (oiio.UINT16, oiio.UINT32)
+
+
+def _is_heif(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return is_heif_photo(file.read(12))
+
+
+def _heif_facts(path: Path) -> ImageFacts:
+    """The facts of a HEIC or AVIF photo, which is decoded for them: one says little by itself."""
+    pixels, depth, photo, notes = read_heif_photo(path)
+    tags = ColourTags(
+        icc=icc_description(photo.icc),
+        cicp=photo.nclx[:2] if photo.nclx and not photo.icc else None,
+        srgb=photo.nclx is None and not photo.icc,
+    )
+    return ImageFacts(
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        bit_depth=depth,
+        floating=False,
+        fps=None,
+        pixel_aspect=Fraction(1),
+        colour=tags,
+        photograph=True,
+        form="heif",
+        timecode="",
+        notes=tuple(notes),
+    )
+
+
+def _heif_frame(path: Path) -> SourceFrame:
+    pixels, depth, _, _ = read_heif_photo(path)
+    count = pixels.shape[2]
+    return SourceFrame(
+        pixels,
+        ("R", "G", "B", "A")[:count],
+        (0, 1, 2),
+        depth if pixels.dtype == np.uint16 else 8,
+        (pixels.dtype.name,) * count,
+        {},
+        file=str(path),
+    )
 
 
 def _timecode(spec: "oiio.ImageSpec") -> str:
@@ -255,6 +344,8 @@ def read_image(
     Raises:
         FootageError: unreadable, cut off, or without colours.
     """
+    if _is_heif(path):
+        return _heif_frame(path)
     image = open_image(path)
     try:
         spec, choice = _chosen(image, path, part, layer)
@@ -277,6 +368,8 @@ def read_image(
         image.close()
     if pixels.ndim == 2:
         pixels = pixels[..., None]
+    if _is_inverted(spec):
+        pixels = np.iinfo(pixels.dtype).max - pixels
     channels = tuple(spec.channelnames)[begin:end]
     rgb = tuple(index - begin for index in choice.rgb)
     display, window = _display_window(pixels, spec)

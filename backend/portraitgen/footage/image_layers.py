@@ -46,12 +46,13 @@ class Layer:
         """What a person would call it."""
         return ".".join(each for each in (self.part_name, self.name) if each) or "RGB"
 
-    def rank(self) -> tuple[int, int, int, int]:
+    def rank(self) -> tuple[int, int, int, int, int]:
         """Lower is more likely the picture."""
         words = set(_words(self.name)) | set(_words(self.part_name))
+        right = int(bool(words & {"right", "r"}))  # The other eye's view.
         beauty, beside = bool(words & _BEAUTY), bool(words & _BESIDE)
         class_ = 0 if beauty or (not self.name and not beside) else 2 if beside else 1
-        return (int(self.grey), class_, int(bool(self.name)), self.part)
+        return (int(self.grey), right, class_, int(bool(self.name)), self.part)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,12 @@ def choose(parts: list[list[Layer]], part: str | None, layer: str | None, path: 
         FootageError: if there is none, or not the one that is asked for.
     """
     coloured = [each for layers in parts for each in layers if each.rgb[0] >= 0]
+    if not coloured and any({"RY", "BY"} & set(e.name.split(", ")) for all_ in parts for e in all_):
+        raise FootageError(
+            "the image is in luminance and chroma (Y, RY, BY), which is not read",
+            path,
+            "write it as RGB",
+        )
     if not coloured:
         channels = "; ".join(each.name for layers in parts[:4] for each in layers)
         raise FootageError(

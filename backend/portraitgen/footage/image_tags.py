@@ -74,11 +74,39 @@ def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
         "dpx_transfer": text("dpx:Transfer"),
         "icc": text("ICCProfile:profile_description"),
     }
+    profile = spec.getattribute("ICCProfile")
+    if not facts["icc"] and profile is not None:
+        facts["icc"] = icc_description(bytes(profile))
     if text("acesImageContainerFlag") == "1":
         facts["named"] = "ACES2065-1"
+    if form == "cineon":
+        facts["dpx_transfer"] = "Printing density"
     if form == "png":
         facts |= _png(path)
     return ColourTags(**facts)
+
+
+def icc_description(profile: bytes) -> str:
+    """What an ICC profile calls itself; "unnamed" if it does not say, "" without a profile."""
+    if not profile:
+        return ""
+    try:
+        (count,) = struct.unpack_from(">I", profile, 128)
+        for number in range(min(count, 200)):
+            name, place, size = struct.unpack_from(">4s2I", profile, 132 + 12 * number)
+            if name == b"desc":
+                return _icc_text(profile[place : place + size]) or "unnamed"
+    except struct.error:
+        pass
+    return "unnamed"
+
+
+def _icc_text(data: bytes) -> str:
+    if data[:4] == b"mluc":
+        length, place = struct.unpack_from(">2I", data, 20)
+        return data[place : place + length].decode("utf-16-be", "replace").strip("\0 ")
+    (length,) = struct.unpack_from(">I", data, 8)
+    return data[12 : 12 + length].decode("latin-1").strip("\0 ")
 
 
 def _png(path: Path) -> dict[str, Any]:

@@ -20,8 +20,11 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mxf_opatom,mpegts,mpegtsraw,mpeg,mpegvideo,flv,"
     "live_flv,asf,asf_o,ogg,gif,apng,dv,rm,nut,ivf,wtv,wtvtv,gxf,lxf,nsv,nuv,roq,swf,r3d,"
     "yuv4mpegpipe,h261,h263,h264,hevc,vvc,av1,obu,evc,m4v,vc1,vc1test,cavsvideo,dirac,dnxhd,mjpeg,"
-    "mjpeg_2000,film_cpk,flic,smk,bink,cine,ifv,avs2,avs3,webp_pipe,jpegxl_anim,amv,avr"
+    "mjpeg_2000,film_cpk,flic,smk,bink,cine,ifv,avs2,avs3,webp_pipe,jpegxl_anim,amv,avr,"
+    "pam_pipe,qoi_pipe,pcx_pipe"
 )
+# Photos that FFmpeg takes for numbered ones by their endings, by how they begin.
+_PHOTOS = ((b"P7\n", "pam_pipe"), (b"qoif", "qoi_pipe"), (b"\x0a\x05\x01\x08", "pcx_pipe"))
 _CONTAINER_OPTIONS = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
 # Players need not wait for a stream's first second to be probed; plates may start with black.
 _QUIET = av.logging.set_level
@@ -54,8 +57,11 @@ def open_container(path: Path, **options: str) -> Any:
     except UnicodeEncodeError:
         # PyAV passes names on as UTF-8; a file need not have such a name.
         source = open(absolute, "rb")
+    with open(path, "rb") as file:
+        head = file.read(16)
+    form = next((form for start, form in _PHOTOS if head.startswith(start)), None)
     try:
-        return _opened(source, _CONTAINER_OPTIONS | options)
+        return _opened(source, form, _CONTAINER_OPTIONS | options)
     except av.error.InvalidDataError as error:
         raise FootageError(
             "the movie cannot be read (it holds no pictures that are known or lacks its index)",
@@ -67,13 +73,13 @@ def open_container(path: Path, **options: str) -> Any:
         raise FootageError(f"the movie cannot be read ({reason})", path, REPAIR) from error
 
 
-def _opened(source: Any, options: dict[str, str]) -> Any:
+def _opened(source: Any, form: str | None, options: dict[str, str]) -> Any:
     try:
         # Text in the header need not be UTF-8, and must not matter.
-        return av.open(source, metadata_errors="replace", container_options=options)
+        return av.open(source, format=form, metadata_errors="replace", container_options=options)
     except TypeError:
         # PyAV 19 has no such argument; it replaces what it cannot read by itself.
-        return av.open(source, container_options=options)
+        return av.open(source, format=form, container_options=options)
 
 
 def open_movie(path: Path, **options: str) -> tuple[Any, Any]:
@@ -89,12 +95,6 @@ def open_movie(path: Path, **options: str) -> tuple[Any, Any]:
             raise FootageError(
                 "the file holds no picture", path, "give a movie that is not sound only"
             )
-        if len(streams) > 1 and _is_photo(path):
-            raise FootageError(
-                f"the photo is made of {len(streams)} tiles, which are not put together here",
-                path,
-                "export it as JPEG, PNG or TIFF",
-            )
         stream = streams[0]
         if stream.codec_context is None or stream.codec_context.codec is None:
             raise FootageError(
@@ -109,13 +109,6 @@ def open_movie(path: Path, **options: str) -> tuple[Any, Any]:
         container.close()
         raise
     return container, stream
-
-
-def _is_photo(path: Path) -> bool:
-    """Whether a file is HEIC or AVIF, by its brand."""
-    with open(path, "rb") as file:
-        head = file.read(12)
-    return head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"avif")
 
 
 def picture_streams(container: Any) -> list[Any]:

@@ -4,6 +4,7 @@
 
 import bisect
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -40,6 +41,7 @@ _OTHER_MATRICES = {
 # Codecs whose grey pictures have video range unless they say otherwise.
 _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
 _FIELDS_LOOKED_AT = 12
+_BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,7 @@ def probe(path: Path) -> MovieFacts:
             raise FootageError("the movie holds no frame that can be decoded", path, REPAIR)
         frame = frames[0]
         check_size(frame.width, frame.height, 8, path)
-        matrix_data = frame.side_data.get("DISPLAYMATRIX")
-        orientation, exact = orientation_of(bytes(matrix_data) if matrix_data else None)
+        orientation, exact = _orientation(frame)
         if not exact:
             notes.append("the movie is turned by an odd angle; the next quarter turn is shown")
         width, height = frame.width, frame.height
@@ -175,7 +176,36 @@ def probe(path: Path) -> MovieFacts:
         )
 
 
+def _orientation(frame: Any) -> tuple[int, bool]:
+    """How a picture is to be turned, as Exif numbers it; whether that is exact."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV has no name for some data beside a picture (Exif), and then gives none of it; the
+        # turn it gives by itself knows no mirror.
+        turn = int(frame.rotation) % 360
+        return {0: 1, 90: 8, 180: 3, 270: 6}.get(turn, 1), turn % 90 == 0
+    return orientation_of(bytes(data) if data else None)
+
+
 def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
+    beside = Counter(
+        _BESIDE[each.type]
+        for each in container.streams
+        if each.type in _BESIDE and each.metadata.get("handler_name") != "TimeCodeHandler"
+    )
+    beside["cover picture"] += sum(
+        bool(each.disposition & av.stream.Disposition.attached_pic)
+        for each in container.streams.video
+    )
+    if len(container.streams.audio) > 1:
+        notes.append(
+            f"the movie has {len(container.streams.audio)} sound tracks; the first goes into"
+            " movies made from it"
+        )
+    named = [f"{count} {name}{'s' * (count > 1)}" for name, count in beside.items() if count]
+    if named:
+        notes.append(f"the movie's {' and '.join(named)} are not used, nor kept in results")
     tracks = picture_streams(container)
     if len(tracks) > 1:
         number = sorted(track.index for track in tracks).index(stream.index) + 1

@@ -6,6 +6,7 @@ The packets alone tell it of a sound movie. Where they give cause for doubt (no 
 stamps, a start in mid-group, a broken end, recordings joined to one file) every picture is decoded.
 """
 
+import itertools
 import statistics
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,6 +16,12 @@ from typing import Any
 from ..errors import FootageError
 from .movie_container import REPAIR, decoded, open_movie, packets
 from .truncation import missing_bytes
+
+_GLANCED = 40
+"""Pictures that are decoded where the order of a movie's stamps is in doubt."""
+
+_FASTEST = 2000
+"""Pictures a second beyond which stamps count packets, not time."""
 
 _HOLD = 10
 """Seconds that one picture may stand before it is a gap in the recording, not a pause in it."""
@@ -57,7 +64,9 @@ class _Packets:
     Attributes:
         stamps: of all packets with a picture to show, in the file's order.
         keys: of those that decoding can start from, also where they are not shown.
-        jumps: a later packet is decoded before or long after an earlier one.
+        back: a later packet is decoded long before an earlier one.
+        unordered: stamps are of the order of coding, not of showing.
+        timeless: they follow each other so fast that they can only count pictures.
     """
 
     stamps: list[int] = field(default_factory=list)
@@ -67,6 +76,8 @@ class _Packets:
     corrupt: bool = False
     starts_with_key: bool = True
     back: bool = False
+    unordered: bool = False
+    timeless: bool = False
     broken: list[str] = field(default_factory=list)
 
 
@@ -81,10 +92,16 @@ def index_movie(path: Path) -> MovieIndex:
         time_base = Fraction(stream.time_base)
         announced = stream.frames
         short = container.format.name == "avi"
+        reordered = bool(stream.codec_context.has_b_frames)
         rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
         ends = (stream.start_time or 0) + stream.duration if short and stream.duration else None
         seen = _read_packets(container, stream)
         promised = container.duration if container.format.name == "flv" else None
+    steps = [b - a for a, b in itertools.pairwise(sorted(set(seen.stamps)))]
+    seen.timeless = bool(steps) and statistics.median(steps) * time_base * _FASTEST < 1
+    if reordered and not short and seen.stamps == sorted(seen.stamps):
+        # Where pictures are coded in another order than they are shown, so are true stamps.
+        seen.unordered = _shown_out_of_order(path)
     index = MovieIndex(time_base)
     lost = missing_bytes(path)
     absent = announced - seen.count if announced else 0
@@ -95,6 +112,8 @@ def index_movie(path: Path) -> MovieIndex:
         seen.unstamped
         or seen.corrupt
         or seen.back
+        or seen.unordered
+        or seen.timeless
         or bool(seen.broken)
         or not seen.starts_with_key
         or len(set(seen.stamps)) != len(seen.stamps)
@@ -157,6 +176,15 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
     return seen
 
 
+def _shown_out_of_order(path: Path) -> bool:
+    """Whether the first pictures come out of the decoder with stamps that run backwards."""
+    container, stream = open_movie(path)
+    with container:
+        frames = itertools.islice(decoded(container, stream, lambda reason: None), _GLANCED)
+        stamps = [frame.pts for frame in frames if frame.pts is not None]
+    return any(b <= a for a, b in itertools.pairwise(stamps))
+
+
 def _all_packets(path: Path) -> int:
     """How many packets there are if no edit list hides any."""
     container, stream = open_movie(path, ignore_editlist="1")
@@ -180,7 +208,7 @@ def _by_decoding(
             stamps.append(frame.pts)
     known = [stamp for stamp in stamps if stamp is not None]
     ordered = all(a < b for a, b in zip(known, known[1:], strict=False))
-    if len(known) == len(stamps) and ordered and not seen.back:
+    if len(known) == len(stamps) and ordered and not (seen.back or seen.timeless):
         index.stamps = known
         index.keys = sorted(key for key in set(seen.keys) if key <= known[-1]) if known else []
         _tell_absent(index, seen)
@@ -188,7 +216,9 @@ def _by_decoding(
     index.in_order = True
     index.keys = []
     step = max(1, round(1 / (rate * index.time_base)))
-    if known and len(known) == len(stamps) and not counts:
+    if seen.unordered and len(set(known)) == len(stamps):
+        index.stamps = sorted(known)
+    elif known and len(known) == len(stamps) and not (counts or seen.timeless):
         index.stamps = _joined(known, step, index.notes)
     else:
         # Stamps that run backwards in it are of no use.

@@ -127,6 +127,8 @@ class Converter:
             order = (2, 0, 1, 3) if alpha else (2, 0, 1)
             planes = [spread_codes(plane_of(frame, index, kind), depth) for index in order]
             return np.stack(planes, axis=2)
+        if depth in (5, 6) and name.startswith(("rgb5", "bgr5")):
+            return _unpacked(frame, name)
         if depth <= 8:
             return self._to(frame, "rgba" if alpha else "rgb24").to_ndarray()
         return self._to(frame, "rgba64le" if alpha else "rgb48le").to_ndarray()
@@ -183,6 +185,18 @@ def _packed(frame: Any, channels: int, kind: np.dtype) -> np.ndarray:
     line = plane.line_size // kind.itemsize
     values = np.frombuffer(plane, kind, count=line * plane.height).reshape(plane.height, line)
     return values[:, : frame.width * channels].reshape(plane.height, frame.width, channels)
+
+
+def _unpacked(frame: Any, name: str) -> np.ndarray:
+    """16-bit pixels of 555 or 565; swscale mistakes their byte order where it is the other one."""
+    words = _packed(frame, 1, _type(name, 16))[..., 0]
+    green = 6 if "565" in name else 5
+    fields = ((words >> (5 + green)) & 31, (words >> 5) & ((1 << green) - 1), words & 31)
+    planes = [
+        np.rint(each * (255 / ((1 << bits) - 1))).astype(np.uint8)
+        for each, bits in zip(fields, (5, green, 5), strict=True)
+    ]
+    return np.stack(planes if name.startswith("rgb") else planes[::-1], axis=2)
 
 
 def spread_codes(codes: np.ndarray, depth: int) -> np.ndarray:

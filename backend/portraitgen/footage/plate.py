@@ -24,7 +24,7 @@ _DEFAULT_FPS = Fraction(24)
 _KEPT = 4
 _SCANNED = 5000
 _LOOKED_AT = 250
-_STILL_SUFFIXES = frozenset((".heic", ".heif", ".avif"))
+_STILL_SUFFIXES = frozenset((".pam", ".qoi", ".pcx"))
 
 
 class Plate:
@@ -95,6 +95,16 @@ class Plate:
     def sound(self) -> bool:
         """Whether it is a movie with sound."""
         return isinstance(self._source, MovieSource) and self._source.facts.sound
+
+    @property
+    def picture_colours(self) -> tuple[int, int] | None:
+        """What pictures and movies made in the plate's display values say of their colours.
+
+        Primaries and transfer by ITU-T H.273; None for sRGB and Rec.709, and for what has no
+        numbers there.
+        """
+        tags = colour.tags_of(self.space) if self.space.kind == "display" else None
+        return tags if tags and (tags[0] != 1 or tags[1] not in (1, 13)) else None
 
     def timecode_at(self, frame: int) -> str:
         """The time code of a frame, counted on from the first one's; "" where there is none."""
@@ -421,7 +431,7 @@ def _unknown(path: Path) -> FootageError:
     return FootageError(
         f"'{suffix}' files cannot be read" if suffix else "the file has no known format",
         path,
-        "give a movie or EXR, DPX, TIFF, PNG, JPEG, WebP, BMP or TGA images",
+        "give a movie or EXR, DPX, TIFF, PNG, JPEG, HEIC, AVIF, WebP, BMP or TGA images",
     )
 
 
@@ -448,7 +458,7 @@ def _open_images(
     images = ImageSource(path, found.files, part, layer)
     images.notes[:0] = found.notes
     kind = "sequence" if len(found.files) > 1 or images.number != 1 else "still"
-    space = image_space(colour_space, images.facts, images.notes, path)
+    space = image_space(colour_space, images.facts, images.notes)
     return Plate(
         path,
         kind,

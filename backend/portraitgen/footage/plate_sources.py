@@ -270,10 +270,10 @@ class ImageSource:
         return _digest(self.files, b"")
 
 
-def image_space(name: str | None, facts: Any, notes: list[str], path: Path) -> colour.ColourSpace:
+def image_space(name: str | None, facts: Any, notes: list[str]) -> colour.ColourSpace:
     """The named space, else what an image's header says; what is assumed is noted."""
     if name is not None:
-        return _named(name, notes, lambda assumed: image_space(None, facts, assumed, path))
+        return _named(name, notes, lambda assumed: image_space(None, facts, assumed))
     tags: ColourTags = facts.colour
     if tags.interop and tags.interop not in ("unknown", "data"):
         try:
@@ -287,11 +287,12 @@ def image_space(name: str | None, facts: Any, notes: list[str], path: Path) -> c
             notes.append("the images name no primaries; linear Rec.709 is assumed")
         return colour.from_chromaticities(tags.chromaticities)
     if any(word in tags.dpx_transfer.lower() for word in ("log", "density")):
-        raise FootageError(
-            f"the images are logarithmic ({tags.dpx_transfer}) and do not say which way",
-            path,
-            "name their colour space (--colour-space), for example ADX10 or ARRI LogC3",
+        notes.append(
+            f"the images are logarithmic ({tags.dpx_transfer}) and name no camera; film's printing"
+            " density is assumed (ADX10); name another curve by its colour space, such as"
+            " ARRI LogC3"
         )
+        return colour.resolve("ADX10" if facts.bit_depth <= 10 else "ADX16")
     if "linear" in tags.dpx_transfer.lower():
         return colour.resolve("Linear Rec.709")
     if tags.cicp is not None:
@@ -321,6 +322,15 @@ def _named(
 def _icc_space(profile: str, notes: list[str]) -> colour.ColourSpace:
     words = profile.lower()
     for known, space in (
+        # As libjxl names what a JPEG XL says of itself.
+        ("rgb_d65_srg_rel_lin", "Linear Rec.709"),
+        ("rgb_d65_srg_rel_srg", "sRGB"),
+        ("rgb_d65_202_rel_peq", "Rec.2100-PQ"),
+        ("rec2100pq", "Rec.2100-PQ"),
+        ("rgb_d65_202_rel_hlg", "Rec.2100-HLG"),
+        ("rec2100hlg", "Rec.2100-HLG"),
+        ("displayp3", "sRGB P3-D65"),
+        ("rgb_d65_dci_rel_srg", "sRGB P3-D65"),
         ("display p3", "sRGB P3-D65"),
         ("p3 d65", "sRGB P3-D65"),
         ("adobe rgb", "Adobe RGB"),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text in PNG files (PNG 3rd edition, 11.3.3): what OpenCV writes holds none."""
+"""Text and colour space in PNG files (PNG 3rd edition, 11.3): what OpenCV writes holds none."""
 
 import struct
 import zlib
@@ -20,6 +20,14 @@ def with_texts(png: bytes, texts: Mapping[str, str]) -> bytes:
     """
     chunks = [_chunk(b"iTXt", _international(name, text)) for name, text in texts.items()]
     return png[:_HEADER] + b"".join(chunks) + png[_HEADER:]
+
+
+def with_colours(png: bytes, primaries: int, transfer: int) -> bytes:
+    """A PNG that names its colour space by ITU-T H.273's numbers (cICP: RGB, full range)."""
+    if b"cICP" in png[:200]:
+        return png
+    chunk = _chunk(b"cICP", bytes((primaries, transfer, 0, 1)))
+    return png[:_HEADER] + chunk + png[_HEADER:]
 
 
 def texts_of(png: bytes) -> dict[str, str]:

@@ -189,7 +189,8 @@ def write_novel_view(
     Args:
         attributes: what the EXR says of itself, asked for once the PNG is written.
     """
-    save_png(path.with_suffix(".png"), np.dstack([drawn.colours, drawn.alpha]))
+    shown = np.dstack([drawn.colours, drawn.alpha])
+    save_png(path.with_suffix(".png"), shown, colours=plate.picture_colours)
     linear = to_linear(drawn.colours, plate.space) * drawn.alpha
     passes: dict[str, Any] = {
         "Combined": np.concatenate([linear, drawn.alpha], axis=2),

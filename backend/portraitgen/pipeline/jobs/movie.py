@@ -111,7 +111,8 @@ def write_movie(
     whole = (folder.parent / ACTING_FILE).exists()
     sound = plate.read_sound(range(frames[0], frames[-1] + 1))
     said = statement.movie_metadata()
-    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound, said) as writer:
+    code, colours = plate.timecode_at(frames[0]), plate.picture_colours
+    with MovieWriter(path, plate.fps, code, sound, said, colours) as writer:
         wanted = set(frames)
         span = range(frames[0], frames[-1] + 1)
         done = 0

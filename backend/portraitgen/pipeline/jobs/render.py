@@ -448,7 +448,8 @@ def _movie(
         return
     path, said = folder.parent / f"{take}.mp4", statement.movie_metadata()
     sound = plate.read_sound(frames)
-    with MovieWriter(path, plate.fps, plate.timecode_at(frames[0]), sound, said) as writer:
+    code, colours = plate.timecode_at(frames[0]), plate.picture_colours
+    with MovieWriter(path, plate.fps, code, sound, said, colours) as writer:
 
         def add(shown: Callable[[], np.ndarray] | None) -> None:
             assert shown, "every frame over its plate can be in a movie"
@@ -511,7 +512,7 @@ def _write(
         more: layers besides.
         attributes: what the EXR says of itself, asked for once the others are written.
     """
-    save_png(path.with_suffix(".png"), frame.beauty, texts)
+    save_png(path.with_suffix(".png"), frame.beauty, texts, plate.picture_colours)
     if over:
         full, native = over
         write_plate(full.with_suffix(""), native, plate)

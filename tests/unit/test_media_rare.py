@@ -1,0 +1,227 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rare forms, and what they hold beside the picture: read right, or said not to be."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813
+import pytest
+from footage_media import number_of, write_movie
+
+from portraitgen.errors import FootageError
+from portraitgen.footage.colour import resolve, tags_of
+from portraitgen.footage.encode import MovieWriter
+from portraitgen.footage.file_kind import kind_of
+from portraitgen.footage.plate import open_plate
+from portraitgen.images import save_png
+
+
+def picture(width: int = 32, height: int = 24) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([0.2 + 0.6 * x / width, 0.3 + 0.4 * y / height, 0.7 - 0.5 * x / width], 2)
+
+
+def tiff(path: Path, words: np.ndarray, photometric: int) -> Path:
+    """A TIFF of one strip, by the book (TIFF 6.0); little-endian."""
+    height, width = words.shape[:2]
+    count = 1 if words.ndim == 2 else words.shape[2]
+    data = words.astype(words.dtype.newbyteorder("<")).tobytes()
+    bits = 8 * words.itemsize
+    extra = struct.pack(f"<{count}H", *[bits] * count)
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height),
+        (258, 3, count, bits if count == 1 else 8 + len(data)), (259, 3, 1, 1),
+        (262, 3, 1, photometric), (273, 4, 1, 8), (277, 3, 1, count), (278, 4, 1, height),
+        (279, 4, 1, len(data)),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<2H2I", *tag) for tag in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    start = 8 + len(data) + len(extra)
+    path.write_bytes(b"II*\0" + struct.pack("<I", start) + data + extra + directory)
+    return path
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_tiff_whose_zero_is_white_is_not_a_negative(tmp_path: Path, kind: type) -> None:
+    grey = np.linspace(0.1, 0.9, 32)[None].repeat(24, 0)
+    codes = np.rint((1 - grey) * np.iinfo(kind).max).astype(kind)
+    read = open_plate(tiff(tmp_path / "white.tif", codes, 0)).read(1)
+    assert np.abs(read - grey[..., None]).max() < 0.003
+
+
+def test_cmyk_is_told_and_cielab_refused(tmp_path: Path) -> None:
+    codes = np.rint(picture() * 255).astype(np.uint8)
+    cmyk = np.concatenate([255 - codes, np.zeros_like(codes[..., :1])], 2)
+    plate = open_plate(tiff(tmp_path / "print.tif", cmyk, 5))
+    assert any("CMYK" in note for note in plate.notes)
+    with pytest.raises(FootageError, match="CIELAB"):
+        open_plate(tiff(tmp_path / "lab.tif", codes, 8))
+
+
+def test_pfm_is_upright_and_linear(tmp_path: Path) -> None:
+    path = tmp_path / "light.pfm"
+    rows = picture()[::-1].astype("<f4")  # From the lowest row upwards.
+    path.write_bytes(b"PF\n32 24\n-1.0\n" + rows.tobytes())
+    assert np.abs(open_plate(path).linear(1) - picture()).max() < 1e-6
+
+
+def test_pam_is_read_by_its_content(tmp_path: Path) -> None:
+    head = b"P7\nWIDTH 32\nHEIGHT 24\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n"
+    path = tmp_path / "picture.pam"
+    path.write_bytes(head + np.rint(picture() * 255).astype(np.uint8).tobytes())
+    plate = open_plate(path)
+    assert plate.kind == "still" and np.abs(plate.read(1) - picture()).max() < 0.003
+
+
+def test_jpeg_2000_is_an_image(tmp_path: Path) -> None:
+    context = av.CodecContext.create("jpeg2000", "w")
+    context.width, context.height, context.pix_fmt = 32, 24, "rgb24"
+    context.time_base, context.options = Fraction(1, 25), {"pred": "dwt53"}
+    codes = np.rint(picture() * 255).astype(np.uint8)
+    frame = av.VideoFrame.from_ndarray(codes, format="rgb24")
+    data = b"".join(bytes(each) for each in [*context.encode(frame), *context.encode()])
+    (tmp_path / "picture.jp2").write_bytes(data)
+    assert kind_of(tmp_path / "picture.jp2") == "image"
+    assert np.abs(open_plate(tmp_path / "picture.jp2").read(1) - picture()).mean() < 0.02
+
+
+def test_jpeg_xl_is_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "picture.jxl"
+    spec = oiio.ImageSpec(32, 24, 3, "uint8")
+    spec.attribute("CompressionQuality", 100)
+    output = oiio.ImageOutput.create(str(path))
+    assert output and output.open(str(path), spec)
+    assert output.write_image(np.rint(picture() * 255).astype(np.uint8))
+    output.close()
+    assert kind_of(path) == "image"
+    assert np.abs(open_plate(path).read(1) - picture()).mean() < 0.02
+
+
+def test_an_animated_webp_says_that_one_picture_is_read(tmp_path: Path) -> None:
+    from PIL import Image
+
+    images = [Image.new("RGB", (16, 16), (40 * n, 90, 120)) for n in range(3)]
+    path = tmp_path / "moving.webp"
+    images[0].save(path, save_all=True, append_images=images[1:], duration=40)
+    assert any("animated" in note for note in open_plate(path).notes)
+
+
+def test_a_file_of_jpegs_one_after_the_other_is_a_movie(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mjpeg"), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuvj420p"
+        for number in range(4):
+            grey = np.full((64, 64, 3), 50 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode())
+    assert len(open_plate(tmp_path / "a.mjpeg").numbers) == 4
+
+
+@pytest.mark.parametrize("order", ["le", "be"])
+@pytest.mark.parametrize("green", [5, 6])
+def test_pixels_of_16_bits_are_unpacked_in_either_byte_order(order: str, green: int) -> None:
+    from portraitgen.footage.movie_pixels import Converter
+
+    red = np.arange(32)[None].repeat(8, 0)
+    words = (red << (5 + green)) | (((1 << green) - 1 - red) << 5) | 31
+    name = f"rgb5{green}5{order}"
+    frame = av.VideoFrame(32, 8, name)
+    plane = frame.planes[0]
+    rows = np.zeros((8, plane.line_size), np.uint8)
+    rows[:, :64] = words.astype(">u2" if order == "be" else "<u2").view(np.uint8)
+    plane.update(rows.tobytes())
+    codes = Converter(None, True, True, False).convert(frame, (32, 8))
+    assert np.array_equal(codes[..., 0], np.rint(red * 255 / 31))
+    assert np.array_equal(codes[..., 1], np.rint(((1 << green) - 1 - red) * 255 / (2**green - 1)))
+    assert (codes[..., 2] == 255).all()
+
+
+def test_stamps_in_coding_order_do_not_reorder_pictures(tmp_path: Path) -> None:
+    source = write_movie(tmp_path / "b.mp4", 12, options={"crf": "12", "g": "12", "bf": "3"})
+    with av.open(str(source)) as old, av.open(str(tmp_path / "coding.mxf"), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                packet.pts = packet.dts
+                new.mux(packet)
+    plate = open_plate(tmp_path / "coding.mxf")
+    assert [number_of(image) for _, image in plate.frames_uint8()] == list(range(12))
+    assert number_of(plate.read(4)) == 3 and number_of(plate.read(2)) == 1
+
+
+def test_subtitles_and_attached_files_are_told(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "subs.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        container.add_attachment("notes.txt", "text/plain", b"hello")
+        black = np.zeros((64, 64, 3), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(black, format="rgb24")))
+        container.mux(stream.encode())
+    notes = open_plate(tmp_path / "subs.mkv").notes
+    assert any("attached file" in note for note in notes)
+
+
+def test_log_film_without_a_curve_is_assumed_and_said(tmp_path: Path) -> None:
+    header = bytearray(1024)
+    struct.pack_into(">5I", header, 0, 0x802A5FD7, 1024, 0, 0, 0)
+    struct.pack_into(">I", header, 20, 1024 + 32 * 24 * 4)
+    header[24:28] = b"V4.5"
+    header[192], header[193] = 0, 3
+    for channel in range(3):
+        place = 196 + 28 * channel
+        header[place : place + 3] = bytes((0, channel + 1, 10))
+        struct.pack_into(">2I4f", header, place + 4, 32, 24, 0.0, 0.0, 1023.0, 2.0)
+    header[680:685] = bytes((0, 5, 0, 0, 0))
+    codes = np.rint(picture() * 1023).astype(np.uint32)
+    words = (codes[..., 0] << 22) | (codes[..., 1] << 12) | (codes[..., 2] << 2)
+    path = tmp_path / "scan.cin"
+    path.write_bytes(bytes(header) + words.astype(">u4").tobytes())
+    plate = open_plate(path)
+    assert plate.colour_space == "ADX10"
+    assert any("printing density is assumed" in note for note in plate.notes)
+    assert np.abs(plate.read_native(1).encoded() - picture()).max() < 0.002
+
+
+@pytest.mark.parametrize("name", ["sRGB P3-D65", "Rec.2020"])
+def test_pictures_and_movies_made_in_wide_colours_say_so(tmp_path: Path, name: str) -> None:
+    tags = tags_of(resolve(name))
+    image = picture().astype(np.float32)
+    save_png(tmp_path / "picture.png", image, {"a": "b"}, tags)
+    assert open_plate(tmp_path / "picture.png").colour_space == name
+    assert np.abs(open_plate(tmp_path / "picture.png").read(1) - image).max() < 0.003
+    with MovieWriter(tmp_path / "movie.mp4", Fraction(25), colours=tags) as movie:
+        movie.add(np.rint(image * 255).astype(np.uint8))
+    assert open_plate(tmp_path / "movie.mp4").colour_space == name
+
+
+def test_the_left_eye_is_the_picture_wherever_it_lies(tmp_path: Path) -> None:
+    path = tmp_path / "eyes.exr"
+    specs = []
+    for view in ("right", "left"):
+        spec = oiio.ImageSpec(32, 24, 3, "half")
+        spec.attribute("oiio:subimagename", f"rgba.{view}")
+        spec.attribute("view", view)
+        specs.append(spec)
+    output = oiio.ImageOutput.create(str(path))
+    assert output.open(str(path), tuple(specs))
+    assert output.write_image(np.zeros((24, 32, 3), np.float16))
+    assert output.open(str(path), specs[1], "AppendSubimage")
+    assert output.write_image(picture().astype(np.float16))
+    output.close()
+    assert np.abs(open_plate(path).linear(1) - picture()).max() < 0.001
+
+
+def test_luminance_and_chroma_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "chroma.exr"
+    spec = oiio.ImageSpec(32, 24, 3, "half")
+    spec.channelnames = ("BY", "RY", "Y")
+    output = oiio.ImageOutput.create(str(path))
+    assert output.open(str(path), spec) and output.write_image(picture().astype(np.float16))
+    output.close()
+    with pytest.raises(FootageError, match="luminance and chroma"):
+        open_plate(path)
