@@ -5,6 +5,8 @@
 import dataclasses
 import importlib.metadata
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,11 @@ from portraitgen.body.surface import Surface
 from portraitgen.editing import registry
 from portraitgen.editing.colour import to_display, to_linear
 from portraitgen.editing.editor import Editor, EditorInfo, EditRequest
+from portraitgen.editing.overlays import FrameEditor
 from portraitgen.editing.registry import create_editor, describe_editors, editor_classes
 from portraitgen.editing.schedule import iterative, one_pass, pivots
 from portraitgen.errors import EditError, OptionError
+from portraitgen.pipeline.requests.diagnostics import check_setup
 from portraitgen.settings import option
 from synthetic.acting import act, camera
 
@@ -288,6 +292,76 @@ def test_a_studio_adds_its_own_and_a_broken_one_stops_nothing(
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
     assert registry.editor_classes()["invert"] is Invert
     assert "gone" in caplog.text and "no module x" in caplog.text and "odd" in caplog.text
+
+
+def old_class(method: str) -> type[Editor]:
+    return type("Old", (Invert,), {method: lambda self, *given: None})
+
+
+@dataclass(frozen=True)
+class OldInfo:
+    """Makes an EditorInfo as packages for earlier versions do."""
+
+    flags: dict[str, bool]
+
+    def load(self) -> type[Editor]:
+        info = EditorInfo(id="old", label="Old", description="Old", **self.flags)  # type: ignore[arg-type]
+        return type("Old", (Invert,), {"info": info})
+
+
+@pytest.mark.parametrize(
+    ("name", "editor", "remedy"),
+    [
+        ("follow", old_class("follow"), "AvatarOverlay"),
+        ("laid_over", old_class("laid_over"), "FrameEditor"),
+        ("recall", old_class("recall"), "restore"),
+        ("files", old_class("files"), "kept_files"),
+        ("edits_frames", OldInfo({"edits_frames": True}), "FrameEditor"),
+        ("lies_on_plate", OldInfo({"lies_on_plate": True}), "PlateOverlay"),
+    ],
+)
+def test_an_editor_of_an_earlier_version_is_told_what_to_change(
+    name: str, editor: Any, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Entry("old", editor)
+    if isinstance(editor, OldInfo):
+        monkeypatch.setattr(entry, "load", editor.load)
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [entry])
+    assert "old" not in registry.editor_classes()
+    with pytest.raises(EditError, match=f"earlier version.*'{name}'.*{remedy}"):
+        create_editor("old", {})
+    rows = {row.name: row for row in check_setup()}
+    assert rows["Editor old"].state == "missing" and name in rows["Editor old"].message
+    assert remedy in rows["Editor old"].remedy
+
+
+class InvertFrames(FrameEditor, Invert):
+    """A studio's own, over every frame of the plate."""
+
+    keeps_grain = True
+
+
+def test_what_a_studios_editor_is_for_is_read_off_its_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entries = [Entry("invert", InvertFrames)]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries)
+    described = {each.id: each for each in describe_editors()}
+    told = described["invert"]
+    assert told.edits_frames and told.keeps_grain and not told.lies_on_plate
+    assert described["paint"].lies_on_plate and not described["paint"].edits_frames
+    assert described["toon"].edits_frames and not described["toon"].keeps_grain
+    assert not described["ic-light"].edits_frames and described["ic-light"].starts_from_render
+
+
+def test_one_editor_is_made_without_importing_the_others() -> None:
+    script = (
+        "import sys; from portraitgen.editing.registry import create_editor;"
+        "create_editor('toon', {});"
+        "print(*(name for name in sys.modules if '.editing.editors.' in name))"
+    )
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert made.stdout.split() == ["portraitgen.editing.editors.toon"], made.stderr
 
 
 def test_an_unusable_image_is_refused() -> None:

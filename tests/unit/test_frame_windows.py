@@ -14,6 +14,7 @@ import shot_records
 from portraitgen.avatar.avatar import Avatar
 from portraitgen.body.camera import Box, Camera
 from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.overlays import FrameEditor
 from portraitgen.editing.registry import create_editor
 from portraitgen.footage.crop import CompositeLayer
 from portraitgen.pipeline.compositing.frame_windows import FrameWindows
@@ -172,11 +173,13 @@ def test_what_an_editor_learned_of_the_shot_comes_back(name: str, tmp_path: Path
         assert cv2.imwrite(str(reference), np.full((20, 20, 3), (200, 90, 30), np.uint8))
         options = {"reference": str(reference)}
     first = create_editor(name, options)
+    assert isinstance(first, FrameEditor)
     first.prepare([request])
     wanted = first.edit(request)
     again = create_editor(name, options)
     assert np.abs(again.edit(request) - wanted).mean() > 0.01
-    again.recall(first.learned())
+    assert isinstance(again, FrameEditor)
+    again.restore(tmp_path, first.learned())
     np.testing.assert_allclose(again.edit(request), wanted, atol=1e-6)
 
 
@@ -187,11 +190,13 @@ def test_a_grade_is_rendered_when_its_table_is_gone(tmp_path: Path) -> None:
     picture = _texture(6, 3).astype(np.float32)
     request = EditRequest(1, picture, picture, np.ones((WIDE, WIDE)), np.zeros_like(picture))
     first = create_editor("grade", {"cube": str(path)})
+    assert isinstance(first, FrameEditor)
     wanted = first.edit(request)
-    ((name, file),) = first.files().items()
+    ((name, file),) = first.kept_files().items()
     kept = tmp_path / "edit"
     kept.mkdir()
     file.rename(kept / name)
     again = create_editor("grade", {"cube": str(path)})
-    again.use_edit(kept)
+    assert isinstance(again, FrameEditor)
+    again.restore(kept, {})
     np.testing.assert_array_equal(again.edit(replace(request, frame=2)), wanted)

@@ -5,7 +5,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,10 +15,10 @@ from portraitgen.avatar.avatar import Avatar
 from portraitgen.body.camera import Camera
 from portraitgen.body.surface import Surface
 from portraitgen.editing.colour import to_display
-from portraitgen.editing.editor import Editor, EditRequest
+from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.editors.relight import Relight, RelightOptions
 from portraitgen.editing.light import LIGHT_FILE, Light, key_and_fill
 from portraitgen.editing.light_estimation import fitted_light
-from portraitgen.editing.registry import create_editor
 from portraitgen.footage.crop import CompositeLayer
 from portraitgen.pipeline.compositing.take_appearance import TakeAppearance
 from portraitgen.pipeline.data.edit_mask import EditMask
@@ -46,8 +46,8 @@ def request(light: Light = STUDIO, frame: int = 1) -> EditRequest:
     return EditRequest(frame, picture, picture, inside.astype(np.float32), normals)
 
 
-def relight(**options: object) -> Editor:
-    editor = create_editor("relight", options)
+def relight(**options: Any) -> Relight:
+    editor = Relight(RelightOptions(**options))
     editor.prepare([request()])
     return editor
 
@@ -87,20 +87,20 @@ def test_another_lamp_gives_what_it_would_have_given() -> None:
 
 def test_a_rendering_shows_what_the_edit_found() -> None:
     editor, shown = relight(key="right"), request()
-    again = create_editor("relight", {"key": "right"})
-    again.recall(json.loads(json.dumps(editor.learned())))
-    lit, cover = again.laid_over(shown)
-    assert (lit == editor.edit(shown)).all() and (cover == 1).all()
+    again = Relight(RelightOptions(key="right"))
+    again.restore(Path(), json.loads(json.dumps(editor.learned())))
+    lit = again.edit_frame(shown)
+    assert (lit == editor.edit(shown)).all()
 
 
 def test_each_frame_of_the_plate_has_its_own_lamp(tmp_path: Path) -> None:
     directions = [[-1.0, 0.0, -0.3], [1.0, 0.0, -0.3]]
     lamp = {"frames": [1, 11], "directions": directions, "colours": [[1, 1, 1]] * 2}
     (tmp_path / LIGHT_FILE).write_text(json.dumps(lamp), "utf-8")
-    editor = create_editor("relight", {"key": "scene"})
+    editor = Relight(RelightOptions(key="scene"))
     editor.use_take(tmp_path)
     editor.prepare([request()])
-    left, right = (editor.laid_over(request(frame=frame))[0].sum(axis=(0, 2)) for frame in (1, 11))
+    left, right = (editor.edit_frame(request(frame=frame)).sum(axis=(0, 2)) for frame in (1, 11))
     middle = SIZE // 2
     assert left[:middle].sum() > 1.2 * right[:middle].sum()
     assert right[middle:].sum() > 1.2 * left[middle:].sum()

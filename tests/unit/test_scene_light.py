@@ -5,13 +5,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from portraitgen.editing.editor import Editor, EditRequest
+from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.editors.relight import Relight, RelightOptions
 from portraitgen.editing.light import LIGHT_FILE, SceneLight
-from portraitgen.editing.registry import create_editor
 from portraitgen.errors import EditError
 
 LEFT, RIGHT, FRONT = (-1.0, 0.0, -0.3), (1.0, 0.0, -0.3), (0.0, 0.0, -1.0)
@@ -34,8 +35,8 @@ def ball(frame: int = 1, size: int = 64) -> EditRequest:
     return EditRequest(frame, picture, picture, inside.astype(np.float32), normals)
 
 
-def relight(folder: Path, **options: object) -> Editor:
-    editor = create_editor("relight", {"key": "scene", **options})
+def relight(folder: Path, **options: Any) -> Relight:
+    editor = Relight(RelightOptions(key="scene", **options))
     editor.use_take(folder)
     editor.prepare([ball()])
     return editor
@@ -49,11 +50,11 @@ def sides(picture: np.ndarray) -> float:
 
 def test_a_lamp_that_stands_is_one_light(tmp_path: Path) -> None:
     editor = relight(write(tmp_path, [1], [LEFT], [[1, 1, 1]]))
-    assert editor.files() == {LIGHT_FILE: tmp_path / LIGHT_FILE}
+    assert editor.kept_files() == {LIGHT_FILE: tmp_path / LIGHT_FILE}
     learned = editor.edit(ball())
     assert sides(learned) > 0.05
-    assert (editor.follow(replace(ball(), rendered=learned)) == learned).all()
-    assert create_editor("relight", {}).files() == {}
+    assert (editor.over_avatar(replace(ball(), rendered=learned)) == learned).all()
+    assert Relight(RelightOptions()).kept_files() == {}
 
 
 def test_its_colour_is_the_keys(tmp_path: Path) -> None:
@@ -66,9 +67,9 @@ def test_a_lamp_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Pat
     editor = relight(write(tmp_path, [1, 11], [LEFT, RIGHT], [[1, 1, 1], [1, 1, 1]]))
     request = ball()
     learned = editor.edit(request)
-    assert editor.follows and abs(sides(learned)) < 0.02, "the mean of left and right is neither"
+    assert abs(sides(learned)) < 0.02, "the mean of left and right is neither"
     shown = {
-        frame: editor.follow(replace(request, frame=frame, rendered=learned))
+        frame: editor.over_avatar(replace(request, frame=frame, rendered=learned))
         for frame in (1, 6, 11, 40)
     }
     assert sides(shown[1]) > 0.1 and sides(shown[11]) < -0.1
@@ -77,7 +78,7 @@ def test_a_lamp_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Pat
         still = relight(write(tmp_path, [1], [direction], [[1, 1, 1]])).edit(request)
         apart = np.abs(shown[frame] - still)[request.matte > 0]
         assert apart.mean() < 0.06, "it should be about the light of that frame"
-    half = editor.follow(replace(request, rendered=learned, strength=0.5))
+    half = editor.over_avatar(replace(request, rendered=learned, strength=0.5))
     assert 0 < sides(half) < sides(shown[1])
 
 
@@ -86,7 +87,7 @@ def test_a_lamp_that_dims_darkens(tmp_path: Path) -> None:
     request = ball()
     learned = editor.edit(request)
     bright, dark = (
-        editor.follow(replace(request, frame=frame, rendered=learned)) for frame in (1, 9)
+        editor.over_avatar(replace(request, frame=frame, rendered=learned)) for frame in (1, 9)
     )
     assert dark.mean() < 0.6 * bright.mean()
 

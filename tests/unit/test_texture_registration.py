@@ -12,7 +12,7 @@ import torch
 from portraitgen.body.camera import Camera
 from portraitgen.body.surface import Surface
 from portraitgen.editing.editor import EditRequest
-from portraitgen.editing.registry import create_editor
+from portraitgen.editing.editors.paint import Paint, PaintOptions
 from portraitgen.editing.texture_registration import Slips, slipped
 
 SIZE = 160
@@ -111,22 +111,24 @@ def test_a_picture_slips_as_its_map_says() -> None:
 def test_paint_goes_with_the_skin(tmp_path: Path) -> None:
     pictures = {frame: skin(slip_of(frame)) for frame in range(PAINTED, LAST + 1)}
     codes = (pictures[PAINTED] * 255 + 0.5).astype(np.uint8)
-    cv2.imwrite(str(tmp_path / f"{PAINTED:04d}.base.png"), codes)
+    folder = tmp_path / "paint"
+    folder.mkdir()
+    cv2.imwrite(str(folder / f"{PAINTED:04d}.base.png"), codes)
     codes = codes.copy()
     codes[PATCH] = (200, 30, 30)
-    cv2.imwrite(str(tmp_path / f"{PAINTED:04d}.png"), codes)
+    cv2.imwrite(str(folder / f"{PAINTED:04d}.png"), codes)
     shot = [request(frame, picture) for frame, picture in pictures.items()]
-    editor = create_editor("paint", {"folder": str(tmp_path)})
+    editor = Paint(PaintOptions(folder=str(folder)))
     editor.prepare([shot[0]])
     true = cv2.warpAffine(cover(), slip_of(LAST), (SIZE, SIZE))
 
     def apart() -> float:
-        return float(np.abs(editor.laid_over(shot[-1])[1] - true).sum())
+        return float(np.abs(editor.overlay(shot[-1])[1] - true).sum())
 
     where_the_body_is = apart()
     editor.watch(iter(shot))
     assert apart() < 0.4 * where_the_body_is
-    again = create_editor("paint", {"folder": str(tmp_path)})
+    again = Paint(PaintOptions())
+    again.restore(tmp_path, editor.learned())
     again.prepare([shot[0]])
-    again.recall(editor.learned())
-    assert (again.laid_over(shot[-1])[1] == editor.laid_over(shot[-1])[1]).all()
+    assert (again.overlay(shot[-1])[1] == editor.overlay(shot[-1])[1]).all()

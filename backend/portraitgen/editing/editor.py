@@ -1,12 +1,16 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a 2D editor is: one image in, one image out, the structure kept."""
+"""What a 2D editor is: one image in, one image out, the structure kept.
+
+Here is what edits key frames, which an avatar then learns. An editor that is needed again while
+frames are rendered derives from one of the classes of `overlays` instead of from `Editor`.
+"""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,13 +34,6 @@ class EditorInfo:
         memory_gb: of the accelerator, 0 if none is needed.
         starts_from_render: it refines the avatar's own rendering round after round, as the
             diffusion editors do; otherwise it edits the plate, once a frame.
-        lies_on_plate: it changes the plate only here and there, by what `laid_over` gives; the
-            avatar does not take the performer's place.
-        edits_frames: it needs a picture of the performer, its normals and the body in it, and no
-            other picture: over the plate every frame is edited by itself, at the plate's own
-            resolution, and the avatar learns the edit for other views and for other takes.
-        keeps_grain: of such, it gives the plate's own pixels other colours, and is given them as
-            they are; the others are given pictures that are steadied along the plate's motion.
     """
 
     id: str
@@ -47,9 +44,6 @@ class EditorInfo:
     commercial: bool = True
     memory_gb: float = 0.0
     starts_from_render: bool = False
-    lies_on_plate: bool = False
-    edits_frames: bool = False
-    keeps_grain: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +74,10 @@ class EditRequest:
 
 
 class Editor:
-    """Base class: subclasses give `info`, `Options` and `_edit`.
+    """Base class: subclasses give `info`, `Options` and `_edit`; the rest has sensible defaults.
+
+    A job calls, in this order: `use_take`, `wanted_frames`, `state`, `prepare`, then `edit` for
+    each key frame.
 
     Args:
         options: an instance of the class's `Options`.
@@ -112,61 +109,8 @@ class Editor:
         changed begins anew instead of going on."""
         return ""
 
-    def files(self) -> dict[str, Path]:
-        """The user's files that rendering needs, by where the edit keeps its copies."""
-        return {}
-
-    @property
-    def follows(self) -> bool:
-        """Whether rendering a take needs its editor: for `follow`, or for `laid_over`."""
-        return self.info.edits_frames
-
-    def follow(self, request: EditRequest) -> np.ndarray:
-        """What a frame shows beyond what the avatar has learned, such as a light that moves.
-
-        Args:
-            request: as for `edit`; rendered is the edited avatar.
-
-        Returns:
-            float32 (H, W, 3).
-        """
-        return request.rendered
-
-    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
-        """What lies over the plate in a frame, of an editor that lies on it or edits its frames.
-
-        Args:
-            request: as for `edit`, at any size; rendered is the plate. An editor that lies on the
-                plate gets no normals.
-
-        Returns:
-            Colours, float32 (H, W, 3), and how far they cover the plate, (H, W).
-        """
-        if not self.info.edits_frames:
-            raise NotImplementedError
-        return self.edit(request), np.ones(request.matte.shape, np.float32)
-
-    def use_edit(self, folder: Path) -> None:
-        """Told the folder of a finished edit with the copies of `files`, before it is rendered."""
-        self.use_take(folder)
-
-    def learned(self) -> dict[str, Any]:
-        """What it found out of the shot that rendering needs, JSON-ready; the edit keeps it."""
-        return {}
-
-    def recall(self, learned: Mapping[str, Any]) -> None:
-        """Given back what `learned` told, before a finished edit is rendered."""
-
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Looks at some frames of the shot before the first edit, so that all are edited alike."""
-
-    def watch(self, shot: Iterable[EditRequest]) -> None:
-        """Looks at all frames of the shot, in order and once, before the first edit, if it lies on
-        the plate; each is the plate's window, without normals, at a size that shows the skin."""
-
-    def agree_with(self, anchor: EditRequest | None) -> None:
-        """Told the frame that all others are to look like, its edit in the place of the rendering;
-        None for none. Editors that can look at another picture while they edit do so."""
 
     def commercial(self) -> bool:
         """Whether what it makes with these options may be used commercially."""
@@ -197,4 +141,25 @@ class Editor:
         return np.where(mask > 0, base + mask * (edited - base), base).astype(np.float32)
 
     def _edit(self, request: EditRequest) -> np.ndarray:
+        """The edit itself: of `source`, or of `rendered` if it starts from the rendering.
+
+        Returns:
+            float32 (H, W, 3) in 0..1; `edit` sees to the mask, to strength 0 and to bounds.
+        """
         raise NotImplementedError
+
+
+@runtime_checkable
+class SeesAnchor(Protocol):
+    """An editor that can look at another picture while it edits."""
+
+    def agree_with(self, anchor: EditRequest | None) -> None:
+        """Told the frame that all others are to look like, its edit in the place of the rendering;
+        None for none."""
+        ...
+
+
+def show_anchor(editor: object, anchor: EditRequest | None) -> None:
+    """Tells an editor the frame that all others are to look like, if it can look at one."""
+    if isinstance(editor, SeesAnchor):
+        editor.agree_with(anchor)

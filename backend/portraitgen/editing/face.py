@@ -18,7 +18,7 @@ from scipy.ndimage import distance_transform_edt
 from ..body.camera import Box
 from ..body.model import BodyModel
 from ..body.surface import Surface
-from .editor import Editor, EditRequest
+from .editor import Editor, EditRequest, show_anchor
 
 HEAD_SQUARE = 1.7
 """Side of the square over the larger side of the head, or of a hand."""
@@ -88,7 +88,7 @@ class FaceAware:
         Raises:
             EditError: as the editor does.
         """
-        self._editor.agree_with(self._anchor)
+        show_anchor(self._editor, self._anchor)
         edited = self._editor.edit(request)
         if request.surface is None or request.strength == 0:
             return edited
@@ -97,7 +97,7 @@ class FaceAware:
             return edited
         face = _nearest_faces(request.surface, request.matte)
         for region, square in squares:
-            self._editor.agree_with(self._anchors.get(region))
+            show_anchor(self._editor, self._anchors.get(region))
             near = self._editor.edit(_enlarged(request, square))
             share = _share(region.faces[face] & (face >= 0), square, request.mask)[..., None]
             x, y, side = square

@@ -14,8 +14,9 @@ import numpy as np
 from ...errors import EditError
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
-from ..editor import Editor, EditorInfo, EditRequest
+from ..editor import EditorInfo, EditRequest
 from ..look_up_table import LookUpTable
+from ..overlays import FrameEditor
 
 _REGULARISER = 1e-4
 _TABLE = "table"
@@ -35,17 +36,16 @@ class GradeOptions:
     temperature: float = option(0.0, "From cool to warm", minimum=-1, maximum=1)
 
 
-class Grade(Editor):
+class Grade(FrameEditor):
     """One map of colours for the whole shot."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
         id="grade",
         label="Grade",
         description="Colours of a reference image, a look-up table or a few controls",
-        edits_frames=True,
-        keeps_grain=True,
     )
     Options = GradeOptions
+    keeps_grain = True
 
     def __init__(self, options: GradeOptions) -> None:
         super().__init__(options)
@@ -65,23 +65,20 @@ class Grade(Editor):
         self._look_up_table()
         return hashlib.sha256(self._cube.read_bytes()).hexdigest()
 
-    def files(self) -> dict[str, Path]:
+    def kept_files(self) -> dict[str, Path]:
         """The table."""
         return {_TABLE + self._cube.suffix: self._cube} if self._cube else {}
-
-    def use_edit(self, folder: Path) -> None:
-        """Reads the copy that the edit keeps."""
-        if self._cube:
-            self._cube = folder / (_TABLE + self._cube.suffix)
-            self._table = LookUpTable(self._cube)
 
     def learned(self) -> dict[str, Any]:
         """The map of colours."""
         return {name: getattr(self, f"_{name}").tolist() for name in ("matrix", "from", "to")}
 
-    def recall(self, learned: Mapping[str, Any]) -> None:
-        """Takes it up."""
-        for name in ("matrix", "from", "to"):
+    def restore(self, folder: Path, learned: Mapping[str, Any]) -> None:
+        """Takes the map up, and reads the copy of the table that the edit keeps."""
+        if self._cube:
+            self._cube = folder / (_TABLE + self._cube.suffix)
+            self._table = LookUpTable(self._cube)
+        for name in ("matrix", "from", "to") if learned else ():
             setattr(self, f"_{name}", np.array(learned[name], np.float32))
 
     def _look_up_table(self) -> LookUpTable:

@@ -15,7 +15,8 @@ from ...body.surface import Surface, carry
 from ...errors import EditError
 from ...settings import option
 from ..colour import LUMA
-from ..editor import Editor, EditorInfo, EditRequest
+from ..editor import EditorInfo, EditRequest
+from ..overlays import PlateOverlay
 from ..paint_layers import SURE, PaintedFrames
 from ..texture_registration import Slips, slipped
 
@@ -43,7 +44,7 @@ class _Painted:
     light: np.ndarray
 
 
-class Paint(Editor):
+class Paint(PlateOverlay):
     """Each painted frame is a pair of pictures in one folder: FRAME.base.png as it was given out,
     and FRAME.png, painted over. Where they differ is paint.
 
@@ -56,7 +57,6 @@ class Paint(Editor):
         label="Paint",
         description="Your own paint on one frame or more, carried to every frame and view",
         needs=("a frame that you have painted over",),
-        lies_on_plate=True,
     )
     Options = PaintOptions
 
@@ -71,22 +71,14 @@ class Paint(Editor):
         if self._folder is None:
             self._folder = folder / _FOLDER
 
-    def use_edit(self, folder: Path) -> None:
-        """Looks into the copy that the edit keeps."""
-        self._folder = folder / _FOLDER
-
-    def files(self) -> dict[str, Path]:
+    def kept_files(self) -> dict[str, Path]:
         """The painted frames, as they were given out and as they are."""
         folder = self._frames().folder
         return {f"{_FOLDER}/{path.name}": path for path in sorted(folder.glob("[!.]*.png"))}
 
-    @property
-    def follows(self) -> bool:
-        """The avatar's texture is coarser than a brush, and its face is not the plate's."""
-        return True
-
-    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
-        """The paint itself, where the painted frames saw the body."""
+    def overlay(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
+        """The paint itself, where the painted frames saw the body: the avatar's texture is coarser
+        than a brush, and its face is not the plate's."""
         colour, cover = self._carried(request)
         return colour, request.strength * cover
 
@@ -134,8 +126,9 @@ class Paint(Editor):
             }
         }
 
-    def recall(self, learned: Mapping[str, Any]) -> None:
-        """Takes them up."""
+    def restore(self, folder: Path, learned: Mapping[str, Any]) -> None:
+        """Takes them up, and the copies of the painted frames that the edit keeps."""
+        self._folder = folder / _FOLDER
         self._slips = {
             int(painted): {int(frame): np.array(slip) for frame, slip in slips.items()}
             for painted, slips in learned.get("slips", {}).items()
@@ -148,7 +141,7 @@ class Paint(Editor):
         return _Painted(sample.surface, image, cover * sample.matte, _light(sample))
 
     def _edit(self, request: EditRequest) -> np.ndarray:
-        colour, cover = self.laid_over(request)
+        colour, cover = self.overlay(request)
         painted: np.ndarray = request.source + cover[..., None] * (colour - request.source)
         return painted
 

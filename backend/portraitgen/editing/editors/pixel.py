@@ -4,13 +4,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
 from ...settings import option
-from ..editor import Editor, EditorInfo, EditRequest
+from ..editor import EditorInfo, EditRequest
+from ..overlays import FrameEditor
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,13 @@ class PixelOptions:
     colours: int = option(16, "Colours of the palette", minimum=2, maximum=64)
 
 
-class Pixel(Editor):
+class Pixel(FrameEditor):
     """A mosaic with one palette for the whole shot."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
         id="pixel",
         label="Pixel",
         description="A mosaic of few colours, one palette for the shot",
-        edits_frames=True,
     )
     Options = PixelOptions
 
@@ -54,9 +55,10 @@ class Pixel(Editor):
         """The palette."""
         return {} if self._palette is None else {"palette": self._palette.tolist()}
 
-    def recall(self, learned: Mapping[str, Any]) -> None:
-        """Takes it up."""
-        self._palette = np.array(learned["palette"], np.float32)
+    def restore(self, folder: Path, learned: Mapping[str, Any]) -> None:
+        """Takes the palette up."""
+        if learned:
+            self._palette = np.array(learned["palette"], np.float32)
 
     def _edit(self, request: EditRequest) -> np.ndarray:
         height, width = request.source.shape[:2]

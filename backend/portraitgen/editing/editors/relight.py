@@ -19,10 +19,11 @@ import numpy as np
 
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
-from ..editor import Editor, EditorInfo, EditRequest
+from ..editor import EditorInfo, EditRequest
 from ..hole_filling import fill_normals
 from ..light import LIGHT_FILE, Light, SceneLight, key_and_fill
 from ..light_estimation import fitted_light
+from ..overlays import AvatarOverlay, FrameEditor
 
 # Towards the light, in camera space: x right, y down, z away from the camera.
 KEYS = {
@@ -70,17 +71,16 @@ class RelightOptions:
     exposure: float = option(0.0, "Brighter or darker", unit="stops", minimum=-3, maximum=3)
 
 
-class Relight(Editor):
+class Relight(FrameEditor, AvatarOverlay):
     """One new light for the whole shot, which may move."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
         id="relight",
         label="Relight",
         description="Another key light, from the tracked normals",
-        edits_frames=True,
-        keeps_grain=True,
     )
     Options = RelightOptions
+    keeps_grain = True
 
     def __init__(self, options: RelightOptions) -> None:
         super().__init__(options)
@@ -97,9 +97,9 @@ class Relight(Editor):
 
     def state(self) -> str:
         """The lamp."""
-        return "".join(file.read_text("utf-8") for file in self.files().values())
+        return "".join(file.read_text("utf-8") for file in self.kept_files().values())
 
-    def files(self) -> dict[str, Path]:
+    def kept_files(self) -> dict[str, Path]:
         """The lamp's."""
         return {LIGHT_FILE: self._folder / LIGHT_FILE} if self._lamp else {}
 
@@ -124,8 +124,11 @@ class Relight(Editor):
         light = {name: value.tolist() for name, value in vars(self._own).items()}
         return {"light": light, "level": self._level}
 
-    def recall(self, learned: Mapping[str, Any]) -> None:
-        """Takes both up."""
+    def restore(self, folder: Path, learned: Mapping[str, Any]) -> None:
+        """Takes both up, and the copy of the lamp that the edit keeps."""
+        self.use_take(folder)
+        if not learned:
+            return
         self._own = Light(**{name: np.array(each) for name, each in learned["light"].items()})
         self._level = float(learned["level"])
 
@@ -144,7 +147,7 @@ class Relight(Editor):
         direction = direction / np.linalg.norm(direction)
         return key_and_fill(direction, warmth(options.temperature), fill, options.ratio)
 
-    def follow(self, request: EditRequest) -> np.ndarray:
+    def over_avatar(self, request: EditRequest) -> np.ndarray:
         """What a frame's light has beyond the mean."""
         if self._lamp is None or not self._lamp.moves:
             return request.rendered
@@ -153,10 +156,9 @@ class Relight(Editor):
         ratio = np.clip(now / self._light.on(normals), _LOWEST, _HIGHEST)
         return to_display(to_linear(request.rendered) * ratio**request.strength)
 
-    def laid_over(self, request: EditRequest) -> tuple[np.ndarray, np.ndarray]:
+    def edit_frame(self, request: EditRequest) -> np.ndarray:
         """The performer in the light of the frame."""
-        lit = self._lit(request, self._light_of(request.frame))
-        return lit, np.ones(request.matte.shape, np.float32)
+        return self._lit(request, self._light_of(request.frame))
 
     def _edit(self, request: EditRequest) -> np.ndarray:
         return self._lit(request, self._light)

@@ -15,8 +15,9 @@ import numpy as np
 from ...body.surface import Surface
 from ...settings import option
 from ..colour import LUMA, eased, shoulder, to_display, to_linear
-from ..editor import Editor, EditorInfo, EditRequest
+from ..editor import EditorInfo, EditRequest
 from ..hole_filling import fill_normals
+from ..overlays import FrameEditor
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,13 @@ class StatueOptions:
     exposure: float = option(0.0, "Brighter or darker", unit="stops", minimum=-3, maximum=3)
 
 
-class Statue(Editor):
+class Statue(FrameEditor):
     """One material for the whole performer, eyes and hair included."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
         id="statue",
         label="Statue",
         description="Cast in bronze, gold or silver, cut in marble, or modelled in clay",
-        edits_frames=True,
     )
     Options = StatueOptions
 

@@ -11,7 +11,8 @@ import numpy as np
 from ...body.surface import Surface
 from ...settings import option
 from ..colour import eased
-from ..editor import Editor, EditorInfo, EditRequest
+from ..editor import EditorInfo, EditRequest
+from ..overlays import FrameEditor
 
 # Half a line's width, metres on the performer, and where no body is known in sides of the window.
 _OF_PERFORMER, _OF_WINDOW, _THINNEST = 0.0022, 0.0035, 0.6
@@ -30,14 +31,13 @@ class ToonOptions:
     saturation: float = option(1.25, "Colourfulness", minimum=0, maximum=3)
 
 
-class Toon(Editor):
+class Toon(FrameEditor):
     """Abstraction after Winnemoeller et al. (2006), with the lines of their XDoG (2012)."""
 
     info: ClassVar[EditorInfo] = EditorInfo(
         id="toon",
         label="Toon",
         description="Flat tones and inked lines, like a painted film",
-        edits_frames=True,
     )
     Options = ToonOptions
 

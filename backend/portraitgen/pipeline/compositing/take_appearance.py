@@ -9,6 +9,7 @@ import numpy as np
 
 from ...avatar.avatar import Avatar, AvatarOutput
 from ...editing.editor import Editor, EditRequest
+from ...editing.overlays import AvatarOverlay, FrameEditor, PlateOverlay, RenderedEditor
 from ...editing.registry import create_editor
 from ...footage.crop import CompositeLayer, place
 from ...images import as_picture
@@ -41,40 +42,35 @@ class TakeAppearance:
         self._strength = record.strength if record else 1.0
         self._base = record.base if record else ""
         # Older edits kept nothing; they show what their avatar learned.
-        self._learned = record.learned if record else {}
+        learned = record.learned if record else {}
         # Edits from before it was said lie on the plate if they learned what that takes.
         said = record.edits_frames if record else False
-        self._of_frames = (bool(self._learned) if said is None else said) and not self._base
+        self._of_frames = (bool(learned) if said is None else said) and not self._base
         self._editor: Editor | None = None
         if edit is not None and record is not None and record.follows:
             self._editor = create_editor(record.editor, record.options)
-            self._editor.use_edit(edit)
-            if self._learned:
-                self._editor.recall(self._learned)
+            if isinstance(self._editor, RenderedEditor):
+                self._editor.restore(edit, learned)
 
     @property
     def keeps_performer(self) -> bool:
         """Whether the plate's performer stays, with something laid over, instead of the avatar."""
-        return self.edits_frames or (self._lies_on_plate and not self._base)
+        return self.edits_frames or (isinstance(self._editor, PlateOverlay) and not self._base)
 
     @property
     def edits_frames(self) -> bool:
         """Whether the take's editor edits every frame of the plate by itself."""
-        return self._editor is not None and self._editor.info.edits_frames and self._of_frames
+        return isinstance(self._editor, FrameEditor) and self._of_frames
 
     @property
     def keeps_grain(self) -> bool:
         """Whether its editor is to be given the plate's own pixels."""
-        return self._editor is not None and self._editor.info.keeps_grain
+        return isinstance(self._editor, FrameEditor) and self._editor.keeps_grain
 
     @property
     def strength(self) -> float:
         """How strong the edit is, 0..1."""
         return self._strength
-
-    @property
-    def _lies_on_plate(self) -> bool:
-        return self._editor is not None and self._editor.info.lies_on_plate
 
     @property
     def wanted_frames(self) -> list[int]:
@@ -104,11 +100,11 @@ class TakeAppearance:
             rendered: the avatar's colours in it, as `carried_on` gives them.
             drawn: the avatar in it, with normals.
         """
-        if self._editor is None:
+        if not isinstance(self._editor, AvatarOverlay):
             return rendered
         assert drawn.normals is not None
         cover, normals = as_picture(drawn.alpha)[..., 0], as_picture(drawn.normals)
-        return self._editor.follow(
+        return self._editor.over_avatar(
             EditRequest(frame, rendered, rendered, cover, normals, strength=self._strength)
         )
 
@@ -123,13 +119,13 @@ class TakeAppearance:
             matte: float32 (S, S), the performer's coverage of the frame's window.
             laid: the avatar laid over it.
         """
-        if self._editor is None or not self._lies_on_plate:
+        if not isinstance(self._editor, PlateOverlay):
             return laid
         height, width = image.shape[:2]
         cover, rows, columns = place(matte, self._track.box(frame), width, height)
         part = self._track.camera.part(rows, columns)
         request = self._parts.of_plate(frame, image[rows, columns], cover, part, self._strength)
-        colours, cover = self._editor.laid_over(request)
+        colours, cover = self._editor.overlay(request)
         if self.keeps_performer:
             return replace(laid, colours=colours, cover=laid.cover * cover)
         # On another take the avatar stands for what is underneath.
@@ -146,8 +142,9 @@ class TakeAppearance:
             image: float32 (H, W, 3), the plate.
             laid: where the edit lies.
         """
-        assert self._editor is not None
-        colours, cover = self._editor.laid_over(request)
+        assert isinstance(self._editor, FrameEditor)
+        colours = self._editor.edit_frame(request)
+        cover = np.ones(request.matte.shape, np.float32)
         # As much of the plate as stays keeps its grain.
         colours = colours + (1 - request.strength) * (own - request.source)
         height, width = image.shape[:2]

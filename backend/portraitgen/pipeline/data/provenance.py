@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
-from ...editing.registry import editor_classes
+from ...editing.registry import editor_class
+from ...errors import EditError
 from ...models.manifest import models
 from ...provenance.statement import Statement, WeightsUsed
 from ...records import EditRecord
@@ -40,8 +41,12 @@ def statement_of(
         return Statement(
             **common, edit=None, by_hand=tuple(name for name, done in hand.items() if done)
         )
-    known = editor_classes().get(record.editor)
-    needs = known.info.needs if known else ()
+    try:
+        info = editor_class(record.editor).info
+    except EditError:
+        # Of a package that is not installed here.
+        info = None
+    needs = info.needs if info else ()
     weights = tuple(
         WeightsUsed(
             model.name,
@@ -63,7 +68,7 @@ def statement_of(
         **common,
         edit=int(edit.name),
         editor=record.editor,
-        editor_licence=known.info.licence if known else "",
+        editor_licence=info.licence if info else "",
         options=dict(record.options),
         strength=record.strength,
         seed=int(record.settings.get("seed") or 0),

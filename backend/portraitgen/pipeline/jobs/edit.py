@@ -18,8 +18,9 @@ from ...avatar.avatar import Avatar
 from ...avatar.dataset import TrainingSet
 from ...avatar.training import LossWeights, Rates, Trainer, TrainingSettings
 from ...body.model import BodyModel
-from ...editing.editor import Editor, EditRequest
+from ...editing.editor import Editor, EditRequest, show_anchor
 from ...editing.face import FaceAware
+from ...editing.overlays import FrameEditor, PlateOverlay, RenderedEditor
 from ...editing.paint_layers import PaintedFrames
 from ...editing.part_segmentation import PARTS
 from ...editing.registry import create_editor
@@ -146,15 +147,16 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         update = DatasetUpdate(
             editor, aware, guide, kept, trainer, windows, colours, plan, parts, options, job.work
         )
-        if editor.info.lies_on_plate:
+        if isinstance(editor, PlateOverlay):
             editor.watch(watched(shot, track, parts, usable, reporter))
         _run(update, job, reporter)
+        rendered = editor if isinstance(editor, RenderedEditor) else None
         folder = job.work / "edit"
         remove_tree(folder)
         make_folder(folder)
         trainer.avatar.save(folder / "avatar.safetensors")
         shutil.copytree(update.folder, folder / "dataset", symlinks=True)
-        for name_of, file in editor.files().items():
+        for name_of, file in (rendered.kept_files() if rendered else {}).items():
             (folder / name_of).parent.mkdir(exist_ok=True)
             shutil.copyfile(file, folder / name_of)
         if painted.frames:
@@ -169,9 +171,9 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
             options=asdict(editor.options),
             commercial=editor.commercial(),
             strength=options.strength,
-            follows=editor.follows,
+            follows=rendered is not None,
             edits_frames=_edits_frames(editor, options, kept),
-            learned=editor.learned(),
+            learned=rendered.learned() if rendered else {},
             parts=parts.record(),
             schedule="one-pass" if min(plan.edits) < 0 else "iterative",
             face_aware=isinstance(aware, FaceAware),
@@ -192,7 +194,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
 def _edits_frames(editor: Editor, options: EditOptions, kept: KeptKeys) -> bool:
     """Whether every frame of the plate is edited by itself; repainted key frames, and other takes,
     only the avatar knows."""
-    return editor.info.edits_frames and not options.base and not kept.repainted
+    return isinstance(editor, FrameEditor) and not options.base and not kept.repainted
 
 
 def face_aware(editor: Editor, body: BodyModel, choice: str) -> Editor | FaceAware:
@@ -398,7 +400,7 @@ class DatasetUpdate:
         picture = encoded[..., ::-1].astype(np.float32) / 255
         self.trainer.data.replace(row, picture)
         if row == self.plan.anchor:
-            self._aware.agree_with(replace(self.request(row), rendered=picture))
+            show_anchor(self._aware, replace(self.request(row), rendered=picture))
 
     def _path(self, row: int, step: int) -> Path:
         return self.folder / f"{self._windows.frames[row]:04d}.{max(step, 0):05d}.png"

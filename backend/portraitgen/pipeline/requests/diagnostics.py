@@ -37,7 +37,7 @@ def check_setup() -> tuple[CheckRow, ...]:
             rows.append(_row(package, importlib.metadata.version(package)))
         except importlib.metadata.PackageNotFoundError:
             rows.append(_broken(package, "not installed"))
-    rows += [*_device(), _memory(), _disk(), _body(), *_optional()]
+    rows += [*_device(), _memory(), _disk(), _body(), *_optional(), *_plug_ins()]
     return tuple(rows)
 
 
@@ -121,3 +121,13 @@ def _optional() -> list[CheckRow]:
         remedy = 'pip install "portraitgen[diffusion]" in the environment'
         return [_row("Text editors", "diffusers is not installed", "limited", remedy)]
     return [_row("Text editors", f"diffusers {importlib.metadata.version('diffusers')}")]
+
+
+def _plug_ins() -> list[CheckRow]:
+    """The editors of other packages that cannot be loaded."""
+    from ...editing.registry import unusable_editors
+
+    return [
+        _row(f"Editor {each.name}", f"cannot be loaded: {each.reason}", "missing", each.remedy)
+        for each in unusable_editors()
+    ]

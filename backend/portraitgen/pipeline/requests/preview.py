@@ -12,6 +12,7 @@ import torch
 
 from ...avatar.avatar import Avatar
 from ...editing.editor import EditRequest
+from ...editing.overlays import AvatarOverlay, FrameEditor
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...images import as_picture, save_png
@@ -56,7 +57,7 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
     body = body_of(shot)
     wanted = [each for each in editor.wanted_frames() if each in track.frames]
     size = plain.size
-    if editor.info.edits_frames and not options.base:
+    if isinstance(editor, FrameEditor) and not options.base:
         # As it is delivered: at the plate's resolution.
         size = max(size, min(LARGEST, round(track.box(frame).side)))
     windows = load_crops(shot, track, sorted({frame, *wanted}), size, Reporter())
@@ -77,8 +78,8 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
         edited = guide.guided(edited, request)
     if options.take:
         save_png(tried_path(shot, options.take, frame), edited)
-    if editor.follows:
-        edited = editor.follow(replace(request, rendered=edited))
+    if isinstance(editor, AvatarOverlay):
+        edited = editor.over_avatar(replace(request, rendered=edited))
     alpha = request.matte[..., None]
     over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
     return save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)
