@@ -12,6 +12,7 @@ import json
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.numpy
@@ -78,6 +79,41 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         if each.is_floating_point() and not torch.isfinite(each).all():
             raise DamagedTensors(f"'{name}' holds numbers that are not finite")
     return tensors
+
+
+def header_of(path: Path, largest: int) -> dict[str, Any]:
+    """The header of a safetensors file: what it holds by name, and `__metadata__`.
+
+    Nothing else of the file is read, so that a stranger's file can be judged first.
+
+    Args:
+        largest: the size in bytes beyond which a file is refused.
+
+    Raises:
+        DamagedTensors: if it is no such file, too large, or promises more than it holds.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            if size > largest:
+                raise DamagedTensors(f"it is too large ({as_size(size)})")
+            start = file.read(8)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+            if length > min(_MAX_HEADER, size - 8):
+                raise DamagedTensors(f"it is no safetensors file ({as_size(size)})")
+            text = file.read(length)
+    except FileNotFoundError:
+        raise DamagedTensors("it is missing") from None
+    except OSError as error:
+        raise DamagedTensors(f"it cannot be read ({error.strerror})") from error
+    try:
+        header = parse_json(text)
+    except ValueError as error:
+        raise DamagedTensors(f"its header is damaged ({error})") from None
+    if not isinstance(header, dict):
+        raise DamagedTensors("its header is damaged")
+    return header
 
 
 def is_whole(path: Path) -> bool:

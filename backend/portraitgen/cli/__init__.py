@@ -32,6 +32,7 @@ COMMANDS = (
     "reconstruct",
     "act",
     "edit",
+    "look",
     "render",
     "movie",
     "bundle",

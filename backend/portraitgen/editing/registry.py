@@ -29,6 +29,7 @@ _OURS = {
     "pixel": "pixel:Pixel",
     "statue": "statue:Statue",
     "paint": "paint:Paint",
+    "look": "look:Worn",
     "instruct-pix2pix": "instruct_pix2pix:InstructPix2Pix",
     "ic-light": "ic_light:ICLight",
     "anydoor": "anydoor:AnyDoor",

@@ -20,6 +20,7 @@ _JOBS = {
     "reconstruct": ("reconstruct", "ReconstructOptions", "reconstruct"),
     "act": ("act", "ActOptions", "act"),
     "edit": ("edit", "EditOptions", "edit"),
+    "look": ("learn_look", "LearnLookOptions", "learn_look"),
     "render": ("render", "RenderOptions", "render"),
     "movie": ("movie", "MovieOptions", "movie"),
 }
@@ -31,6 +32,7 @@ MEMORY_GB = {
     "reconstruct": 0.9,
     "act": 0.6,
     "edit": 0.9,
+    "look": 1.0,
     "render": 0.8,
     "movie": 0.5,
 }

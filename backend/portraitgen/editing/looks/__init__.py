@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks: edits learned from a few pairs of pictures, kept as files, laid on any shot."""

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The artist's looks: a folder of files, found by their names."""
+
+import os
+import sys
+from pathlib import Path
+
+from ...errors import EditError
+from .look_file import LookFacts, read_facts
+
+SUFFIX = ".safetensors"
+
+
+def library_folder() -> Path:
+    """Where looks are kept: PORTRAITGEN_LOOKS, or this user's data folder."""
+    if given := os.environ.get("PORTRAITGEN_LOOKS"):
+        return Path(given).expanduser().absolute()
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "portraitgen" / "looks"
+
+
+def look_path(name: str) -> Path:
+    """The file of a look: of the library if it is a bare name, else where it says.
+
+    Raises:
+        EditError: if none is named, or there is none.
+    """
+    if not name:
+        raise EditError(
+            "no look is chosen",
+            "look",
+            "give a file, or a name of the library (portraitgen look list)",
+        )
+    path = Path(name).expanduser()
+    if path.name == name and not path.exists():
+        path = library_folder() / (name if name.endswith(SUFFIX) else name + SUFFIX)
+    if not path.is_file():
+        raise EditError(
+            "there is no such look", path, "choose another, or learn it (portraitgen look learn)"
+        )
+    return path
+
+
+def looks_in(folder: Path) -> tuple[dict[Path, LookFacts], dict[Path, str]]:
+    """The looks of a folder by file, and why others there cannot be used."""
+    found, refused = {}, {}
+    for path in sorted(folder.glob(f"[!.]*{SUFFIX}")) if folder.is_dir() else ():
+        try:
+            found[path] = read_facts(path)
+        except EditError as error:
+            refused[path] = str(error)
+    return found, refused

@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look as a file: one safetensors file with its weights, what it is, and a thumbnail.
+
+Files come from strangers: names, types and shapes are compared with what the network needs before
+anything but the header is read, and the metadata is JSON.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...errors import EditError
+from ...schema import Data, Misfit
+from ...storage import parse_json, printable
+from ...tensors import DamagedTensors, header_of, load_arrays, save_arrays
+from .network import Guides, LookNetwork
+
+LARGEST = 8 << 20
+"""Bytes; a look of ours takes 0.5 to 1.8 MB."""
+_KEY = "portraitgen-look"
+_SCHEMA = 1
+_THUMBNAIL = "thumbnail"
+_THUMBNAIL_SHAPE = (96, 192, 3)
+_REMEDY = "learn the look again, or ask for the file again"
+
+
+@dataclass(frozen=True)
+class LookFacts(Data):
+    """What a look is.
+
+    Attributes:
+        name: as people call it.
+        licence: what its pictures and weights may be used for, in the maker's words.
+        commercial: whether that allows commercial use.
+        made_of: where the pairs came from: an editor and its settings, or a folder.
+        pairs: how many pairs it learned from.
+        guides: as `Guides.names`.
+        side: of the pictures it learned from, pixels.
+        scale: pixels a metre on the performer in them, 0 if no body was known.
+        seconds: how long it learned.
+        held_out_db: how like its pictures are to pairs that it had not seen when that was measured;
+            None if there were too few.
+        notes: how the guides were chosen.
+    """
+
+    name: str
+    schema: int = _SCHEMA
+    created: str = ""
+    licence: str = ""
+    commercial: bool = True
+    made_of: str = ""
+    pairs: int = 0
+    guides: tuple[str, ...] = ()
+    side: int = 0
+    scale: float = 0.0
+    seconds: float = 0.0
+    held_out_db: float | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Look:
+    """A look, ready to be worn.
+
+    Attributes:
+        facts: what it is.
+        network: with its weights.
+        thumbnail: uint8 (96, 192, 3), before and after.
+    """
+
+    facts: LookFacts
+    network: LookNetwork
+    thumbnail: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Writes the file in one step; weights as float16."""
+        arrays = {
+            name: each.detach().cpu().numpy().astype(np.float16)
+            for name, each in self.network.state_dict().items()
+        }
+        arrays[_THUMBNAIL] = self.thumbnail
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_arrays(path, arrays, {_KEY: json.dumps(self.facts.to_json(), sort_keys=True)})
+
+
+def read_facts(path: Path) -> LookFacts:
+    """What a file says that it is, from its header alone.
+
+    Raises:
+        EditError: if it is no look that can be used.
+    """
+    return _judged(path)
+
+
+def read_look(path: Path) -> Look:
+    """Reads a look.
+
+    Raises:
+        EditError: if it is no look that can be used.
+    """
+    facts = _judged(path)
+    try:
+        arrays = load_arrays(path)
+    except DamagedTensors as error:
+        raise EditError(f"the look cannot be used ({error})", path, _REMEDY) from None
+    thumbnail = arrays.pop(_THUMBNAIL)
+    network = LookNetwork(Guides.of(facts.guides))
+    network.load_state_dict(
+        {name: torch.from_numpy(each.astype(np.float32)) for name, each in arrays.items()}
+    )
+    return Look(facts, network.eval().requires_grad_(False), thumbnail)
+
+
+def read_thumbnail(path: Path) -> np.ndarray:
+    """The picture of a look, uint8 (96, 192, 3); raises as `read_look`."""
+    return read_look(path).thumbnail
+
+
+def thumbnail_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Two pictures, float32 (H, W, 3), side by side as a thumbnail."""
+    import cv2
+
+    height, width = _THUMBNAIL_SHAPE[0], _THUMBNAIL_SHAPE[1] // 2
+    small = [
+        cv2.resize(np.asarray(each, np.float32), (width, height), interpolation=cv2.INTER_AREA)
+        for each in (before, after)
+    ]
+    whole: np.ndarray = (np.concatenate(small, axis=1).clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    return whole
+
+
+def _judged(path: Path) -> LookFacts:
+    """The facts of a file whose header promises just what a look needs."""
+    try:
+        header = header_of(path, LARGEST)
+    except DamagedTensors as error:
+        raise EditError(f"the look cannot be used ({error})", path, _REMEDY) from None
+    metadata = header.pop("__metadata__", None)
+    text = metadata.get(_KEY) if isinstance(metadata, Mapping) else None
+    if not isinstance(text, str):
+        raise EditError("the file is no look", path, "choose one that 'portraitgen look' made")
+    try:
+        data = parse_json(text)
+        newer = isinstance(data, Mapping) and data.get("schema")
+        if isinstance(newer, int) and newer > _SCHEMA:
+            raise EditError("a newer version made the look", path, "update PortraitGen")
+        facts = LookFacts.parse(data)
+    except (ValueError, Misfit) as error:
+        raise EditError(
+            f"what the look says of itself is damaged ({printable(str(error))})", path, _REMEDY
+        ) from None
+    if not (math.isfinite(facts.scale) and 0 <= facts.scale < 1e6 and 0 <= facts.side < 1 << 16):
+        raise EditError("the look tells no usable size", path, _REMEDY)
+    wanted = {_THUMBNAIL: ("U8", list(_THUMBNAIL_SHAPE))}
+    with torch.device("meta"):
+        for name, each in LookNetwork(Guides.of(facts.guides)).state_dict().items():
+            wanted[name] = ("F16", list(each.shape))
+    found = {
+        name: (each.get("dtype"), each.get("shape")) if isinstance(each, Mapping) else None
+        for name, each in header.items()
+    }
+    if found != wanted:
+        wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        raise EditError(
+            f"the look's weights are not those of its network ('{printable(wrong[0])[:60]}')",
+            path,
+            _REMEDY,
+        )
+    return facts

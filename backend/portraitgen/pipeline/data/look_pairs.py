@@ -1,0 +1,233 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pairs that a look learns from: a take's key frames, or a folder of before and after."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...editing.looks.guides import normals, places
+from ...editing.looks.learning import PATCH, Pair
+from ...errors import EditError, FootageError
+from ...footage.image import read_facts, read_image
+from ...footage.matte import MatteMaker, foreground_colours
+from ...images import to_float
+from ...shot import Shot
+from ...tracking.landmarks import LandmarkDetector
+from ..run.progress import Reporter
+from .crops import load_crops
+from .edit_mask import EditMask
+from .key_frames import KeptKeys
+from .shots import Track, body_of
+
+MOST = 30
+_LARGEST_SIDE, _WORKING_SIDE = 16384, 1024
+_ALIKE = 1.5 / 255
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".webp", ".bmp"}
+_WORDS = {
+    "before": ("before", "source", "input", "in", "a"),
+    "after": ("after", "target", "output", "out", "b"),
+    "mask": ("mask", "masks", "matte"),
+}
+_REMEDY = "repair the pair, or take it out of the folder"
+
+
+def pairs_of_take(shot: Shot, take: str, reporter: Reporter) -> tuple[list[Pair], str]:
+    """The key frames of a take's latest edit, repainted ones included, with what they were.
+
+    Returns:
+        1 to 30 pairs, and what made them.
+
+    Raises:
+        ShotError: if the take was never edited; EditError: if its key frames cannot be used.
+    """
+    folder, record = shot.edit_folder(take), shot.edit_record(take)
+    if record.base:
+        raise EditError(
+            f"the take builds on '{record.base}', so its pictures have no before in the plate",
+            take,
+            "learn from a take that builds on the plate",
+        )
+    kept = KeptKeys(shot.path / "takes" / take)
+    avatar = shot.avatar_record(record.avatar)
+    track, body = Track(shot, avatar.track), body_of(shot)
+    wanted = sorted({*record.key_frames, *kept.frames} & set(track.frames))
+    if len(wanted) > MOST:
+        reporter.note(
+            f"The take has {len(wanted)} key frames; the look learns from {MOST} of them."
+        )
+        rows = np.linspace(0, len(wanted) - 1, MOST).round().astype(int)
+        wanted = [wanted[row] for row in rows]
+    windows = load_crops(shot, track, wanted, avatar.size, reporter)
+    parts = EditMask(body, track, "")
+    pairs = []
+    for row, frame in enumerate(wanted):
+        after = kept.picture(frame, avatar.size)
+        if after is None:
+            after = _edited(folder / "dataset", frame)
+        if after is None:
+            continue
+        matte = windows.mattes[row]
+        surface = parts.surface(frame, windows.cameras[row])
+        pairs.append(
+            Pair(
+                name=f"frame {frame}",
+                before=to_float(foreground_colours(windows.images[row], matte)),
+                after=after,
+                cover=to_float(matte),
+                normals=normals(surface, matte.shape),
+                places=places(surface, matte.shape),
+                scale=surface.pixels_per_metre,
+            )
+        )
+    if not pairs:
+        raise EditError("the take has no key frames left", folder, "edit the take again")
+    _check_unlike(pairs)
+    return pairs, f"take '{take}', editor {record.editor}"
+
+
+def _edited(dataset: Path, frame: int) -> np.ndarray | None:
+    path = max(dataset.glob(f"{frame:04d}.*.png"), default=None)
+    read = None if path is None else cv2.imread(str(path), cv2.IMREAD_COLOR)
+    return None if read is None else to_float(read[..., ::-1])
+
+
+def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
+    """Before and after pictures by name, with masks if there are any.
+
+    They lie in the subfolders before and after (and mask) under the same names, or side by side as
+    NAME.before.png, NAME.after.png and NAME.mask.png. Without a mask the performer is found.
+
+    Raises:
+        EditError: if a pair cannot be learned from; says which, and why.
+    """
+    files = {part: _files(folder, part) for part in _WORDS}
+    names = sorted({*files["before"], *files["after"]})
+    if not names:
+        raise EditError(
+            "there are no pairs in the folder",
+            folder,
+            "put pictures of the same names into its subfolders 'before' and 'after'",
+        )
+    for name in names:
+        for part in ("before", "after"):
+            if name not in files[part]:
+                raise EditError(f"the pair '{name}' has no picture {part}", folder, _REMEDY)
+    if len(names) > MOST:
+        raise EditError(
+            f"there are {len(names)} pairs", folder, f"leave the {MOST} that show most of the look"
+        )
+    matte_maker, detector = MatteMaker(), LandmarkDetector()
+    try:
+        pairs = []
+        for name in names:
+            reporter.check()
+            given = {part: files[part].get(name) for part in _WORDS}
+            pairs.append(_pair(name, given, matte_maker, detector))
+    finally:
+        matte_maker.close()
+        detector.close()
+    _check_unlike(pairs)
+    return pairs
+
+
+def _files(folder: Path, part: str) -> dict[str, Path]:
+    """The pictures of a part of the pairs, by the pairs' names."""
+    found: dict[str, Path] = {}
+    if not folder.is_dir():
+        raise EditError("there is no such folder", folder, "give the folder of the pairs")
+    words = _WORDS[part]
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and entry.name.lower() in words:
+            for path in sorted(entry.iterdir()):
+                if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
+                    found[path.stem] = path
+        elif entry.suffix.lower() in _SUFFIXES:
+            match = re.fullmatch(rf"(.+)[._-](?:{'|'.join(words)})", entry.stem, re.IGNORECASE)
+            if match:
+                found[match[1]] = entry
+    return found
+
+
+def _pair(
+    name: str,
+    given: dict[str, Path | None],
+    matte_maker: MatteMaker,
+    detector: LandmarkDetector,
+) -> Pair:
+    before_path, after_path = given["before"], given["after"]
+    assert before_path is not None and after_path is not None
+    sizes = [_size(path) for path in (before_path, after_path)]
+    if sizes[0] != sizes[1]:
+        one, other = (f"{width} x {height}" for width, height in sizes)
+        raise EditError(
+            f"the pair '{name}' is {one} before and {other} after", before_path.parent, _REMEDY
+        )
+    before, after = _read(before_path), _read(after_path)
+    if min(before.shape[:2]) < PATCH:
+        raise EditError(f"the pair '{name}' is smaller than {PATCH} pixels", before_path, _REMEDY)
+    codes = (before * 255 + 0.5).astype(np.uint8)
+    if len(detector.faces(codes)) == 0:
+        raise EditError(f"no performer is seen in the pair '{name}'", before_path, _REMEDY)
+    if given["mask"] is not None:
+        cover: np.ndarray = _read(given["mask"]).mean(-1)
+        if cover.shape != before.shape[:2]:
+            cover = cv2.resize(cover, before.shape[1::-1], interpolation=cv2.INTER_AREA)
+    else:
+        cover = matte_maker.alone(codes)
+    if float((cover > 0.5).mean()) < 1e-3:
+        raise EditError(f"the mask of the pair '{name}' covers nothing", before_path, _REMEDY)
+    return Pair(name, before, after, np.asarray(cover, np.float32))
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """Width and height from the header alone."""
+    try:
+        facts = read_facts(path)
+    except FootageError as error:
+        raise EditError(f"a picture cannot be read ({error.message})", path, _REMEDY) from None
+    if max(facts.width, facts.height) > _LARGEST_SIDE:
+        raise EditError(
+            f"the picture is {facts.width} x {facts.height}",
+            path,
+            f"give one of at most {_LARGEST_SIDE} pixels a side",
+        )
+    return facts.width, facts.height
+
+
+def _read(path: Path) -> np.ndarray:
+    """A picture as float32 (H, W, 3) RGB 0..1, at most 1024 pixels a side."""
+    try:
+        frame = read_image(path, lean=True)
+    except FootageError as error:
+        raise EditError(f"a picture cannot be read ({error.message})", path, _REMEDY) from None
+    pixels = frame.pixels[..., list(frame.rgb)]
+    if pixels.dtype.kind == "u":
+        picture = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    else:
+        # Floats are linear light.
+        linear = np.nan_to_num(pixels.astype(np.float32)).clip(0, 1)
+        picture = np.where(
+            linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055
+        ).astype(np.float32)
+    longest = max(picture.shape[:2])
+    if longest > _WORKING_SIDE:
+        share = _WORKING_SIDE / longest
+        size = round(picture.shape[1] * share), round(picture.shape[0] * share)
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.ascontiguousarray(picture)
+
+
+def _check_unlike(pairs: Sequence[Pair]) -> None:
+    """Raises EditError if nothing was changed in any pair."""
+    for each in pairs:
+        inside = each.cover > 0.5
+        if inside.any() and float(np.abs(each.after - each.before)[inside].mean()) > _ALIKE:
+            return
+    name = pairs[0].name if len(pairs) == 1 else "every pair"
+    raise EditError(
+        f"before and after are the same in {name}", "look", "give pairs that an edit has changed"
+    )

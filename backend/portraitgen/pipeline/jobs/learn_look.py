@@ -1,0 +1,146 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Learning a look: from a take's key frames or a folder of pairs, into one file of the library."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...editing.looks.learning import Learner, Pair
+from ...editing.looks.library import SUFFIX, library_folder
+from ...editing.looks.look_file import LookFacts
+from ...errors import OptionError
+from ...images import save_png
+from ...settings import option
+from ...shot import Shot, now
+from ..data.look_pairs import pairs_in_folder, pairs_of_take
+from ..run.job_context import running
+from ..run.progress import Reporter, Stage
+
+# How often the look, what is needed to go on, and the preview are written, seconds of learning.
+_KEPT_EVERY = 4.0
+_STATE_SUFFIX = ".learning"
+_TICKS = 10
+
+
+@dataclass(frozen=True)
+class LearnLookOptions:
+    """What a look is learned from, and for how long."""
+
+    take: str = option("", "The take whose key frames teach the look")
+    pairs: str = option("", "A folder of pictures before and after, in the take's place", path=True)
+    out: str = option(
+        "", "The look's file, or its name in the library; the take's by default", path=True
+    )
+    seconds: float = option(
+        120.0, "How long it learns in all; more goes on", unit="s", minimum=1, maximum=86400
+    )
+    licence: str = option("", "What the look may be used for, in your words")
+    seed: int = option(0, "Seed of the learning", minimum=0)
+
+
+def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> dict[str, Any]:
+    """Learns a look as a job of a shot.
+
+    Returns:
+        look (the file), pairs, held_out_db, guides, seconds.
+
+    Raises:
+        OptionError: if there is nothing to learn from; EditError: if pairs cannot be used.
+    """
+    if bool(options.take) == bool(options.pairs):
+        raise OptionError("give either a take or a folder of pairs", "look", "name one of them")
+    with running(shot, "look", asdict(options), "look", reporter) as job:
+        made_of, commercial = "", True
+        if options.take:
+            pairs, made_of = pairs_of_take(shot, options.take, reporter)
+            commercial = shot.edit_record(options.take).commercial
+        else:
+            pairs = pairs_in_folder(Path(options.pairs).expanduser(), reporter)
+        out = look_file(options.out or options.take or Path(options.pairs).name)
+        facts = _facts(out, options, made_of, commercial)
+        result = learn(
+            pairs, out, facts, options, reporter, job.folder / "preview.png", job.check_held
+        )
+        job.finish(result)
+    return result
+
+
+def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> dict[str, Any]:
+    """Learns a look from a folder of pairs without a shot; as `learn_look`."""
+    pairs = pairs_in_folder(Path(options.pairs).expanduser(), reporter)
+    out = look_file(options.out or Path(options.pairs).absolute().name)
+    facts = _facts(out, options, "", True)
+    return learn(pairs, out, facts, options, reporter, out.with_suffix(".preview.png"))
+
+
+def look_file(name: str) -> Path:
+    """Where a look is written: in the library if a bare name is given."""
+    path = Path(name).expanduser()
+    if path.name == name and not name.endswith(SUFFIX):
+        return library_folder() / (name + SUFFIX)
+    return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+
+
+def _facts(out: Path, options: LearnLookOptions, made_of: str, commercial: bool) -> LookFacts:
+    return LookFacts(
+        name=out.name.removesuffix(SUFFIX),
+        created=now(),
+        licence=options.licence,
+        commercial=commercial,
+        made_of=made_of or f"pairs of '{Path(options.pairs).name}'",
+    )
+
+
+def learn(
+    pairs: list[Pair],
+    out: Path,
+    facts: LookFacts,
+    options: LearnLookOptions,
+    reporter: Reporter,
+    preview: Path,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Learns until the time is over; whenever it is stopped, the look so far is in its file.
+
+    An earlier learning of the same pairs into the same file goes on.
+    """
+    learner = Learner(pairs, options.seconds, options.seed)
+    state = out.with_name(out.name.removesuffix(SUFFIX) + _STATE_SUFFIX)
+    if state.exists():
+        if learner.resume(state):
+            reporter.note(f"It goes on after {learner.used:.0f} s of learning.")
+        else:
+            reporter.note("An earlier learning was of other pairs; this one begins anew.")
+    ticks = round(options.seconds * _TICKS)
+    done = min(round(learner.used * _TICKS), ticks)
+    stage = Stage(reporter, "learn", ticks, done=done)
+    kept = learner.used
+
+    def keep() -> None:
+        check()
+        learner.look(facts).save(out)
+        learner.save(state)
+        reporter.preview(save_png(preview, learner.preview()))
+
+    told = 0
+    while not learner.finished:
+        loss = learner.step()
+        if learner.used - kept >= _KEPT_EVERY:
+            kept = learner.used
+            keep()
+        for text in learner.notes[told:]:
+            reporter.note(text)
+        told = len(learner.notes)
+        stage.step(min(round(learner.used * _TICKS), ticks), loss=loss)
+    keep()
+    look = learner.look(facts)
+    return {
+        "look": str(out),
+        "pairs": len(pairs),
+        "guides": list(look.facts.guides),
+        "held_out_db": look.facts.held_out_db,
+        "seconds": look.facts.seconds,
+        "steps": learner.steps,
+    }

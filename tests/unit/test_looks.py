@@ -1,0 +1,358 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks: what is learned is worn, files of strangers are judged, bad pairs are told of."""
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.looks import library
+from portraitgen.editing.looks.learning import Learner, Pair
+from portraitgen.editing.looks.look_file import Look, LookFacts, read_facts, read_look
+from portraitgen.editing.looks.network import Guides, LookNetwork
+from portraitgen.editing.looks.wearing import TILE, wear
+from portraitgen.editing.registry import create_editor
+from portraitgen.errors import Cancelled, EditError, PortraitError
+from portraitgen.pipeline.data.look_pairs import pairs_in_folder
+from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn
+from portraitgen.pipeline.run.progress import Reporter
+
+
+def picture(side: int = 96, seed: int = 0) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    coarse = random.random((6, 6, 3)).astype(np.float32)
+    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+
+
+def warm(image: np.ndarray) -> np.ndarray:
+    return (0.1 + 0.8 * image * np.array([1.0, 0.8, 0.5], np.float32)).clip(0, 1)
+
+
+def pair(seed: int = 0, side: int = 96) -> Pair:
+    before = picture(side, seed)
+    return Pair(f"{seed}", before, warm(before), np.ones((side, side), np.float32))
+
+
+def request(image: np.ndarray, frame: int = 1, **more: object) -> EditRequest:
+    shape = image.shape[:2]
+    return EditRequest(
+        frame, image, image, np.ones(shape, np.float32), np.zeros_like(image), **more
+    )
+
+
+class Ticks:
+    """A clock of which every look takes a second."""
+
+    def __init__(self) -> None:
+        self.told = 0.0
+
+    def __call__(self) -> float:
+        self.told += 1.0
+        return self.told
+
+
+def learned(pairs: list[Pair], steps: int, **more: object) -> Learner:
+    learner = Learner(pairs, steps, clock=Ticks(), **more)
+    while not learner.finished:
+        learner.step()
+    return learner
+
+
+_PLAIN = Guides()
+
+
+def random_look(guides: Guides = _PLAIN, **facts: object) -> Look:
+    torch.manual_seed(1)
+    network = LookNetwork(guides)
+    with torch.no_grad():
+        network.out.weight.normal_(0, 0.1)
+    thumbnail = np.zeros((96, 192, 3), np.uint8)
+    return Look(LookFacts(name="noise", guides=guides.names, **facts), network.eval(), thumbnail)
+
+
+def test_a_look_is_learned_and_worn_on_a_picture_it_never_saw(tmp_path: Path) -> None:
+    learner = learned([pair(seed) for seed in range(3)], 40)
+    look = learner.look(LookFacts(name="warm"))
+    look.save(tmp_path / "warm.safetensors")
+    again = read_look(tmp_path / "warm.safetensors")
+    unseen = picture(96, 7)
+    error = np.abs(wear(again, request(unseen)) - warm(unseen)).mean()
+    assert error < 0.15 * np.abs(unseen - warm(unseen)).mean()
+    assert (tmp_path / "warm.safetensors").stat().st_size < 8 << 20
+
+
+def test_texture_of_places_goes_on_only_where_it_pays_on_pairs_kept_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def placed(seed: int, painted: bool) -> Pair:
+        before = picture(96, seed)
+        columns, rows = np.meshgrid(np.linspace(-0.5, 0.5, 96), np.linspace(-0.5, 0.5, 96))
+        # The body stands elsewhere in each picture.
+        shift = 0.3 * np.random.default_rng(seed).random(2) - 0.15
+        places = np.stack([columns + shift[0], rows + shift[1]], -1).astype(np.float32)
+        after = before.copy()
+        if painted:
+            after[(places[..., 0] > 0) & (places[..., 1] > 0)] *= 0.0
+        else:
+            after = warm(before)
+        size = before.shape[:2]
+        return Pair(
+            f"{seed}", before, after, np.ones(size, np.float32), np.zeros_like(before), places
+        )
+
+    monkeypatch.setattr("portraitgen.editing.looks.learning._TRIAL", 0.9)
+    monkeypatch.setattr("portraitgen.editing.looks.learning.BATCH", 4)
+    with_paint = learned([placed(seed, True) for seed in range(4)], 90)
+    assert with_paint.look(LookFacts(name="paint")).facts.guides == ("normals", "place")
+    of_colour = learned([placed(seed, False) for seed in range(4)], 30)
+    assert of_colour.look(LookFacts(name="warm")).facts.guides == ("normals",)
+    assert of_colour.held_out_db is not None and of_colour.notes
+
+
+def test_tiles_show_no_seams() -> None:
+    look = random_look()
+    image = picture(TILE + 104)
+    tiled = wear(look, request(image))
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None]
+    guides = torch.ones(1, 1, planes.shape[2] // 2, planes.shape[3] // 2)
+    places = torch.full((1, *guides.shape[2:], 2), -2.0)
+    with torch.no_grad():
+        whole = look.network(planes, guides, places)[0].permute(1, 2, 0).numpy()
+    assert np.abs(tiled - whole).max() < 0.01
+    assert np.abs(tiled - image).max() > 0.02
+
+
+def test_a_look_of_smaller_pictures_changes_larger_ones_and_keeps_their_pixels() -> None:
+    look = random_look(side=64)
+    image = picture(192)
+    grain = 0.1 * np.random.default_rng(0).standard_normal(image.shape).astype(np.float32)
+    worn, with_grain = (wear(look, request(each)) for each in (image, (image + grain).clip(0, 1)))
+    kept = np.corrcoef((with_grain - worn).ravel(), grain.ravel())[0, 1]
+    assert kept > 0.8
+    assert np.abs(worn - image).max() > 0.02
+
+
+def test_strength_nothing_keeps_every_bit_and_mix_blends_two_looks(tmp_path: Path) -> None:
+    for name, guides in (("one", Guides()), ("two", Guides(normals=True))):
+        random_look(guides).save(tmp_path / f"{name}.safetensors")
+    one, two = (str(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    image = picture(64)
+    alone = [create_editor("look", {"look": each}).edit(request(image)) for each in (one, two)]
+    assert (create_editor("look", {"look": one}).edit(request(image, strength=0.0)) == image).all()
+    keyed = create_editor("look", {"look": one, "other": two, "mix_keys": "10:0,20:1"})
+    for frame, share in ((5, 0.0), (10, 0.0), (15, 0.5), (20, 1.0), (30, 1.0)):
+        wanted = alone[0] + share * (alone[1] - alone[0])
+        # Each look is clipped by itself.
+        assert np.abs(keyed.edit(request(image, frame)) - wanted).mean() < 0.002
+    with pytest.raises(EditError, match="no key of the mix"):
+        create_editor("look", {"look": one, "mix_keys": "10:3"})
+
+
+def test_an_edit_keeps_its_looks_and_wears_them_when_the_library_has_lost_them(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "one.safetensors"
+    random_look().save(path)
+    editor = create_editor("look", {"look": str(path)})
+    state, edit = editor.state(), tmp_path / "edit"
+    edit.mkdir()
+    for name, file in editor.kept_files().items():
+        (edit / name).write_bytes(file.read_bytes())
+    wanted = editor.edit(request(picture(64)))
+    path.unlink()
+    worn = create_editor("look", {"look": str(path)})
+    worn.restore(edit, {})
+    assert state and (worn.edit(request(picture(64))) == wanted).all()
+
+
+def test_looks_are_found_by_name_in_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path))
+    random_look().save(tmp_path / "noise.safetensors")
+    (tmp_path / "broken.safetensors").write_bytes(b"nothing of the sort")
+    found, refused = library.looks_in(tmp_path)
+    assert [path.stem for path in found] == ["noise"] and len(refused) == 1
+    assert library.look_path("noise") == tmp_path / "noise.safetensors"
+    with pytest.raises(EditError, match="no such look"):
+        library.look_path("other")
+    with pytest.raises(EditError, match="no look is chosen"):
+        library.look_path("")
+
+
+def tampered(path: Path, change: str) -> None:
+    """A look's file as a stranger might write it."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header, values = json.loads(data[8 : 8 + length]), data[8 + length :]
+    if change == "huge":
+        header["out.weight"]["shape"] = [1 << 40, 1 << 40]
+    elif change == "renamed":
+        header["up.0.0.weight2"] = header.pop("up.0.0.weight")
+    elif change == "no facts":
+        header["__metadata__"] = {}
+    elif change == "no json":
+        header["__metadata__"]["portraitgen-look"] = "{"
+    elif change == "newer":
+        header["__metadata__"]["portraitgen-look"] = json.dumps({"name": "x", "schema": 99})
+    elif change == "other guides":
+        facts = json.loads(header["__metadata__"]["portraitgen-look"])
+        header["__metadata__"]["portraitgen-look"] = json.dumps(facts | {"guides": ["place"]})
+    elif change == "flipped":
+        values = bytes([values[0] ^ 255]) + values[1:]
+    elif change == "long":
+        values += b" " * (9 << 20)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + values)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["huge", "renamed", "no facts", "no json", "newer", "other guides", "flipped", "long"],
+)
+def test_a_strangers_file_is_refused_in_one_sentence(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "theirs.safetensors"
+    random_look().save(path)
+    assert read_facts(path).name == "noise"
+    tampered(path, change)
+    with pytest.raises(EditError) as told:
+        read_look(path)
+    assert told.value.remedy and "\n" not in str(told.value)
+
+
+def test_learning_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    pairs = [pair(seed) for seed in range(3)]
+    first = Learner(pairs, 20, clock=Ticks())
+    for _ in range(8):
+        first.step()
+    first.save(tmp_path / "state")
+    again = Learner(pairs, 20, clock=Ticks())
+    assert again.resume(tmp_path / "state") and again.used == first.used
+    for learner in (first, again):
+        while not learner.finished:
+            learner.step()
+    kept, resumed = (each.look(LookFacts(name="x")).network.state_dict() for each in (first, again))
+    assert all(torch.equal(kept[name], resumed[name]) for name in kept)
+    others = Learner([pair(9)], 20, clock=Ticks())
+    assert not others.resume(tmp_path / "state")
+
+
+class Stopping(Reporter):
+    """Stops as soon as there is a preview."""
+
+    def preview(self, path: Path) -> None:
+        self.shown = path
+        self.cancel()
+
+
+def test_stopped_at_any_time_the_look_so_far_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portraitgen.pipeline.jobs.learn_look._KEPT_EVERY", 0.05)
+    out, reporter = tmp_path / "warm.safetensors", Stopping()
+    options = LearnLookOptions(seconds=30.0)
+    with pytest.raises(Cancelled):
+        learn([pair()], out, LookFacts(name="warm"), options, reporter, tmp_path / "p.png")
+    assert read_look(out).facts.seconds > 0 and reporter.shown.exists()
+    assert (tmp_path / "warm.learning").exists()
+
+
+def face(side: int = 256) -> np.ndarray:
+    """The synthetic performer's head, RGB uint8."""
+    clip = cv2.VideoCapture(str(Path(__file__).parents[1] / "data" / "performer.mp4"))
+    found, frame = clip.read()
+    assert found
+    frame = frame[..., ::-1]
+    least = min(frame.shape[:2])
+    left = (frame.shape[1] - least) // 2
+    return cv2.resize(
+        frame[:least, left : left + least], (side, side), interpolation=cv2.INTER_AREA
+    )
+
+
+def write(folder: Path, name: str, codes: np.ndarray) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(folder / name), codes[..., ::-1])
+
+
+def test_pairs_are_read_by_name_from_folders_and_beside_each_other(tmp_path: Path) -> None:
+    before = face()
+    after = (before * 0.5).astype(np.uint8)
+    write(tmp_path / "sub" / "before", "one.png", before)
+    write(tmp_path / "sub" / "after", "one.jpg", after)
+    write(tmp_path / "flat", "one.before.png", before)
+    write(tmp_path / "flat", "one.after.png", after)
+    write(tmp_path / "flat", "one.mask.png", np.full_like(before, 255))
+    for kind in ("sub", "flat"):
+        (found,) = pairs_in_folder(tmp_path / kind, Reporter())
+        assert found.name == "one" and found.before.shape == (256, 256, 3)
+        assert abs(float(found.after.mean() / found.before.mean()) - 0.5) < 0.02
+    assert found.cover.min() == 1
+
+
+def large_png(side: int) -> bytes:
+    """A black PNG of one bit a pixel: a small file of a huge picture."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    packer = zlib.compressobj(1)
+    rows = bytes(1 + side // 8) * 1000
+    pixels = b"".join(packer.compress(rows) for _ in range(side // 1000)) + packer.flush()
+    size = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    body = chunk(b"IHDR", size) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("sizes", "is 256 x 256 before and 128 x 128 after"),
+        ("missing", "has no picture after"),
+        ("same", "before and after are the same"),
+        ("no performer", "no performer is seen"),
+        ("huge", "40000 x 40000"),
+        ("no image", "cannot be read"),
+        ("none", "there are no pairs"),
+        ("many", "there are 31 pairs"),
+        ("no folder", "there is no such folder"),
+    ],
+)
+def test_bad_pairs_get_one_sentence(tmp_path: Path, fault: str, told: str) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    write(before, "one.png", face())
+    write(after, "one.png", (face() * 0.5).astype(np.uint8))
+    folder = tmp_path
+    if fault == "sizes":
+        write(after, "one.png", face(128))
+    elif fault == "missing":
+        (after / "one.png").unlink()
+    elif fault == "same":
+        write(after, "one.png", face())
+    elif fault == "no performer":
+        write(before, "one.png", np.full((256, 256, 3), 90, np.uint8))
+    elif fault == "huge":
+        for each in (before, after):
+            (each / "one.png").write_bytes(large_png(40000))
+    elif fault == "no image":
+        (before / "one.png").write_bytes(b"not an image")
+    elif fault == "none":
+        (folder := tmp_path / "empty").mkdir()
+    elif fault == "many":
+        for number in range(30):
+            for each in (before, after):
+                (each / f"{number}.png").write_bytes((before / "one.png").read_bytes())
+    elif fault == "no folder":
+        folder = tmp_path / "nowhere"
+    with pytest.raises(PortraitError, match=told) as caught:
+        pairs_in_folder(folder, Reporter())
+    assert caught.value.remedy and "\n" not in str(caught.value)
