@@ -14,6 +14,7 @@ from . import (
     light,
     models,
     paint,
+    performer,
     pins,
     presets,
     reconstruct,
@@ -27,6 +28,7 @@ from . import (
 _MODULES = (
     footage,
     camera,
+    performer,
     track,
     rig,
     pins,

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Shots from strips and folders."""
 
+import dataclasses
 import re
 import textwrap
 from fractions import Fraction
@@ -14,11 +15,13 @@ from bpy.props import StringProperty
 from portraitgen.errors import PortraitError
 from portraitgen.messages import (
     CreateShot,
-    FindParts,
+    FacesFound,
+    FindFaces,
     PlateFacts,
-    PlateParts,
+    PlateSplit,
     ProbePlate,
     ShotInfo,
+    SplitPlate,
 )
 from portraitgen.shot import Shot
 
@@ -156,18 +159,46 @@ def _add(
     scene = bpy.data.scenes.get(scene_name)
     if scene is None:
         return  # Deleted meanwhile; the folder can be opened.
-    shot = properties.find_shot(made.id)
+    shot = _list_shot(scene, strip, folder, footage, made.id, Path(made.path).name)
+    shot_summary.forget_summaries()
+    scene_updates.undo_step("New Shot")
+    _count_people(shot)
+
+
+def _list_shot(
+    scene: Any,
+    strip: str,
+    folder: str,
+    footage: shot_summary.StripFootage,
+    shot_id: str,
+    name: str,
+) -> Any:
+    """The shot of an id in the list, as the strip shows it; the active one from now on."""
+    shot = properties.find_shot(shot_id)
     if shot is None:
         shot = scene.portraitgen.shots.add()
-        shot.name = Path(made.path).name
-    shot.shot_id, shot.scene, shot.strip = made.id, scene.name, strip
+        shot.name = name
+    shot.shot_id, shot.scene, shot.strip = shot_id, scene.name, strip
     shot.folder = folder
     shot.first, shot.last, shot.offset = footage.first, footage.last, footage.offset
     shot.channel, shot.colour_space = footage.channel, footage.colour_space
     scene.portraitgen.active = list(scene.portraitgen.shots).index(shot)
     _adopt_takes(shot)
-    shot_summary.forget_summaries()
-    scene_updates.undo_step("New Shot")
+    return shot
+
+
+def _count_people(shot: Any) -> None:
+    """Lets the Track panel say that there are several, and that one is to be chosen."""
+    shot_id = shot.shot_id
+
+    def counted(found: FacesFound) -> None:
+        known = properties.find_shot(shot_id)
+        if known is not None:
+            known.people = len(found.faces)
+            scene_updates.redraw()
+
+    # Nothing waits for it; what is wrong with the plate is said by the work on it.
+    session.ask(FindFaces(str(shot.path)), counted, lambda error: None)
 
 
 def _adopt_takes(shot: Any) -> None:
@@ -181,11 +212,18 @@ def _adopt_takes(shot: Any) -> None:
 
 
 class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
-    """Split the active strip at the plate's cuts, so that a shot can be made of each part"""
+    """Split the active strip at the plate's cuts, and make a shot of each part that shows a face"""
 
     bl_idname = "portraitgen.split_at_cuts"
     bl_label = "Split at Cuts"
     bl_options = {"REGISTER", "UNDO"}
+
+    folder: StringProperty(
+        name="Folder",
+        description="Where the shots' folders go; beside the file, or the plate, by default",
+        subtype="DIR_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE", "SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -196,29 +234,46 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
         return base.allowed(cls, reason, base.no_backend(context))
 
     def execute(self, context: Any) -> set[str]:
-        """Asks the backend for the cuts; the strip is split when they are known."""
+        """Asks the backend for the parts; the strip is split when they are known."""
         return base.attempt(self, lambda: self._ask(context))
 
     def _ask(self, context: Any) -> None:
         scene, strip = compat.sequencer_scene(context), _active_strip(context)
         footage = shot_summary.footage_of(strip, scene)
-        call = FindParts(footage=str(footage.path), colour_space=_said_space(footage))
+        if not self.folder:
+            beside = Path(bpy.data.filepath or footage.path).parent
+            self.folder = str(beside / "portraitgen")
+        model = preferences.get().body_model
+        call = SplitPlate(
+            footage=str(footage.path),
+            folder=bpy.path.abspath(self.folder),
+            span=(footage.first, footage.last),
+            body_model=bpy.path.abspath(model) if model else None,
+            colour_space=_said_space(footage),
+            fps=f"{footage.fps[0]}/{footage.fps[1]}" if footage.kind == "sequence" else None,
+        )
         names = scene.name, strip.name
         scene_updates.ask("Looking for cuts", call, lambda found: _split(*names, footage, found))
 
 
 def _split(
-    scene_name: str, strip_name: str, footage: shot_summary.StripFootage, found: PlateParts
+    scene_name: str, strip_name: str, footage: shot_summary.StripFootage, found: PlateSplit
 ) -> None:
-    """Splits a strip where parts begin; a shot is made of each as of any strip."""
+    """Splits a strip where parts begin, and lists the shots that were made of them."""
     scene = bpy.data.scenes.get(scene_name)
     strips = {strip.name: strip for strip in compat.strips(scene)} if scene else {}
     strip = strips.get(strip_name)
-    if strip is None:
+    if scene is None or strip is None:
         return  # Deleted meanwhile.
-    for first, _ in found.parts[1:]:
-        if footage.first < first <= footage.last:
-            strip = strip.split(first + footage.offset, "SOFT") or strip
+    for part in found.parts:
+        if footage.first < part.first <= footage.last:
+            strip = strip.split(part.first + footage.offset, "SOFT") or strip
+        if part.shot is None or part.shot_id is None:
+            continue
+        folder = sequencer.directory_of(Path(part.shot))
+        whole = dataclasses.replace(footage, first=part.first, last=part.last)
+        _list_shot(scene, strip.name, folder, whole, part.shot_id, Path(part.shot).name)
+    shot_summary.forget_summaries()
     scene_updates.undo_step("Split at Cuts")
 
 

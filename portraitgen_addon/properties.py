@@ -85,6 +85,7 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     armature: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
     mesh: PointerProperty(type=bpy.types.Object, options={"HIDDEN"})
     track_version: IntProperty(options={"HIDDEN"})
+    people: IntProperty(description="Faces in the frame that shows the most", options={"HIDDEN"})
     pins: CollectionProperty(type=PORTRAITGEN_PG_pin)
     takes: CollectionProperty(type=PORTRAITGEN_PG_take)
     active_take: IntProperty(name="Take", description="The take the panels show")

@@ -123,6 +123,18 @@ class _Camera(_NeedsShot):
         layout.operator("portraitgen.take_focal", text="Take from Scene Camera")
 
 
+def _performer(layout: Any, shot: Any, settings: Any) -> None:
+    """Who is tracked, where there are several people."""
+    if shot.people > 1 and not settings.performer:
+        text = f"{shot.people} people: pick the one to track"
+        layout.label(text=text, icon="COMMUNITY")
+    row = layout.row(align=True)
+    row.operator("portraitgen.pick_performer", icon="EYEDROPPER")
+    if settings.performer:
+        row.operator("portraitgen.forget_performer", text="", icon="X")
+        layout.prop(settings, "performer")
+
+
 class _Track(_NeedsShot):
     bl_label = "Track"
     bl_order = 2
@@ -135,8 +147,9 @@ class _Track(_NeedsShot):
             shown = [
                 each
                 for each in backend_properties.job_options("track")
-                if each.name not in ("focal", "frames")
+                if each.name not in ("focal", "frames", "performer")
             ]
+            _performer(layout, shot, settings)
             _folded(layout, settings, shown, "track")
         _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
         if known.track is None:

@@ -287,25 +287,66 @@ class ProbePlate(Call[PlateFacts]):
 
 
 @dataclass(frozen=True)
-class PlateParts(Data):
-    """First and last frames of the parts between a plate's cuts."""
+class PlatePart(Data):
+    """The frames between two cuts of a plate, and the shot that was made of them.
 
-    parts: tuple[tuple[int, int], ...]
+    Attributes:
+        shot: the folder, None where no shot was made since no face is seen; shot_id: its id.
+    """
+
+    first: int
+    last: int
+    shot: str | None = None
+    shot_id: str | None = None
 
 
 @dataclass(frozen=True)
-class FindParts(Call[PlateParts]):
-    """Looks for a plate's cuts.
+class PlateSplit(Data):
+    """The parts of a plate, in their order."""
+
+    parts: tuple[PlatePart, ...]
+
+
+@dataclass(frozen=True)
+class SplitPlate(Call[PlateSplit]):
+    """Makes a shot of each part of a plate that shows a face.
 
     Attributes:
-        footage: the plate; the others as for `ProbePlate`.
+        footage: the plate; folder: where the shots go.
+        span: first and last frame of what is looked at, all by default.
+        body_model, colour_space, fps: as for `CreateShot`.
     """
 
-    METHOD: ClassVar[str] = "plate.parts"
-    ANSWER: ClassVar[type[Data]] = PlateParts
+    METHOD: ClassVar[str] = "plate.split"
+    ANSWER: ClassVar[type[Data]] = PlateSplit
     footage: str
+    folder: str
+    span: tuple[int, int] | None = None
+    body_model: str | None = None
     colour_space: str | None = None
     fps: str | None = None
+
+
+@dataclass(frozen=True)
+class FacesFound(Data):
+    """The faces in a frame: left, top, width and height each, in plate pixels."""
+
+    frame: int
+    faces: tuple[tuple[float, float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class FindFaces(Call[FacesFound]):
+    """Looks for the faces in a frame of a shot, to choose the performer among them.
+
+    Attributes:
+        frame: which; by default the one of some that shows the most.
+    """
+
+    METHOD: ClassVar[str] = "plate.faces"
+    ANSWER: ClassVar[type[Data]] = FacesFound
+    shot: str
+    frame: int | None = None
 
 
 @dataclass(frozen=True)
@@ -604,13 +645,11 @@ CALLS: Mapping[str, type[Call[Data]]] = {
             Check,
             ListModels,
             CreateShot,
-            ProbePlate,
-            FindParts,
             InfoOfShot,
             ExportRig,
             PublishTrack,
         ),
-        *(ProbePlate, FindParts, ExportCloud, ExportSplats, ImportSplats),
+        *(ProbePlate, SplitPlate, FindFaces, ExportCloud, ExportSplats, ImportSplats),
         *(SolvePins, TryFrame, StartPainting, KeepKey, StartJob, ResumeJob, CancelJob, Shutdown),
     )
 }

@@ -138,7 +138,8 @@ class Worker:
             messages.ListModels: self._list_models,
             messages.CreateShot: self._create_shot,
             messages.ProbePlate: self._probe_plate,
-            messages.FindParts: self._find_parts,
+            messages.SplitPlate: self._split_plate,
+            messages.FindFaces: self._find_faces,
             messages.InfoOfShot: self._info_of_shot,
             messages.ExportRig: self._export_rig,
             messages.ExportCloud: self._export_cloud,
@@ -279,12 +280,29 @@ class Worker:
         said = _said(call)
         return messages.PlateFacts(**glance(Path(said.pop("footage")), said))
 
-    def _find_parts(self, call: messages.FindParts) -> messages.PlateParts:
-        from .pipeline.requests.split import parts_of_plate
+    def _split_plate(self, call: messages.SplitPlate) -> messages.PlateSplit:
+        from .pipeline.requests.split import split_at_cuts
 
         said = _said(call)
-        parts = parts_of_plate(Path(said.pop("footage")), said)
-        return messages.PlateParts(tuple((part[0], part[-1]) for part in parts))
+        footage, folder = Path(said.pop("footage")), Path(said.pop("folder"))
+        parts = split_at_cuts(footage, folder, said, said.pop("span", None))
+        return messages.PlateSplit(
+            tuple(
+                messages.PlatePart(
+                    frames[0],
+                    frames[-1],
+                    str(shot.path) if shot else None,
+                    shot.record.id if shot else None,
+                )
+                for frames, shot in parts
+            )
+        )
+
+    def _find_faces(self, call: messages.FindFaces) -> messages.FacesFound:
+        from .pipeline.requests.faces import faces_of
+
+        frame, faces = faces_of(Shot.open(Path(call.shot)), call.frame)
+        return messages.FacesFound(frame, faces)
 
     def _info_of_shot(self, call: messages.InfoOfShot) -> messages.ShotInfo:
         from .pipeline.data.shots import info

@@ -3,10 +3,12 @@
 """What New Shot says of a plate, and a strip split at the plate's cuts."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bpy
-from conftest import module, plate_strip
+import pytest
+from conftest import module, plate_strip, trim
 
 
 def test_new_shot_says_how_the_plate_would_be_read(
@@ -26,13 +28,84 @@ def test_new_shot_says_how_the_plate_would_be_read(
     assert "8 bits, Rec.709" in lines[1]
 
 
-def test_a_strip_is_split_where_the_plate_cuts() -> None:
+def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
+    tmp_path: Path,
+) -> None:
     footage = module("operators.footage")
     scene = bpy.context.scene
     strip = plate_strip(scene, start=1001)
     name, compat = strip.name, module("portraitgen_addon.compat")
-    found = footage.PlateParts(parts=((1, 9), (10, 20), (21, 400)))
+    found = footage.PlateSplit(
+        parts=(
+            _part(1, 9),
+            _part(10, 20, tmp_path / "b", "id-b"),
+            _part(21, 400, tmp_path / "c", "c"),
+        )
+    )
     read = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
     footage._split(scene.name, name, read, found)
     starts = sorted(compat.strip_range(each)[0] for each in compat.strips(scene))
     assert starts == [1001, 1010, 1021]
+    shots = scene.portraitgen.shots
+    assert [(each.name, each.first, each.last, each.offset) for each in shots] == [
+        ("b", 10, 20, 1000),
+        ("c", 21, 400, 1000),
+    ]
+    begins = {each.name: compat.strip_range(each)[0] for each in compat.strips(scene)}
+    assert [begins[each.strip] for each in shots] == [1010, 1021]
+
+
+def _part(first: int, last: int, shot: Path | None = None, shot_id: str | None = None) -> Any:
+    from portraitgen.messages import PlatePart
+
+    return PlatePart(first, last, str(shot) if shot else None, shot_id)
+
+
+def test_split_at_cuts_makes_the_shot_of_a_plate_without_cuts(
+    session: Any, until: Callable[..., None], tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    trim(plate_strip(scene, start=1001), 1003, 1013)
+    bpy.ops.portraitgen.split_at_cuts(folder=str(tmp_path))
+    until(lambda: len(scene.portraitgen.shots) or session.error)
+    assert session.error is None
+    shot = scene.portraitgen.shots[0]
+    assert (shot.first, shot.last, shot.path.name) == (3, 12, "performer_3-12")
+
+
+def test_the_performer_is_picked_by_a_point_on_the_plate(
+    session: Any, until: Callable[..., None], tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    plate_strip(scene, start=1001)
+    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+    until(lambda: len(scene.portraitgen.shots))
+    shot = scene.portraitgen.shots[0]
+    until(lambda: shot.people)
+    assert shot.people == 1
+    settings = shot.settings_track
+    assert bpy.ops.portraitgen.pick_performer(frame=4, x=256, y=220) == {"FINISHED"}
+    assert settings.performer == "4:256,220"
+    until(lambda: not session.doing)
+    assert session.error is None and settings.performer == "4:256,220"
+    bpy.ops.portraitgen.pick_performer(frame=9, x=10, y=500)
+    assert settings.performer == "4:256,220;9:10,500"
+    until(lambda: session.error)
+    assert "there is no face at 10,500" in str(session.error)
+    assert settings.performer == "4:256,220"
+    bpy.ops.portraitgen.pick_performer(frame=4, x=250, y=200)
+    assert settings.performer == "4:250,200", "one point a frame"
+    until(lambda: not session.doing)
+    assert bpy.ops.portraitgen.forget_performer() == {"FINISHED"} and not settings.performer
+
+
+def test_a_place_in_an_editor_is_a_pixel_of_the_plate() -> None:
+    point = module("portraitgen_addon.plate_point")
+    strip = plate_strip(bpy.context.scene)
+    strip.transform.scale_x = strip.transform.scale_y = 2
+    strip.transform.offset_x = 100
+    share = point.of_preview((100 + 2 * 56, 2 * 156), strip, (512, 512))
+    assert point.in_picture(share, (512, 512)) == pytest.approx((312, 100))
+    assert point.in_picture((1.2, 0.5), (512, 512)) is None
+    share = point.of_camera((300, 250), [(100, 50), (500, 50), (500, 350), (100, 350)])
+    assert point.in_picture(share, (1920, 1080)) == pytest.approx((960, 360))

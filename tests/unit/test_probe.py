@@ -112,13 +112,13 @@ def test_a_plate_is_split_at_its_cuts(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_worker_tells_of_a_plate_before_a_shot_is_made(tmp_path: Path) -> None:
-    from portraitgen.messages import CALLS, FindParts, ProbePlate
+    from portraitgen.messages import CALLS, ProbePlate, SplitPlate
     from portraitgen.pipeline.requests.probe import glance
 
     facts = glance(write_movie(tmp_path / "plate.mp4", 3), {"colour_space": "Rec.709"})
     answer = CALLS["plate.probe"].ANSWER(**facts)
     assert (answer.frames, answer.fps, answer.width) == (3, "25/1", 128)
-    assert CALLS["plate.probe"] is ProbePlate and CALLS["plate.parts"] is FindParts
+    assert CALLS["plate.probe"] is ProbePlate and CALLS["plate.split"] is SplitPlate
 
 
 def test_the_first_frame_may_be_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

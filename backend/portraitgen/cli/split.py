@@ -3,6 +3,7 @@
 """`portraitgen split PLATE FOLDER`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from .plate_options import add_plate_options, plate_facts
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     """The command's parser."""
-    text = "make a shot of each part between a plate's cuts"
+    text = "make a shot of each part between a plate's cuts that shows a face"
     parser: argparse.ArgumentParser = commands.add_parser("split", help=text)
     parser.add_argument("plate", type=Path, metavar="PLATE", help="a movie or sequence")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the shots go")
@@ -24,5 +25,9 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.requests.split import split_at_cuts
 
     made = split_at_cuts(given.plate, given.folder, plate_facts(given))
-    for shot, part in made:
-        print(f"portraitgen track {shot.path} --frames={part[0]}-{part[-1]}")
+    for part, shot in made:
+        frames = f"{part[0]}-{part[-1]}"
+        if shot is None:
+            print(f"frames {frames} show no face; no shot is made of them", file=sys.stderr)
+        else:
+            print(f"portraitgen track {shot.path} --frames={frames}")

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import FootageError
+from .shared_frames import SharedFrames, shared_frames
 from .source_frame import DamagedFrame, SourceFrame
 
 PATIENCE = 180.0
@@ -44,8 +46,11 @@ class _Process:
             "PYTHONPATH": os.pathsep.join(path for path in paths if path),
             "PYTHONIOENCODING": "utf-8",
         }
+        self.frames = shared_frames() if sys.platform == "linux" else None
+        inherited = [self.frames.file] if self.frames else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "portraitgen.footage.decoder_main"],
+            [sys.executable, "-m", "portraitgen.footage.decoder_main", *map(str, inherited)],
+            pass_fds=inherited,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -55,7 +60,9 @@ class _Process:
         _widen(self._process.stdout)
         self._answers: queue.Queue[Answer | None] = queue.Queue()
         self._reading = threading.Thread(
-            target=_receive, args=(self._process.stdout, self._answers), daemon=True
+            target=_receive,
+            args=(self._process.stdout, self._answers, self.frames),
+            daemon=True,
         )
         self._reading.start()
         self.waiting = 0
@@ -106,6 +113,8 @@ class _Process:
             if pipe:
                 with contextlib.suppress(OSError):
                     pipe.close()
+        if self.frames:
+            self.frames.close()
 
     def usable(self) -> bool:
         """Alive, with no question open; answers nobody waits for any more are taken first."""
@@ -133,13 +142,20 @@ def _ending(code: int | None) -> str:
     return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
 
 
-def _receive(stream: Any, answers: "queue.Queue[Answer | None]") -> None:
+def _receive(
+    stream: Any, answers: "queue.Queue[Answer | None]", frames: "SharedFrames | None"
+) -> None:
     """Takes answers off the pipe until it closes; the last one is None, whatever happens."""
     try:
         while line := stream.readline():
             head = json.loads(line)
             arrays = []
+            slot = head.pop("slot", None)
             for kind, shape in head.pop("arrays", []):
+                if slot is not None and frames is not None:
+                    arrays.append(frames.array((slot[0], slot[1]), kind, shape))
+                    slot = None
+                    continue
                 array = np.empty(shape, np.dtype(kind))
                 left = memoryview(array.reshape(-1).view(np.uint8).data)
                 while len(left):
@@ -149,7 +165,7 @@ def _receive(stream: Any, answers: "queue.Queue[Answer | None]") -> None:
                     left = left[count:]
                 arrays.append(array)
             answers.put((head, arrays))
-    except (OSError, ValueError, TypeError, MemoryError):
+    except (OSError, ValueError, TypeError, LookupError, MemoryError):
         return  # What is not an answer of ours is told as a crash.
     finally:
         answers.put(None)
@@ -183,6 +199,8 @@ class _Pool:
                 process.receive("", 10.0)
         with self._lock:
             if len(self._idle) < _IDLE and process.usable():
+                if process.frames:
+                    process.frames.rest()
                 self._idle.append(process)
                 return
         process.kill()
@@ -236,6 +254,7 @@ class RemoteReader:
         self._place = place
         self._process: _Process | None = None
         self._closing: Any = None
+        self._bytes = 0
 
     def read(self, position: int) -> SourceFrame:
         """The frame at a position counted from 0.
@@ -249,6 +268,7 @@ class RemoteReader:
         """Frames in the order asked, the next ones decoded while one is looked at."""
         process = self._opened()
         coming = iter(positions)
+        slots: deque[tuple[int, int] | None] = deque()
         asked = 0
         done = False
         while not done or asked:
@@ -257,12 +277,22 @@ class RemoteReader:
                 if position is None:
                     done = True
                 else:
-                    process.send({"do": "read", "position": position})
+                    slots.append(self._ask(process, position))
                     asked += 1
             if asked:
                 head, arrays = process.receive(self._place)
                 asked -= 1
+                slot = slots.popleft()
+                if slot is not None and not head["slotted"] and process.frames:
+                    process.frames.give(slot)
+                self._bytes = arrays[0].nbytes
                 yield SourceFrame.from_json(head["frame"], arrays)
+
+    def _ask(self, process: _Process, position: int) -> tuple[int, int] | None:
+        """Asks for a frame, in a slot of the shared memory where there is one."""
+        slot = process.frames.take(self._bytes) if process.frames and self._bytes else None
+        process.send({"do": "read", "position": position, "slot": slot})
+        return slot
 
     def close(self) -> None:
         """Gives the process back; reading takes one again."""

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import FootageError
+from .shared_frames import SlotWriter
 from .source_frame import DamagedFrame, SourceFrame
 
 Reply = tuple[dict[str, Any], list[np.ndarray]]
@@ -95,12 +96,21 @@ class _Decoder:
             self._reader = None
 
 
-def _say(stream: BinaryIO, head: dict[str, Any], arrays: list[np.ndarray]) -> None:
-    arrays = [np.ascontiguousarray(array) for array in arrays]
+def _say(
+    stream: BinaryIO,
+    head: dict[str, Any],
+    arrays: list[np.ndarray],
+    slots: "SlotWriter | None",
+    slot: list[int] | None,
+) -> None:
     if arrays:
         head["arrays"] = [(array.dtype.str, array.shape) for array in arrays]
+        head["slotted"] = bool(slots and slot and slots.write((slot[0], slot[1]), arrays[0]))
+        if head["slotted"]:
+            head["slot"] = slot
+            arrays = arrays[1:]
     stream.write(json.dumps(head).encode() + b"\n")
-    for array in arrays:
+    for array in map(np.ascontiguousarray, arrays):
         if array.size:
             stream.write(array.reshape(-1).view(np.uint8).data)
     stream.flush()
@@ -146,13 +156,17 @@ def main() -> None:
     # What a library prints must not mix with the answers.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     decoder = _Decoder()
+    slots = SlotWriter(int(sys.argv[1])) if len(sys.argv) > 1 else None
     for line in sys.stdin.buffer:
+        slot = None
         try:
-            head, arrays = decoder.answer(json.loads(line))
+            message = json.loads(line)
+            slot = message.get("slot")
+            head, arrays = decoder.answer(message)
         except Exception as error:  # noqa: BLE001 - told in the answer; the process goes on.
             head, arrays = {"error": _told(error)}, []
         try:
-            _say(answers, head, arrays)
+            _say(answers, head, arrays, slots, slot)
         except BrokenPipeError:
             return
 
