@@ -12,7 +12,8 @@ import pytest
 from portraitgen.errors import OptionError, TrackingError
 from portraitgen.footage.plate import open_plate
 from portraitgen.pipeline.jobs.track import performer_points
-from portraitgen.tracking.landmarks import ChunkLandmarks, LandmarkDetector
+from portraitgen.tracking.face_follower import FaceFollower
+from portraitgen.tracking.landmarks import ChunkLandmarks, LandmarkDetector, Pictures
 from portraitgen.tracking.no_face import why_no_face
 from portraitgen.tracking.shot_parts import find_dissolves, performer_part
 
@@ -39,8 +40,6 @@ def _bars(size: tuple[int, ...], count: int) -> list[np.ndarray]:
 
 
 def _seen(detector: LandmarkDetector, images: list[np.ndarray]) -> ChunkLandmarks:
-    from portraitgen.tracking.landmarks import Pictures
-
     return detector.find(range(1, len(images) + 1), Pictures.of(images), None)
 
 
@@ -116,8 +115,6 @@ def test_an_empty_plate_is_not_said_to_hold_a_face(detector: LandmarkDetector) -
 def test_the_performer_is_the_one_pointed_at(
     images: list[np.ndarray], detector: LandmarkDetector
 ) -> None:
-    from portraitgen.tracking.landmarks import Pictures
-
     pairs = [np.hstack([image, image[:, ::-1]]) for image in images[:3]]
     width = images[0].shape[1]
     pictures = Pictures.of(pairs)
@@ -128,6 +125,80 @@ def test_the_performer_is_the_one_pointed_at(
         assert ((centre > width) == bool(side)).all()
     with pytest.raises(TrackingError, match="there is no face at 3,3"):
         detector.find([1, 2, 3], pictures, None, {2: (3, 3)})
+
+
+def _crossing(images: list[np.ndarray], count: int, behind: bool) -> tuple[list, np.ndarray]:
+    """Two people who cross, and where the first one's face is in each frame; he goes to the right
+    before or behind the other, who is of other colours."""
+    heads = [
+        cv2.resize(each, (200, 200), interpolation=cv2.INTER_AREA)[:, 30:170] for each in images
+    ]
+    others = [np.ascontiguousarray(each[:, ::-1, ::-1]) for each in heads]
+    pictures, centres = [], []
+    for row in range(count):
+        scene = np.full((240, 640, 3), 96, np.uint8)
+        left = round(20 + 460 * row / (count - 1))
+        right = 500 - left
+        one, other = heads[row % len(heads)], others[row % len(heads)]
+        pairs = [(left, one), (right, other)]
+        for x, head in pairs if behind else pairs[::-1]:
+            scene[20:220, x : x + 140] = head
+        pictures.append(scene)
+        centres.append(left + 70)
+    return pictures, np.array(centres)
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_who_crosses_another_stays_who_they_are(
+    images: list[np.ndarray], detector: LandmarkDetector, behind: bool
+) -> None:
+    pictures, centres = _crossing(images, 31, behind)
+    follower = FaceFollower()
+    point = {1: (float(centres[0]), 100.0)}
+    seen = detector.find(range(1, 32), Pictures.of(pictures), follower, point)
+    found = ~np.isnan(seen.box[:, 0])
+    away = np.abs(seen.box[:, 0] + seen.box[:, 2] / 2 - centres)
+    assert away[found].max() < 40, "another's face is never taken for the performer's"
+    assert found[:11].all() and found[-9:].all()
+    if not behind:
+        assert found.sum() >= 27
+
+
+def test_who_leaves_and_comes_back_is_known_again(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    pictures, centres = _crossing(images, 31, False)
+    alone = [picture.copy() for picture in pictures]
+    for row in range(12, 20):
+        alone[row][:] = 96
+    seen = detector.find(
+        range(1, 32), Pictures.of(alone), FaceFollower(), {1: (float(centres[0]), 100.0)}
+    )
+    found = ~np.isnan(seen.box[:, 0])
+    away = np.abs(seen.box[:, 0] + seen.box[:, 2] / 2 - centres)
+    assert not found[12:20].any() and found[-6:].all() and away[found].max() < 40
+
+
+def test_a_face_cut_by_the_picture_s_edge_is_found_or_said_to_be_cut(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    box = detector.faces(images[0])[0]
+    left, top, wide, high = (round(float(each)) for each in box)
+    said = 0
+    for share in (0.15, 0.3, 0.45, 0.6):
+        for cut in (
+            images[0][:, left + round(share * wide) :],
+            images[0][:, : left + round((1 - share) * wide)],
+            images[0][top + round(share * high) :],
+            images[0][: top + round((1 - share) * high)],
+        ):
+            cut = np.ascontiguousarray(cut)
+            if len(detector.faces(Pictures.of([cut]).smaller[0])):
+                continue
+            what, remedy = why_no_face([cut], detector.faces, detector.surest)
+            said += what == "cut by the picture's edge" and "whole face" in remedy
+            assert what in ("cut by the picture's edge", ""), (share, what)
+    assert said
 
 
 def test_a_performer_s_points_are_read() -> None:

@@ -18,6 +18,7 @@ from portraitgen.body.motion import Motion
 from portraitgen.errors import TrackingError
 from portraitgen.footage.plate import open_plate
 from portraitgen.tracking.cuts import find_cuts
+from portraitgen.tracking.face_follower import FaceFollower
 from portraitgen.tracking.headfit import HeadModel, HeadPoses, fit_heads, fit_identity, project
 from portraitgen.tracking.landmark_bias import LandmarkBias
 from portraitgen.tracking.landmarks import FACE_POINTS, ChunkLandmarks, LandmarkDetector
@@ -232,12 +233,13 @@ def test_landmarks_do_not_depend_on_how_the_run_was_cut(tmp_path: Path) -> None:
     plate = open_plate(Path(__file__).resolve().parents[1] / "data" / "performer.mp4")
     images = [plate.read_uint8(frame) for frame in range(1, 9)]
     one = LandmarkDetector()
-    first = one.chunk(range(1, 5), images[:4], None)
-    unbroken = one.chunk(range(5, 9), images[4:], first.box[-1])
-    first.save(tmp_path / "chunk.safetensors")
+    follower = FaceFollower()
+    one.chunk(range(1, 5), images[:4], follower)
+    follower.save(tmp_path / "people.safetensors")
+    unbroken = one.chunk(range(5, 9), images[4:], follower)
     other = LandmarkDetector()
-    last = ChunkLandmarks.load(tmp_path / "chunk.safetensors").box[-1]
-    resumed = other.chunk(range(5, 9), images[4:], last)
+    known = FaceFollower.load(tmp_path / "people.safetensors")
+    resumed = other.chunk(range(5, 9), images[4:], known)
     for name in ("face", "pose", "hands", "box", "others", "thumbnail"):
         assert np.array_equal(getattr(unbroken, name), getattr(resumed, name), equal_nan=True)
     assert not np.isnan(resumed.face).any()

@@ -21,6 +21,7 @@ import numpy as np
 
 from ..errors import TrackingError
 from ..tensors import DamagedTensors, load_arrays, save_arrays
+from .face_follower import FaceFollower, look_of
 
 CHUNK = 32
 """Frames a chunk."""
@@ -60,11 +61,6 @@ class ChunkLandmarks:
     box: np.ndarray
     others: np.ndarray
     thumbnail: np.ndarray
-
-    def last_box(self, before: np.ndarray | None) -> np.ndarray | None:
-        """The performer's face (4,) where it was seen last; `before` if it never was."""
-        found = self.box[~np.isnan(self.box[:, 0])]
-        return found[-1] if len(found) else before
 
     def save(self, path: Path) -> None:
         """Writes the chunk in one step."""
@@ -171,31 +167,33 @@ class LandmarkDetector:
     def whole(self, frames: Sequence[int], images: Sequence[np.ndarray]) -> ChunkLandmarks:
         """Detects the performer in a shot that is held in memory, chunk after chunk."""
         chunks: list[ChunkLandmarks] = []
-        last: np.ndarray | None = None
+        follower = FaceFollower()
         for start in range(0, len(frames), CHUNK):
             part = slice(start, start + CHUNK)
-            chunks.append(self.chunk(frames[part], images[part], last))
-            last = chunks[-1].last_box(last)
+            chunks.append(self.chunk(frames[part], images[part], follower))
         return ChunkLandmarks.join(chunks)
 
     def chunk(
-        self, frames: Sequence[int], images: Sequence[np.ndarray], last: np.ndarray | None
+        self,
+        frames: Sequence[int],
+        images: Sequence[np.ndarray],
+        follower: FaceFollower | None = None,
     ) -> ChunkLandmarks:
         """Detects the performer in consecutive frames.
 
         Args:
             frames: frame numbers.
             images: uint8 (H, W, 3) each.
-            last: as `find` takes it.
+            follower: as `find` takes it.
         """
         pictures = Pictures.of(images)
-        return self.mark(pictures, self.find(frames, pictures, last))
+        return self.mark(pictures, self.find(frames, pictures, follower))
 
     def find(
         self,
         frames: Sequence[int],
         pictures: Pictures,
-        last: np.ndarray | None,
+        follower: FaceFollower | None = None,
         performer: Mapping[int, tuple[float, float]] | None = None,
     ) -> ChunkLandmarks:
         """Finds the performer's face in consecutive frames; no landmarks yet.
@@ -203,8 +201,8 @@ class LandmarkDetector:
         Args:
             frames: frame numbers.
             pictures: of them.
-            last: (4,), the performer's face in the last frame before, None if unknown; the
-                performer is the face nearest to it, or the largest and most central one.
+            follower: who was seen in the frames before, and goes on from there; where the performer
+                is not known, it is the largest and most central face.
             performer: frame -> a point on the performer's face, in plate pixels: from there on
                 it is that face that is followed.
 
@@ -212,24 +210,29 @@ class LandmarkDetector:
             TrackingError: if there is no face at such a point.
         """
         count = len(frames)
+        follower = follower or FaceFollower()
         height, width = pictures.whole[0].shape[:2]
         boxes = np.full((count, 4), _MISSING, np.float32)
         others = np.zeros(count, np.int64)
         thumbnails = []
         for row, small in enumerate(pictures.smaller):
             thumbnails.append(cv2.resize(small, (64, 36), interpolation=cv2.INTER_AREA))
-            found = self.faces(small) / np.float32(pictures.ratio)
+            seen = self.faces(small)
+            found = seen / np.float32(pictures.ratio)
             point = (performer or {}).get(int(frames[row]))
-            if point is not None:
-                last = face_at(found, point, int(frames[row]))
-            if not len(found):
+            chosen = face_at(found, point, int(frames[row])) if point is not None else None
+            if not len(found) and follower.box is None:
                 continue
-            chosen = _choose(found, last, width, height)
+            looks = [look_of(small, box) for box in seen]
+            if chosen is None and follower.box is not None:
+                chosen = follower.step(found, looks)
+            else:
+                chosen = _largest(found, width, height) if chosen is None else chosen
+                follower.start(chosen, found, looks)
             if chosen is None:
                 others[row] = len(found)
-                continue
-            boxes[row], others[row] = found[chosen], len(found) - 1
-            last = found[chosen]
+            else:
+                boxes[row], others[row] = found[chosen], len(found) - 1
         return ChunkLandmarks(
             np.asarray(frames, np.int64),
             np.full((count, FACE_POINTS, 2), _MISSING, np.float32),
@@ -344,8 +347,8 @@ class LandmarkDetector:
                     hands[row, side] = points
 
 
-def face_at(found: np.ndarray, point: tuple[float, float], frame: int) -> np.ndarray:
-    """The face (4,) among (N, 4) that a point lies on, or next to.
+def face_at(found: np.ndarray, point: tuple[float, float], frame: int) -> int:
+    """Which face among (N, 4) a point lies on, or next to.
 
     Raises:
         TrackingError: if there is none.
@@ -359,18 +362,12 @@ def face_at(found: np.ndarray, point: tuple[float, float], frame: int) -> np.nda
             f"frame {frame}",
             "point at the performer's face in a frame that shows it",
         )
-    nearest: np.ndarray = found[int(away.argmin())]
-    return nearest
+    return int(away.argmin())
 
 
-def _choose(found: np.ndarray, last: np.ndarray | None, width: int, height: int) -> int | None:
+def _largest(found: np.ndarray, width: int, height: int) -> int:
+    """The largest face, and the most central one."""
     centres = found[:, :2] + found[:, 2:] / 2
-    if last is not None and not np.isnan(last[0]):
-        distance = np.linalg.norm(centres - (last[:2] + last[2:] / 2), axis=1) / last[2]
-        growth = np.abs(np.log(found[:, 2] / last[2]))
-        cost = distance + growth
-        nearest = int(cost.argmin())
-        return nearest if cost[nearest] < 2.0 else None
     off = np.linalg.norm((centres - (width / 2, height / 2)) / (width, height), axis=1)
     return int((found[:, 2] * (1 - 0.6 * off)).argmax())
 

@@ -28,20 +28,22 @@ def why_no_face(
         What to say after "the face is", and the remedy; empty if there seems to be none.
     """
     for image in images:
-        small = _fitted(image)
-        sure = {turn: surest(np.ascontiguousarray(np.rot90(small, turn))) for turn in _TURNS}
-        turn = max(sure, key=lambda each: sure[each])
-        if sure[turn] > 0:
-            return _TURNS[turn], "turn the plate upright before it is tracked"
-    for image in images:
         height, width = image.shape[:2]
         border = max(height, width) // 2
         padded = cv2.copyMakeBorder(image, *(border,) * 4, cv2.BORDER_REFLECT)
         for left, top, wide, high in find(_fitted(padded)) * (max(padded.shape) / _SIDE):
             x, y = left - border, top - border
             if x < 0 or y < 0 or x + wide > width or y + high > height:
-                if 0 < x + wide / 2 < width and 0 < y + high / 2 < height:
+                # What is mirrored beyond the edge may shift a half face's middle onto it.
+                inside_x = -0.2 * wide < x + wide / 2 < width + 0.2 * wide
+                if inside_x and -0.2 * high < y + high / 2 < height + 0.2 * high:
                     return "cut by the picture's edge", "give a plate that shows the whole face"
+    for image in images:
+        small = _fitted(image)
+        sure = {turn: surest(np.ascontiguousarray(np.rot90(small, turn))) for turn in _TURNS}
+        turn = max(sure, key=lambda each: sure[each])
+        if sure[turn] > 0:
+            return _TURNS[turn], "turn the plate upright before it is tracked"
     sizes = [size for image in images for size in _small_faces(image, find)]
     if sizes:
         pixels = float(np.median(sizes))

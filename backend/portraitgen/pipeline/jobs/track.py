@@ -28,6 +28,7 @@ from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import atomic_path, make_folder
 from ...tensors import is_whole
+from ...tracking.face_follower import FaceFollower
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ...tracking.no_face import why_no_face
 from ...tracking.shot_parts import performer_part
@@ -211,19 +212,18 @@ def performer_points(text: str, frames: range) -> dict[int, tuple[float, float]]
     return points
 
 
-def _face_before(
+def _follower(
     plate: Plate, frames: range, points: dict[int, tuple[float, float]], detector: LandmarkDetector
-) -> np.ndarray | None:
-    """The performer's face in the first frame, followed back from where it was pointed at."""
+) -> FaceFollower:
+    """The performer before the first frame, followed back from where they were pointed at."""
+    follower = FaceFollower()
     if not points or min(points) == frames[0]:
-        return None
+        return follower
     first = min(points)
-    last: np.ndarray | None = None
     for frame, image in plate.frames_uint8(range(first, frames[0] - 1, -1), exact=False):
         point = {frame: points[frame]} if frame == first else None
-        found = detector.find([frame], Pictures.of([image]), last, point)
-        last = found.last_box(last)
-    return last
+        detector.find([frame], Pictures.of([image]), follower, point)
+    return follower.still()
 
 
 def _refuse_without_face(plate: Plate, frames: range) -> None:
@@ -256,18 +256,24 @@ def _landmarks(
     detector: LandmarkDetector | None = None
     chunks: list[ChunkLandmarks] = []
     stage = Stage(reporter, "landmarks", len(frames))
-    last: np.ndarray | None = None
+    follower = FaceFollower()
     parts = [frames[start : start + CHUNK] for start in range(0, len(frames), CHUNK)]
     paths = [job.work / f"landmarks.{part[0]}.safetensors" for part in parts]
+    people = [job.work / f"people.{part[0]}.safetensors" for part in parts]
     # What cannot be read is made again.
-    missing = [part for part, path in zip(parts, paths, strict=True) if not is_whole(path)]
+    missing = [
+        part
+        for part, path, known in zip(parts, paths, people, strict=True)
+        if not (is_whole(path) and is_whole(known))
+    ]
     with ExitStack() as opened, ThreadPoolExecutor(1) as beside:
         decoded = plate.frames_uint8(chain(*missing), exact=False)
         opened.callback(_close, decoded)
         marked: Future[None] | None = None
-        for part, path in zip(parts, paths, strict=True):
+        for part, path, known in zip(parts, paths, people, strict=True):
             if part not in missing:
                 chunk = ChunkLandmarks.load(path)
+                follower = FaceFollower.load(known)
             else:
                 detector = detector or opened.enter_context(closing(LandmarkDetector()))
                 images = []
@@ -276,13 +282,13 @@ def _landmarks(
                     stage.step(frame - frames[0])
                 pictures = Pictures.of(images)
                 if part is parts[0]:
-                    last = _face_before(plate, frames, points, detector)
-                chunk = detector.find(list(part), pictures, last, points)
+                    follower = _follower(plate, frames, points, detector)
+                chunk = detector.find(list(part), pictures, follower, points)
+                follower.save(known)
                 if marked:
                     marked.result()
                 marked = beside.submit(_mark, detector, pictures, chunk, path)
             chunks.append(chunk)
-            last = chunk.last_box(last)
         if marked:
             marked.result()
     stage.step(len(frames))
