@@ -20,6 +20,7 @@ from portraitgen.pipeline.data.pictures import sheet
 from portraitgen.pipeline.data.shots import Track, body_of, create_shot, plate_of
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 from synthetic.clip import write_clip
 
@@ -71,7 +72,6 @@ def delivered(
     """The figures of one editor over some frames, as `measure` gives them."""
     words = {"take": take, "editor": editor, "editor_options": json.dumps(options)}
     run("edit", shot.path, words | {"steps": _EDIT_STEPS}, Reporter())
-    plates = shot.path / "takes" / take / "plates"
     pictures, seconds = {}, 0.0
     for kind, steady in (("single", 0.0), ("delivered", 1.0)):
         begun = time.monotonic()
@@ -79,9 +79,8 @@ def delivered(
         run("render", shot.path, words, Reporter())
         seconds = time.monotonic() - begun
         pictures[kind] = {
-            int(path.stem.rsplit(".", 1)[1]): _read(path)
-            for path in plates.iterdir()
-            if path.name.startswith(f"{take}.")
+            frame: _read(path)
+            for frame, path in render_of(shot.path / "takes" / take).full_plates().items()
         }
     scene = _Scene(shot, sorted(pictures["single"]))
     single, made = pictures["single"], pictures["delivered"]

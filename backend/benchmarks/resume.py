@@ -68,7 +68,10 @@ def _digest(shot: Path, stage: str) -> dict[str, str]:
         "track": ["track/0001/params.safetensors", "track/0001/mattes/[!.]*.png"],
         "reconstruct": ["avatar/0001/avatar.safetensors", "track/0002/params.safetensors"],
         "edit": ["takes/look/edits/0001/avatar.safetensors", "takes/look/edits/0001/dataset/[!.]*"],
-        "render": ["takes/look/frames/[!.]*.exr", "takes/look/frames/[!.]*.png"],
+        "render": [
+            "takes/look/renders/v001/frames/[!.]*.exr",
+            "takes/look/renders/v001/frames/[!.]*.png",
+        ],
     }[stage]
     found = {}
     for pattern in patterns:

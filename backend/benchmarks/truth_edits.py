@@ -18,6 +18,7 @@ from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.paint import start_painting
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 from synthetic.acting import camera
 from synthetic.patch import cheek_patch
@@ -119,7 +120,7 @@ def _compare(
     worst, pictures = np.inf, []
     for frame in _COMPARED:
         before, after = (each.render(frame, camera(_SIZE)) for each in (plain, truth))
-        file = next((shot.path / "takes" / take / "plates").glob(f"{take}.{frame:04d}.*"))
+        file = render_of(shot.path / "takes" / take).full_plates()[frame]
         read = cv2.imread(str(file), cv2.IMREAD_COLOR)
         assert read is not None
         made = read[..., ::-1].astype(np.float32) / 255

@@ -25,6 +25,7 @@ from .pipeline.data.crops import load_matte
 from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
 from .pipeline.data.shots import Track, body_of, create_shot, plate_of
 from .pipeline.registry import run
+from .renders import render_of
 from .shot import Shot
 from .storage import write_json
 
@@ -86,7 +87,7 @@ def contact_sheet(shot: Shot) -> np.ndarray:
     track = Track(shot, record.track)
     body, plate, size = body_of(shot), plate_of(shot), record.size
     plain = load_avatar(base, body)
-    folder = shot.path / "takes" / TAKE
+    rendered = render_of(shot.path / "takes" / TAKE)
     chosen = np.linspace(0, len(track.motion) - 1, _ROWS + 2)[1:-1].astype(int)
     rows = []
     for frame in (int(track.motion.frames[row]) for row in chosen):
@@ -106,14 +107,14 @@ def contact_sheet(shot: Shot) -> np.ndarray:
         with torch.no_grad():
             output = plain.render(parameters, K, size)
         rebuilt = output.premultiplied + 0.5 * (1 - output.alpha)
-        over = _read(folder / "plates" / f"{TAKE}.{frame:04d}.png")
+        over = _read(rendered.plates / f"{TAKE}.{frame:04d}.png")
         rows.append(
             [
                 window,
                 mesh,
                 on_grey(np.ones_like(window), matte, 0.0),
                 as_picture(rebuilt.clamp(0, 1)),
-                _read(folder / "frames" / f"{TAKE}.{frame:04d}.png"),
+                _read(rendered.frames / f"{TAKE}.{frame:04d}.png"),
                 crop(over, box, 2 * _HEIGHT)[0],
             ]
         )
@@ -168,7 +169,8 @@ def main() -> None:
 
         sys.exit(f"demo: {readable(error)}")
     print((given.out / "measured.md").read_text("utf-8"))
-    print(f"Everything is in {given.out}: contact_sheet.png, shot/takes/{TAKE}/{TAKE}.mp4")
+    movie = render_of(given.out / "shot" / "takes" / TAKE).folder / f"{TAKE}.mp4"
+    print(f"Everything is in {given.out}: contact_sheet.png, {movie.relative_to(given.out)}")
     print(f"The whole job took {result['seconds']['all']:.0f} s.")
 
 

@@ -95,6 +95,12 @@ class EditError(PortraitError):
     code = "edit"
 
 
+class QualityError(PortraitError):
+    """A rendered take is beyond a limit that was set."""
+
+    code = "quality"
+
+
 class ModelError(PortraitError):
     """Weights are missing, damaged, unsafe, or may not be used as asked."""
 

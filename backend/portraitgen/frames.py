@@ -38,27 +38,59 @@ def parse_frames(text: str, available: range) -> range:
     return range(first, last + 1)
 
 
-def parse_frame_list(text: str, available: range) -> list[int]:
+def parse_frame_list(text: str, available: range) -> Sequence[int]:
     """The frames that "1,5,9", "1-3,5", "1001-1250x10", "-3-0" or "" (all) names, ascending.
 
     Args:
-        text: the user's words: frames and ranges between commas; "x10" takes every tenth.
+        text: the user's words: frames and ranges between commas; "x10", or ":10" as Open Job
+            Description writes it, takes every tenth.
         available: what there is, in the plate's own numbers.
+
+    Returns:
+        A range where none is left out.
 
     Raises:
         OptionError: if the text is no list, or leaves what is available.
     """
+    if not text.strip():
+        return available
     frames: set[int] = set()
-    for piece in text.split(","):
-        span, times, step = piece.partition("x")
-        if times and not (step.strip().isdigit() and int(step)):
+    for piece in (each for each in text.split(",") if each.strip()):
+        span, times, step = piece.replace(":", "x").partition("x")
+        if (times and not (step.strip().isdecimal() and int(step))) or not span.strip():
             raise OptionError(
-                f"'{piece.strip()}' is no frame range", "frames", "write it as 1001-1250x10"
+                f"'{piece.strip()}' is no frame range",
+                "frames",
+                "write frames as 1001-1250, 1,5,9 or 1001-1250x10",
             )
-        if not piece.strip() and text:
-            continue
         frames.update(parse_frames(span, available)[:: int(step) if times else 1])
-    return sorted(frames)
+    if not frames:
+        raise OptionError(f"'{text}' names no frame", "frames", "write them as 1001-1250")
+    ordered = sorted(frames)
+    whole = range(ordered[0], ordered[-1] + 1)
+    return whole if len(whole) == len(ordered) else ordered
+
+
+def frame_list(frames: Sequence[int], step: str = "x") -> str:
+    """Ascending frames as `parse_frame_list` reads them, as short as can be: "1-3,5,10-90x10".
+
+    Args:
+        step: what stands before a step: "x", or ":" for Open Job Description.
+    """
+    parts = []
+    at = 0
+    while at < len(frames):
+        end = at + 1
+        gap = frames[end] - frames[at] if end < len(frames) else 1
+        while end < len(frames) and frames[end] - frames[end - 1] == gap:
+            end += 1
+        if gap > 1 and end - at < 3:
+            end = at + 1
+        first, last = frames[at], frames[end - 1]
+        every = f"{step}{gap}" if gap > 1 else ""
+        parts.append(str(first) if first == last else f"{first}-{last}{every}")
+        at = end
+    return ",".join(parts)
 
 
 def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:

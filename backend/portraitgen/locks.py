@@ -20,14 +20,15 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .errors import ShotError, ShotLocked
+from .errors import OptionError, ShotError, ShotLocked
+from .frames import frame_list, parse_frame_list
 from .process_identity import is_running, process_identity
 from .storage import check_inside, entries, make_folder, read_json, remove_tree, write_json
 
@@ -39,6 +40,8 @@ _GATE_STALE = 10.0
 _GATE_LIMIT = 40.0
 _LOOK = 0.25
 _PATIENCE = 2.0
+# Of a longer claim only so many are compared.
+_MOST_FRAMES = 1_000_000
 _held: "set[Lock]" = set()
 _held_lock = threading.Lock()
 
@@ -75,7 +78,7 @@ class Lock:
         folder: Path,
         resource: str,
         purpose: str,
-        frames: range | None,
+        frames: Sequence[int] | None,
         waiting: Waiting | None = None,
     ) -> None:
         self._folder = folder
@@ -86,6 +89,7 @@ class Lock:
             "resource": resource,
             "purpose": purpose,
             "frames": [frames[0], frames[-1]] if frames else None,
+            "frame_list": frame_list(frames) if frames else "",
             "user": _user(),
         }
 
@@ -212,7 +216,20 @@ class Lock:
         mine, theirs = self._facts["frames"], other["frames"]
         if mine is None or theirs is None:
             return True
-        return bool(mine[0] <= theirs[1] and theirs[0] <= mine[1])
+        if mine[0] > theirs[1] or theirs[0] > mine[1]:
+            return False
+        return not _listed(self._facts).isdisjoint(_listed(other))
+
+
+def _listed(facts: dict[str, Any]) -> set[int]:
+    """The frames of a claim; those of one without a list that can be read lie between its ends."""
+    first, last = facts["frames"]
+    last = min(last, first + _MOST_FRAMES)
+    between = range(first, last + 1)
+    try:
+        return set(parse_frame_list(str(facts.get("frame_list") or ""), between))
+    except OptionError:
+        return set(between)
 
 
 def release_all() -> None:

@@ -341,6 +341,27 @@ class TakeRecord(Record):
         return str(self.settings.get("editor") or "")
 
 
+@dataclass(frozen=True, kw_only=True)
+class RenderRecord(Record):
+    """render.json of a version of a render.
+
+    Attributes:
+        inputs: a digest of all that decides its frames; a run that has the same goes into it.
+        rendered: when a run last went into it.
+        edit: the edit that it shows, None for the reconstruction or a take that only acts.
+        avatar, track: the versions that it was made of.
+        settings: the render job's options that decide its pixels.
+    """
+
+    created: str
+    inputs: str
+    rendered: str = ""
+    edit: int | None = None
+    avatar: int = 0
+    track: int = 0
+    settings: Values = field(default_factory=dict)
+
+
 # What the first schema kept among the options, though nobody had asked for it.
 _OLD_INPUTS: Mapping[str, tuple[str, ...]] = {
     "reconstruct": ("track",),

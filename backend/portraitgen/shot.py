@@ -18,7 +18,7 @@ import os
 import re
 import unicodedata
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -446,7 +446,7 @@ class Shot:
         self,
         resource: str,
         purpose: str,
-        frames: range | None = None,
+        frames: Sequence[int] | None = None,
         waiting: Waiting | None = None,
     ) -> Lock:
         """Claims a part of the shot while a `with` block runs.
@@ -454,7 +454,7 @@ class Shot:
         Args:
             resource: "track", "avatar", "take:NAME" or "frames:NAME".
             purpose: what the holder does, for the message another process shows.
-            frames: the frames claimed, None for all; disjoint ranges never conflict.
+            frames: the frames claimed, None for all; those that share none never conflict.
             waiting: for how long another holder is waited for; not at all by default.
 
         Raises:

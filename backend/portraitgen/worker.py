@@ -150,6 +150,7 @@ class Worker:
             messages.TryFrame: self._try_frame,
             messages.StartPainting: self._start_painting,
             messages.KeepKey: self._keep_key,
+            messages.WriteBundle: self._write_bundle,
             messages.StartJob: self._start_job,
             messages.ResumeJob: self._resume_job,
             messages.CancelJob: self._cancel_job,
@@ -364,6 +365,11 @@ class Worker:
         from .pipeline.data.key_frames import keep_key
 
         return keep_key(Shot.open(Path(call.shot)), call.take, call.frame, nearest=True)
+
+    def _write_bundle(self, call: messages.WriteBundle) -> messages.BundleWritten:
+        from .farm.request import bundle_for
+
+        return bundle_for(call)
 
     def _start_job(self, call: messages.StartJob) -> messages.JobStarted:
         return self._begin(call.kind, Path(call.shot), call.options)

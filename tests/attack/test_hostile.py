@@ -59,8 +59,9 @@ def outside(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "link",
     [
-        *("jobs", "locks", "takes", "takes/toon", "takes/toon/frames", "takes/toon/edits"),
-        *("takes/toon/plates", "track", "avatar", "rigs"),
+        *("jobs", "locks", "takes", "takes/toon", "takes/toon/renders", "takes/toon/edits"),
+        *("takes/toon/renders/v001", "takes/toon/renders/v001/frames"),
+        *("takes/toon/renders/v001/plates", "track", "avatar", "rigs"),
     ],
 )
 def test_nothing_outside_is_touched_through_a_link(shot: Path, outside: Path, link: str) -> None:
@@ -111,7 +112,7 @@ def test_a_program_that_a_shot_names_never_runs(shot: Path, tmp_path: Path) -> N
     checkout = shot / "anydoor"
     checkout.mkdir()
     (checkout / "portraitgen_anydoor.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    picture = next((shot / "takes" / "toon" / "frames").glob("*.png"))
+    picture = next((shot / "takes" / "toon" / "renders" / "v001" / "frames").glob("*.png"))
     chosen = {"checkout": str(checkout), "garment": str(picture), "garment_mask": str(picture)}
     options = EDIT | {"editor": "anydoor", "editor_options": json.dumps(chosen)}
     with pytest.raises(ProgramNotAllowed):

@@ -2,18 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A rendered frame says what it was made from, and nothing beside it is believed."""
 
+import filecmp
 import hashlib
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attack_shot import EDIT
 
-from portraitgen.errors import Cancelled, ShotError
+from portraitgen.errors import Cancelled, ShotError, ShotLocked
 from portraitgen.footage.encode import read_exr
 from portraitgen.pipeline.data.frame_identity import edit_shown
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of, renders_of
+from portraitgen.shot import Shot
 
 TAKE = {"take": "toon", "movie": False}
 
@@ -35,7 +39,7 @@ class Listener(Reporter):
 
 
 def frame(shot: Path, number: int) -> Path:
-    return shot / "takes" / "toon" / "frames" / f"toon.{number:04d}.exr"
+    return render_of(shot / "takes" / "toon").frames / f"toon.{number:04d}.exr"
 
 
 def pixels(shot: Path) -> list[str]:
@@ -56,7 +60,7 @@ def render(shot: Path, **options: Any) -> dict[str, Any]:
 
 def test_frames_of_a_take_edited_anew_between_two_runs_never_mix(shot: Path) -> None:
     before = pixels(shot)
-    for path in (shot / "takes" / "toon" / "frames").iterdir():
+    for path in (shot / "takes" / "toon" / "renders" / "v001" / "frames").iterdir():
         path.unlink()
     with pytest.raises(Cancelled):
         run("render", shot, TAKE, Listener(2))
@@ -100,17 +104,33 @@ def test_other_options_make_other_frames(shot: Path, options: dict[str, Any]) ->
     assert not set(before) & set(times(shot))
 
 
-def test_a_mix_that_changes_in_some_frames_renders_those(shot: Path) -> None:
-    render(shot, mix="1:1,3:1,5:0.5")
+def test_a_mix_that_changes_in_some_frames_renders_those(
+    shot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from portraitgen.pipeline.jobs import render as job
+
+    first = render(shot, mix="1:1,3:1,5:0.5")
     assert len(set(pixels(shot))) == 5
-    before = times(shot)
-    render(shot, mix="1:1,3:1,5:0")
-    after = times(shot)
-    assert [a == b for a, b in zip(before, after, strict=True)] == [True] * 3 + [False] * 2
+    written, write = list[str](), job.write_exr
+
+    def write_exr(path: Path, *words: Any, **more: Any) -> None:
+        written.append(path.name)
+        write(path, *words, **more)
+
+    monkeypatch.setattr(job, "write_exr", write_exr)
+    second = render(shot, mix="1:1,3:1,5:0")
+    assert second["version"] == first["version"] + 1
+    assert written == ["toon.0004.exr", "toon.0005.exr"]
+    folders = [Path(made["folder"]) for made in (first, second)]
+    same = [
+        filecmp.cmp(*(folder / f"toon.{number:04d}.exr" for folder in folders), shallow=False)
+        for number in range(1, 6)
+    ]
+    assert same == [True] * 3 + [False] * 2
 
 
 def test_a_plate_asked_for_later_is_written(shot: Path) -> None:
-    plates = shot / "takes" / "toon" / "plates"
+    plates = shot / "takes" / "toon" / "renders" / "v001" / "plates"
     (plates / "toon.0002.png").unlink()
     render(shot)
     assert not (plates / "toon.0002.png").exists()
@@ -118,8 +138,47 @@ def test_a_plate_asked_for_later_is_written(shot: Path) -> None:
     assert (plates / "toon.0002.png").exists()
 
 
-def test_frames_of_another_edit_beside_those_asked_for_are_told(shot: Path) -> None:
+def test_another_edit_is_rendered_beside_the_first_which_stays_as_it_is(shot: Path) -> None:
+    home = shot / "takes" / "toon"
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("renders/v001/*/*")}
+    assert len(before) >= 10
     run("edit", shot, EDIT | {"editor": "grade"}, Reporter())
     listener = Listener()
-    run("render", shot, TAKE | {"frames": "3-4"}, listener)
-    assert any("Frames 1-2, 5 in the same folder still show edit 1" in n for n in listener.notes)
+    made = run("render", shot, TAKE | {"frames": "3-4"}, listener)
+    assert made["version"] == 2 and "This render is v002." in listener.notes
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert [each.version for each in renders_of(home)] == [1, 2]
+    assert list(render_of(home).exr_frames()) == [3, 4]
+    # The one of the same is gone on with, and is the last one rendered then.
+    assert run("render", shot, TAKE | {"edit": 1}, Reporter())["version"] == 1
+    assert render_of(home).version == 1
+
+
+def test_frames_from_before_renders_had_versions_stay_and_are_told(shot: Path) -> None:
+    home = shot / "takes" / "toon"
+    first = home / "renders" / "v001"
+    for each in ("frames", "plates"):
+        (first / each).rename(home / each)
+    shutil.rmtree(home / "renders")
+    assert render_of(home).version == 0 and list(render_of(home).exr_frames()) == [1, 2, 3, 4, 5]
+    before = {path: path.read_bytes() for path in (home / "frames").iterdir()}
+    listener = Listener()
+    made = run("render", shot, TAKE, listener)
+    assert made["version"] == 1 and "before renders had versions" in listener.notes[0]
+    assert {path: path.read_bytes() for path in (home / "frames").iterdir()} == before
+    # They were made of the same, so they are copied.
+    assert all((first / "frames" / path.name).read_bytes() == before[path] for path in before)
+
+
+def test_a_list_of_frames_is_rendered_bit_for_bit_as_all_of_them(shot: Path) -> None:
+    marks = pixels(shot)
+    shutil.rmtree(shot / "takes" / "toon" / "renders")
+    made = run("render", shot, TAKE | {"frames": "1,3-5x2", "plate": True}, Reporter())
+    assert made["frames"] == 3
+    assert list(render_of(shot / "takes" / "toon").exr_frames()) == [1, 3, 5]
+    # Others may render those between at the same time.
+    with Shot.open(shot).hold("frames:toon", "render", [1, 3, 5]):
+        assert run("render", shot, TAKE | {"frames": "2-4x2"}, Reporter())["version"] == 1
+        with pytest.raises(ShotLocked):
+            run("render", shot, TAKE | {"frames": "2-3"}, Reporter())
+    assert pixels(shot) == marks

@@ -77,7 +77,7 @@ def test_cancelled_jobs_leave_neither_memory_nor_threads(shot: Path) -> None:
 
 def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> None:
     generator = random.Random(7)
-    frames = shot / "takes" / "toon" / "frames"
+    frames = shot / "takes" / "toon" / "renders" / "v001" / "frames"
     strength = 1.0
 
     def edit() -> int:

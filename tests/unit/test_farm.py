@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 from child_process import child_environment
 from conftest import Command
@@ -140,7 +141,7 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
     second = run()
     assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-2000:]
     assert "openjd_progress: 100" in second.stdout
-    take = copy / "takes" / "toon"
+    take = copy / "takes" / "toon" / "renders" / "v001"
     assert (take / "toon.mp4").stat().st_size > 1000
     chunks = [read_exr(take / "frames" / f"toon.{frame:04d}.exr") for frame in range(1, 5)]
     # One process makes the same bits.
@@ -157,7 +158,7 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
 def test_a_movie_is_made_of_frames_that_were_rendered_in_parts(
     copy: Path, portraitgen: Command
 ) -> None:
-    take = copy / "takes" / "toon"
+    take = copy / "takes" / "toon" / "renders" / "v001"
     first = portraitgen("render", copy, "--take", "toon", "--frames", "1-2")
     assert first.returncode == 0 and "portraitgen movie" in first.stderr
     assert not (take / "toon.mp4").exists()
@@ -169,6 +170,47 @@ def test_a_movie_is_made_of_frames_that_were_rendered_in_parts(
     in_parts = (take / "toon.mp4").read_bytes()
     assert portraitgen("render", copy, "--take", "toon").returncode == 0
     assert (take / "toon.mp4").read_bytes() == in_parts
+
+
+def test_a_sheet_of_quality_lies_beside_the_frames_and_fails_a_job_if_asked(
+    copy: Path, portraitgen: Command
+) -> None:
+    words = ["render", copy, "--take", "toon", "--frames", "1-3", "--plate"]
+    assert portraitgen(*words).returncode == 0
+    made = portraitgen("qc", copy, "--take", "toon", "--events", "--identity", "90", "--gaze", "90")
+    assert made.returncode == 0, made.stderr
+    result = json.loads(made.stdout.splitlines()[-1])["result"]
+    sheet = Path(result["sheet"])
+    assert sheet == copy / "takes" / "toon" / "renders" / "v001" / "qc.html"
+    assert result["frames"] == 3 and "outside" not in result["exceeded"]
+    text = sheet.read_text("utf-8")
+    assert text.count("<img") == 3 and "toon.0001" not in text and "digital_source_type" in text
+    # One pixel of the plate that nobody edited has another code.
+    plate = sheet.parent / "plates" / "toon.0002.png"
+    picture = cv2.imread(str(plate), cv2.IMREAD_UNCHANGED)
+    assert picture is not None
+    picture[0, 0] ^= 1
+    cv2.imwrite(str(plate), picture)
+    strict = portraitgen("qc", copy, "--take", "toon", "--strict", "--identity", "90")
+    assert strict.returncode == 1 and "Untouched pixels is beyond its limit" in strict.stderr
+    assert "in frames 2." in strict.stderr and "look at the sheet" in strict.stderr
+
+
+def test_frames_with_gaps_and_below_zero_are_cut_into_chunks(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    words = ["--take", "toon", "--frames", "1-3x2,4", "--out", tmp_path / "b", "--stages"]
+    assert portraitgen("bundle", copy, *words, "render,movie,qc").returncode == 0
+    template = json.loads((tmp_path / "b" / "template.json").read_text())
+    frames = template["steps"][0]["parameterSpace"]["taskParameterDefinitions"][0]
+    assert frames["range"] == "1,3-4" and frames["chunks"]["rangeConstraint"] == "NONCONTIGUOUS"
+    args = [step["script"]["actions"]["onRun"]["args"] for step in template["steps"]]
+    assert "--frames=1,3-4" in args[1] and args[2][0] == "qc"
+    if OPENJD.exists():
+        check = [OPENJD, "check", tmp_path / "b" / "template.json", "--extensions", "TASK_CHUNKING"]
+        assert subprocess.run(check, capture_output=True).returncode == 0
+    refused = portraitgen("render", copy, "--take", "toon", "--frames", "-3-0")
+    assert refused.returncode == 2 and "leaves the frames there are" in refused.stderr
 
 
 def test_a_plate_on_another_mount_is_taken_where_its_digest_agrees(
@@ -300,12 +342,12 @@ def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
     run = subprocess.run(["node", "-e", SHIM, JOB_TYPE, job], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     tasks = json.loads(run.stdout)
-    assert [task["name"] for task in tasks] == ["edit", "render 1-2", "render 3-4", "movie"]
+    assert [task["name"] for task in tasks] == ["edit", "render 1,2", "render 3,4", "movie"]
     assert [task["after"] for task in tasks] == [
         [],
         ["edit"],
         ["edit"],
-        ["render 1-2", "render 3-4"],
+        ["render 1,2", "render 3,4"],
     ]
     from portraitgen.cli import _parser
 

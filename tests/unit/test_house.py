@@ -20,6 +20,7 @@ BASE = {
     "protocol",
     "messages",
     "frames",
+    "renders",
     "images",
     "storage",
     "tensors",
@@ -30,7 +31,7 @@ STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors", "schema"},
     "process_identity": set(),
-    "locks": {"errors", "storage", "process_identity"},
+    "locks": {"errors", "frames", "storage", "process_identity"},
     "failures": {"errors", "storage"},
     "stopping": {"locks"},
     "clean_up": {"locks", "shot", "storage"},
@@ -43,6 +44,8 @@ STDLIB_ONLY = {
     "messages": {"errors", "schema", "settings"},
     "schema": {"errors", "storage"},
     "records": {"schema"},
+    "renders": {"errors", "records", "storage"},
+    "job_queue": {"errors", "locks", "records", "schema", "shot"},
     "native_log_filter": set(),
     "requirements": {"errors"},
 }
@@ -63,7 +66,7 @@ ROOMS["farm"] = BASE | {"pipeline"}
 EVERYTHING = (
     BASE
     | set(ROOMS)
-    | {"path_mapping", "failures", "stopping", "clean_up", "native_log_filter"}
+    | {"path_mapping", "failures", "stopping", "clean_up", "native_log_filter", "job_queue"}
     | {"cli", "worker", "api", "demo"}
 )
 ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "api", "demo"), EVERYTHING)

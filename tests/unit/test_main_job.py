@@ -35,6 +35,7 @@ from portraitgen.pipeline.jobs.reconstruct import ReconstructOptions
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.preview import preview_frame
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 from portraitgen.storage import read_json, write_json
 
@@ -150,7 +151,7 @@ def test_the_matte_agrees_with_the_truth(shot: Path, clip: Path) -> None:
 
 
 def test_exr_passes_hold_what_their_names_say(shot: Path) -> None:
-    passes = read_exr(shot / "takes" / "toon" / "frames" / "toon.0008.exr")
+    passes = read_exr(shot / "takes" / "toon" / "renders" / "v001" / "frames" / "toon.0008.exr")
     assert {"Combined", "Depth", "Normal", "Alpha", "Reconstruction"} <= passes.keys()
     alpha = passes["Alpha"][..., 0]
     inside = alpha > 0.99
@@ -212,7 +213,7 @@ def test_a_new_solve_keeps_the_frames_an_artist_fixed(copy: Path, portraitgen: C
 
 
 def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
-    shutil.rmtree(copy / "takes" / "toon" / "frames")
+    shutil.rmtree(copy / "takes" / "toon" / "renders" / "v001" / "frames")
     chunks = [
         subprocess.Popen(
             [sys.executable, "-m", "portraitgen.cli", "render", str(copy), "--take", "toon"]
@@ -223,7 +224,7 @@ def test_two_processes_render_disjoint_frames_of_one_take(copy: Path) -> None:
         for frames in ("1-4", "5-8")
     ]
     assert [chunk.wait(timeout=600) for chunk in chunks] == [0, 0]
-    assert len(list((copy / "takes" / "toon" / "frames").glob("*.exr"))) == 8
+    assert len(list((copy / "takes" / "toon" / "renders" / "v001" / "frames").glob("*.exr"))) == 8
 
 
 def test_who_holds_the_shot_is_told_and_nothing_changes(copy: Path, portraitgen: Command) -> None:
@@ -255,7 +256,8 @@ def test_events_are_json_lines(copy: Path, portraitgen: Command) -> None:
 def test_the_render_is_deterministic(copy: Path, shot: Path, portraitgen: Command) -> None:
     portraitgen("render", copy, "--take", "toon", "--frames", "3", "--no-movie")
     first, second = (
-        read_exr(folder / "takes" / "toon" / "frames" / "toon.0003.exr") for folder in (shot, copy)
+        read_exr(folder / "takes" / "toon" / "renders" / "v001" / "frames" / "toon.0003.exr")
+        for folder in (shot, copy)
     )
     assert all(np.array_equal(first[name], second[name]) for name in first)
 
@@ -376,7 +378,7 @@ def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch
         raise OSError(errno.ENOSPC, "No space left on device", "x.exr")
 
     monkeypatch.setattr(render, "write_exr", full)
-    for path in (copy / "takes" / "toon" / "frames").glob("toon.0001.*"):
+    for path in (copy / "takes" / "toon" / "renders" / "v001" / "frames").glob("toon.0001.*"):
         path.unlink()
     with pytest.raises(PortraitError, match="the disk is full.*free some space"):
         render.render(Shot.open(copy), render.RenderOptions(take="toon", frames="1"), Reporter())
@@ -386,7 +388,7 @@ def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_render_reads_each_thing_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frame is decoded once, for what is drawn, its full plate and the movie alike."""
-    shutil.rmtree(copy / "takes" / "toon" / "frames")
+    shutil.rmtree(copy / "takes" / "toon" / "renders" / "v001" / "frames")
     counts: Counter[str] = Counter()
     sequence, imread, digest = RemoteReader.sequence, cv2.imread, Plate.digest
 
@@ -408,14 +410,14 @@ def test_a_render_reads_each_thing_once(copy: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Plate, "digest", digested)
     run("render", copy, {"take": "toon", "plate": True}, Reporter())
     assert counts == {"frames decoded": 16, "mattes read": 16, "plate digests": 1}
-    with av.open(str(copy / "takes" / "toon" / "toon.mp4")) as movie:
+    with av.open(str(copy / "takes" / "toon" / "renders" / "v001" / "toon.mp4")) as movie:
         assert sum(1 for _ in movie.decode(video=0)) == 16
     # A render that finds all frames on disk makes the same movie of them.
-    made = (copy / "takes" / "toon" / "toon.mp4").read_bytes()
+    made = (copy / "takes" / "toon" / "renders" / "v001" / "toon.mp4").read_bytes()
     run("render", copy, {"take": "toon", "plate": True}, Reporter())
-    assert (copy / "takes" / "toon" / "toon.mp4").read_bytes() == made
+    assert (copy / "takes" / "toon" / "renders" / "v001" / "toon.mp4").read_bytes() == made
     # Of a part, the frames beside it steady it, and none is decoded twice.
-    shutil.rmtree(copy / "takes" / "toon" / "frames")
+    shutil.rmtree(copy / "takes" / "toon" / "renders" / "v001" / "frames")
     counts.clear()
     run("render", copy, {"take": "toon", "frames": "5-12"}, Reporter())
     assert counts["frames decoded"] == 12 and counts["mattes read"] <= 12
@@ -432,7 +434,7 @@ def test_an_edit_of_the_same_take_keeps_the_earlier_one(copy: Path, portraitgen:
 
 def plate_and_take(shot: Path, take: str, frame: int, clip: Path) -> tuple[np.ndarray, np.ndarray]:
     """A frame of the plate and of a take's full plates, uint8 (H, W, 3) RGB."""
-    written = next((shot / "takes" / take / "plates").glob(f"{take}.{frame:04d}.*"))
+    written = render_of(shot / "takes" / take).full_plates()[frame]
     encoded = cv2.imread(str(written), cv2.IMREAD_UNCHANGED)
     assert encoded is not None
     return open_plate(clip).read_uint8(frame), encoded[..., 2::-1]
@@ -504,7 +506,9 @@ def test_a_take_builds_on_another(copy: Path, portraitgen: Command) -> None:
         rendered = portraitgen("render", copy, "--take", take, "--frames", "8")
         assert rendered.returncode == 0, rendered.stderr
     dark, toon = (
-        read_exr(copy / "takes" / take / "frames" / f"{take}.0008.exr")["Combined"][..., :3]
+        read_exr(copy / "takes" / take / "renders" / "v001" / "frames" / f"{take}.0008.exr")[
+            "Combined"
+        ][..., :3]
         for take in ("dark", "toon")
     )
     assert dark.mean() < 0.6 * toon.mean()
@@ -535,7 +539,17 @@ def test_a_frame_given_out_to_paint_is_never_overwritten(
         plate, painted = plate_and_take(copy, "tattoo", frame, clip)
         touched = (plate != painted).any(-1).mean()
         assert touched < 0.05, f"{touched:.3f} of frame {frame} is not the plate's any more"
-        shown = cv2.imread(str(copy / "takes" / "tattoo" / "frames" / f"tattoo.{frame:04d}.png"))
+        shown = cv2.imread(
+            str(
+                copy
+                / "takes"
+                / "tattoo"
+                / "renders"
+                / "v001"
+                / "frames"
+                / f"tattoo.{frame:04d}.png"
+            )
+        )
         assert shown is not None
         blue = (np.abs(shown.astype(int) - (200, 40, 20)).max(2) < 40).sum() / shown[..., 0].size
         assert blue > 0.6 * np.pi * 30**2 / picture[..., 0].size, f"frame {frame}"
@@ -627,7 +641,9 @@ def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen:
     assert done.returncode == 0, done.stderr
     brighter = []
     for frame in (1, 16):
-        passes = read_exr(copy / "takes" / "lamp" / "frames" / f"lamp.{frame:04d}.exr")
+        passes = read_exr(
+            copy / "takes" / "lamp" / "renders" / "v001" / "frames" / f"lamp.{frame:04d}.exr"
+        )
         lit = passes["Combined"][..., :3].mean(2) - (
             passes["Reconstruction"].mean(2) * passes["Alpha"][..., 0]
         )

@@ -8,7 +8,7 @@ import pytest
 
 from portraitgen.errors import FootageError, OptionError
 from portraitgen.footage.sequence import find_sequence
-from portraitgen.frames import parse_frame_list
+from portraitgen.frames import frame_list, parse_frame_list
 
 
 def _folder(path: Path, *names: str) -> Path:
@@ -133,10 +133,21 @@ def test_numbers_beyond_what_blender_counts_begin_at_1(tmp_path: Path) -> None:
     ],
 )
 def test_frames_are_listed_as_people_write_them(text: str, frames: list[int]) -> None:
-    assert parse_frame_list(text, range(-3, 11)) == frames
+    found = parse_frame_list(text, range(-3, 11))
+    assert list(found) == frames
+    for step in "x:":
+        assert list(parse_frame_list(frame_list(found, step), range(-3, 11))) == frames
 
 
-@pytest.mark.parametrize("text", ["1-20", "a", "1-3x0", "1-3x", "3-1", "1..3"])
+def test_frame_numbers_are_written_as_short_as_can_be() -> None:
+    assert frame_list(range(1001, 1251)) == "1001-1250"
+    assert frame_list(range(1001, 1251, 10)) == "1001-1241x10"
+    assert frame_list([1, 2, 3, 5]) == "1-3,5"
+    assert frame_list([-3, -1, 1, 4], ":") == "-3-1:2,4"
+    assert frame_list([1, 4]) == "1,4"
+
+
+@pytest.mark.parametrize("text", ["1-20", "a", "1-3x0", "1-3x", "3-1", "1..3", "x2", ","])
 def test_lists_that_cannot_be_meant_are_refused(text: str) -> None:
     with pytest.raises(OptionError):
         parse_frame_list(text, range(-3, 11))

@@ -65,7 +65,7 @@ def shot(tmp_path_factory: pytest.TempPathFactory, portraitgen: Command, clip: P
 
 
 def test_frames_pictures_and_movies_say_how_they_were_made(shot: Path) -> None:
-    take = shot / "takes" / "toon"
+    take = shot / "takes" / "toon" / "renders" / "v001"
     header = exr_attributes(take / "frames" / "toon.0001.exr")
     facts = json.loads(header["portraitgen:provenance"])
     assert (facts["editor"], facts["seed"], facts["edit"], facts["avatar"]) == ("toon", 7, 1, 1)
@@ -175,7 +175,7 @@ def test_signed_copies_are_trusted_and_the_shot_stays_as_it_was(
         "toon.mp4",
     ]
     assert all(p.read_bytes() == data for p, data in before.items())
-    source = shot / "takes" / "toon" / "frames" / "toon.0001.exr"
+    source = shot / "takes" / "toon" / "renders" / "v001" / "frames" / "toon.0001.exr"
     assert (tmp_path / "frames" / "toon.0001.exr").read_bytes() == source.read_bytes()
     files = [tmp_path / name for name in made if not name.endswith(".c2pa")]
     checked = portraitgen("verify", *files, "--roots", ours / "root.pem")
@@ -189,7 +189,9 @@ def test_tampering_foreign_signers_and_no_signer_are_told_apart(
 ) -> None:
     from portraitgen.provenance.credentials import Signer, verify
 
-    path = Path(shutil.copy(shot / "takes" / "toon" / "frames" / name, tmp_path))
+    path = Path(
+        shutil.copy(shot / "takes" / "toon" / "renders" / "v001" / "frames" / name, tmp_path)
+    )
     assert verify(path).state == "none"
     tool = tmp_path / "tool.py"
     tool.write_text(COMMAND)
@@ -218,5 +220,56 @@ def test_a_key_that_is_not_the_certificates_is_refused(
         *("--certificate", studios / "ours" / "chain.pem"),
         *("--key", studios / "theirs" / "key.pem"),
     )
-    assert done.returncode == 1 and "portraitgen: " in done.stderr
+    assert done.returncode == 1 and "the key is not the one of the certificate" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_signature_by_another_key_is_told_from_a_file_that_was_changed() -> None:
+    from portraitgen.provenance.credentials import _verdict
+
+    def verdict(*codes: str) -> tuple[str, str]:
+        active = {"signature_info": {"common_name": "Studio"}}
+        facts = {"manifests": {"a": active}, "active_manifest": "a"}
+        status = [{"code": code} for code in codes]
+        found = _verdict(Path("a.png"), facts | {"validation_status": status}, Path("root.pem"))
+        return found.state, found.sentence
+
+    forged = verdict("claimSignature.mismatch", "signingCredential.untrusted")
+    changed = verdict("assertion.dataHash.mismatch")
+    foreign = verdict("signingCredential.untrusted")
+    assert [forged[0], changed[0], foreign[0]] == ["forged", "tampered", "untrusted"]
+    assert "not by the key" in forged[1] and "was changed" in changed[1]
+    assert len({forged[1], changed[1], foreign[1]}) == 3
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".dpx", ".jpg"])
+def test_other_kinds_of_pictures_hold_a_credential_or_have_it_beside_them(
+    studios: Path, tmp_path: Path, suffix: str
+) -> None:
+    import numpy as np
+    import OpenImageIO as oiio  # noqa: N813
+
+    from portraitgen.provenance.credentials import Signer, verify
+
+    path, ours = tmp_path / f"a{suffix}", studios / "ours"
+    output = oiio.ImageOutput.create(str(path))
+    assert output and output.open(str(path), oiio.ImageSpec(64, 48, 3, oiio.UINT8))
+    output.write_image(np.full((48, 64, 3), 90, np.uint8))
+    output.close()
+    signed = Signer(ours / "chain.pem", ours / "key.pem").sign(path, PLAIN, None)
+    assert signed.name == ("a.dpx.c2pa" if suffix == ".dpx" else path.name)
+    assert verify(path, ours / "root.pem").state == "trusted"
+
+
+def test_a_delivery_without_a_certificate_is_copied_unsigned(shot: Path, tmp_path: Path) -> None:
+    from portraitgen.errors import OptionError
+    from portraitgen.pipeline.registry import run
+    from portraitgen.pipeline.run.progress import Reporter
+
+    given = {"take": "toon", "out": str(tmp_path / "out")}
+    made = run("deliver", shot, given, Reporter())
+    assert made["signed"] is False and made["files"] == 5
+    source = shot / "takes" / "toon" / "renders" / "v001" / "toon.mp4"
+    assert (tmp_path / "out" / "toon.mp4").read_bytes() == source.read_bytes()
+    with pytest.raises(OptionError, match="go together"):
+        run("deliver", shot, given | {"certificate": "chain.pem"}, Reporter())

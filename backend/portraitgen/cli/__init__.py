@@ -9,6 +9,7 @@ what is heavy when they run, so that `portraitgen --help` comes at once.
 import argparse
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from ..stopping import Stopped, graceful_stop
 from ..storage import dump_json, printable
 from .terminal_reporter import TerminalReporter
 
-__all__ = ["COMMANDS", "TerminalReporter", "main"]
+__all__ = ["COMMANDS", "LATER", "TerminalReporter", "main"]
 
 COMMANDS = (
     "probe",
@@ -35,7 +36,9 @@ COMMANDS = (
     "look",
     "render",
     "movie",
+    "qc",
     "bundle",
+    "queue",
     "warm",
     "sign",
     "verify",
@@ -56,7 +59,7 @@ COMMANDS = (
 )
 """In the order in which help lists them; each is the module of its name."""
 
-_LATER = {ShotLocked.code, DiskFull.code, OutOfMemory.code}
+LATER = {ShotLocked.code, DiskFull.code, OutOfMemory.code}
 """What may go well when it is tried again; a farm does so for status 75, as sendmail did."""
 
 
@@ -94,12 +97,24 @@ def _fail(arguments: Sequence[str], failure: PortraitError) -> NoReturn:
         print(dump_json({"event": "failed"} | facts).decode(), flush=True)
     if "--openjd" in arguments:
         print(f"openjd_fail: {printable(str(failure))}", flush=True)
-    sys.exit(75 if failure.code in _LATER else 2 if failure.code == OptionError.code else 1)
+    sys.exit(75 if failure.code in LATER else 2 if failure.code == OptionError.code else 1)
 
 
 def _run(arguments: list[str]) -> None:
+    arguments = _joined(arguments)
     given = _parser(arguments[0] if arguments else "").parse_args(arguments)
     given.run(given)
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Frame numbers below zero are no switches: `--frames -3-5` is `--frames=-3-5`."""
+    joined: list[str] = []
+    for word in arguments:
+        if joined and joined[-1] == "--frames" and re.fullmatch(r"-\d[\d ,x:-]*", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-STAGES = ("track", "reconstruct", "edit", "render", "movie")
+STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -20,7 +20,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the folder for the job's files")
     parser.add_argument("--name", default="", help="the job's name; the take's by default")
     parser.add_argument("--flamenco", action="store_true", help="for Flamenco 3")
-    parser.add_argument("--frames", default="", help="frames as 1001-1250, all by default")
+    parser.add_argument("--frames", default="", help="frames as 1001-1250 or 1-9x2")
     parser.add_argument(
         "--stages", default="", help=f"of {','.join(STAGES)}; what is missing by default"
     )
@@ -28,7 +28,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the editor"
     )
-    for stage in ("reconstruct", "edit", "render"):
+    for stage in ("reconstruct", "edit", "render", "qc"):
         parser.add_argument(
             f"--{stage}-option",
             action="append",
@@ -62,6 +62,7 @@ def run(given: argparse.Namespace) -> None:
         + [word for pair in given.set for word in ("--set", pair)]
         + _words(given.edit_option),
         "render": _words(given.render_option),
+        "qc": _words(given.qc_option),
     }
     plans = [plan_shot(shot, given.take, given.frames, stages, words) for shot in given.shots]
     farm = FarmSettings(given.chunk, given.gpus, command=given.program, models=given.models)

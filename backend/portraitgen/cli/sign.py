@@ -18,6 +18,9 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument("shot", type=Path, metavar="SHOT", help="the shot folder")
     parser.add_argument("--take", required=True, help="the take whose pictures are signed")
     parser.add_argument("--out", type=Path, required=True, help="the folder for signed copies")
+    parser.add_argument(
+        "--version", type=int, help="of the render; the one rendered last by default"
+    )
     parser.add_argument("--certificate", type=Path, required=True, help="the chain, PEM")
     parser.add_argument("--key", type=Path, help="its private key, PKCS#8 PEM")
     parser.add_argument(
@@ -32,10 +35,10 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> None:
     """Signs copies of frames, pictures, plates and the movie of a take."""
-    from ..pipeline.requests.credentials import sign_take
+    from ..pipeline.jobs.deliver import sign_take
     from ..provenance.credentials import Signer
     from ..shot import Shot
 
     signer = Signer(given.certificate, given.key, given.signing_command)
-    for path in sign_take(Shot.open(given.shot), given.take, given.out, signer):
+    for path in sign_take(Shot.open(given.shot), given.take, given.out, signer, given.version):
         print(printable(str(path)))

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..frames import frame_list
 from ..storage import write_json
 
-STAGES = ("track", "reconstruct", "edit", "render", "movie")
+STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 """The order in which a shot goes through them."""
 
 _SPECIFICATION = "jobtemplate-2023-09"
@@ -36,7 +37,7 @@ class ShotPlan:
 
     folder: Path
     footage: Path
-    frames: range
+    frames: Sequence[int]
     stages: tuple[str, ...]
     options: Mapping[str, tuple[str, ...]]
 
@@ -204,22 +205,23 @@ def _step(index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings)
     if len(name) > _LONGEST:
         name = f"{index} {plan.folder.name[: _LONGEST - len(stage) - 8]}: {stage}"
     args = [stage, f"{{{{Param.Shot{index}}}}}"]
-    if stage in ("edit", "render", "movie"):
+    if stage in ("edit", "render", "movie", "qc"):
         args += ["--take", take]
     args += ["--footage", f"{{{{Param.Plate{index}}}}}"]
     args += plan.options.get(stage, ())
     step: dict[str, Any] = {"name": name}
     if stage == "render":
-        args += ["--frames", "{{Task.Param.Frames}}", "--no-movie"]
+        args += ["--frames={{Task.Param.Frames}}", "--no-movie"]
+        whole = len(plan.frames) == plan.frames[-1] - plan.frames[0] + 1
         step["parameterSpace"] = {
             "taskParameterDefinitions": [
                 {
                     "name": "Frames",
                     "type": "CHUNK[INT]",
-                    "range": f"{plan.frames[0]}-{plan.frames[-1]}",
+                    "range": frame_list(plan.frames, ":"),
                     "chunks": {
                         "defaultTaskCount": "{{Param.ChunkSize}}",
-                        "rangeConstraint": "CONTIGUOUS",
+                        "rangeConstraint": "CONTIGUOUS" if whole else "NONCONTIGUOUS",
                     },
                 }
             ]
@@ -235,7 +237,7 @@ def _step(index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings)
         }
     }
     amounts = [{"name": "amount.worker.memory", "min": farm.memory_mb}]
-    if farm.gpus and stage != "movie":
+    if farm.gpus and stage not in ("movie", "qc"):
         amounts.append({"name": "amount.worker.gpu", "min": farm.gpus})
     step["hostRequirements"] = {"amounts": amounts}
     return step

@@ -5,6 +5,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..frames import runs_of
 from ..storage import write_bytes, write_json
 from .bundle import FarmSettings, ShotPlan
 
@@ -26,12 +27,14 @@ def write_flamenco(
         settings = {
             "shot": str(plan.folder),
             "footage": str(plan.footage),
-            "frames": f"{plan.frames[0]}-{plan.frames[-1]}",
+            "frames": runs_of(plan.frames).replace(" ", ""),
             "chunk_size": farm.chunk,
             "take": take,
             "edit_arguments": "\n".join(edit),
             "reconstruct_arguments": "\n".join(plan.options.get("reconstruct", ())),
             "from_stage": plan.stages[0],
+            "quality": "qc" in plan.stages,
+            "quality_arguments": "\n".join(plan.options.get("qc", ())),
         }
         job = {
             "name": f"{name}: {plan.folder.name}",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import OptionError, ShotError
-from ..frames import parse_frames
+from ..frames import frame_list, parse_frame_list
 from ..pipeline.data.shots import plate_of
 from ..shot import Shot
 from .bundle import STAGES, ShotPlan
@@ -21,8 +21,8 @@ def plan_shot(
     Args:
         folder: the shot folder.
         take: the take that is to be rendered.
-        frames: as 1001-1250, empty for all.
-        stages: to run; empty for those that are missing, and render and movie.
+        frames: as 1001-1250 or 1-9x2, empty for all.
+        stages: to run; empty for those that are missing, and render and movie; never qc.
         given: what each stage is given, as words of the command line.
 
     Raises:
@@ -33,23 +33,28 @@ def plan_shot(
     plate = plate_of(shot)
     numbers = plate.numbers
     plate.close()
-    wanted = parse_frames(frames, numbers)
     done = {
         "track": bool(shot.versions("track")),
         "reconstruct": bool(shot.versions("avatar")),
         "edit": take in shot.takes() and _is_edited(shot, take),
     }
     run = [name for name in STAGES if name in stages] if stages else _missing(done)
+    if "track" not in run and done["track"]:
+        tracked = [each.frame for each in shot.track_record().quality]
+        numbers = range(tracked[0], tracked[-1] + 1) if tracked else numbers
+    wanted = parse_frame_list(frames, numbers)
     for name in STAGES[: STAGES.index(run[0])]:
-        if not done[name]:
+        if not done.get(name, True):
             raise ShotError(f"the shot has no {name} yet", folder, f"let the farm run {name} too")
     if "edit" in run and "--editor" not in given.get("edit", ()):
         raise OptionError(f"take '{take}' is not edited yet", folder, "name its editor: --editor")
     options = {name: tuple(words) for name, words in given.items()}
     if frames:
-        span = ("--frames", f"{wanted[0]}-{wanted[-1]}")
-        options["track"] = (*options.get("track", ()), *span)
-        options["movie"] = (*options.get("movie", ()), *span)
+        # One word each, since numbers may begin with a minus; a track has no gaps.
+        span = f"--frames={wanted[0]}-{wanted[-1]}"
+        options["track"] = (*options.get("track", ()), span)
+        options["movie"] = (*options.get("movie", ()), f"--frames={frame_list(wanted)}")
+        options["qc"] = (*options.get("qc", ()), f"--frames={frame_list(wanted)}")
     footage = Path(os.path.normpath(shot.footage_path))
     return ShotPlan(shot.path, footage, wanted, tuple(run), options)
 
@@ -57,7 +62,7 @@ def plan_shot(
 def _missing(done: Mapping[str, bool]) -> list[str]:
     """From the first stage that is missing on, everything; else rendering alone."""
     first = next((name for name in ("track", "reconstruct", "edit") if not done[name]), "render")
-    return list(STAGES[STAGES.index(first) :])
+    return [name for name in STAGES[STAGES.index(first) :] if name != "qc"]
 
 
 def _is_edited(shot: Shot, take: str) -> bool:

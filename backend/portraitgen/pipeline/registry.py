@@ -23,6 +23,8 @@ _JOBS = {
     "look": ("learn_look", "LearnLookOptions", "learn_look"),
     "render": ("render", "RenderOptions", "render"),
     "movie": ("movie", "MovieOptions", "movie"),
+    "deliver": ("deliver", "DeliverOptions", "deliver"),
+    "qc": ("quality", "QualityOptions", "quality"),
 }
 JOBS = tuple(_JOBS)
 
@@ -35,6 +37,8 @@ MEMORY_GB = {
     "look": 1.0,
     "render": 0.8,
     "movie": 0.5,
+    "deliver": 0.5,
+    "qc": 0.6,
 }
 """Peak memory of each job with its default settings, on the CPU; an editor's own adds to it."""
 

@@ -38,6 +38,7 @@ BESIDE = {".exr": "image/x-exr", ".dpx": "image/x-dpx"}
 # Thumbnails, on by default, make 860 kB of the 4 kB that a credential takes.
 _QUIET = {"builder": {"thumbnail": {"enabled": False}}}
 _COMMAND_SECONDS = 60
+_WRONG_KEY = "claimSignature.mismatch"
 
 
 class CredentialError(PortraitError):
@@ -52,12 +53,13 @@ class Verdict:
 
     Attributes:
         state: "trusted" (whole, and its signer leads to a root that was given), "untrusted" (whole,
-            but nobody said that its signer is to be trusted), "tampered" or "none".
+            but nobody said that its signer is to be trusted), "tampered" (the file was changed),
+            "forged" (the signature is not by the key of its certificate) or "none".
         sentence: the same for people.
         statement: what was said of the picture, empty if nothing was.
     """
 
-    state: Literal["trusted", "untrusted", "tampered", "none"]
+    state: Literal["trusted", "untrusted", "tampered", "forged", "none"]
     sentence: str
     statement: dict[str, Any]
 
@@ -137,6 +139,10 @@ class Signer:
                     builder.set_no_embed()
                     temporary.write_bytes(builder.sign(self._signer, mime, source, io.BytesIO()))
         except self._c2pa.C2paError as error:
+            if "does not match" in str(error):
+                raise CredentialError(
+                    "the key is not the one of the certificate", path, "give the two of one signer"
+                ) from error
             raise CredentialError(
                 f"signing failed ({error})", path, "check certificate, key and command"
             ) from error
@@ -187,6 +193,12 @@ def _verdict(path: Path, facts: dict[str, Any], roots: Path | None) -> Verdict:
     signer = active.get("signature_info", {}).get("common_name") or "an unnamed signer"
     codes = {str(each.get("code")) for each in facts.get("validation_status", [])}
     foreign = {"signingCredential.untrusted"}
+    if _WRONG_KEY in codes and not any("Hash.mismatch" in code for code in codes):
+        sentence = (
+            f"{path.name} bears a signature that is not by the key of {signer}'s certificate:"
+            " its credential was forged, or changed"
+        )
+        return Verdict("forged", sentence, statement)
     if codes - foreign:
         reasons = ", ".join(sorted(codes - foreign))
         sentence = (

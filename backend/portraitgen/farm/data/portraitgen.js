@@ -15,21 +15,25 @@ const JOB_TYPE = {
         { key: "frames", type: "string", required: true,
           eval: "f'{C.scene.frame_start}-{C.scene.frame_end}'",
           evalInfo: { showLinkButton: true, description: "Scene frame range" },
-          description: "The plate's own frame numbers, as 1001-1250" },
+          description: "The plate's own frame numbers, as 1001-1250 or 1001,1011,1021" },
         { key: "chunk_size", type: "int32", default: 16, propargs: { min: 1, max: 1024 }, visible: "submission",
           description: "Frames that one task renders" },
         { key: "take", type: "string", required: true },
         { key: "from_stage", type: "string", required: true, default: "track", visible: "submission",
-          choices: ["track", "reconstruct", "edit", "render", "movie"],
+          choices: ["track", "reconstruct", "edit", "render", "movie", "qc"],
           description: "The first stage to run; earlier ones were done" },
         { key: "edit_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
           description: "What edit is given, a word a line: --editor, relight, --set, key=left" },
         { key: "reconstruct_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
           description: "What reconstruct is given, a word a line" },
+        { key: "quality", type: "bool", required: false, default: false, visible: "submission",
+          description: "Measure the rendered take against its plate, and write a sheet" },
+        { key: "quality_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
+          description: "What qc is given, a word a line: --strict, --flicker, 2" },
     ],
 };
 
-const STAGES = ["track", "reconstruct", "edit", "render", "movie"];
+const STAGES = ["track", "reconstruct", "edit", "render", "movie", "qc"];
 
 function compileJob(job) {
     const settings = job.settings;
@@ -51,13 +55,16 @@ function compileJob(job) {
     const common = [settings.shot, "--footage", settings.footage];
     const take = ["--take", settings.take];
 
-    stage("track", "misc", [["track", ["track", ...common, "--frames", settings.frames]]]);
+    stage("track", "misc", [["track", ["track", ...common, `--frames=${hull(settings.frames)}`]]]);
     stage("reconstruct", "misc", [["reconstruct", ["reconstruct", ...common, ...words(settings.reconstruct_arguments)]]]);
     stage("edit", "misc", [["edit", ["edit", ...common, ...take, ...words(settings.edit_arguments)]]]);
-    stage("render", "blender", chunks(settings.frames, settings.chunk_size).map((range) => [
-        `render ${range}`, ["render", ...common, ...take, "--frames", range, "--no-movie"],
+    stage("render", "blender", frameChunker(settings.frames, settings.chunk_size).map((range) => [
+        `render ${range}`, ["render", ...common, ...take, `--frames=${range}`, "--no-movie"],
     ]));
-    stage("movie", "misc", [["movie", ["movie", ...common, ...take, "--frames", settings.frames]]]);
+    stage("movie", "misc", [["movie", ["movie", ...common, ...take, `--frames=${settings.frames}`]]]);
+    if (settings.quality) {
+        stage("qc", "misc", [["qc", ["qc", ...common, ...take, ...words(settings.quality_arguments)]]]);
+    }
 }
 
 // A word a line, so that words may hold spaces.
@@ -65,14 +72,8 @@ function words(text) {
     return (text || "").split("\n").filter((word) => word !== "");
 }
 
-// Chunks as first-last; frameChunker joins two frames as "1,2".
-function chunks(frames, size) {
-    return frameChunker(frames, size).map((chunk) => {
-        const numbers = chunk.match(/-?\d+(?=-|,|$)/g);
-        const first = numbers[0], last = numbers[numbers.length - 1];
-        if (frameCount(`${first}-${last}`) !== frameCount(chunk)) {
-            throw new Error(`frames "${frames}" have gaps within a chunk ("${chunk}"); send each part by itself`);
-        }
-        return first === last ? first : `${first}-${last}`;
-    });
+// A track has no gaps.
+function hull(frames) {
+    const numbers = frames.match(/-?\d+(?=-|,|$)/g);
+    return `${numbers[0]}-${numbers[numbers.length - 1]}`;
 }

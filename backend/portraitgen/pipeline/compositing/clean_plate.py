@@ -84,7 +84,7 @@ class GivenCleanPlate:
         """A mark of its content."""
         return self._plate.digest()
 
-    def check(self, frames: range) -> None:
+    def check(self, frames: Sequence[int]) -> None:
         """Whether it covers some frames.
 
         Raises:

@@ -3,7 +3,7 @@
 """Frames of a take over their plates: the avatar drawn, steadied, and laid where it belongs."""
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -100,18 +100,25 @@ class FrameRenderer:
         self._drawn: dict[int, _Drawn] = {}
 
     def ahead(
-        self, plate: FrameSource, frames: range, wanted: Container[int]
+        self, plate: FrameSource, frames: Sequence[int], wanted: Container[int]
     ) -> Iterator[tuple[int, np.ndarray]]:
         """A plate's frames and their pictures; the avatars are drawn in each wanted one and in
         those beside it before it is given out."""
         reach = self._reach
         first = max(frames[0] - reach, self._track.frames[0])
         last = min(frames[-1] + reach, self._track.frames[-1])
+        asked = set(frames)
+
+        def is_drawn(frame: int) -> bool:
+            return any(frame + step in wanted for step in range(-reach, reach + 1))
+
+        numbers = [each for each in range(first, last + 1) if each in asked or is_drawn(each)]
+        last = numbers[-1]
         waiting: deque[tuple[int, np.ndarray]] = deque()
-        for frame, image in plate.frames(range(first, last + 1), whole=True):
-            if any(frame + step in wanted for step in range(-reach, reach + 1)):
+        for frame, image in plate.frames(numbers, whole=True):
+            if is_drawn(frame):
                 self._draw(frame, image)
-            if frame in frames:
+            if frame in asked:
                 waiting.append((frame, image))
             while waiting and min(waiting[0][0] + reach, last) <= frame:
                 oldest = waiting[0][0] - reach

@@ -4,7 +4,6 @@
 
 import hashlib
 import os
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -25,8 +24,8 @@ from ...locks import holders
 from ...messages import ShotInfo
 from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
+from ...renders import render_of, renders_of
 from ...shot import Shot
-from ...storage import entries
 from .versions import read_version
 
 # Of the frames that a render looks at together.
@@ -265,9 +264,9 @@ def _avatar_info(shot: Shot) -> Mapping[str, object] | None:
 
 def _take_info(shot: Shot, name: str) -> Mapping[str, object]:
     record = shot.take(name)
-    inside = [path.name for path in entries(shot.path / "takes" / name / "frames")]
-    numbers = [each.removeprefix(f"{name}.").removesuffix(".exr") for each in inside]
-    frames = sorted(int(each) for each in numbers if re.fullmatch(r"-?[0-9]{1,9}", each))
+    versions = renders_of(shot.path / "takes" / name)
+    last = render_of(shot.path / "takes" / name) if versions else None
+    frames = list(last.exr_frames()) if last else []
     return {
         "name": name,
         "created": record.created,
@@ -275,6 +274,8 @@ def _take_info(shot: Shot, name: str) -> Mapping[str, object]:
         "edit": record.edit,
         "avatar": record.avatar,
         "settings": dict(record.settings),
+        "renders": [each.version for each in versions],
+        "last_render": last.version if last else None,
         "rendered_frames": len(frames),
         "first_rendered": frames[0] if frames else None,
         "last_rendered": frames[-1] if frames else None,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import OptionError
-from ...frames import parse_frames
+from ...frames import parse_frame_list
 from ...settings import option
 from ...shot import Shot, check_take_name
 from ...storage import parse_json
@@ -26,7 +26,7 @@ class ActOptions:
     """What a take's performer does otherwise."""
 
     take: str = option("", "The take that acts; made if there is none of the name")
-    frames: str = option("", "Frames to act as 1001-1250, all by default")
+    frames: str = option("", "Frames to act as 1001-1250 or 1-9x2, all by default")
     settings: str = option("{}", "What to act, as a JSON object of names and values")
     from_file: str = option("", "Acting to take over, as another take's file", path=True)
     part: str = option("all", "Act this part alone", choices=PARTS)
@@ -50,7 +50,7 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
     check_take_name(options.take)
     body, track = body_of(shot), Track(shot, options.track or None)
     settings = _settings(options.settings)
-    frames = parse_frames(options.frames, track.frames)
+    frames = parse_frame_list(options.frames, track.frames)
     tracked = track.tracked(frames)
     if not tracked:
         raise OptionError("no frame of the range is tracked", options.frames, "choose others")

@@ -27,7 +27,7 @@ from ...editing.registry import create_editor
 from ...editing.schedule import Schedule, iterative, one_pass
 from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
-from ...frames import parse_frames, spread
+from ...frames import parse_frame_list, spread
 from ...images import as_picture, save_png
 from ...records import EditRecord
 from ...settings import option
@@ -60,7 +60,7 @@ class EditOptions:
     editor: str = option("relight", "The editor, as `portraitgen editors` lists them")
     editor_options: str = option("{}", "The editor's options as a JSON object")
     base: str = option("", "Another take to build on; the plate by default")
-    frames: str = option("", "Frames to edit as 1001-1250, all tracked ones by default")
+    frames: str = option("", "Frames to edit as 1001-1250 or 1-9x2, all tracked ones by default")
     strength: float = option(1.0, "How strong the edit is", minimum=0, maximum=1)
     parts: str = option(
         "", f"Edit these parts only, as hair,skin (of {', '.join(PARTS)}); all by default"
@@ -113,7 +113,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
     base = shot.version_folder("avatar")
     plain = shot.avatar_record(int(base.name))
     track = Track(shot, plain.track)
-    frames = parse_frames(options.frames, track.frames)
+    frames = parse_frame_list(options.frames, track.frames)
     under = base_of(shot, name, options.base, int(base.name))
     kept = KeptKeys(shot.path / "takes" / name)
     painted = PaintedFrames(shot.path / "takes" / name / "mask")

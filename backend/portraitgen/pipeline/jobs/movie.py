@@ -15,9 +15,10 @@ from ...errors import FootageError, ShotError
 from ...footage.crop import crop
 from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
-from ...frames import parse_frames, runs_of
+from ...frames import parse_frame_list, runs_of
 from ...images import to_codes, to_float
 from ...provenance.statement import Statement
+from ...renders import render_of
 from ...settings import option
 from ...shot import Shot
 from ..compositing.plate_compositor import feather
@@ -35,37 +36,48 @@ class MovieOptions:
     """Which take's frames become a movie."""
 
     take: str = option("", "The take whose rendered frames become a movie")
-    frames: str = option("", "Frames of the movie as 1001-1250, all of the shot by default")
+    frames: str = option("", "Frames of the movie as 1001-1250 or 1-9x2, all by default")
+    version: int | None = option(
+        None, "The version of the render, the one rendered last by default", minimum=0
+    )
 
 
 def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, Any]:
     """Makes one movie of frames that were rendered before, in one part or many.
 
     Returns:
-        take, frames (how many) and movie (its path).
+        take, version (of the render), frames (how many) and movie (its path).
 
     Raises:
         ShotError: if frames are missing, or show different edits of the take.
     """
     take = options.take
+    version = render_of(shot.take_folder(take), options.version)
     # A take may act without an edit.
-    edited = shot.take(take).edit is not None
-    edit = shot.edit_folder(take) if edited else None
-    record = shot.edit_record(take) if edited else None
+    shown = version.record.edit if version.record else shot.take(take).edit
+    edit = shot.edit_folder(take, shown) if shown is not None else None
+    record = shot.edit_record(take, shown) if shown is not None else None
     base = shot.version_folder("avatar", record.avatar if record else None)
     reconstruction = shot.avatar_record(int(base.name))
-    track = Track(shot, reconstruction.track)
+    track = Track(shot, (version.record and version.record.track) or reconstruction.track)
     statement = statement_of(shot, take, edit, record, int(base.name), track)
-    frames = list(parse_frames(options.frames, track.frames))
-    folder = shot.path / "takes" / take / "frames"
+    frames = list(parse_frame_list(options.frames, track.frames))
+    folder = version.frames
     _check(folder, take, frames)
     with (
         running(shot, "movie", asdict(options), f"movie:{take}", reporter) as job,
         closing(plate_of(shot)) as plate,
     ):
         size = reconstruction.size
-        path = write_movie(folder, take, track, frames, size, plate, statement, reporter)
-        result = {"take": take, "frames": len(frames), "movie": str(path)}
+        # Those of a take that acts show the background, too.
+        whole = (shot.path / "takes" / take / ACTING_FILE).exists()
+        path = write_movie(folder, take, track, frames, size, plate, statement, whole, reporter)
+        result = {
+            "take": take,
+            "version": version.version,
+            "frames": len(frames),
+            "movie": str(path),
+        }
         job.finish(result)
     return result
 
@@ -93,6 +105,7 @@ def write_movie(
     size: int,
     plate: Plate,
     statement: Statement,
+    whole: bool,
     reporter: Reporter,
 ) -> Path:
     """Plate and edit side by side.
@@ -101,14 +114,13 @@ def write_movie(
         folder: where the take's frames lie.
         size: the side of the portrait window in pixels.
         statement: how the take was made; the movie says it of itself.
+        whole: whether the pictures show the background, too.
 
     Returns:
         The movie, beside the folder.
     """
     path = folder.parent / f"{take}.mp4"
     stage = Stage(reporter, "movie", len(frames))
-    # Those of a take that acts show the background, too.
-    whole = (folder.parent / ACTING_FILE).exists()
     sound = plate.read_sound(range(frames[0], frames[-1] + 1))
     said = statement.movie_metadata()
     code, colours = plate.timecode_at(frames[0]), plate.picture_colours

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The reconstruct job: the performer as an avatar, and the track refined with it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ...body.model import BodyModel
 from ...body.uv import gaussian_texels
 from ...errors import AvatarError
 from ...footage.matte import foreground_colours
-from ...frames import parse_frames, spread
+from ...frames import parse_frame_list, spread
 from ...images import as_picture, save_png
 from ...locks import Waiting
 from ...records import AvatarMetrics, AvatarRecord, BodyModelRecord
@@ -50,7 +51,7 @@ _PATIENCE = 24 * 3600.0
 class ReconstructOptions:
     """What to rebuild and how long to train."""
 
-    frames: str = option("", "Frames to learn from as 1001-1250, all tracked ones by default")
+    frames: str = option("", "Frames to learn from as 1001-1250 or 1-9x2, all tracked by default")
     size: int | None = option(
         None,
         "Side at which the window is learned and edited; 256, or 512 for the whole performer",
@@ -99,7 +100,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         ShotError: if the shot is not tracked.
     """
     track = base_track(shot, "refine")
-    frames = parse_frames(options.frames, track.frames)
+    frames = parse_frame_list(options.frames, track.frames)
     inputs = {"track": track.version}
     with running(shot, "reconstruct", asdict(options), "avatar", reporter, inputs=inputs) as job:
         body = body_of(shot)
@@ -152,7 +153,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
 
 
 def training_data(
-    shot: Shot, track: Track, frames: range, options: ReconstructOptions, reporter: Reporter
+    shot: Shot, track: Track, frames: Sequence[int], options: ReconstructOptions, reporter: Reporter
 ) -> tuple[Crops, TrainingSet]:
     """The windows of the tracked frames of a range, and what is learned from them.
 
@@ -175,7 +176,7 @@ def training_data(
     return windows, training_set(motion, windows, colours, held)
 
 
-def _usable(track: Track, frames: range, options: ReconstructOptions) -> list[int]:
+def _usable(track: Track, frames: Sequence[int], options: ReconstructOptions) -> list[int]:
     usable = track.tracked(frames)
     if not usable:
         raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
@@ -186,7 +187,7 @@ def _glance(
     shot: Shot,
     body: BodyModel,
     track: Track,
-    frames: range,
+    frames: Sequence[int],
     options: ReconstructOptions,
     job: Job,
     reporter: Reporter,

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...body.motion import Motion
 from ...errors import TrackingError
-from ...frames import parse_frames
+from ...frames import parse_frame_list
 from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import make_folder, remove_tree
@@ -31,7 +31,7 @@ ALIGN_SIZE = 512
 class RefineOptions:
     """Which part of the track is aligned with the plate's pixels."""
 
-    frames: str = option("", "Frames to align as 1001-1250, all tracked ones by default")
+    frames: str = option("", "Frames to align as 1001-1250 or 1-9x2, all tracked ones by default")
 
 
 def refine_track(shot: Shot, options: RefineOptions, reporter: Reporter) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def refine_track(shot: Shot, options: RefineOptions, reporter: Reporter) -> dict
         TrackingError: if no frame of the range is.
     """
     track = base_track(shot, "align")
-    asked = parse_frames(options.frames, track.frames)
+    asked = parse_frame_list(options.frames, track.frames)
     inputs = {"track": track.version, "digest": track.digest()}
     with running(
         shot, "refine", asdict(options), "track", reporter, inputs=inputs, frames=asked

@@ -3,7 +3,8 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,13 +20,14 @@ from ...footage.crop import CompositeLayer, crop, place
 from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
-from ...frames import parse_frames, runs_of
+from ...frames import parse_frame_list
 from ...images import save_png, to_codes
 from ...provenance.statement import Statement
-from ...records import EditRecord, PartsRecord
+from ...records import EditRecord, PartsRecord, RenderRecord
+from ...renders import Render, begin_render, renders_of
 from ...settings import option
-from ...shot import Shot
-from ...storage import entries, make_folder
+from ...shot import Shot, now
+from ...storage import atomic_path, dump_json, make_folder
 from ..compositing.acted_plate import ActedPlate
 from ..compositing.acted_stream import ActedStream, ActedTrack
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
@@ -38,7 +40,7 @@ from ..data.acting import StoredActing, load_acting
 from ..data.avatars import load_avatar, tell_device
 from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
-from ..data.frame_identity import FrameInputs, edit_shown, is_made, made_from
+from ..data.frame_identity import FrameInputs, is_made, made_from
 from ..data.plate_stream import FrameSource
 from ..data.provenance import statement_of
 from ..data.shots import Track, body_of, plate_of
@@ -51,6 +53,8 @@ RECONSTRUCTION = "reconstruction"
 
 # What is not worth its bytes in the file.
 _ROUNDING = 2e-4
+# In so many of the latest other versions a frame is looked for before it is rendered.
+_LOOKED_AT = 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class RenderOptions:
     """What to render and where it goes."""
 
     take: str = option("", "The take to render, empty for the unedited reconstruction")
-    frames: str = option("", "Frames to render as 1001-1250, all by default")
+    frames: str = option("", "Frames to render as 1001-1250 or 1-9x2, all by default")
     edit: int | None = option(
         None, "The edit of the take to show, by its number; the latest by default", minimum=1
     )
@@ -100,12 +104,14 @@ class RenderOptions:
 
 
 def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, Any]:
-    """Renders a take. Frames that are on disk already, made of the same edit, avatar, track and
-    options as their own files say, are not rendered again.
+    """Renders a take into a version of its own, or goes on with the one that was made of the same.
+
+    Frames that are on disk already, made of the same edit, avatar, track and options as their own
+    files say, are not rendered again.
 
     Returns:
-        take, edit (its number, if it is a take), frames (how many), folder, and movie if one was
-        written.
+        take, edit (its number, if it is a take), version (of the render), frames (how many),
+        folder, and movie if one was written.
 
     Raises:
         ShotError: if the take was never edited, or nothing was reconstructed.
@@ -119,10 +125,10 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     base = shot.version_folder("avatar", record.avatar if record else None)
     reconstruction = shot.avatar_record(int(base.name))
     track = Track(shot, options.track or reconstruction.track)
-    frames = parse_frames(options.frames, track.frames)
+    frames = parse_frame_list(options.frames, track.frames)
     alone = bool(options.camera or options.drive)
-    name = _alone_folder(options) if alone else "frames"
-    folder = make_folder(shot.path / "takes" / take / name if options.take else base / name)
+    home = shot.path / "takes" / take if options.take else base
+    home = make_folder(home / _alone_folder(options) if alone else home)
     whole = frames == track.frames
     with (
         running(shot, "render", asdict(options), f"frames:{take}", reporter, frames=frames) as job,
@@ -139,10 +145,12 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
             reconstruction.size,
             track,
             frames,
-            folder,
+            home,
             plate,
             acting,
         )
+        run.tell_versions(reporter)
+        folder = run.folder
         stage = Stage(reporter, "render", len(frames))
         with (
             closing(_written(run.made(reporter))) as written,
@@ -155,9 +163,9 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
                 add(shown)
                 stage.step(count)
         result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
+        result["version"] = run.version.version
         if edit:
             result["edit"] = int(edit.name)
-            run.tell_other_edits(reporter)
         if options.movie and not alone:
             if whole:
                 result["movie"] = str(folder.parent / f"{take}.mp4")
@@ -182,8 +190,8 @@ class _Run:
         base: Path,
         size: int,
         track: Track,
-        frames: range,
-        folder: Path,
+        frames: Sequence[int],
+        home: Path,
         plate: Plate,
         acting: StoredActing | None,
     ) -> None:
@@ -201,10 +209,10 @@ class _Run:
             more = acting.digest + (given.digest if given is not None else "")
             self._clean = given or SeenCleanPlate(track, plate, track.frames)
             made = hashlib.sha256(f"{more} {track.digest()} {base.name}".encode()).hexdigest()
-            self._mattes = folder.parent / "mattes" / made[:12]
+            self._mattes = shot.path / "takes" / take / "mattes" / made[:12]
             motion = acting.acting.applied(track.motion, self._body)
             self._track = ActedTrack(track, motion, self._mattes)
-        self._frames, self._folder, self._plate = frames, folder, plate
+        self._frames, self._plate = frames, plate
         self._mix = mix_of(options.mix, frames)
         self._views = read_views(Path(options.camera), frames) if options.camera else None
         self._motion = motion_of(shot, self._track, options.drive, options.normalise)
@@ -218,18 +226,49 @@ class _Run:
             more + (self._motion.digest() if options.drive else ""),
         )
         self.statement = statement_of(shot, take, edit, record, int(base.name), track)
+        self.version = begin_render(home, self._made_of(home))
+        self.folder = make_folder(self.version.frames)
+        self._others = [each for each in renders_of(home) if each.version != self.version.version]
+
+    def _made_of(self, home: Path) -> RenderRecord:
+        """All that decides the frames of a version, whichever of them are rendered."""
+        options = self._options
+        mix = mix_of(options.mix, self._tracked.frames)
+        decides = {"frames": self._inputs.digest, "edit": self._inputs.edit, "home": home.name}
+        inputs = dump_json(decides | {"mix": [mix[frame] for frame in sorted(mix)]})
+        names = ("detail", "steady", "mix", "clean", "camera", "drive", "normalise")
+        return RenderRecord(
+            created=now(),
+            inputs=hashlib.sha256(inputs).hexdigest(),
+            edit=self._inputs.edit,
+            avatar=int(self._base.name),
+            track=self._tracked.version,
+            settings={name: getattr(options, name) for name in names},
+        )
+
+    def tell_versions(self, reporter: Reporter) -> None:
+        """Says which version of the render this is, where there are others."""
+        if not self._others:
+            return
+        text = f"This render is {self.version.name}"
+        if any(not each.version for each in self._others):
+            text += "; frames from before renders had versions stay in the take's folder frames"
+        reporter.note(text + ".")
 
     def paths(self, frame: int) -> tuple[Path, Path | None]:
         """Where a frame lies, and its full plate, if one was asked for; alone, its picture."""
-        path = self._folder / f"{self._take}.{frame:04d}.exr"
+        return self._paths(frame, self.version)
+
+    def _paths(self, frame: int, version: Render) -> tuple[Path, Path | None]:
+        path = version.frames / f"{self._take}.{frame:04d}.exr"
         if self._alone:
             return path, path.with_suffix(".png")
-        full = self._folder.parent / "plates" / f"{path.stem}{self._plate.suffix}"
+        full = version.plates / f"{path.stem}{self._plate.suffix}"
         return path, full if self._options.plate else None
 
-    def _beside(self, frame: int) -> dict[str, Path]:
+    def _beside(self, frame: int, version: Render | None = None) -> dict[str, Path]:
         """What is written with a frame."""
-        path, full = self.paths(frame)
+        path, full = self._paths(frame, version or self.version)
         beside = {"picture": path.with_suffix(".png")}
         return beside | {"plate": full} if full and not self._alone else beside
 
@@ -247,11 +286,8 @@ class _Run:
 
     def made(self, reporter: Reporter) -> Generator["_Made", None, None]:
         """Each frame, with what writes it, which is nothing if it is on disk."""
-        done = {
-            frame
-            for frame in self._frames
-            if is_made(self.paths(frame)[0], self._identity(frame), self._beside(frame))
-        }
+        done = {frame for frame in self._frames if self._is_made(frame, self.version)}
+        done |= {frame for frame in self._frames if frame not in done and self._copied(frame)}
         if len(done) == len(self._frames):
             if not self._options.movie or self._alone:
                 for frame in self._frames:
@@ -320,6 +356,26 @@ class _Run:
         if self._stream is not None and (note := self._stream.note()):
             reporter.note(note)
 
+    def _is_made(self, frame: int, version: Render) -> bool:
+        """Whether a version holds this very frame, whole."""
+        path, _ = self._paths(frame, version)
+        return is_made(path, self._identity(frame), self._beside(frame, version))
+
+    def _copied(self, frame: int) -> bool:
+        """Takes a frame over from another version that holds the very same one."""
+        for other in self._others[: -_LOOKED_AT - 1 : -1]:
+            if not self._is_made(frame, other):
+                continue
+            there, here = self._beside(frame, other), self._beside(frame)
+            pairs = [(there[name], here[name]) for name in here]
+            # The frame vouches for what was written before it.
+            for source, target in [*pairs, (self._paths(frame, other)[0], self.paths(frame)[0])]:
+                make_folder(target.parent)
+                with atomic_path(target) as temporary:
+                    shutil.copyfile(source, temporary)
+            return True
+        return False
+
     def _rendered(self, renderer: FrameRenderer, frame: int, image: np.ndarray) -> RenderedFrame:
         """A frame; of a take that acts, the window of the whole picture is shown."""
         if self._stream is None:
@@ -379,27 +435,12 @@ class _Run:
 
         def shown() -> np.ndarray:
             window, _ = crop(codes, self._track.box(frame), self._size)
-            drawn = read_drawn(self._folder, self._take, frame)
+            drawn = read_drawn(self.folder, self._take, frame)
             matte = load_matte(self._track, frame, self._size)
             whole = self._acting is not None
             return before_and_after(self._track, self._plate, frame, window, drawn, matte, whole)
 
         return _Made(frame, shown=shown)
-
-    def tell_other_edits(self, reporter: Reporter) -> None:
-        """Says which frames of the folder, beyond those asked for, show another edit."""
-        others: dict[int, list[int]] = {}
-        for path in entries(self._folder):
-            number = path.name.removeprefix(f"{self._take}.").removesuffix(".exr")
-            if path.suffix == ".exr" and number.isdigit() and int(number) not in self._frames:
-                shown = edit_shown(path)
-                if shown is not None and shown != self._inputs.edit:
-                    others.setdefault(shown, []).append(int(number))
-        for shown, numbers in sorted(others.items()):
-            reporter.note(
-                f"Frames {runs_of(numbers)} in the same folder still show edit {shown}, not"
-                f" {self._inputs.edit}; render them too."
-            )
 
 
 def _acting(shot: Shot, take: str, track: Track, reporter: Reporter) -> StoredActing:
@@ -440,14 +481,19 @@ def _written(
 
 @contextmanager
 def _movie(
-    folder: Path, take: str, plate: Plate, frames: range, statement: Statement, wanted: bool
+    folder: Path,
+    take: str,
+    plate: Plate,
+    frames: Sequence[int],
+    statement: Statement,
+    wanted: bool,
 ) -> Iterator[Callable[[Callable[[], np.ndarray] | None], None]]:
     """Takes the frames of a movie in their order; it is there when all were added."""
     if not wanted:
         yield lambda shown: None
         return
     path, said = folder.parent / f"{take}.mp4", statement.movie_metadata()
-    sound = plate.read_sound(frames)
+    sound = plate.read_sound(range(frames[0], frames[-1] + 1))
     code, colours = plate.timecode_at(frames[0]), plate.picture_colours
     with MovieWriter(path, plate.fps, code, sound, said, colours) as writer:
 

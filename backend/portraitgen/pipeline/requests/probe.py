@@ -45,7 +45,7 @@ def probe(
     with closing(open_plate(footage, **plate_options(facts))) as plate:
         plate.examine()
         wanted = parse_frame_list(frames, plate.numbers)
-        written = _write(plate, wanted, bool(frames), out) if out is not None else []
+        written = _write(plate, list(wanted), bool(frames), out) if out is not None else []
         return facts_of(plate) | {"written": [str(path) for path in written]}
 
 

@@ -23,7 +23,7 @@ from ...body.model import BodyModel
 from ...editing.light_estimation import fitted_light
 from ...errors import AvatarError
 from ...footage.colour import ColourSpace, to_linear
-from ...frames import parse_frames, spread
+from ...frames import parse_frame_list, spread
 from ...images import as_picture
 from ...raster.conventions import BLUR_VARIANCE
 from ...shot import Shot, now
@@ -241,7 +241,7 @@ def export_splats(
         raise AvatarError("splats are written as PLY", path, "name a file that ends in .ply")
     source = _source(shot, take, version)
     first = source.track.frames[0]
-    numbers = parse_frames(frames or str(first), source.track.frames)
+    numbers = parse_frame_list(frames or str(first), source.track.frames)
     places = _places(world, list(numbers)) if world else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     files = []

@@ -3,7 +3,7 @@
 """Runs a job under its record and its lock, and writes down how it ended."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -29,7 +29,7 @@ def running(
     reporter: Reporter | None = None,
     *,
     inputs: Mapping[str, object] | None = None,
-    frames: range | None = None,
+    frames: Sequence[int] | None = None,
 ) -> Iterator[Job]:
     """A job of a kind, begun or resumed, with its part of the shot held.
 

@@ -97,6 +97,8 @@ _SHARES = {
     "look": {"read plate": 3, "learn": 97},
     "render": {"read plate": 2, "render": 90, "movie": 8},
     "movie": {"movie": 100},
+    "deliver": {"deliver": 100},
+    "qc": {"quality": 100},
 }
 """About how much of a job's time each of its stages takes, in the order in which they come."""
 
