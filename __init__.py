@@ -6,7 +6,7 @@
 def register() -> None:
     """Adds PortraitGen to Blender."""
     from . import operators, ui
-    from .portraitgen_addon import preferences, properties, scene_updates, splats
+    from .portraitgen_addon import frame_watch, preferences, properties, scene_updates, splats
 
     preferences.register()
     properties.register()
@@ -14,13 +14,16 @@ def register() -> None:
     ui.register()
     scene_updates.register()
     splats.register()
+    frame_watch.register()
 
 
 def unregister() -> None:
     """Takes it out again and ends the backend."""
     from . import operators, ui
-    from .portraitgen_addon import preferences, properties, scene_updates, splats
+    from .portraitgen_addon import farm, frame_watch, preferences, properties, scene_updates, splats
 
+    farm.end()
+    frame_watch.unregister()
     splats.unregister()
     scene_updates.unregister()
     ui.unregister()

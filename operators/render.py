@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
 from portraitgen.errors import PortraitError
+from portraitgen.renders import Render, render_of, renders_of
 from portraitgen.shot import Shot
 from portraitgen.storage import write_json
 
@@ -153,7 +154,10 @@ class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
         """Needs rendered plates."""
         shot = properties.active_shot(context)
         home = properties.home_scene(shot) if shot else None
-        rendered = shot and shot.take and _plates(shot)
+        take = shot.take if shot else None
+        rendered = take and any(
+            each.full_plates() for each in renders_of(shot.path / "takes" / take.folder_name)
+        )
         return base.allowed(
             cls,
             base.no_shot(context),
@@ -168,16 +172,80 @@ class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
 
     def _show(self, context: Any) -> None:
         shot = properties.active_shot(context)
+        name = shot.take.folder_name
+        render = render_of(shot.path / "takes" / name)
+        said = scene_updates.show_render(shot, properties.home_scene(shot), name, render)
+        if said:
+            self.report({"WARNING"}, said)
+
+
+class PORTRAITGEN_OT_next_version(bpy.types.Operator):
+    """Let the take's strip show the next version of its render"""
+
+    bl_idname = "portraitgen.next_version"
+    bl_label = "Next Version"
+    bl_options = {"REGISTER", "UNDO"}
+
+    backwards: BoolProperty(name="Backwards", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, context: Any, properties: Any) -> str:
+        """Says which way."""
+        way = "previous" if properties.backwards else "next"
+        return f"Let the take's strip show the {way} version of its render"
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a strip of the take."""
+        shot = properties.active_shot(context)
+        home = properties.home_scene(shot) if shot else None
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_take(context),
+            "" if home else "The scene of the shot's plate is gone",
+            "" if home and _strips(shot, home) else "Render the take first",
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Shows it."""
+        return base.attempt(self, lambda: self._show(context))
+
+    def _show(self, context: Any) -> None:
+        shot = properties.active_shot(context)
         scene = properties.home_scene(shot)
-        for path in _plates(shot):
-            number = int(path.name.split(".")[-2])
-            scene_updates.show_frame(shot, scene, shot.take.folder_name, number, path)
+        name = shot.take.folder_name
+        shown = int(_strips(shot, scene)[0].get(sequencer.VERSION, 0))
+        found = [each for each in renders_of(shot.path / "takes" / name) if each.full_plates()]
+        others = [
+            each
+            for each in found
+            if (each.version < shown if self.backwards else each.version > shown)
+        ]
+        if not others:
+            way = "earlier" if self.backwards else "later"
+            self.report({"INFO"}, f"There is no {way} version")
+            return
+        chosen = others[-1] if self.backwards else others[0]
+        if said := scene_updates.show_render(shot, scene, name, chosen):
+            self.report({"WARNING"}, said)
 
 
-def _plates(shot: Any) -> list[Path]:
-    """The full plates that a take has rendered, in order."""
-    name = shot.take.folder_name
-    return sorted((shot.path / "takes" / name / "plates").glob(f"{name}.*.*"))
+def _strips(shot: Any, scene: Any) -> list[Any]:
+    """The strips of the active take."""
+    return sequencer.take_strips(scene, shot.shot_id, shot.take.folder_name)
+
+
+def _shown_render(shot: Any, take: str) -> Render | None:
+    """The render that a take's strip shows, else the one rendered last; None if there is none."""
+    home = shot.path / "takes" / take
+    versions = renders_of(home)
+    if not versions:
+        return None
+    scene = properties.home_scene(shot)
+    strips = sequencer.take_strips(scene, shot.shot_id, take) if scene else []
+    number = strips[0].get(sequencer.VERSION) if strips else None
+    return next((each for each in versions if each.version == number), render_of(home))
 
 
 class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
@@ -192,8 +260,7 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
         """Needs rendered frames."""
         shot = properties.active_shot(context)
         take = shot.take if shot else None
-        folder = shot.path / "takes" / take.folder_name / "frames" if take else None
-        rendered = folder is not None and any(folder.glob("*.exr"))
+        rendered = take and renders_of(shot.path / "takes" / take.folder_name)
         return base.allowed(
             cls,
             base.no_shot(context),
@@ -219,22 +286,26 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
 
 def _frames(shot: Any, take: str) -> compositor.Frames:
     opened = Shot.open(shot.path)
-    folder = opened.take_folder(take) / "frames"
-    avatar = opened.avatar_record(opened.edit_record(take).avatar)
-    track = opened.track_record(avatar.track)
-    paths = sorted(folder.glob(f"{take}.*.exr"))
-    numbers = [int(path.name.split(".")[-2]) for path in paths]
-    if not paths:
-        raise PortraitError("the take has no frames", folder, "render it first")
+    render = _shown_render(shot, take)
+    paths = render.exr_frames() if render else {}
+    if render is None or not paths:
+        raise PortraitError("the take has no frames", opened.take_folder(take), "render it first")
+    if render.record and render.record.track:
+        track = opened.track_record(render.record.track)
+    else:
+        avatar = opened.avatar_record(opened.edit_record(take).avatar)
+        track = opened.track_record(avatar.track)
+    numbers = list(paths)
+    first = paths[numbers[0]]
     return compositor.Frames(
-        path=paths[0],
+        path=first,
         first=numbers[0],
         last=numbers[-1],
         offset=shot.offset,
         boxes=dict(track.window.boxes),
         width=track.camera.width,
         height=track.camera.height,
-        colour_space=compositor.colour_space_of(paths[0]),
+        colour_space=compositor.colour_space_of(first),
     )
 
 
@@ -267,11 +338,91 @@ class PORTRAITGEN_OT_restore_settings(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class PORTRAITGEN_OT_deliver(bpy.types.Operator):
+    """Copy what was rendered of the take into a folder, signed where the project says so"""
+
+    bl_idname = "portraitgen.deliver"
+    bl_label = "Deliver"
+    bl_options = {"REGISTER"}
+
+    directory: StringProperty(subtype="DIR_PATH")
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a render."""
+        return _render_poll(cls, context)
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the folder."""
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job."""
+        return base.attempt(self, lambda: self._start(context))
+
+    def _start(self, context: Any) -> None:
+        shot = properties.active_shot(context)
+        name, project = shot.take.folder_name, shot.id_data.portraitgen
+        render = _shown_render(shot, name)
+        options: dict[str, Any] = {"take": name, "out": bpy.path.abspath(self.directory)}
+        options["version"] = render.version if render else None
+        if project.credentials:
+            for key, path in (
+                ("certificate", project.certificate),
+                ("key", project.certificate_key),
+            ):
+                if not path or not Path(bpy.path.abspath(path)).is_file():
+                    raise PortraitError(
+                        f"the project's {key} is not there", path, "choose it, or sign nothing"
+                    )
+                options[key] = bpy.path.abspath(path)
+        base.run_job(context, "deliver", options, name)
+
+
+class PORTRAITGEN_OT_quality(bpy.types.Operator):
+    """Measure the rendered take against its plate, and open the sheet that tells of it"""
+
+    bl_idname = "portraitgen.quality"
+    bl_label = "QC Sheet"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a render."""
+        return _render_poll(cls, context)
+
+    def execute(self, context: Any) -> set[str]:
+        """Starts the job; its sheet opens in the browser."""
+        shot = properties.active_shot(context)
+        name = shot.take.folder_name
+        render = _shown_render(shot, name)
+        options: dict[str, Any] = {"take": name, "version": render.version if render else None}
+        return base.attempt(self, lambda: base.run_job(context, "qc", options, name))
+
+
+def _render_poll(operator: Any, context: Any) -> bool:
+    shot = properties.active_shot(context)
+    take = shot.take if shot else None
+    rendered = take and renders_of(shot.path / "takes" / take.folder_name)
+    return base.allowed(
+        operator,
+        base.no_shot(context),
+        base.no_take(context),
+        "" if rendered else "Render the take first",
+        base.no_backend(context),
+        base.busy(context),
+    )
+
+
 CLASSES = (
+    PORTRAITGEN_OT_deliver,
+    PORTRAITGEN_OT_quality,
     PORTRAITGEN_OT_render_to_strip,
     PORTRAITGEN_OT_render_through_camera,
     PORTRAITGEN_OT_drive_from_shot,
     PORTRAITGEN_OT_show_frames,
+    PORTRAITGEN_OT_next_version,
     PORTRAITGEN_OT_to_compositor,
     PORTRAITGEN_OT_restore_settings,
 )

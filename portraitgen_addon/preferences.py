@@ -84,6 +84,15 @@ class PORTRAITGEN_AP_preferences(bpy.types.AddonPreferences):
         description="Where the weights of editors lie",
         subtype="DIR_PATH",
     )
+    flamenco_manager: StringProperty(
+        name="Flamenco Manager",
+        description="Where Flamenco's Manager answers, as http://farm:8080; empty for none",
+    )
+    farm_command: StringProperty(
+        name="Farm Command",
+        description="The command as the farm's workers call it",
+        default="portraitgen",
+    )
     overlay_colour: FloatVectorProperty(
         name="Overlay",
         description="Colour and opacity of the body over the plate",

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 from bpy.props import (
+    BoolProperty,
     CollectionProperty,
     FloatProperty,
     FloatVectorProperty,
@@ -49,6 +50,10 @@ class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
         options={"ANIMATABLE"},
     )
     preview: StringProperty(options={"HIDDEN"})
+    watched: BoolProperty(
+        name="Watch for Frames",
+        description="Frames that other machines render appear in the take's strip as they arrive",
+    )
     # JSON of settings that the backend has not told of yet.
     unshown_settings: StringProperty(options={"HIDDEN"})
 
@@ -132,6 +137,23 @@ class PORTRAITGEN_PG_scene(bpy.types.PropertyGroup):
 
     shots: CollectionProperty(type=PORTRAITGEN_PG_shot)
     active: IntProperty(name="Shot", description="The shot the panels show")
+    credentials: BoolProperty(
+        name="Content Credentials",
+        description="Sign what is delivered of this project with the studio's certificate",
+    )
+    certificate: StringProperty(
+        name="Certificate",
+        description="The studio's certificate chain, PEM, the signer's first",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
+    certificate_key: StringProperty(
+        name="Key",
+        description="The certificate's private key, PKCS#8 PEM; where keys may not lie on this"
+        " machine, sign in a terminal with a command",
+        subtype="FILE_PATH",
+        options={"PATH_SUPPORTS_BLEND_RELATIVE"},
+    )
 
 
 CLASSES = (

@@ -6,18 +6,32 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from portraitgen.errors import PortraitError
+from portraitgen.frames import runs_of
 from portraitgen.messages import Call, ExportRig, RigExported
-from portraitgen.records import FootageRecord
+from portraitgen.records import FootageRecord, RenderRecord
+from portraitgen.renders import Render, version_of
 from portraitgen.shot import Shot
 
-from . import acting_layer, camera, compat, preferences, properties, rig, sequencer, shot_summary
+from . import (
+    acting_layer,
+    camera,
+    compat,
+    preferences,
+    properties,
+    queue_runner,
+    rig,
+    sequencer,
+    shot_summary,
+)
 from .session import Job, session
 from .worker import A, OnResult, WorkerError
 
@@ -115,6 +129,20 @@ def wait_for(job: Job) -> None:
         raise PortraitError(f"{job.kind} was cancelled", remedy="run it again to go on")
 
 
+def run_queue() -> None:
+    """Runs the list of jobs; without a window it waits until nothing is left to run.
+
+    Raises:
+        PortraitError: if another process runs it, or the backend cannot be started.
+    """
+    start()
+    queue_runner.start()
+    if waits:
+        _tick_until(lambda: not queue_runner.runs())
+        if (error := queue_runner.error()) is not None:
+            raise error
+
+
 def _tick_until(met: Callable[[], bool]) -> None:
     """Does what the timer does in a window. What is waited for ends: a worker that is silent or
     dies is told as an error."""
@@ -172,14 +200,59 @@ def show_frame(shot: Any, scene: Any, take: str, frame: int, path: Path) -> None
         frame + shot.offset,
         above=shot.channel,
         colour_space=shot.colour_space,
-        settings=_settings(shot, take),
+        settings=_settings(shot, take, path),
+        version=version_of(path),
     )
 
 
-def _settings(shot: Any, take: str) -> str:
-    """What a take was edited with, as its folder says."""
-    record = shot_summary.summary_of(shot.path).takes.get(take)
-    return json.dumps(dict(record.settings) if record else {})
+def _settings(shot: Any, take: str, path: Path) -> str:
+    """What a rendered frame of a take was edited with, as its folder says."""
+    known = shot_summary.summary_of(shot.path).takes.get(take)
+    return edit_settings(shot.path, take, path.parent.parent, known.edit if known else None)
+
+
+@lru_cache(maxsize=64)
+def edit_settings(folder: Path, take: str, render: Path, edit: int | None) -> str:
+    """The settings of the edit that a render shows, as JSON.
+
+    Args:
+        folder: the shot's.
+        render: the folder of the render.
+        edit: the take's current one, for renders that do not say theirs.
+    """
+    with suppress(PortraitError):
+        edit = RenderRecord.read(render / "render.json").edit
+    if edit is None:
+        return "{}"
+    try:
+        return json.dumps(dict(Shot.open(folder).edit_record(take, edit).settings))
+    except PortraitError:
+        return "{}"  # The edit is damaged, or was deleted; its frames show all the same.
+
+
+def show_render(shot: Any, scene: Any, take: str, render: Render) -> str:
+    """Lets the strip of a take show a version of its render.
+
+    Returns:
+        What is to be said of it, empty for nothing.
+
+    Raises:
+        PortraitError: if it holds no full plates, which strips show.
+    """
+    plates = render.full_plates()
+    if not plates:
+        raise PortraitError(
+            f"render {render.name} holds no full plates", render.folder, "render it with plates"
+        )
+    for frame, path in plates.items():
+        show_frame(shot, scene, take, frame, path)
+    shown: set[int] = set()
+    for strip in sequencer.take_strips(scene, shot.shot_id, take):
+        first = compat.content_start(strip) - shot.offset
+        shown |= {first + at for at in sequencer.shows_others(strip)}
+    if not shown:
+        return ""
+    return f"{render.name} has no frames {runs_of(shown)}; they show what they showed before"
 
 
 def _on_done(job: Job, result: Mapping[str, object]) -> None:
@@ -200,6 +273,8 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
             if not _shown(job, frame, shot):
                 _on_frame(job, frame)
         undo_step("Render to Strip")
+    elif job.kind == "qc" and not bpy.app.background:
+        bpy.ops.wm.url_open(url=Path(str(result["sheet"])).as_uri())
 
 
 def _shown(job: Job, frame: int, shot: Any) -> bool:
@@ -357,6 +432,7 @@ def register() -> None:
     session.on_description = properties.accept_description
     session.on_frame = _on_frame
     session.on_done = _on_done
+    session.on_tick = lambda: queue_runner.step(run)
     session.may_touch_scene = _may_touch_scene
     bpy.app.handlers.load_post.append(_on_load)
     bpy.app.handlers.save_pre.append(_on_save)
@@ -368,5 +444,6 @@ def unregister() -> None:
         bpy.app.timers.unregister(_timer)
     bpy.app.handlers.load_post.remove(_on_load)
     bpy.app.handlers.save_pre.remove(_on_save)
-    session.on_change = lambda: None
+    session.on_change = session.on_tick = lambda: None
+    queue_runner.end()
     session.end()

@@ -14,6 +14,7 @@ from . import compat
 
 # What a strip carries, so that it is found again whatever it is called by then.
 SHOT, TAKE, SETTINGS = "portraitgen_shot", "portraitgen_take", "portraitgen_settings"
+VERSION = "portraitgen_render"
 
 
 def take_strips(scene: Any, shot_id: str, take: str) -> list[Any]:
@@ -36,6 +37,7 @@ def grow(
     above: int,
     colour_space: str,
     settings: str,
+    version: int = 0,
 ) -> Any:
     """Shows one more finished frame, in a strip of the take or in a new one above the plate.
 
@@ -48,6 +50,8 @@ def grow(
         above: the channel of the plate's strip.
         colour_space: as Blender names it, empty for its own guess.
         settings: the take's, as JSON, for the strip to carry.
+        version: of the render, for the strip to carry; frames of another that it shows stay until
+            those of this one come.
 
     Returns:
         The strip.
@@ -60,7 +64,7 @@ def grow(
     ]
     for strip, at in places:
         if 0 <= at < len(strip.elements):
-            strip[SETTINGS] = settings
+            strip[SETTINGS], strip[VERSION] = settings, version
             _point_at(strip, path)
             strip.elements[at].filename = path.name
             return strip
@@ -68,6 +72,8 @@ def grow(
         if at == len(strip.elements):
             # One whose end the artist has trimmed keeps its end.
             begin, end = compat.strip_range(strip)
+            strip[SETTINGS], strip[VERSION] = settings, version
+            _point_at(strip, path)
             strip.elements.append(path.name)
             compat.set_length(strip, (end + 1 if end == frame else end) - begin)
             return strip
@@ -76,6 +82,7 @@ def grow(
         name=name, filepath=str(path), channel=channel, frame_start=frame
     )
     strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
+    strip[VERSION] = version
     if colour_space:
         strip.colorspace_settings.name = colour_space
     _point_at(strip, path)
@@ -83,9 +90,32 @@ def grow(
 
 
 def _point_at(strip: Any, path: Path) -> None:
+    """Points a strip at the folder of a file; what it shows from another folder it shows still."""
     directory = directory_of(path.parent)
-    if strip.directory != directory:
-        strip.directory = directory
+    if strip.directory == directory:
+        return
+    old, new = bpy.path.abspath(strip.directory), str(path.parent)
+    strip.directory = directory
+    if os.path.normpath(old) == os.path.normpath(new):
+        return
+    for element in strip.elements:
+        file = os.path.normpath(os.path.join(old, element.filename))
+        there = os.path.join(new, os.path.basename(file))
+        gone = os.path.exists(there) or not os.path.exists(file)
+        element.filename = os.path.basename(file) if gone else _from_folder(file, new)
+
+
+def _from_folder(file: str, folder: str) -> str:
+    """A file as an element of a strip in another folder names it."""
+    try:
+        return os.path.relpath(file, folder)
+    except ValueError:
+        return os.path.basename(file)  # On another drive: it cannot be named.
+
+
+def shows_others(strip: Any) -> list[int]:
+    """The places in a strip whose pictures lie in another folder, of another version."""
+    return [at for at, each in enumerate(strip.elements) if os.path.dirname(each.filename)]
 
 
 def directory_of(folder: Path) -> str:

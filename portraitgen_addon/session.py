@@ -42,6 +42,7 @@ class Job:
         preview: the latest picture of the work so far.
         curve: what training has reached, (step, PSNR) pairs.
         frames: the files of finished frames by frame number.
+        result: what it made, once it is done.
         fault: why a finished frame could not be shown, None if all could.
     """
 
@@ -65,6 +66,7 @@ class Job:
     fault: PortraitError | None = None
     curve: list[tuple[int, float]] = field(default_factory=list)
     frames: dict[int, str] = field(default_factory=dict)
+    result: Mapping[str, object] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -104,6 +106,7 @@ class Session:
         self.on_description: Callable[[Description], None] = lambda description: None
         self.on_frame: Callable[[Job, int], None] = lambda job, frame: None
         self.on_done: Callable[[Job, Mapping[str, object]], None] = lambda job, result: None
+        self.on_tick: Callable[[], None] = lambda: None
         self.may_touch_scene: Callable[[], bool] = lambda: True
         self.longest_tick = 0.0
 
@@ -231,6 +234,7 @@ class Session:
                 break
             self._guarded(self._pending.pop(0))
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
+        self._guarded(self.on_tick)
 
     # What the worker says
 
@@ -281,7 +285,7 @@ class Session:
             case messages.JobNote(job=id) if self._is(job, id):
                 job.notes.append(told.text)
             case messages.JobDone(job=id) if self._is(job, id):
-                result = told.result
+                result = job.result = told.result
                 self.later(lambda: self._finish(job, result))
             case messages.JobFailed(job=id) if self._is(job, id):
                 self._end(job, "failed", told.error.error())

@@ -23,6 +23,7 @@ from portraitgen.records import (
     TakeRecord,
     TrackRecord,
 )
+from portraitgen.renders import versions_in
 from portraitgen.shot import Shot
 
 from . import compat
@@ -140,6 +141,7 @@ class ShotSummary:
         tracks: the versions, `track` the record of the latest.
         avatars: the versions, `avatar` and `metrics` the records of the latest.
         takes: their records by name.
+        renders: the versions of the render of each take, by its name.
         unfinished: jobs that can be resumed, the latest first.
         problems: what is damaged, a sentence each.
     """
@@ -152,12 +154,13 @@ class ShotSummary:
     avatar: AvatarRecord | None = None
     metrics: AvatarMetrics | None = None
     takes: Mapping[str, TakeRecord] = field(default_factory=dict)
+    renders: Mapping[str, Sequence[int]] = field(default_factory=dict)
     unfinished: Sequence[JobRecord] = ()
     problems: Sequence[str] = ()
 
 
 # Those that the backend is asked for by name; what a request publishes is simply asked again.
-_RESUMABLE = ("track", "refine", "reconstruct", "act", "edit", "render", "movie")
+_RESUMABLE = ("track", "refine", "reconstruct", "act", "edit", "render", "movie", "deliver", "qc")
 _views: dict[str, tuple[float, ShotSummary]] = {}
 
 
@@ -208,6 +211,7 @@ def _read(folder: Path) -> ShotSummary:
         whole(shot.avatar_record, bool(avatars)),
         whole(shot.avatar_metrics, bool(avatars)),
         {name: shot.take(name) for name in shot.takes()},
+        {name: versions_in(shot.path / "takes" / name) for name in shot.takes()},
         unfinished,
         problems,
     )

@@ -19,10 +19,12 @@ from ..portraitgen_addon import (
     compat,
     properties,
     rig,
+    sequencer,
     shot_summary,
 )
 from ..portraitgen_addon.session import session
 from . import thumbnails
+from .job_list import draw_farm, draw_queue, queue_button
 from .progress import draw_job, draw_message, sparkline
 
 
@@ -339,11 +341,23 @@ class _Output(_NeedsShot):
             row.use_property_decorate = True
             row.prop(shot.take, "mix")
         _run(layout, "portraitgen.render_to_strip", "Render to Strip", "render")
+        draw_farm(layout, shot)
         row = layout.row(align=True)
         row.operator("portraitgen.render_through_camera", icon="VIEW_CAMERA")
         row.operator("portraitgen.drive_from_shot")
         layout.operator("portraitgen.show_frames", icon="SEQUENCE")
+        _versions(layout, shot)
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
+        _run(layout, "portraitgen.quality", "QC Sheet", "qc")
+        header, body = layout.panel("portraitgen_delivery", default_closed=True)
+        header.label(text="Delivery")
+        if body:
+            project = shot.id_data.portraitgen
+            body.prop(project, "credentials")
+            if project.credentials:
+                body.prop(project, "certificate")
+                body.prop(project, "certificate_key")
+            _run(body, "portraitgen.deliver", "Deliver", "deliver")
         layout.operator("portraitgen.restore_settings", icon="LOOP_BACK")
         header, body = layout.panel("portraitgen_splats", default_closed=True)
         header.label(text="3D")
@@ -357,6 +371,27 @@ class _Output(_NeedsShot):
             row.operator("portraitgen.take_retouched_splats", text="Take Retouched", icon="IMPORT")
 
 
+def _versions(layout: Any, shot: Any) -> None:
+    """Which version of its render the take's strip shows."""
+    home = properties.home_scene(shot)
+    if home is None or shot.take is None:
+        return
+    strips = sequencer.take_strips(home, shot.shot_id, shot.take.folder_name)
+    if not strips:
+        return
+    row = layout.row(align=True)
+    step = row.operator("portraitgen.next_version", text="", icon="TRIA_LEFT")
+    step.backwards = True
+    number = int(strips[0].get(sequencer.VERSION, 0))
+    known = shot_summary.summary_of(shot.path).renders.get(shot.take.folder_name, ())
+    text = f"Version {number}" if number else "Rendered before there were versions"
+    row.label(text=f"{text} of {max(known)}" if number and known else text)
+    row.operator("portraitgen.next_version", text="", icon="TRIA_RIGHT")
+    mixed = any(sequencer.shows_others(strip) for strip in strips)
+    if mixed:
+        layout.label(text="Some frames show another version", icon="INFO")
+
+
 class _Jobs(_Panel):
     bl_label = "Jobs"
     bl_order = 7
@@ -365,6 +400,7 @@ class _Jobs(_Panel):
         """The running job, what can be resumed, and the backend."""
         if session.job is not None:
             draw_job(layout, session.job)
+        draw_queue(layout)
         unfinished = shot_summary.summary_of(shot.path).unfinished if shot else []
         if unfinished and not session.busy:
             job = unfinished[0]
@@ -396,9 +432,10 @@ def _run(layout: Any, operator: str, text: str, kind: str) -> None:
     if session.busy and session.job and session.job.kind == kind:
         draw_job(layout, session.job)
         return
-    row = layout.row()
+    row = layout.row(align=True)
     row.scale_y = 1.3
     row.operator(operator, text=text)
+    queue_button(row, kind)
     memory = backend_properties.memory_gb(kind)
     if memory:
         layout.label(text=f"Takes about {memory:g} GB of memory", icon="MEMORY")

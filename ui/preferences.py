@@ -48,6 +48,9 @@ def draw(layout: Any, settings: Any) -> None:
     layout.prop(settings, "models_folder")
     _models(layout)
     layout.separator()
+    layout.prop(settings, "flamenco_manager")
+    layout.prop(settings, "farm_command")
+    layout.separator()
     layout.prop(settings, "overlay_colour")
     layout.prop(settings, "wire_opacity")
 

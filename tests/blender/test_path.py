@@ -3,6 +3,7 @@
 """The artist's whole path, from the strip to the edited strip, with the real backend."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,7 @@ def test_from_strip_to_strip(
     until(lambda: not session.busy and not session._pending)
     assert session.job.state == "done", session.job.message
     _check_faded(scene, strip, made, tmp_path)
+    _check_versions(scene, shot, made, tmp_path)
 
     assert bpy.ops.portraitgen.to_compositor() == {"FINISHED"}
     _check_compositor(scene, made, tmp_path)
@@ -286,6 +288,41 @@ def _check_faded(scene: Any, plate: Any, made: Any, folder: Path) -> None:
     made.mute = False
     # Blender's decoder places colour between the movie's coarser samples in its own way.
     assert np.abs(shown - plain).mean() < 0.002
+
+
+def _check_versions(scene: Any, shot: Any, made: Any, folder: Path) -> None:
+    """Another render is another version; the strip goes to one and back, whole or in part."""
+    home = shot.path / "takes" / shot.take.folder_name / "renders"
+    assert sorted(path.name for path in home.iterdir()) == ["v001", "v002"]
+
+    def files() -> list[Path]:
+        place = Path(bpy.path.abspath(made.directory))
+        return [(place / each.filename).resolve() for each in made.elements]
+
+    def versions() -> set[str]:
+        assert all(path.exists() for path in files()), files()
+        return {path.parent.parent.name for path in files()}
+
+    assert versions() == {"v002"} and made["portraitgen_render"] == 2
+    bpy.ops.portraitgen.next_version(backwards=True)
+    assert versions() == {"v001"} and made["portraitgen_render"] == 1
+    bpy.ops.portraitgen.next_version(backwards=True)
+    assert versions() == {"v001"}
+    bpy.ops.portraitgen.next_version()
+    assert versions() == {"v002"}
+    # Of one that is not whole yet, the rest shows what it showed.
+    third = home / "v003"
+    (third / "plates").mkdir(parents=True)
+    for path in sorted((home / "v002" / "plates").iterdir())[:3]:
+        shutil.copyfile(path, third / "plates" / path.name)
+    scene.frame_set(START + 10)
+    before = _render(scene, folder / "second")
+    bpy.ops.portraitgen.next_version()
+    assert versions() == {"v002", "v003"} and made["portraitgen_render"] == 3
+    assert np.abs(_render(scene, folder / "mixed") - before).max() == 0
+    bpy.ops.portraitgen.next_version(backwards=True)
+    assert versions() == {"v002"}
+    shutil.rmtree(third)
 
 
 def _check_compositor(scene: Any, made: Any, folder: Path) -> None:
