@@ -8,6 +8,7 @@ python3 build.py test        style, types and every test this machine can run
 python3 build.py style       ruff and mypy alone, as before a commit
 python3 build.py extension   the Blender extension as a zip, into dist/
 python3 build.py wheel       the backend as a wheel, into dist/
+python3 build.py repository  a folder that Blender takes the extension from, into dist/ or --out
 python3 build.py bundle      the packages of a machine without network, into dist/ or --out
 python3 build.py audit       what is known against the locked packages, from PyPI
 
@@ -419,6 +420,22 @@ def _test(
         say(f"AUDIT: something is known against {', '.join(known)}; see above")
 
 
+def repository(out: Path) -> None:
+    """Makes a repository of the extension, with Blender's own program."""
+    zipped = extension(tools())
+    for series in reversed(BLENDERS):
+        python = bpy_environment(series)
+        folder = python.parents[1] if python is not None else None
+        found = next(folder.rglob("bl_pkg/cli/blender_ext.py"), None) if folder else None
+        if python is not None and found is not None:
+            break
+    else:
+        sys.exit("build.py: a repository is made with a Blender's program, and none can be had.")
+    blocked = ROOT / "backend" / "tools" / "blender_repo.toml"
+    index = packing.build_repository(python, found, [zipped], blocked, out)
+    say(f"Made {index}: lay its folder on a server of files, and give Blender the address of it")
+
+
 def bundle(given: argparse.Namespace) -> None:
     """Downloads the locked packages of a system into a folder."""
     source = Source(given.index, given.pytorch_index, given.proxy, given.ca_file)
@@ -460,6 +477,10 @@ def main() -> None:
         action="store_true",
         help="take PyTorch's CUDA build, of gigabytes, where its CPU build cannot be had",
     )
+    served = commands.add_parser("repository")
+    served.add_argument(
+        "--out", type=Path, default=DIST / "repository", help="where the repository goes"
+    )
     packed = commands.add_parser("bundle")
     packed.add_argument(
         "--system", default=requirements.system().name, help="linux, windows, macos"
@@ -485,6 +506,8 @@ def main() -> None:
             extension(tools())
         case "wheel":
             wheel(tools())
+        case "repository":
+            repository(arguments.out.absolute())
         case "bundle":
             bundle(arguments)
         case "audit":

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -124,6 +125,40 @@ def build_extension(root: Path, wheel: Path, target: Path) -> Path:
     path = target / f"portraitgen-{number}.zip"
     pack(path, entries, commit_time(root))
     return path
+
+
+def build_repository(
+    python: Path, blender_ext: Path, zips: Iterable[Path], blocklist: Path, target: Path
+) -> Path:
+    """Makes a folder that Blender takes extensions from, by Blender's own program.
+
+    Blender wants one zip for each range of its versions; a server of files is enough for the rest.
+
+    Args:
+        python: that runs Blender's program.
+        blender_ext: Blender's own `blender_ext.py`.
+        zips: the extension, one for each range.
+        blocklist: TOML, of versions that are not to be used; those that it holds are in the index.
+        target: the folder; what it held of ours is removed.
+
+    Returns:
+        The index, whose address Blender is given.
+
+    Raises:
+        ValueError: if the list of blocked versions cannot be read.
+        subprocess.CalledProcessError: if Blender's program refuses.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for old in [*target.glob("portraitgen-*.zip"), target / "index.json"]:
+        old.unlink(missing_ok=True)
+    for each in zips:
+        shutil.copyfile(each, target / each.name)
+    command = [python, blender_ext, "server-generate", "--repo-dir", target]
+    # Blender's program refuses an empty list.
+    if tomllib.loads(blocklist.read_text("utf-8")).get("blocklist"):
+        command += ["--repo-config", blocklist]
+    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    return target / "index.json"
 
 
 def main() -> None:

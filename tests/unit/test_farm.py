@@ -61,6 +61,10 @@ def test_a_bundle_holds_what_is_missing(copy: Path, portraitgen: Command, tmp_pa
     assert done.returncode == 0, done.stderr
     assert stages_of(tmp_path / "b") == ["render", "movie"]
     assert "render, movie, 4 frames" in done.stdout
+    # The track holds four frames of a longer plate; those are what can be rendered.
+    assert portraitgen("bundle", copy, "--take", "toon", "--out", tmp_path / "a").returncode == 0
+    whole = json.loads((tmp_path / "a" / "template.json").read_text())["steps"][0]
+    assert whole["parameterSpace"]["taskParameterDefinitions"][0]["range"] == "1-4"
     words = ["--take", "new", "--editor", "toon", "--set", "levels=3", "--out", tmp_path / "c"]
     assert portraitgen("bundle", copy, *words).returncode == 0
     assert stages_of(tmp_path / "c") == ["edit", "render", "movie"]
