@@ -25,6 +25,7 @@ _MEASURES = {
     "expression_drift": "expressions after a strong edit, with and without guidance",
     "gpu": "speed and memory on the GPU, and gsplat against numba; a small run without a GPU",
     "media": "plates of every kind against what is known of them: right, told, silently wrong",
+    "farm": "three shots as one farm's job, chunks of four processes, the cost of signing",
     "resume": "kill -9 at random moments of every job, then resume: are the frames the same",
 }
 
