@@ -89,12 +89,14 @@ class Frames:
 
     Attributes:
         take: whose; "reconstruction" for the unedited avatar.
+        version: of the render; what is made of something else gets another.
         exr: the multilayer EXR of each frame, by its number; its PNG lies beside it.
         plates: the full plates with the edit laid over them, if they were asked for.
         movie: before and after side by side, None if none was made.
     """
 
     take: str
+    version: int
     exr: Mapping[int, Path]
     plates: Mapping[int, Path]
     movie: Path | None
@@ -224,5 +226,9 @@ class Shot:
         made = run("render", self.path, {"take": take, **options}, listener)
         movie = made.get("movie")
         return Frames(
-            str(made["take"]), listener.exr, listener.plates, Path(movie) if movie else None
+            str(made["take"]),
+            int(made["version"]),
+            listener.exr,
+            listener.plates,
+            Path(movie) if movie else None,
         )

@@ -65,6 +65,15 @@ def test_a_queue_goes_on_after_its_worker_was_killed_and_does_nothing_twice(
     assert len(list((shot.path / "track").iterdir())) == 1
 
 
+def test_a_script_waits_until_nothing_is_left_to_run(shot: Any, runner: Any) -> None:
+    module("portraitgen_addon.scene_updates").waits = True
+    queued = module("portraitgen_addon.queue_runner").QueuedJob
+    takes = ("none", "nothing")
+    runner.add([queued.of(shot.path, "render", {"take": take}, take) for take in takes])
+    assert bpy.ops.portraitgen.queue_start() == {"FINISHED"}
+    assert states(runner) == ["render failed"] * 2 and not runner.runs()
+
+
 def test_a_queue_is_ordered_paused_and_cleared(shot: Any, runner: Any) -> None:
     bpy.ops.portraitgen.take_add(editor="grade")
     bpy.ops.portraitgen.queue_add(kind="take")

@@ -73,6 +73,7 @@ def test_frames_pictures_and_movies_say_how_they_were_made(shot: Path) -> None:
     assert 0 < float(header["portraitgen:touched"]) < 1
     picture = texts_of((take / "frames" / "toon.0001.png").read_bytes())
     assert json.loads(picture["portraitgen:provenance"]) == facts
+    assert picture["portraitgen:touched"] == header["portraitgen:touched"]
     with av.open(str(take / "toon.mp4")) as movie:
         assert json.loads(movie.metadata["comment"]) == facts
 

@@ -79,9 +79,14 @@ class Statement:
         }
         return said if touched is None else said | {"portraitgen:touched": f"{touched:.4f}"}
 
-    def png_texts(self) -> dict[str, str]:
-        """For the text chunks of a PNG, by keyword: in words, and as XMP for other programs."""
-        return {
+    def png_texts(self, touched: float | None = None) -> dict[str, str]:
+        """For the text chunks of a PNG, by keyword: in words, and as XMP for other programs.
+
+        Args:
+            touched: the share of the plate's pixels that the edit changed, 0..1.
+        """
+        said = {} if touched is None else {"portraitgen:touched": f"{touched:.4f}"}
+        return said | {
             "Software": f"{self.software} {self.version}",
             "portraitgen:provenance": self.to_json(),
             "XML:com.adobe.xmp": self.xmp(),

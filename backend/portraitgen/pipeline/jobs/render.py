@@ -344,7 +344,7 @@ class _Run:
                 rendered = self._rendered(renderer, frame, image)
                 over = (full, _laid_over(rendered, self._plate, frame)) if full else None
                 edges = _edges(rendered, image, self._plate, frame)
-                texts = self.statement.png_texts()
+                texts = self.statement.png_texts(float(rendered.touched.mean()))
                 layers = {"Edges": edges} | self._acted_layers(frame, rendered)
                 yield _Made(
                     frame,
