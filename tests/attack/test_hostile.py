@@ -25,6 +25,7 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.report import report
 from portraitgen.pipeline.requests.rig import export_rig
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 from portraitgen.storage import read_json, write_json
 from portraitgen.tensors import DamagedTensors, load_arrays
@@ -323,7 +324,7 @@ def spoiled(path: Path, generator: random.Random) -> bytes:
 def rendered(shot: Path) -> None:
     """Renders a frame, which must hold numbers alone."""
     run("render", shot, RENDER, Reporter())
-    for values in read_exr(shot / "takes" / "toon" / "frames" / "toon.0002.exr").values():
+    for values in read_exr(render_of(shot / "takes" / "toon").frames / "toon.0002.exr").values():
         assert np.isfinite(values.astype(np.float32)).all()
 
 
