@@ -14,10 +14,11 @@ from portraitgen.body.camera import orbit
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.images import as_picture, save_png
+from portraitgen.interchange.layouts_body import PARTS
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.pictures import on_grey, sheet
 from portraitgen.pipeline.registry import run
-from portraitgen.pipeline.requests.track_io import PARTS, import_track
+from portraitgen.pipeline.requests.track_import import import_track
 from portraitgen.pipeline.run.progress import Reporter
 from synthetic.acting import camera
 from synthetic.render import Performer

@@ -448,10 +448,15 @@ class ImportSplats(Call[SplatsImported]):
 
 @dataclass(frozen=True)
 class TrackPublished(Data):
-    """A new track version, None if nothing changed, and how many frames did."""
+    """A new track version, None if nothing changed, and how many frames did.
+
+    Attributes:
+        notes: what was assumed or left out.
+    """
 
     version: int | None
     changed: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,20 @@ _RESTORE = "restore it from a backup"
 
 
 # Where a path may lead
+
+
+def user_cache_folder() -> Path:
+    """The folder for files that can be made again: ``$PORTRAITGEN_CACHE``, else the platform's."""
+    chosen = os.environ.get("PORTRAITGEN_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+        return Path(base) / "portraitgen" if base else Path.home() / "AppData/Local/portraitgen"
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/portraitgen"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base) / "portraitgen" if base else Path.home() / ".cache/portraitgen"
 
 
 def shot_root(path: Path) -> Path | None:

@@ -56,6 +56,7 @@ ROOMS = {
     "provenance": BASE - {"images"},
     "tensors": BASE,
     "footage": BASE | {"body"},
+    "interchange": BASE | {"body"},
     "tracking": BASE | {"body"},
     "avatar": BASE | {"raster", "body"},
     "models": BASE,

@@ -16,7 +16,7 @@ from conftest import ROOT, Command
 from portraitgen.errors import ShotError
 from portraitgen.pipeline.data.shots import Track, info, plate_of
 from portraitgen.pipeline.requests.rig import export_rig
-from portraitgen.pipeline.requests.track_io import export_track
+from portraitgen.pipeline.requests.track_export import export_track
 from portraitgen.records import (
     AvatarMetrics,
     AvatarRecord,

@@ -36,8 +36,8 @@ JOINTS = (
 ).split()
 """SMPL-X's 55 joints, in its order."""
 
-# A genuine file keeps 300 shape directions, then its expressions.
-_GENUINE_SHAPES, _GENUINE_EXPRESSIONS = 300, 100
+# A genuine file keeps 300 shape directions, then 100 of expression; those of version 1.0, 10 each.
+_GENUINE_SHAPES, _GENUINE_EXPRESSIONS, _FIRST_VERSION = 300, 100, 10
 _REMEDY = "give an SMPL-X model file (SMPLX_NEUTRAL.npz), or leave it out for the open body"
 
 
@@ -117,7 +117,11 @@ class BodyModel:
         self.name = name
         self.sha256 = sha256
         shapes = arrays["shapedirs"].astype(np.float32)
-        self.n_shape = int(arrays["n_shape"]) if "n_shape" in arrays else _GENUINE_SHAPES
+        if "n_shape" in arrays:
+            self.n_shape = int(arrays["n_shape"])
+        else:
+            whole = shapes.shape[2] >= _GENUINE_SHAPES + _GENUINE_EXPRESSIONS
+            self.n_shape = _GENUINE_SHAPES if whole else min(_FIRST_VERSION, shapes.shape[2])
         if "expression_names" in arrays:
             self.expression_names = [str(each) for each in arrays["expression_names"]]
         else:

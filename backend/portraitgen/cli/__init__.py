@@ -45,6 +45,7 @@ COMMANDS = (
     "report",
     "export-track",
     "import-track",
+    "convert-track",
     "export-splats",
     "import-splats",
     "keep",

@@ -3,23 +3,10 @@
 """Where compiled kernels are kept between runs. Standard library only until numba is asked for."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-
-def user_cache_folder() -> Path:
-    """The folder for files that can be made again: ``$PORTRAITGEN_CACHE``, else the platform's."""
-    chosen = os.environ.get("PORTRAITGEN_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        return Path(base) / "portraitgen" if base else Path.home() / "AppData/Local/portraitgen"
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/portraitgen"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "portraitgen" if base else Path.home() / ".cache/portraitgen"
+from ..storage import user_cache_folder
 
 
 def prepare_jit_cache() -> Path:
