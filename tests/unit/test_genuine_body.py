@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from portraitgen.body.model import _DLIB_INNER, OPEN_BODY, BodyModel
+from portraitgen.body.registration import completed
 from portraitgen.pipeline.data.shots import Track, body_of, create_shot
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.rig import export_rig
@@ -75,6 +76,22 @@ def test_it_has_exactly_the_genuine_shapes(file: Path) -> None:
     assert body.vertex_count == VERTICES and body.faces.shape == (FACES, 3)
     assert (body.n_shape, body.n_expression) == (SHAPES, EXPRESSIONS)
     assert len(body.landmarks.indices) == 51 and body.expression_bounds == (-3.0, 3.0)
+
+
+def test_parts_and_dense_landmarks_are_carried_over_to_it(file: Path) -> None:
+    opened, body = BodyModel.load(), completed(BodyModel.load(file))
+    ours = opened.landmarks.on(opened.template.numpy(), opened.faces.numpy())
+    theirs = body.landmarks.on(body.template.numpy(), body.faces.numpy())
+    assert len(body.landmarks.indices) == len(opened.landmarks.indices) > 460
+    assert 1000 * np.linalg.norm(ours - theirs, axis=1).mean() < 0.5
+    assert set(body.parts) == set(opened.parts)
+    # The file is padded with one face again and again.
+    _, once = np.unique(body.faces.numpy(), axis=0, return_index=True)
+    for part in ("lips", "face", "eyes", "teeth", "hands", "torso"):
+        share = int(body.parts[part][once].sum()) / int(opened.parts[part].sum())
+        assert 0.2 < share < 1.6, part
+    assert sum(int(faces.sum()) for faces in body.parts.values()) == FACES
+    assert completed(opened) is opened
 
 
 def test_the_whole_way_with_it(file: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ matched to the nearest surface of the same part of the body. What comes out is r
 rest to the other, and a point on either surface for every vertex of the other.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from torch import Tensor
 from ..storage import user_cache_folder
 from ..tensors import DamagedTensors, load_arrays, save_arrays
 from .geometry import vertex_normals
-from .model import BodyModel
+from .model import BodyModel, LandmarkEmbedding
 
 _VERSION = 1
 # Joints whose skin belongs together: points are matched within a group first of all.
@@ -48,6 +49,8 @@ _SPINE = (0, 3, 6, 9, 12, 15, 22, 23, 24)
 _OTHER_GROUP, _OTHER_SIDE = 0.12, 0.02
 _SAMPLED, _STEPS = 5000, 160
 _ROUNDS = 4
+# A file with no more landmarks has those of the 68-point scheme.
+_SPARSE = 68
 
 
 @dataclass(frozen=True)
@@ -416,3 +419,57 @@ def regions(body: BodyModel, names: Sequence[str] = ()) -> dict[str, np.ndarray]
         for name, parts in told.items()
         if not names or name in names
     }
+
+
+def completed(body: BodyModel) -> BodyModel:
+    """A body with what only the open body's file tells: parts, and dense landmarks of the face.
+
+    Both are carried over by correspondence; eyeballs are told by their weights. The open body, and
+    any file that has them, stays as it is.
+    """
+    if body.parts and len(body.landmarks.indices) > _SPARSE:
+        return body
+    opened = BodyModel.load()
+    registration = registration_of(opened, body)
+    made = copy.copy(body)
+    if not body.parts:
+        made.parts = _carried_parts(opened, body, registration)
+    if len(body.landmarks.indices) <= _SPARSE:
+        made.landmarks = _carried_landmarks(opened, body, registration)
+    return made
+
+
+def _carried_parts(
+    opened: BodyModel, body: BodyModel, registration: Registration
+) -> dict[str, Tensor]:
+    names = list(opened.parts)
+    labels = np.zeros(len(opened.faces), np.int64)
+    for index, part in enumerate(names):
+        labels[opened.parts[part].numpy()] = index
+    corners = labels[registration.on_open.faces][body.faces.numpy()]
+    # Of three corners the label that two of them have, or the first one's.
+    found = np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
+    owner = body.weights.numpy().argmax(1)[body.faces.numpy()]
+    found[np.isin(owner, (23, 24)).all(1)] = names.index("eyes")
+    return {part: torch.from_numpy(found == index) for index, part in enumerate(names)}
+
+
+def _carried_landmarks(
+    opened: BodyModel, body: BodyModel, registration: Registration
+) -> LandmarkEmbedding:
+    marks, faces = opened.landmarks, body.faces.numpy()
+    template = body.template.numpy().astype(np.float64)
+    there = registration.on_other.points(template, faces)
+    corners = opened.faces.numpy()[marks.faces]
+    weights = marks.barycentric[..., None]
+    places = (there[corners] * weights).sum(1)
+    own = vertex_normals(torch.from_numpy(there), opened.faces).numpy()
+    normals = (own[corners] * weights).sum(1)
+    groups = (_groups(opened)[corners] * weights).sum(1)
+    surface = _Surface(
+        template, faces, vertex_normals(body.template, body.faces).numpy(), _groups(body)
+    )
+    found = surface.nearest(places, normals, groups)
+    off = registration.on_other.distance[corners].mean(1)
+    spread = np.hypot(marks.spread, off).astype(np.float32)
+    return LandmarkEmbedding(marks.indices, found.faces, found.barycentric, spread)

@@ -17,6 +17,7 @@ import numpy as np
 from ...body.camera import Box, Camera
 from ...body.model import BodyModel
 from ...body.motion import Motion
+from ...body.registration import completed
 from ...errors import BodyError, OptionError, PortraitError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
@@ -119,7 +120,7 @@ def body_of(shot: Shot) -> BodyModel:
             path or body.name,
             "give the original file back or make a new shot",
         )
-    return body
+    return completed(body)
 
 
 class Track:
