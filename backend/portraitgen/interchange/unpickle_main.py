@@ -19,9 +19,13 @@ from typing import Any
 import numpy as np
 
 MAX_BYTES = 2 << 30
-_FORBIDDEN = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn")
-_FORBIDDEN += ("os.fork", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink")
-_FORBIDDEN += ("os.chmod", "os.chown", "os.truncate", "shutil.", "ctypes.", "urllib.", "winreg.")
+_FORBIDDEN: tuple[str, ...] = tuple(
+    (
+        "socket. subprocess. os.system os.exec os.posix_spawn os.spawn os.fork os.remove os.rename"
+        " os.rmdir os.mkdir os.link os.symlink os.chmod os.chown os.truncate shutil. ctypes."
+        " urllib. winreg."
+    ).split()
+)
 _STORAGES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -90,7 +94,7 @@ class _JoblibArray:
         if len(data) < size:
             raise Refused("an array ends too early")
         order = "F" if self.__dict__.get("order") == "F" else "C"
-        return np.frombuffer(data, dtype).reshape(shape, order=order)  # type: ignore[call-overload,no-any-return]
+        return np.frombuffer(data, dtype).reshape(shape, order=order)  # type: ignore[call-overload]
 
 
 def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> np.ndarray:
@@ -155,10 +159,14 @@ for _module in _NUMPY:
     _KNOWN[_module, "scalar"] = lambda dtype, data: np.frombuffer(data, dtype)[0]
 
 
-class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
+# The unpickler written in Python, whose steps can be replaced; type stubs know the other one.
+_Base: Any = vars(pickle)["_Unpickler"]
+
+
+class _Unpickler(_Base):
     """Knows arrays and the containers they lie in, and nothing else."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: dict[int, Any] = dict(_Base.dispatch)
 
     def __init__(self, file: io.BytesIO, storages: Callable[[Any], Any] | None = None) -> None:
         super().__init__(file)
@@ -189,8 +197,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc]
                 raise Refused("it holds arrays of Python objects")
             target.__setstate__(state)
         elif isinstance(target, np.dtype):
-            order = state[1] if len(state) > 1 else "="
-            self.stack[-1] = target.newbyteorder(order) if order in "<>" else target
+            if len(state) > 1 and state[1] == ">":
+                self.stack[-1] = target.newbyteorder(">")
         elif isinstance(target, dict) and isinstance(state, dict):
             pass  # What subclasses of dict carry besides.
         else:
