@@ -10,7 +10,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from portraitgen.errors import PortraitError
 
-from ..portraitgen_addon import acting_layer, pins, properties
+from ..portraitgen_addon import acting_layer, compat, pins, properties, sculpt
 from . import base
 
 _PARTS = (
@@ -83,14 +83,10 @@ class _Acts(bpy.types.Operator):
             if not shot.take.folder_name:
                 shot.take.folder_name = shot.take.name
             take = shot.take.folder_name
-            chosen = {"frames": _range(context, shot)} | options
-            chosen |= {"take": take, "track": shot.track_version}
-            if sent := _sent(shot):
-                # What was keyed and not sent yet goes along, whole.
-                base.run_job(context, "act", chosen | {"frames": "", "from_file": sent}, take)
-            if settings:
-                chosen |= {"settings": json.dumps(settings), "add": True}
-                base.run_job(context, "act", chosen, take)
+            chosen = {"frames": _range(context, shot), "add": True} | options
+            chosen |= {"take": take, "track": shot.track_version, "settings": json.dumps(settings)}
+            # What was keyed and not sent yet goes along, whole.
+            base.run_job(context, "act", chosen | {"rig": _sent(shot)}, take)
 
         return base.attempt(self, work)
 
@@ -147,6 +143,90 @@ class PORTRAITGEN_OT_send_acting(_Acts):
             self.report({"ERROR"}, "Switch the rig to Act, and key something on it, first")
             return {"CANCELLED"}
         return self._act(context, {})
+
+
+class PORTRAITGEN_OT_copy_acting(_Acts):
+    """Let the active take act as another one does: motion, reshaping and sculpt, in place of its
+    own"""
+
+    bl_idname = "portraitgen.copy_acting"
+    bl_label = "Copy Acting"
+
+    source: StringProperty(name="From", description="The take whose acting is copied")
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the take."""
+        result: set[str] = context.window_manager.invoke_props_dialog(self)
+        return result
+
+    def draw(self, context: Any) -> None:
+        """The takes, by name."""
+        self.layout.prop_search(self, "source", properties.active_shot(context), "takes")
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the acting."""
+        shot = properties.active_shot(context)
+        take = next((each for each in shot.takes if each.name == self.source), None)
+        folder = take.folder_name if take else self.source
+        path = shot.path / "takes" / folder / acting_layer.FILE
+        if not folder or not path.is_file():
+            self.report({"ERROR"}, f"The take '{self.source}' does not act; choose one that does")
+            return {"CANCELLED"}
+
+        def work() -> None:
+            take = shot.take.folder_name = shot.take.folder_name or shot.take.name
+            if folder == take:
+                raise PortraitError("a take cannot be copied to itself", take, "choose another")
+            options = {"take": take, "track": shot.track_version, "from_file": str(path)}
+            base.run_job(context, "act", options, take)
+
+        return base.attempt(self, work)
+
+
+class PORTRAITGEN_OT_sculpt(bpy.types.Operator):
+    """Sculpt the performer in this take, in any frame: it holds for the whole shot. Key the value
+    of the shape key PG Sculpt to let it grow; Send Acting writes it. Pressed again, it ends"""
+
+    bl_idname = "portraitgen.sculpt"
+    bl_label = "Sculpt"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig and a take."""
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context), base.no_take(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Enters Sculpt Mode on the take's own shape key, or leaves it."""
+        return base.attempt(self, lambda: self._toggle(context))
+
+    def _toggle(self, context: Any) -> None:
+        shot = properties.active_shot(context)
+        parts = pins.parts_of(shot)
+        mesh, layer = parts.mesh, context.view_layer
+        with compat.with_window(context):
+            if mesh.mode == "SCULPT":
+                bpy.ops.object.mode_set(mode="OBJECT")
+                mesh.hide_select = True
+                layer.objects.active = parts.armature
+                return
+            take = shot.take.folder_name = shot.take.folder_name or shot.take.name
+            if layer.objects.get(mesh.name) != mesh:
+                raise PortraitError(
+                    "the rig's mesh is not in this scene's view layer", mesh.name, "show it first"
+                )
+            if layer.objects.active is not None and layer.objects.active.mode != "OBJECT":
+                bpy.ops.object.mode_set(mode="OBJECT")
+            acting_layer.act(parts, shot.name, take)
+            key = sculpt.ensure(mesh, take)
+            mesh.hide_select = False
+            mesh.hide_set(False)
+            layer.objects.active = mesh
+            mesh.select_set(True)
+            names = [each.name for each in mesh.data.shape_keys.key_blocks]
+            mesh.active_shape_key_index = names.index(key.name)
+            mesh.show_only_shape_key = False
+            bpy.ops.object.mode_set(mode="SCULPT")
 
 
 class PORTRAITGEN_OT_eyeline(_Acts):
@@ -268,6 +348,8 @@ for _name in _IDENTITY:
 CLASSES = (
     PORTRAITGEN_OT_act_layer,
     PORTRAITGEN_OT_send_acting,
+    PORTRAITGEN_OT_copy_acting,
+    PORTRAITGEN_OT_sculpt,
     PORTRAITGEN_OT_eyeline,
     PORTRAITGEN_OT_ready_made_acting,
     PORTRAITGEN_OT_reshape,

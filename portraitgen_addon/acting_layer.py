@@ -16,10 +16,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import compat, rotations, tensors
+from . import compat, rotations, sculpt, tensors
 from .rig import FACE, Rig, RigData, read
 
 CORRECTIONS = "Corrections"
+FILE = "acting.safetensors"
 _TAKE, _RIG = "portraitgen_take", "portraitgen_rig"
 _LEAST = 1e-6
 
@@ -36,9 +37,11 @@ def act(rig: Rig, name: str, take: str) -> None:
     Args:
         name: of the shot, for the data-blocks.
     """
+    sculpt.show(rig.mesh, take)
     if acting_take(rig.armature) == take:
         return
     correct(rig)
+    sculpt.show(rig.mesh, take)
     data = rig.armature.animation_data
     corrections, slot = data.action, data.action_slot
     if corrections is not None:
@@ -56,6 +59,7 @@ def act(rig: Rig, name: str, take: str) -> None:
 
 def correct(rig: Rig) -> None:
     """Lets keys go to the corrections; the acting is kept in an NLA track of its own, muted."""
+    sculpt.show(rig.mesh, "")
     data = rig.armature.animation_data
     take = acting_take(rig.armature)
     if not take:
@@ -89,19 +93,25 @@ def without_acting(rig: Rig, name: str) -> Iterator[None]:
 
 
 def save_acting(rig: Rig, bundle: RigData, name: str, offset: int, path: Path) -> bool:
-    """Writes how the rig acts above its corrections, for the backend's act job.
+    """Writes how the rig acts above its corrections, and its sculpt, for the backend's act job.
 
     Returns:
-        Whether it acts at all.
+        Whether it acts at all, or has a sculpt, be it an empty one.
     """
+    take = acting_take(rig.armature)
     acted = read(rig, bundle, offset)
     with without_acting(rig, name):
         tracked = read(rig, bundle, offset)
     names = ("transl", "pose", "expression")
     arrays = {"frames": acted.frames} | {each: getattr(acted, each) for each in names}
     arrays |= {f"tracked_{each}": getattr(tracked, each) for each in names}
+    sculpted = sculpt.offsets(rig.mesh, take)
+    if sculpted is not None:
+        shown = sculpt.amounts(rig, take, acted.frames, offset)
+        arrays |= {"sculpt": sculpted, "sculpted": shown}
     tensors.save(path, arrays)
-    return any(np.abs(getattr(acted, each) - getattr(tracked, each)).max() > 1e-5 for each in names)
+    acts = any(np.abs(getattr(acted, each) - getattr(tracked, each)).max() > 1e-5 for each in names)
+    return acts or sculpted is not None
 
 
 def show_acting(rig: Rig, bundle: RigData, name: str, take: str, offset: int, path: Path) -> None:
@@ -139,6 +149,9 @@ def show_acting(rig: Rig, bundle: RigData, name: str, take: str, offset: int, pa
         bpy.data.actions.remove(old)
     action.name = _name(take)
     rig.armature.update_tag()
+    if "sculpt" in arrays:
+        given = arrays["sculpt"], arrays["sculpted"]
+        sculpt.take_over(rig, take, *given, arrays["frames"].astype(np.int64), offset)
 
 
 def copy_acting(rig: Rig, name: str, source: str, target: str) -> bool:

@@ -225,12 +225,24 @@ def _weights(mesh: Any, bundle: RigData) -> None:
 
 def _set_vertices(mesh: Any, bundle: RigData) -> None:
     vertices, units = bundle.arrays["vertices"], bundle.arrays["units"]
-    mesh.data.vertices.foreach_set("co", vertices.ravel())
     keys = mesh.data.shape_keys.key_blocks
+    # What an artist sculpted stays what it is above the new identity.
+    own = {key: key_points(key) for key in keys[1:] if key.name not in bundle.units}
+    before = key_points(keys[0]) if own else vertices
+    mesh.data.vertices.foreach_set("co", vertices.ravel())
     keys[0].points.foreach_set("co", vertices.ravel())
+    for key, points in own.items():
+        key.points.foreach_set("co", (points - before + vertices).ravel())
     for unit, direction in zip(bundle.units, units, strict=True):
         keys[unit].points.foreach_set("co", (vertices + direction).ravel())
     mesh.data.update()
+
+
+def key_points(key: Any) -> np.ndarray:
+    """Where a shape key puts the vertices, (V, 3)."""
+    points = np.empty(len(key.points) * 3, np.float32)
+    key.points.foreach_get("co", points)
+    return points.reshape(-1, 3)
 
 
 def _armature(name: str, bundle: RigData, collection: Any) -> Any:

@@ -262,10 +262,10 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
         return
     if job.kind in ("track", "refine") or (job.kind == "reconstruct" and shot.has_rig):
         fetch_rig(shot.shot_id, None)
-    elif job.kind == "act" and job.options.get("settings") and shot.has_rig:
+    elif job.kind == "act" and shot.has_rig and _brings_keys(job):
         parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
         bundle = rig.RigData.load(shot.path / "rigs" / f"{shot.track_version:04d}.safetensors")
-        path = shot.path / "takes" / job.take / "acting.safetensors"
+        path = shot.path / "takes" / job.take / acting_layer.FILE
         acting_layer.show_acting(parts, bundle, shot.name, job.take, shot.offset, path)
         undo_step("Act")
     elif job.kind == "render":
@@ -275,6 +275,11 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
         undo_step("Render to Strip")
     elif job.kind == "qc" and not bpy.app.background:
         bpy.ops.wm.url_open(url=Path(str(result["sheet"])).as_uri())
+
+
+def _brings_keys(job: Job) -> bool:
+    """Whether acting came from elsewhere; what was sent alone is keyed on the rig as it is."""
+    return job.options.get("settings", "{}") != "{}" or bool(job.options.get("from_file"))
 
 
 def _shown(job: Job, frame: int, shot: Any) -> bool:

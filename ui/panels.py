@@ -19,6 +19,7 @@ from ..portraitgen_addon import (
     compat,
     properties,
     rig,
+    sculpt,
     sequencer,
     shot_summary,
 )
@@ -223,8 +224,15 @@ def _acting(layout: Any, shot: Any) -> None:
     grid = layout.grid_flow(columns=2, align=True)
     for kind, label in _READY_MADE:
         grid.operator("portraitgen.ready_made_acting", text=label).kind = kind
-    layout.operator("portraitgen.reshape", icon="MOD_SIMPLEDEFORM")
-    layout.operator("portraitgen.send_acting", icon="EXPORT")
+    row = layout.row(align=True)
+    row.operator("portraitgen.reshape", icon="MOD_SIMPLEDEFORM")
+    sculpting = shot.mesh is not None and shot.mesh.mode == "SCULPT"
+    row.operator("portraitgen.sculpt", icon="SCULPTMODE_HLT", depress=sculpting)
+    if (key := sculpt.key_of(shot.mesh, acts)) is not None:
+        layout.prop(key, "value", text="Sculpt", slider=True)
+    row = layout.row(align=True)
+    row.operator("portraitgen.send_acting", icon="EXPORT")
+    row.operator("portraitgen.copy_acting", icon="PASTEDOWN")
 
 
 _READY_MADE = (

@@ -109,3 +109,97 @@ def test_acting_goes_to_a_file_and_comes_back(layers: SimpleNamespace, tmp_path:
         found = turn(shown.pose[row, HEAD])
         assert np.abs(np.array(wanted) - np.array(found)).max() < 1e-3
     assert bpy.data.actions.get("Acting sad") is not None
+
+
+def sculpted(layers: SimpleNamespace, take: str, height: float) -> np.ndarray:
+    """Raises a part of the body in a take's sculpt, as a stroke would; what it raised, (V, 3)."""
+    sculpt, mesh = module("portraitgen_addon.sculpt"), layers.built.parts.mesh
+    key = sculpt.ensure(mesh, take)
+    points = module("portraitgen_addon.rig").key_points(key)
+    raised = np.zeros_like(points)
+    raised[40:90, 2] = height
+    key.points.foreach_set("co", (points + raised).ravel())
+    return raised
+
+
+def sent(layers: SimpleNamespace, path: Path) -> dict[str, np.ndarray]:
+    parts, bundle = layers.built.parts, layers.built.bundle
+    assert layers.acting.save_acting(parts, bundle, "shot", 1000, path)
+    arrays, _ = module("portraitgen_addon.tensors").load(path)
+    return dict(arrays)
+
+
+def test_a_sculpt_belongs_to_its_take_and_is_sent(layers: SimpleNamespace, tmp_path: Path) -> None:
+    acting, built, mesh = layers.acting, layers.built, layers.built.parts.mesh
+    acting.act(built.parts, "shot", "horns")
+    raised = sculpted(layers, "horns", 0.01)
+    keys = mesh.data.shape_keys.key_blocks
+    assert not keys["PG Sculpt"].mute
+    found = sent(layers, tmp_path / "acted.safetensors")
+    assert np.abs(found["sculpt"] - raised).max() < 1e-6
+    assert np.array_equal(found["sculpted"], np.ones(len(found["frames"]), np.float32))
+    # Corrections and other takes do not show it, and it comes back.
+    acting.correct(built.parts)
+    assert keys["PG Sculpt"].mute
+    long = "another take of a name that is longer than a name of a key may be"
+    acting.act(built.parts, "shot", long)
+    assert "PG Sculpt" not in keys and keys["PG Sculpt horns"].mute
+    other = sculpted(layers, long, 0.02)
+    acting.act(built.parts, "shot", "horns")
+    assert np.abs(sent(layers, tmp_path / "a.safetensors")["sculpt"] - raised).max() < 1e-6
+    acting.act(built.parts, "shot", long)
+    assert np.abs(sent(layers, tmp_path / "b.safetensors")["sculpt"] - other).max() < 1e-6
+
+
+@pytest.mark.parametrize("how", ["keys", "driver"])
+def test_a_sculpt_that_grows_is_sent_as_it_shows(
+    layers: SimpleNamespace, tmp_path: Path, how: str
+) -> None:
+    layers.acting.act(layers.built.parts, "shot", "horns")
+    sculpted(layers, "horns", 0.01)
+    key = layers.built.parts.mesh.data.shape_keys.key_blocks["PG Sculpt"]
+    if how == "keys":
+        for frame, value in ((1001, 0.0), (1003, 1.0)):
+            key.value = value
+            key.keyframe_insert("value", frame=frame)
+    else:
+        key.driver_add("value").driver.expression = "(frame - 1001) / 2"
+    shown = sent(layers, tmp_path / "acted.safetensors")["sculpted"]
+    assert abs(shown[0]) < 1e-6 and abs(shown[1] - 0.5) < 1e-6 and abs(shown[2] - 1) < 1e-6
+
+
+def test_a_sculpt_outlives_another_version_of_the_track(layers: SimpleNamespace) -> None:
+    from dataclasses import replace
+
+    rig, built = layers.rig, layers.built
+    layers.acting.act(built.parts, "shot", "horns")
+    raised = sculpted(layers, "horns", 0.01)
+    arrays = dict(built.bundle.arrays)
+    arrays["vertices"] = arrays["vertices"] * np.float32(1.1)
+    rig.show_track(built.parts, "shot", replace(built.bundle, arrays=arrays), 1000)
+    found = module("portraitgen_addon.sculpt").offsets(built.parts.mesh, "horns")
+    assert np.abs(found - raised).max() < 1e-6
+    assert np.allclose(rig.key_points(built.parts.mesh.data.shape_keys.key_blocks[0]),
+                       arrays["vertices"], atol=1e-6)  # fmt: skip
+
+
+def test_a_sculpt_of_a_file_is_shown_and_keeps_keys_that_say_the_same(
+    layers: SimpleNamespace,
+) -> None:
+    sculpt, parts = module("portraitgen_addon.sculpt"), layers.built.parts
+    frames = layers.built.bundle.arrays["frames"].astype(np.int64)
+    raised = np.zeros((len(parts.mesh.data.vertices), 3), np.float32)
+    sculpt.take_over(parts, "horns", raised, np.zeros(len(frames)), frames, 1000)
+    assert sculpt.key_of(parts.mesh, "horns") is None
+    raised[10:20, 1] = 0.004
+    grows = np.linspace(0, 1, len(frames)).astype(np.float32)
+    sculpt.take_over(parts, "horns", raised, grows, frames, 1000)
+    assert np.abs(sculpt.offsets(parts.mesh, "horns") - raised).max() < 1e-6
+    assert np.abs(sculpt.amounts(parts, "horns", frames, 1000) - grows).max() < 1e-6
+    action = parts.mesh.data.shape_keys.animation_data.action
+    sculpt.take_over(parts, "horns", raised, grows, frames, 1000)
+    assert parts.mesh.data.shape_keys.animation_data.action == action
+    from portraitgen.errors import ShotError
+
+    with pytest.raises(ShotError, match="vertices"):
+        sculpt.take_over(parts, "horns", raised[:-1], grows, frames, 1000)

@@ -15,7 +15,7 @@ from portraitgen.body.identity import IDENTITY, identity_directions
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion, posed
 from portraitgen.errors import BodyError, OptionError, ShotError
-from portraitgen.pipeline.data.acting import load_acting
+from portraitgen.pipeline.data.acting import Acting, load_acting, posed_acting
 from portraitgen.pipeline.data.ready_made_acting import (
     EYES,
     HEAD,
@@ -26,6 +26,7 @@ from portraitgen.pipeline.data.ready_made_acting import (
     limited,
     ready_made,
 )
+from portraitgen.tensors import save_arrays
 
 TRUTH = Path(__file__).parents[1] / "data" / "performer.safetensors"
 
@@ -291,3 +292,58 @@ def test_every_ready_made_acting_is_documented() -> None:
     words = (Path(__file__).parents[2] / "docs" / "artist.md").read_text("utf-8")
     missing = [name for name in READY_MADE if name not in words]
     assert not missing
+
+
+def rig_file(
+    path: Path, body: BodyModel, motion: Motion, rows: slice, **more: np.ndarray
+) -> dict[str, np.ndarray]:
+    """A file as Blender writes it: a smile above the motion of some rows."""
+    arrays = {"frames": motion.frames[rows].astype(np.int64)}
+    for name in ("transl", "pose", "expression"):
+        arrays[name] = arrays[f"tracked_{name}"] = getattr(motion, name)[rows].copy()
+    arrays["expression"] = arrays["expression"] + np.float32(0.25)
+    save_arrays(path, arrays | more)
+    return arrays
+
+
+def test_what_a_rig_acts_takes_the_place_of_the_motion_alone(
+    body: BodyModel, request_of: Any, tmp_path: Path
+) -> None:
+    """Sliders of the identity and a sculpt that the rig does not show are not lost."""
+    motion = request_of([]).track.motion
+    frames = motion.frames[:6].tolist()
+    old = Acting.none(body, frames)
+    old.identity[:, 2], old.expression[:], old.sculpted[:] = 0.5, 0.9, 0.75
+    old.sculpt[7] = 0.003
+    path = tmp_path / "acted.safetensors"
+    rig_file(path, body, motion, slice(2, 8))
+    new = posed_acting(path, body).above(old)
+    assert new.frames.tolist() == motion.frames[:8].tolist()
+    assert np.array_equal(new.identity[:6], old.identity)
+    assert np.array_equal(new.sculpt, old.sculpt) and (new.sculpted[:6] == 0.75).all()
+    assert np.allclose(new.expression[:2], 0.9) and np.allclose(new.expression[2:], 0.25)
+
+    sculpt = np.zeros((body.vertex_count, 3), np.float32)
+    shown = np.linspace(0, 1, 6).astype(np.float32)
+    rig_file(path, body, motion, slice(2, 8), sculpt=sculpt, sculpted=shown)
+    new = posed_acting(path, body).above(old)
+    assert not new.sculpt.any() and np.array_equal(new.sculpted, [0, 0, *shown])
+    assert np.array_equal(new.identity[:6], old.identity)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"sculpt": np.zeros((5, 3), np.float32)}, "sculpt the body that the rig brings"),
+        ({"pose": np.full((6, 55, 3), np.nan, np.float32)}, "numbers that are not finite"),
+        ({"frames": np.array([6, 5, 4, 3, 2, 1])}, "not in order"),
+        ({"transl": np.zeros((6, 2), np.float32)}, "does not have the shape"),
+    ],
+)
+def test_a_rig_file_that_cannot_be_meant_is_told(
+    body: BodyModel, request_of: Any, tmp_path: Path, more: dict[str, np.ndarray], told: str
+) -> None:
+    path = tmp_path / "acted.safetensors"
+    rig_file(path, body, request_of([]).track.motion, slice(0, 6), **more)
+    with pytest.raises(ShotError, match=told):
+        posed_acting(path, body)

@@ -278,31 +278,69 @@ def load_acting(path: Path, body: BodyModel) -> StoredActing:
     )
 
 
-def posed_acting(path: Path, body: BodyModel) -> Acting | None:
-    """Acting as the difference of two motions, as a rig gives it; None of another file.
+@dataclass(frozen=True)
+class PosedActing:
+    """What a rig acts: its motion, and its sculpt if it has one.
+
+    Attributes:
+        acting: pose, expression and translation; the sculpt and how much of it shows.
+        sculpts: whether the rig has a sculpt of the take, be it an empty one.
+    """
+
+    acting: Acting
+    sculpts: bool
+
+    def above(self, old: Acting) -> Acting:
+        """A take's acting with this motion in place of its own.
+
+        What a rig does not show, the identity, stays; a sculpt stays where the rig has none.
+        """
+        frames = np.union1d(old.frames, self.acting.frames)
+        kept, new = _spread(old, frames), _spread(self.acting, frames)
+        posed = np.isin(frames, self.acting.frames)
+        changes = {}
+        for name in ("pose", "expression", "transl"):
+            changes[name] = getattr(kept, name).copy()
+            changes[name][posed] = getattr(new, name)[posed]
+        if self.sculpts:
+            changes |= {"sculpt": self.acting.sculpt, "sculpted": new.sculpted}
+        return replace(kept, **changes)
+
+
+def posed_acting(path: Path, body: BodyModel) -> PosedActing:
+    """Acting as the difference of two motions, as a rig gives it.
 
     The file holds frames (T,), transl (T, 3), pose (T, 55, 3) and expression (T, E), and the same
-    as tracked under the names tracked_transl, tracked_pose and tracked_expression.
+    as tracked under the names tracked_transl, tracked_pose and tracked_expression. With a sculpt
+    also sculpt (V, 3), metres on the body at rest, and sculpted (T,), how much of it shows.
 
     Raises:
-        ShotError: if it is damaged.
+        ShotError: if it is damaged, or of another body.
     """
     try:
         arrays = load_arrays(path)
     except DamagedTensors as error:
         raise ShotError(f"the acting cannot be read ({error})", path, _REMEDY) from error
-    if "tracked_pose" not in arrays:
-        return None
     count = len(arrays.get("frames", ()))
-    shapes = {
-        "transl": (count, 3),
-        "pose": (count, 55, 3),
-        "expression": (count, body.n_expression),
-    }
-    for name in [f"{start}{each}" for each in shapes for start in ("", "tracked_")]:
-        wanted = shapes[name.removeprefix("tracked_")]
-        if name not in arrays or arrays[name].shape != wanted:
-            raise ShotError(f"'{name}' does not have the shape {wanted}", path, _REMEDY)
+    wanted: dict[str, tuple[int, ...]] = {"frames": (count,)}
+    for start in ("", "tracked_"):
+        wanted |= {
+            f"{start}transl": (count, 3),
+            f"{start}pose": (count, 55, 3),
+            f"{start}expression": (count, body.n_expression),
+        }
+    sculpts = "sculpt" in arrays
+    if sculpts:
+        wanted |= {"sculpt": (body.vertex_count, 3), "sculpted": (count,)}
+    for name, shape in wanted.items():
+        if name not in arrays or arrays[name].shape != shape:
+            hint = "sculpt the body that the rig brings" if name == "sculpt" else _REMEDY
+            raise ShotError(f"'{name}' does not have the shape {shape}", path, hint)
+        # Motions stand where they stand; a sculpt is a difference.
+        if name in ("sculpt", "sculpted") and (np.abs(arrays[name]) > _LIMITS[name]).any():
+            raise ShotError(f"'{name}' holds values that no acting has", path, _REMEDY)
+    if (np.diff(arrays["frames"]) <= 0).any():
+        raise ShotError("its frames are not in order", path, _REMEDY)
     acting = Acting.none(body, arrays["frames"].astype(np.int64).tolist())
     turned = Rotation.from_rotvec(arrays["tracked_pose"].reshape(-1, 3)).inv()
     turned = turned * Rotation.from_rotvec(arrays["pose"].reshape(-1, 3))
@@ -314,7 +352,10 @@ def posed_acting(path: Path, body: BodyModel) -> Acting | None:
     # What a round trip through another program changes is no acting.
     for name, values in apart.items():
         getattr(acting, name)[:] = np.where(np.abs(values) > _ROUNDING[name], values, 0)
-    return acting
+    if sculpts:
+        acting.sculpt[:], acting.sculpted[:] = arrays["sculpt"], arrays["sculpted"]
+        acting.sculpt[np.abs(acting.sculpt) < _ROUNDING["transl"]] = 0
+    return PosedActing(acting, sculpts)
 
 
 def _checked(file: Any, facts: dict[str, Any], body: BodyModel, path: Path) -> list[str]:

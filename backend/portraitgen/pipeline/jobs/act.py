@@ -29,6 +29,11 @@ class ActOptions:
     frames: str = option("", "Frames to act as 1001-1250 or 1-9x2, all by default")
     settings: str = option("{}", "What to act, as a JSON object of names and values")
     from_file: str = option("", "Acting to take over, as another take's file", path=True)
+    rig: str = option(
+        "",
+        "What Blender's rig acts: in place of the take's own motion; what is set goes above it",
+        path=True,
+    )
     part: str = option("all", "Act this part alone", choices=PARTS)
     fade: int = option(0, "Frames over which it comes in and goes out", unit="frames", minimum=0)
     add: bool = option(False, "Act above what the take acts already, instead of in its place")
@@ -61,32 +66,27 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
     with running(shot, "act", asdict(options), f"take:{options.take}", reporter) as job:
         acting = Acting.none(body, tracked)
         if options.from_file:
-            file = _absolute(options.from_file)
-            taken = posed_acting(file, body)
-            if taken is None:
-                given = load_acting(file, body)
-                taken = given.acting
-                if note := given.note(track):
-                    reporter.note(note)
-            strangers = set(taken.frames.tolist()) - set(track.motion.frames.tolist())
-            if strangers:
-                raise OptionError(
-                    f"its frame {min(strangers)} is not tracked",
-                    options.from_file,
-                    "act within the tracked frames",
-                )
+            given = load_acting(_absolute(options.from_file), body)
+            if note := given.note(track):
+                reporter.note(note)
+            taken = _within(given.acting, track, options.from_file)
             chosen = np.isin(taken.frames, tracked)
             acting = acting.then(taken.rows(np.flatnonzero(chosen)))
         acting = acting.then(ready_made(ActingRequest(shot, body, track, tracked), settings))
         acting = limited(acting, body, options.part).times(fade(tracked, options.fade))
+        old = Acting.none(body, [])
         if path.exists():
             before = load_acting(path, body)
             if note := before.note(track):
                 reporter.note(note)
             old = before.acting
-            if not options.add:
-                old = old.rows(np.flatnonzero(~np.isin(old.frames, tracked)))
-            acting = old.then(acting)
+        if options.rig:
+            posed = posed_acting(_absolute(options.rig), body)
+            _within(posed.acting, track, options.rig)
+            old = posed.above(old)
+        elif not options.add:
+            old = old.rows(np.flatnonzero(~np.isin(old.frames, tracked)))
+        acting = old.then(acting)
         shot.make_take(options.take)
         acting.save(path, track, body)
         acted = sum(not acting.is_still(int(frame)) for frame in acting.frames)
@@ -100,6 +100,20 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
         }
         job.finish(result)
     return result
+
+
+def _within(acting: Acting, track: Track, source: str) -> Acting:
+    """Acting whose frames are all tracked.
+
+    Raises:
+        OptionError: if one is not.
+    """
+    strangers = set(acting.frames.tolist()) - set(track.motion.frames.tolist())
+    if strangers:
+        raise OptionError(
+            f"its frame {min(strangers)} is not tracked", source, "act within the tracked frames"
+        )
+    return acting
 
 
 def _absolute(path: str) -> Path:
