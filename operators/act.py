@@ -83,7 +83,7 @@ class _Acts(bpy.types.Operator):
             if not shot.take.folder_name:
                 shot.take.folder_name = shot.take.name
             take = shot.take.folder_name
-            chosen = {"frames": _range(context, shot), "add": True} | options
+            chosen: dict[str, Any] = {"frames": _range(context, shot), "add": True} | options
             chosen |= {"take": take, "track": shot.track_version, "settings": json.dumps(settings)}
             # What was keyed and not sent yet goes along, whole.
             base.run_job(context, "act", chosen | {"rig": _sent(shot)}, take)

@@ -141,14 +141,21 @@ class PORTRAITGEN_OT_pack_splats(bpy.types.Operator):
 
 
 class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
-    """Write the active take, or the reconstruction, as Gaussian splats (PLY) for other programs"""
+    """Write the active take, or the reconstruction, as Gaussian splats for other programs"""
 
     bl_idname = "portraitgen.export_splats"
     bl_label = "Export Splats"
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(subtype="FILE_PATH")
-    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+    filter_glob: StringProperty(default="*.ply;*.spz", options={"HIDDEN"})
+    kind: EnumProperty(
+        name="Format",
+        items=[
+            (".ply", "PLY", "Exact, with ids; read by every program"),
+            (".spz", "SPZ", "A tenth of the size, rounded; without ids"),
+        ],
+    )
     frames: EnumProperty(
         name="Frames",
         items=[
@@ -175,9 +182,16 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for the file."""
         name = _take(context) or "reconstruction"
-        self.filepath = f"{name}.ply"
+        self.filepath = f"{name}{self.kind}"
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+    def check(self, context: Any) -> bool:
+        """Lets the name follow the format."""
+        named = str(Path(self.filepath).with_suffix(self.kind))
+        changed = named != self.filepath
+        self.filepath = named
+        return changed
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the files."""
@@ -188,7 +202,7 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
         frame = str(context.scene.frame_current - shot.offset)
         call = ExportSplats(
             str(shot.path),
-            str(Path(bpy.path.abspath(self.filepath)).with_suffix(".ply")),
+            str(Path(bpy.path.abspath(self.filepath)).with_suffix(self.kind)),
             _take(context),
             shot.frames if self.frames == "ALL" else frame,
             None,
@@ -215,14 +229,14 @@ def _world(shot: Any) -> Path:
 
 class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
     """Take splats that were erased, recoloured or moved by hand back, as a new version in which all
-    frames follow: from the selected performer and the modifiers on it, or from a PLY file"""
+    frames follow: from the selected performer and the modifiers on it, or from a PLY or SPZ file"""
 
     bl_idname = "portraitgen.take_retouched_splats"
     bl_label = "Take Retouched Splats"
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
+    filter_glob: StringProperty(default="*.ply;*.spz", options={"HIDDEN"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -253,7 +267,7 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
         if path is None:
             cloud = _performer(context)
             if cloud is None:
-                raise PortraitError("no splats are given", shot.name, "select them, or a PLY file")
+                raise PortraitError("no splats are given", shot.name, "select them, or a file")
             take, shot = str(cloud[splats.TAKE]), properties.find_shot(cloud[splats.SHOT])
             if shot is None:
                 raise PortraitError(

@@ -83,9 +83,10 @@ def amounts(rig: Rig, take: str, frames: np.ndarray, offset: int) -> np.ndarray:
     try:
         for each in rig.camera, rig.armature, rig.mesh:
             scene.collection.objects.link(each)
-        graph = scene.view_layers[0].depsgraph
+        layer = scene.view_layers[0]
         for row, frame in enumerate(frames.tolist()):
             scene.frame_set(frame + offset)
+            graph = layer.depsgraph
             values[row] = shapes.evaluated_get(graph).key_blocks[key.name].value
     finally:
         bpy.data.scenes.remove(scene)

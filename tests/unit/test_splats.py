@@ -21,6 +21,7 @@ from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track, create_shot
 from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply
 from portraitgen.pipeline.requests.splats import export_cloud, export_splats, import_splats
+from portraitgen.pipeline.requests.spz_file import read_spz, write_spz
 from portraitgen.records import AvatarRecord, CameraRecord, FrameQuality, WindowRecord
 from portraitgen.shot import Shot
 from portraitgen.tensors import load_arrays
@@ -116,7 +117,7 @@ def test_a_file_shows_what_the_backend_draws(
 def test_a_sequence_is_a_file_a_frame(shot: Shot, tmp_path: Path) -> None:
     files = export_splats(shot, tmp_path / "out.ply", frames="2-4")["files"]
     assert [Path(file).name for file in files] == [f"out.{n:04d}.ply" for n in (2, 3, 4)]
-    with pytest.raises(AvatarError, match=r"written as PLY; name a file that ends in \.ply"):
+    with pytest.raises(AvatarError, match=r"PLY or SPZ; name a file that ends in \.ply or"):
         export_splats(shot, tmp_path / "out.splat")
 
 
@@ -131,6 +132,20 @@ def test_splats_that_nobody_touched_change_nothing(shot: Shot, tmp_path: Path) -
         assert (result["version"], result["changed"], result["erased"]) == (None, 0, 0)
         assert result["by"] == ("place" if ids is None else "id")
     assert shot.versions("avatar") == [1]
+
+
+def test_splats_come_back_from_spz_and_only_what_was_touched_changes(
+    shot: Shot, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.spz"
+    export_splats(shot, path, frames="2")
+    result = import_splats(shot, path, 2)
+    assert (result["version"], result["changed"], result["erased"]) == (None, 0, 0)
+    found, _ = read_spz(path)
+    found.base[:50, 0] += 0.4
+    write_spz(path, found)
+    result = import_splats(shot, path, 2)
+    assert (result["version"], result["changed"], result["by"]) == (2, 50, "place")
 
 
 def test_a_retouch_holds_in_every_frame(shot: Shot, body: BodyModel, tmp_path: Path) -> None:

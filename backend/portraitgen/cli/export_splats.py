@@ -12,10 +12,11 @@ from .output import print_facts
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     """The command's parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "export-splats", help="write an avatar's or a take's Gaussian splats, a PLY file a frame"
+        "export-splats",
+        help="write an avatar's or a take's Gaussian splats, a PLY or SPZ file a frame",
     )
     parser.add_argument("shot", type=Path, metavar="SHOT")
-    parser.add_argument("file", type=Path, metavar="FILE", help=".ply")
+    parser.add_argument("file", type=Path, metavar="FILE", help=".ply or .spz")
     parser.add_argument("--frames", default="", help="as 1001-1010, the first by default")
     add_source(parser)
     return parser

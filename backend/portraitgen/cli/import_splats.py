@@ -16,7 +16,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
         "import-splats", help="take retouched splats of one frame back; all frames follow"
     )
     parser.add_argument("shot", type=Path, metavar="SHOT")
-    parser.add_argument("file", type=Path, metavar="FILE", help=".ply")
+    parser.add_argument("file", type=Path, metavar="FILE", help=".ply or .spz")
     parser.add_argument("--frame", type=int, help="which frame it is of, the first by default")
     add_source(parser)
     return parser

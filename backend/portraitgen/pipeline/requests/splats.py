@@ -34,6 +34,7 @@ from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from .rig import inside_faces
 from .splat_file import Splats, read_ply, write_ply
+from .spz_file import read_spz, write_spz
 
 # Radiance is kept as the field keeps it: 0.5 + the degree-0 harmonic times this.
 _DEGREE_0 = 0.28209479177387814
@@ -223,10 +224,11 @@ def export_splats(
     version: int | None = None,
     world: Path | None = None,
 ) -> dict[str, Any]:
-    """Writes a PLY file a frame, in the plate camera's space or in a world.
+    """Writes a PLY or SPZ file a frame, in the plate camera's space or in a world.
 
     Args:
-        path: a file for one frame; for several their numbers are put before its suffix.
+        path: a file that ends in .ply or .spz, for one frame; for several their numbers are put
+            before its suffix.
         take, version: as `export_cloud` takes them.
         frames: as 1001-1010, the first by default.
         world: JSON, {"frames": {"1001": 4 x 4}}, the camera's place in a world.
@@ -235,10 +237,14 @@ def export_splats(
         files, gaussians, notes.
 
     Raises:
-        AvatarError: if the file is no .ply or the world lacks a frame.
+        AvatarError: if the file is neither, or the world lacks a frame.
     """
-    if path.suffix.lower() != ".ply":
-        raise AvatarError("splats are written as PLY", path, "name a file that ends in .ply")
+    kind = path.suffix.lower()
+    if kind not in (".ply", ".spz"):
+        raise AvatarError(
+            "splats are written as PLY or SPZ", path, "name a file that ends in .ply or .spz"
+        )
+    write = write_ply if kind == ".ply" else write_spz
     source = _source(shot, take, version)
     first = source.track.frames[0]
     numbers = parse_frame_list(frames or str(first), source.track.frames)
@@ -246,8 +252,8 @@ def export_splats(
     path.parent.mkdir(parents=True, exist_ok=True)
     files = []
     for frame in numbers:
-        file = path if len(numbers) == 1 else path.with_suffix(f".{frame:04d}.ply")
-        write_ply(file, _splats(source, frame, places.get(frame)))
+        file = path if len(numbers) == 1 else path.with_suffix(f".{frame:04d}{kind}")
+        write(file, _splats(source, frame, places.get(frame)))
         files.append(str(file))
     notes = ["a network changes this take beyond what its splats hold"]
     return {
@@ -331,7 +337,7 @@ def import_splats(
     splats that match none are left out.
 
     Args:
-        path: a PLY file of one frame.
+        path: a PLY or SPZ file of one frame.
         frame: which, the track's first by default.
         take, version, world: what was exported.
 
@@ -344,9 +350,14 @@ def import_splats(
     """
     source = _source(shot, take, version)
     frame = source.track.frames[0] if frame is None else frame
-    given = read_ply(path)
     place = _places(world, [frame])[frame] if world else None
     before = _splats(source, frame, place)
+    if path.suffix.lower() == ".spz":
+        given, packing = read_spz(path)
+        # What the file's own rounding changed, nobody did.
+        before = packing.rounded(before)
+    else:
+        given = read_ply(path)
     rows, found, by = _matched(given, before)
     if not len(rows):
         raise AvatarError(
