@@ -23,7 +23,8 @@ from .errors import ShotError
 from .records import RenderRecord
 from .storage import entries, is_link, make_folder, move_folder, remove_tree
 
-_NAME = re.compile(r"v([0-9]{3,6})")
+_NAME = re.compile(r"v([0-9]{3,9})")
+_MOST = 10**9 - 1
 _FRAME = re.compile(r".*\.(-?[0-9]{1,9})")
 
 
@@ -109,6 +110,9 @@ def begin_render(home: Path, wanted: RenderRecord) -> Render:
     """The version that a run goes into: the latest that was made of the same, or a new one.
 
     Any number of processes may begin the same run at once; they get the same version.
+
+    Raises:
+        ShotError: if a link leads out of the shot, or no number is left.
     """
     while True:
         found = renders_of(home)
@@ -120,6 +124,9 @@ def begin_render(home: Path, wanted: RenderRecord) -> Render:
                 record.write(each.folder / "render.json")
                 return replace(each, record=record)
         version = max(versions_in(home), default=0) + 1
+        if version > _MOST:
+            remedy = "delete the folder of the last version"
+            raise ShotError("there is no number left for a render", home / "renders", remedy)
         record = replace(wanted, rendered=_moment())
         made = make_folder(home / "renders" / f".{uuid.uuid4().hex}")
         try:
