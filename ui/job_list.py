@@ -30,7 +30,7 @@ def draw_queue(layout: Any) -> None:
     except PortraitError as error:
         header.label(text="Queue")
         if body:
-            body.label(text=printable(str(error)), icon="ERROR", translate=False)
+            draw_text(body, printable(str(error)))
         return
     left = [each for each in record.jobs if each.state != "done"]
     header.label(text=f"Queue: {len(left)} of {len(record.jobs)} left" if record.jobs else "Queue")
@@ -46,7 +46,7 @@ def draw_queue(layout: Any) -> None:
     if len(shown) < len(record.jobs):
         body.label(text=f"and {len(left) - len(shown)} more; {done} are done")
     if stopped := queue_runner.error():
-        body.label(text=printable(str(stopped)), icon="ERROR", translate=False)
+        draw_text(body, printable(str(stopped)))
     row = body.row(align=True)
     if queue_runner.runs() and not record.paused:
         row.operator("portraitgen.queue_pause", icon="PAUSE")
@@ -83,7 +83,7 @@ def _draw_job(layout: Any, job: QueuedJob, waits: bool) -> None:
     if job.error:
         column = layout.column(align=True)
         column.alert = True
-        column.label(text=printable(str(job.error)), translate=False)
+        draw_text(column, printable(str(job.error)))
 
 
 def draw_farm(layout: Any, shot: Any) -> None:
