@@ -179,6 +179,18 @@ def test_who_leaves_and_comes_back_is_known_again(
     assert not found[12:20].any() and found[-6:].all() and away[found].max() < 40
 
 
+def test_who_takes_the_performer_s_place_is_not_the_performer(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    pictures = [images[row % 8] for row in range(6)] + [np.full_like(images[0], 96)] * 12
+    pictures += [np.ascontiguousarray(images[row % 8][:, :, ::-1]) for row in range(6)]
+    pictures += [np.full_like(images[0], 96)] * 2 + [images[0]] * 2
+    seen = detector.find(range(len(pictures)), Pictures.of(pictures), FaceFollower())
+    found = ~np.isnan(seen.box[:, 0])
+    assert found[:6].all() and not found[6:26].any() and found[26:].all()
+    assert (seen.others[18:24] == 1).all()
+
+
 def test_a_face_cut_by_the_picture_s_edge_is_found_or_said_to_be_cut(
     images: list[np.ndarray], detector: LandmarkDetector
 ) -> None:
