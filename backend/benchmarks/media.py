@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Some 300 plates of every kind, made on the spot, against what is known of them.
+"""Some 600 plates of every kind, made on the spot, against what is known of them.
 
 A plate is right when its picture is within tolerance of what went in; told, when it is not but a
 note or a refusal says so. What is neither is silently wrong: there must be none.
@@ -20,7 +20,7 @@ import numpy as np
 from portraitgen.errors import FootageError
 from portraitgen.footage.plate import Plate, open_plate
 
-from . import media_images, media_movies
+from . import media_images, media_movies, media_rare
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def _cases(folder: Path) -> Iterator[Case]:
         media_images.chunks,
         media_images.names,
         media_images.broken,
+        *media_rare.MAKERS,
     ]
     for make in makers:
         place = folder / f"{make.__module__.split('.')[-1]}_{make.__name__}"

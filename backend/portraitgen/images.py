@@ -58,3 +58,21 @@ def save_png(
 def tag_colours(path: Path, primaries: int, transfer: int) -> None:
     """Lets a PNG name its colour space by ITU-T H.273's numbers."""
     path.write_bytes(with_colours(path.read_bytes(), primaries, transfer))
+
+
+def read_codes(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
+    """A PNG or JPEG as OpenCV gives it (BGR), by what it holds; None for anything else.
+
+    Whatever it is called: OpenCV would hand it to any of its other readers, and what lies in a shot
+    may be a stranger's.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    if not data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+        return None
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None

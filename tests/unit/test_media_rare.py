@@ -225,3 +225,38 @@ def test_luminance_and_chroma_are_named(tmp_path: Path) -> None:
     output.close()
     with pytest.raises(FootageError, match="luminance and chroma"):
         open_plate(path)
+
+
+def test_pictures_of_a_shot_are_png_or_jpeg_whatever_they_are_called(tmp_path: Path) -> None:
+    from portraitgen.images import read_codes
+
+    image = save_png(tmp_path / "picture.png", picture().astype(np.float32))
+    codes = read_codes(image)
+    assert codes is not None and codes.shape == (24, 32, 3)
+    spec = oiio.ImageSpec(32, 24, 3, "uint8")
+    output = oiio.ImageOutput.create("tiff")
+    assert output.open(str(tmp_path / "other.png"), spec)
+    assert output.write_image(np.zeros((24, 32, 3), np.uint8))
+    output.close()
+    assert read_codes(tmp_path / "other.png") is None
+    (tmp_path / "cut.png").write_bytes(image.read_bytes()[:40])
+    assert read_codes(tmp_path / "cut.png") is None
+    assert read_codes(tmp_path / "none.png") is None
+
+
+def test_what_reading_tells_reaches_who_asked(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "a.mp4", 30, options={"crf": "12", "g": "10", "bf": "0"})
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        place = [packet.pos for packet in container.demux(video=0) if packet.size][14]
+    data[place + 12 : place + 60] = bytes(48)
+    path.write_bytes(bytes(data))
+    plate = open_plate(path)
+    told: list[str] = []
+    plate.on_note = told.append
+    try:
+        for _ in plate.frames_uint8(exact=False):
+            pass
+    except FootageError as error:
+        told.append(str(error))
+    assert any("damage" in each for each in told)

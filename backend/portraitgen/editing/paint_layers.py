@@ -10,6 +10,7 @@ import numpy as np
 
 from ..body.surface import Surface, carry
 from ..errors import EditError
+from ..images import read_codes
 
 _UNTOUCHED, _PAINTED = 2 / 255, 8 / 255
 SURE = 0.08
@@ -94,7 +95,7 @@ class PaintedMask:
 
 def _picture(path: Path) -> np.ndarray:
     """An 8-bit or 16-bit picture as float32 (H, W, 4) RGBA 0..1."""
-    encoded = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    encoded = read_codes(path, cv2.IMREAD_UNCHANGED)
     if encoded is None or encoded.ndim != 3 or encoded.shape[2] not in (3, 4):
         raise EditError("the painted frame cannot be read", path, "save it as a colour PNG")
     top = 65535 if encoded.dtype == np.uint16 else 255

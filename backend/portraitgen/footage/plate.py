@@ -3,7 +3,7 @@
 """The plate: a movie, an image sequence or a photo, read by its own frame numbers."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class Plate:
         notes: what was assumed, left out, repeated or repaired, one sentence each, for the user.
         suffix: of lossless files in the plate's own format and depth; PNG for movies and JPEG.
         timecode, reel: of its first frame, as the file names them, or "".
+        on_note: told each note that reading a frame adds, such as of damage; None at first.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Plate:
         self._asked = asked
         self._reader = source.reader()
         self._recent: OrderedDict[int, SourceFrame] = OrderedDict()
+        self.on_note: Callable[[str], None] | None = None
 
     @property
     def numbers(self) -> range:
@@ -299,6 +301,8 @@ class Plate:
             kind = note.split(",")[0]
             if not any(known.startswith(kind) for known in self.notes):
                 self.notes.append(note)
+                if self.on_note is not None:
+                    self.on_note(note)
         return native
 
     def _damaged(self, error: DamagedFrame) -> FootageError:

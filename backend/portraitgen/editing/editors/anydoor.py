@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from ...errors import EditError
+from ...images import read_codes
 from ...settings import option
 from ..diffusion import read_picture, resized
 from ..editor import Editor, EditorInfo, EditRequest
@@ -132,7 +133,7 @@ class AnyDoor(Editor):
         """Where the garment is in its picture: the mask given, or the picture's own alpha."""
         if self.options.garment_mask:
             return str(Path(self.options.garment_mask).expanduser().absolute())
-        picture = cv2.imread(str(Path(self.options.garment).expanduser()), cv2.IMREAD_UNCHANGED)
+        picture = read_codes(Path(self.options.garment).expanduser(), cv2.IMREAD_UNCHANGED)
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
             raise EditError(
                 "the garment is not cut out, and there is no mask of it",
@@ -146,7 +147,7 @@ class AnyDoor(Editor):
 
     def _made(self, path: Path, request: EditRequest) -> np.ndarray:
         """The program's picture at the frame's size."""
-        encoded = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
+        encoded = read_codes(path, cv2.IMREAD_COLOR) if path.is_file() else None
         if encoded is None:
             raise EditError(
                 "the program said it was done and left no picture",

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from ...errors import EditError
+from ...images import read_codes
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import EditorInfo, EditRequest
@@ -94,7 +95,7 @@ class Grade(FrameEditor):
         if not self.options.reference:
             return
         path = Path(self.options.reference)
-        encoded = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        encoded = read_codes(path, cv2.IMREAD_COLOR)
         if encoded is None:
             raise EditError("the reference image cannot be read", path, "give a PNG or JPEG")
         reference = encoded[..., ::-1].reshape(-1, 3).astype(np.float32) / 255

@@ -65,7 +65,7 @@ def load_crops(
     stage = Stage(reporter, "read plate", len(wanted))
     with ExitStack() as opened:
         if wanted and plate is None:
-            plate = opened.enter_context(closing(plate_of(shot)))
+            plate = opened.enter_context(closing(plate_of(shot, reporter)))
         for row, (frame, image) in enumerate(plate.frames_uint8(wanted) if plate else ()):
             images[row], _ = crop(image, track.box(frame), size)
             mattes[row] = load_matte(track, frame, size)

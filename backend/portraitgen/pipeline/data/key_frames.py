@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ...errors import EditError
+from ...images import read_codes
 from ...messages import KeyKept
 from ...shot import Shot, check_take_name
 from ...storage import atomic_path, make_folder
@@ -61,7 +62,7 @@ class KeptKeys:
         path = self._paths.get(frame)
         if path is None:
             return None
-        read = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        read = read_codes(path, cv2.IMREAD_COLOR)
         if read is None or read.shape[0] != read.shape[1]:
             raise EditError(
                 "a kept key frame is no square picture", path, "repair it, or delete it"

@@ -14,7 +14,7 @@ from ...editing.looks.learning import PATCH, Pair
 from ...errors import EditError, FootageError
 from ...footage.image import read_facts, read_image
 from ...footage.matte import MatteMaker, foreground_colours
-from ...images import to_float
+from ...images import read_codes, to_float
 from ...shot import Shot
 from ...tracking.landmarks import LandmarkDetector
 from ..run.progress import Reporter
@@ -91,7 +91,7 @@ def pairs_of_take(shot: Shot, take: str, reporter: Reporter) -> tuple[list[Pair]
 
 def _edited(dataset: Path, frame: int) -> np.ndarray | None:
     path = max(dataset.glob(f"{frame:04d}.*.png"), default=None)
-    read = None if path is None else cv2.imread(str(path), cv2.IMREAD_COLOR)
+    read = None if path is None else read_codes(path)
     return None if read is None else to_float(read[..., ::-1])
 
 

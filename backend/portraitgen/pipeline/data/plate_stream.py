@@ -37,7 +37,7 @@ def watched(
     """The windows of some frames, all of one size, with the body and without normals."""
     side = _side(track, parts, frames[0])
     stage = Stage(reporter, "watch plate", len(frames))
-    with closing(plate_of(shot)) as plate:
+    with closing(plate_of(shot, reporter)) as plate:
         for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
             box = track.box(frame)
             window, _ = crop(image, box, side)

@@ -21,12 +21,14 @@ from ...body.registration import completed
 from ...errors import BodyError, OptionError, PortraitError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
+from ...images import read_codes
 from ...locks import holders
 from ...messages import ShotInfo
 from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...renders import render_of, renders_of
 from ...shot import Shot
+from ..run.progress import Reporter
 from .versions import read_version
 
 # Of the frames that a render looks at together.
@@ -96,13 +98,19 @@ def _rate(text: object) -> Fraction:
         ) from None
 
 
-def plate_of(shot: Shot) -> Plate:
+def plate_of(shot: Shot, reporter: Reporter | None = None) -> Plate:
     """The shot's plate, opened.
+
+    Args:
+        reporter: told what reading its frames shows besides, such as damage.
 
     Raises:
         FootageError: if it is gone, cannot be read or is not the one the shot was made from.
     """
-    return Plate.reopen(shot.record.footage, shot.footage_path)
+    plate = Plate.reopen(shot.record.footage, shot.footage_path)
+    if reporter is not None:
+        plate.on_note = reporter.note
+    return plate
 
 
 def body_of(shot: Shot) -> BodyModel:
@@ -177,7 +185,7 @@ class Track:
         matte = self._mattes.get(frame)
         if matte is None:
             path = self.matte_path(frame)
-            read = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            read = read_codes(path, cv2.IMREAD_GRAYSCALE)
             if read is None:
                 raise ShotError("the matte is missing or damaged", path, "track the shot again")
             self._mattes[frame] = matte = read

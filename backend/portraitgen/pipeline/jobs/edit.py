@@ -28,7 +28,7 @@ from ...editing.schedule import Schedule, iterative, one_pass
 from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list, spread
-from ...images import as_picture, save_png
+from ...images import as_picture, read_codes, save_png
 from ...records import EditRecord
 from ...settings import option
 from ...shot import Job, Shot, now
@@ -382,7 +382,7 @@ class DatasetUpdate:
         if row is None:
             return
         path = self._path(row, step)
-        if not path.exists() or cv2.imread(str(path), cv2.IMREAD_COLOR) is None:
+        if not path.exists() or read_codes(path, cv2.IMREAD_COLOR) is None:
             edited = self._kept.picture(self._windows.frames[row], self._colours.shape[1])
             if edited is None:
                 share = _GENTLE if step in self.plan.gentle else 1.0
@@ -394,7 +394,7 @@ class DatasetUpdate:
         self._replace(row, path)
 
     def _replace(self, row: int, path: Path) -> None:
-        encoded = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        encoded = read_codes(path, cv2.IMREAD_COLOR)
         if encoded is None:
             raise EditError("an edited key frame cannot be read", path, "delete it and run again")
         picture = encoded[..., ::-1].astype(np.float32) / 255

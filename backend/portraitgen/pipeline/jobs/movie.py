@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ...errors import FootageError, ShotError
@@ -16,7 +15,7 @@ from ...footage.crop import crop
 from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
-from ...images import to_codes, to_float
+from ...images import read_codes, to_codes, to_float
 from ...provenance.statement import Statement
 from ...renders import render_of
 from ...settings import option
@@ -66,7 +65,7 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, An
     _check(folder, take, frames)
     with (
         running(shot, "movie", asdict(options), f"movie:{take}", reporter) as job,
-        closing(plate_of(shot)) as plate,
+        closing(plate_of(shot, reporter)) as plate,
     ):
         size = reconstruction.size
         # Those of a take that acts show the background, too.
@@ -182,7 +181,7 @@ def _picture(folder: Path, take: str, frame: int) -> Path:
 
 def _read(picture: Path) -> np.ndarray:
     """A rendered frame, uint8 (S, S, 3) RGB."""
-    codes = cv2.imread(str(picture))
+    codes = read_codes(picture)
     if codes is None:
         raise FootageError("the frame is missing or damaged", picture, "render it again")
     return codes[..., ::-1]

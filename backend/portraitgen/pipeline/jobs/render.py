@@ -132,7 +132,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
     whole = frames == track.frames
     with (
         running(shot, "render", asdict(options), f"frames:{take}", reporter, frames=frames) as job,
-        closing(plate_of(shot)) as plate,
+        closing(plate_of(shot, reporter)) as plate,
     ):
         acting = _acting(shot, take, track, reporter) if acts else None
         run = _Run(

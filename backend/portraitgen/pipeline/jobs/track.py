@@ -23,6 +23,7 @@ from ...footage.given_mattes import GivenMattes
 from ...footage.matte import MatteMaker, Quality
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
+from ...images import read_codes
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
@@ -447,7 +448,7 @@ def _one_ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
 
 
 def _is_readable(path: Path) -> bool:
-    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) is not None
+    return read_codes(path, cv2.IMREAD_GRAYSCALE) is not None
 
 
 def _matte(folder: Path, frame: int) -> Path:
@@ -455,7 +456,7 @@ def _matte(folder: Path, frame: int) -> Path:
 
 
 def _read(path: Path) -> np.ndarray:
-    matte = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    matte = read_codes(path, cv2.IMREAD_GRAYSCALE)
     if matte is None:
         raise TrackingError("a matte cannot be read", path, "delete it and run again")
     return matte
