@@ -7,6 +7,7 @@ import bpy
 from . import (
     act,
     camera,
+    character,
     clean_up,
     edit,
     environment,
@@ -33,6 +34,7 @@ _MODULES = (
     performer,
     track,
     rig,
+    character,
     pins,
     reconstruct,
     act,
