@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from portraitgen import requirements
 from portraitgen.errors import PortraitError
-from portraitgen.messages import Check, Checked, CheckRow
+from portraitgen.messages import Check, Checked, CheckRow, RunSelfTest, SelfTested, SelfTestRow
 
 from ..portraitgen_addon import environment, preferences, scene_updates
 from ..portraitgen_addon.background_process import BackgroundProcess
@@ -27,6 +27,7 @@ class Setup:
         bundling: the making of an offline bundle that runs or ran last.
         outdated: why the environment should be made again; None if that was not looked at yet.
         rows: what Check Setup found.
+        tested: what the self-test found; report: the path of its report.
         checked: whether it has looked yet.
     """
 
@@ -34,6 +35,8 @@ class Setup:
     bundling: environment.Bundling | None = None
     outdated: str | None = None
     rows: Sequence[CheckRow] = ()
+    tested: Sequence[SelfTestRow] = ()
+    report: str = ""
     checked = False
 
 
@@ -248,6 +251,31 @@ class PORTRAITGEN_OT_check_setup(bpy.types.Operator):
         )
 
 
+class PORTRAITGEN_OT_self_test(bpy.types.Operator):
+    """Try drawing, training and every installed editor on this machine, in up to three minutes,
+    and write a report that can be sent"""
+
+    bl_idname = "portraitgen.self_test"
+    bl_label = "Test This Machine"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs an interpreter, and a backend that is idle."""
+        return base.allowed(cls, base.no_backend(context), base.busy(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks the backend."""
+
+        def on_result(answer: SelfTested) -> None:
+            Setup.tested, Setup.report = answer.rows, answer.report
+            scene_updates.redraw()
+
+        return base.attempt(
+            self, lambda: scene_updates.ask("Testing this machine", RunSelfTest(), on_result)
+        )
+
+
 class PORTRAITGEN_OT_free_memory(bpy.types.Operator):
     """End the backend, so that its memory is free for Cycles; it starts again when needed"""
 
@@ -294,6 +322,7 @@ CLASSES = (
     PORTRAITGEN_OT_make_offline_bundle,
     PORTRAITGEN_OT_cancel_bundle,
     PORTRAITGEN_OT_check_setup,
+    PORTRAITGEN_OT_self_test,
     PORTRAITGEN_OT_free_memory,
     PORTRAITGEN_OT_dismiss,
 )

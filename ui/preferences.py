@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The extension's preferences: set-up first, then what is checked, then looks."""
 
+from pathlib import Path
 from typing import Any
 
 from ..operators.environment import Setup, outdated, running
@@ -11,7 +12,7 @@ from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import session
 from .progress import draw_message, draw_text
 
-_SYMBOLS = {"ok": "CHECKMARK", "limited": "INFO", "missing": "ERROR"}
+_SYMBOLS = {"ok": "CHECKMARK", "limited": "INFO", "missing": "ERROR", "failed": "ERROR"}
 _LOG_LINES = 8
 
 
@@ -31,7 +32,9 @@ def draw(layout: Any, settings: Any) -> None:
         _packages(layout, settings)
         _creation(layout)
     draw_message(layout)
-    layout.operator("portraitgen.check_setup", icon="CHECKMARK")
+    row = layout.row(align=True)
+    row.operator("portraitgen.check_setup", icon="CHECKMARK")
+    row.operator("portraitgen.self_test", icon="MEMORY")
     for each in Setup.rows:
         line = layout.row()
         line.alert = each.state == "missing"
@@ -41,6 +44,7 @@ def draw(layout: Any, settings: Any) -> None:
             line.operator("portraitgen.create_environment", text="Create Environment")
         elif each.remedy:
             layout.label(text=each.remedy.capitalize(), icon="BLANK1")
+    _tested(layout)
     if session.pid:
         layout.operator("portraitgen.free_memory", icon="MEMORY")
     layout.separator()
@@ -53,6 +57,20 @@ def draw(layout: Any, settings: Any) -> None:
     layout.separator()
     layout.prop(settings, "overlay_colour")
     layout.prop(settings, "wire_opacity")
+
+
+def _tested(layout: Any) -> None:
+    """What the self-test found, and its report to send."""
+    for each in Setup.tested:
+        if each.name.startswith("setup: ") or each.state == "left out":
+            continue
+        line = layout.row()
+        line.alert = each.state == "failed"
+        line.label(text=each.name, icon=_SYMBOLS[each.state])
+        line.label(text=f"{each.message} ({each.seconds:.1f} s)")
+    if Setup.report:
+        folder = str(Path(Setup.report).parent)
+        layout.operator("wm.path_open", text="Open the Report", icon="TEXT").filepath = folder
 
 
 def _models(layout: Any) -> None:

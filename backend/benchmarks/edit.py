@@ -26,7 +26,7 @@ from portraitgen.pipeline.data.crops import Crops, load_crops
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.pictures import on_grey, sheet
 from portraitgen.pipeline.data.shots import Track, body_of, create_shot
-from portraitgen.pipeline.jobs.edit import EditOptions
+from portraitgen.pipeline.jobs.edit import EditOptions, steps_of
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
@@ -112,7 +112,7 @@ def calls() -> tuple[int, int]:
     """How often one-pass and the paper's schedule call an editor over a take of 500 frames."""
     options, body = EditOptions(), BodyModel.load()
     motion = act(body, range(1, _LONG + 1), 0)
-    ours = len(one_pass(motion, options.keys, again=options.steps // 2).edits)
+    ours = len(one_pass(motion, options.keys, again=steps_of(options, True, _LONG) // 2).edits)
     paper = iterative(_LONG, options.key_every, options.interval, PAPER_STEPS, PAPER_STEPS)
     return ours, len(paper.edits)
 

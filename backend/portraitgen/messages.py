@@ -159,6 +159,40 @@ class Check(Call[Checked]):
 
 
 @dataclass(frozen=True)
+class SelfTestRow(Data):
+    """A part of the self-test.
+
+    Attributes:
+        state: "ok", "limited", "failed" or "left out".
+        seconds: that it took; memory_gb: that it held of the card.
+        figures: measured, by name.
+    """
+
+    name: str
+    state: str
+    message: str
+    seconds: float = 0.0
+    memory_gb: float = 0.0
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SelfTested(Data):
+    """The self-test, part by part, and where its report lies."""
+
+    rows: tuple[SelfTestRow, ...]
+    report: str
+
+
+@dataclass(frozen=True)
+class RunSelfTest(Call[SelfTested]):
+    """Asks for everything to be tried on this machine; takes up to three minutes."""
+
+    METHOD: ClassVar[str] = "selftest"
+    ANSWER: ClassVar[type[Data]] = SelfTested
+
+
+@dataclass(frozen=True)
 class ModelRow(Data):
     """A model of the manifest, and where it stands on this machine.
 
@@ -698,6 +732,7 @@ CALLS: Mapping[str, type[Call[Data]]] = {
             Hello,
             Describe,
             Check,
+            RunSelfTest,
             ListModels,
             CreateShot,
             InfoOfShot,

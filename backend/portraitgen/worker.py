@@ -135,6 +135,7 @@ class Worker:
             messages.Hello: self._hello,
             messages.Describe: self._describe,
             messages.Check: self._check,
+            messages.RunSelfTest: self._run_self_test,
             messages.ListModels: self._list_models,
             messages.CreateShot: self._create_shot,
             messages.ProbePlate: self._probe_plate,
@@ -260,6 +261,24 @@ class Worker:
         from .pipeline.requests.diagnostics import check_setup
 
         return messages.Checked(check_setup())
+
+    def _run_self_test(self, call: messages.RunSelfTest) -> messages.SelfTested:
+        from .pipeline.requests.selftest import SelfTest, report_folder
+
+        if self._busy:
+            raise PortraitError("a job runs", "self-test", "run it once the job has ended")
+        test = SelfTest(report_folder(), self._go_on)
+        rows = test.run()
+        return messages.SelfTested(rows, str(test.report()[0]))
+
+    def _go_on(self, part: str) -> None:
+        """Called between parts of what takes long.
+
+        Raises:
+            Cancelled: once the worker is to end.
+        """
+        if self._ended.is_set():
+            raise Cancelled
 
     def _list_models(self, call: messages.ListModels) -> messages.ModelList:
         from .models.manifest import models

@@ -206,3 +206,57 @@ def test_what_is_missing_is_said(checkout: Path, tmp_path: Path) -> None:
             {"garment": str(checkout / "garment.png"), "checkout": str(checkout)},
             commercial=True,
         )
+
+
+PUBLIC = """
+# SPDX-License-Identifier: GPL-3.0-or-later
+import numpy as np
+
+print("loading anydoor.ckpt")
+
+
+class Sampler:
+    def sample(self, steps, samples, shape=None, **named):
+        print("sampling")
+        return steps
+
+
+ddim_sampler = Sampler()
+
+
+def inference_single_image(ref_image, ref_mask, tar_image, tar_mask, guidance_scale=5.0):
+    assert ref_image.shape[2] == 3 and set(np.unique(ref_mask)) <= {0, 1}
+    steps = ddim_sampler.sample(50, 1, shape=(4, 64, 64), verbose=False)
+    if steps == 13:
+        raise RuntimeError("CUDA out of memory")
+    made = tar_image.copy()
+    colour = ref_image[ref_mask > 0].mean(0)
+    made[tar_mask > 0] = colour * (steps / 25) + np.random.randint(0, 3)
+    return made
+"""
+
+
+def test_a_public_checkout_needs_no_program_of_the_users(tmp_path: Path, checkout: Path) -> None:
+    (checkout / "portraitgen_anydoor.py").unlink()
+    (checkout / "run_inference.py").write_text(PUBLIC)
+    options = {"garment": str(checkout / "garment.png"), "checkout": str(checkout)}
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[10:30, 8:20] = 1
+    grey = np.full((HEIGHT, WIDTH, 3), 0.5, np.float32)
+    asked = EditRequest(3, grey, grey, np.ones_like(mask), grey, mask=mask, seed=4)
+    editor = create_editor("anydoor", options)
+    made = editor.edit(asked)
+    assert np.allclose(made[20, 12], np.array([220, 60, 30]) / 255, atol=0.02)
+    assert np.array_equal(made[0, 0], grey[0, 0])
+    assert np.array_equal(made, editor.edit(asked)), "the seed is heeded"
+    half = create_editor("anydoor", options | {"steps": 12}).edit(asked)
+    assert half[20, 12, 0] < 0.6 * made[20, 12, 0], "the steps are heeded"
+    with pytest.raises(EditError, match="RuntimeError: CUDA out of memory"):
+        create_editor("anydoor", options | {"steps": 13}).edit(asked)
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path, checkout: Path) -> None:
+    (checkout / "portraitgen_anydoor.py").unlink()
+    options = {"garment": str(checkout / "garment.png"), "checkout": str(checkout)}
+    with pytest.raises(EditError, match=r"holds no run_inference\.py.*ali-vilab/AnyDoor"):
+        create_editor("anydoor", options)

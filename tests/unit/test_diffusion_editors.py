@@ -21,7 +21,7 @@ pytest.importorskip("diffusers", reason="diffusers is not installed")
 
 from portraitgen.editing.diffusion import (
     DiffusionEditor,
-    ddim_timesteps,
+    leading_timesteps,
     text_embedding,
     to_image,
     to_tensor,
@@ -248,20 +248,21 @@ class TestEveryDiffusionEditor:
         assert np.isfinite(edited).all() and edited.std() > 0
 
 
-def test_ddim_timesteps_are_the_trailing_ones() -> None:
+def test_timesteps_are_the_leading_ones_with_an_offset_of_one() -> None:
+    """As Instruct-NeRF2NeRF has them: a schedule that is as long as the drawn timestep."""
     from diffusers import DDIMScheduler
 
-    scheduler = DDIMScheduler(timestep_spacing="trailing")
-    for steps in (1, 4, 7, 10, 50):
-        scheduler.set_timesteps(steps)
-        assert ddim_timesteps(999, steps) == scheduler.timesteps.tolist()
-    for first in (1, 17, 642):
-        taken = ddim_timesteps(first, 10 if first > 10 else 1)
-        assert taken[0] == first and taken == sorted(set(taken), reverse=True) and taken[-1] >= 0
+    for first in (1000, 642, 500, 23):
+        for steps in (1, 4, 7, 10, 50):
+            count = min(steps, first)
+            scheduler = DDIMScheduler(first, steps_offset=1, timestep_spacing="leading")
+            scheduler.set_timesteps(count)
+            assert leading_timesteps(first, steps) == scheduler.timesteps.tolist()
+    assert leading_timesteps(0, 10) == [1] and leading_timesteps(1, 10) == [1]
 
 
 def test_the_loop_equals_the_stock_pipeline(built: Callable[[str], Case]) -> None:
-    """At full strength, from the same latents, with DDIM's trailing steps."""
+    """At full strength, from the same latents, with DDIM's leading steps."""
     from diffusers import DDIMScheduler
 
     case = built("instruct-pix2pix")
@@ -278,7 +279,7 @@ def test_the_loop_equals_the_stock_pipeline(built: Callable[[str], Case]) -> Non
         latents = editor.start(asked, timesteps[0])
         kept = pipeline.scheduler
         pipeline.scheduler = DDIMScheduler.from_config(
-            kept.config, timestep_spacing="trailing", set_alpha_to_one=True
+            kept.config, timestep_spacing="leading", steps_offset=1, set_alpha_to_one=False
         )
         try:
             stock = pipeline(
@@ -293,7 +294,7 @@ def test_the_loop_equals_the_stock_pipeline(built: Callable[[str], Case]) -> Non
             ).images
         finally:
             pipeline.scheduler = kept
-    assert timesteps == [999, 749, 499, 249]
+    assert timesteps == [751, 501, 251, 1]
     assert np.abs(ours.clip(0, 1) - to_image(stock * 2 - 1)).max() < 1e-5
 
 
@@ -520,6 +521,86 @@ def test_a_pickled_offset_is_refused(built: Callable[[str], Case], tmp_path: Pat
     path.write_bytes(b"")
     with pytest.raises(ModelError, match="pickled"):
         built("ic-light-fc").editor(model=str(path))
+
+
+def test_what_is_edited_again_is_drawn_anew(built: Callable[[str], Case]) -> None:
+    editor = built("instruct-pix2pix").editor()
+    asked = request()
+    times = [tuple(editor.timesteps(dataclasses.replace(asked, again=n), 1000)) for n in range(4)]
+    assert len(set(times)) == 4 and times[0] == tuple(editor.timesteps(asked, 1000))
+    others = [request(frame=8, again=n).noise_seed for n in range(4)]
+    assert others == [dataclasses.replace(asked, again=n).noise_seed for n in range(4)]
+    assert len(set(others)) == 4
+    edits = [editor.edit(dataclasses.replace(asked, again=n)) for n in (0, 1, 0)]
+    assert np.array_equal(edits[0], edits[2]) and np.abs(edits[0] - edits[1]).mean() > 1e-3
+
+
+def test_ic_lights_pass_is_that_of_its_own_programs(
+    built: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """diffusers' img2img with the same sampler, prompt and condition, from the same noise."""
+    from diffusers import StableDiffusionImg2ImgPipeline
+
+    from portraitgen.editing.editors import ic_light
+
+    editor = built("ic-light-fc").editor(second=1, steps=6, noise=0.7, guidance=2)
+    assert editor.words() == "sunset, best quality"
+    padded = {
+        name: np.pad(getattr(request(), name), ((0, 6), (0, 2), (0, 0)), "edge")
+        for name in ("source", "rendered")
+    }
+    matte = np.pad(request().matte, ((0, 6), (0, 2)), "edge")
+    asked = request(**padded, matte=matte, strength=1.0)
+    drawn = torch.Generator("cpu").manual_seed(5)
+    monkeypatch.setattr(
+        ic_light, "noise_of", lambda asked, like: torch.randn(like.shape, generator=drawn)
+    )
+    pipeline = editor.pipeline()
+    with torch.inference_mode():
+        ours = editor._diffuse(asked)
+        condition = editor._condition(asked)
+        right = pipeline.unet.forward
+
+        def hooked(sample: Any, *given: Any, **named: Any) -> Any:
+            return right(torch.cat([sample, condition], dim=1), *given, **named)
+
+        monkeypatch.setattr(pipeline.unet, "forward", hooked)
+        parts = ("vae", "text_encoder", "tokenizer", "unet")
+        stock = StableDiffusionImg2ImgPipeline(
+            **{name: getattr(pipeline, name) for name in parts},
+            scheduler=editor._sampler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        theirs = stock(
+            prompt=editor.words(),
+            negative_prompt=editor.options.negative,
+            image=editor._latent(asked.rendered),
+            strength=0.7,
+            num_inference_steps=round(6 / 0.7),
+            guidance_scale=2,
+            generator=torch.Generator("cpu").manual_seed(5),
+            output_type="pt",
+        ).images
+    assert np.abs(ours.clip(0, 1) - to_image(theirs * 2 - 1)).max() < 1e-4
+
+
+def test_the_second_pass_is_half_as_large_again(
+    built: Callable[[str], Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = built("ic-light-fc").editor(light="left")
+    passes = []
+    right = editor._diffuse
+
+    def diffuse(asked: EditRequest) -> np.ndarray:
+        passes.append((asked.rendered.shape[:2], editor.noise_share(asked)))
+        return right(asked)
+
+    monkeypatch.setattr(editor, "_diffuse", diffuse)
+    edited = editor.edit(request(strength=1.0))
+    assert edited.shape == (HEIGHT, WIDTH, 3)
+    assert passes == [((56, 40), 0.9), ((80, 64), 0.5)]
 
 
 def test_light_from_a_side_and_from_a_background(built: Callable[[str], Case]) -> None:

@@ -115,6 +115,11 @@ class Avatar(nn.Module):
         return len(self.texture.opacity)
 
     @property
+    def graphs_recorded(self) -> int:
+        """How many CUDA graphs frames are drawn by."""
+        return self._graphs.recorded + self.renderer.graphs.recorded
+
+    @property
     def texel_faces(self) -> Tensor:
         """The face of the body that each Gaussian rides on, int64 (N,)."""
         return self._texels.face

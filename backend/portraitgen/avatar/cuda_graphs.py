@@ -9,7 +9,8 @@ side stream that records.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
@@ -23,6 +24,7 @@ _WARM_UPS = 3
 _recording = threading.Lock()
 _log = logging.getLogger(__name__)
 _warned = False
+_here = threading.local()
 
 
 class Graphs:
@@ -58,6 +60,22 @@ class Graphs:
         graph = self._graphs[key]
         return function(*given) if graph is None else graph.replay(given)
 
+    @property
+    def recorded(self) -> int:
+        """How many graphs there are."""
+        return sum(each is not None for each in self._graphs.values())
+
+
+@contextmanager
+def without_graphs() -> Iterator[None]:
+    """Functions run as they are within this block, on this thread."""
+    before = getattr(_here, "plain", False)
+    _here.plain = True
+    try:
+        yield
+    finally:
+        _here.plain = before
+
 
 class _Graph:
     """A function recorded for tensors of some shapes."""
@@ -88,7 +106,7 @@ class _Graph:
 
 def _can_record(given: tuple[Given, ...]) -> bool:
     on_cuda = any(isinstance(each, Tensor) and each.is_cuda for each in given)
-    return on_cuda and not torch.is_grad_enabled()
+    return on_cuda and not torch.is_grad_enabled() and not getattr(_here, "plain", False)
 
 
 def _recorded(function: Function, given: tuple[Given, ...]) -> _Graph | None:

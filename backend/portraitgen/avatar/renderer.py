@@ -24,7 +24,7 @@ class NeuralRenderer(nn.Module):
 
     def __init__(self, channels: tuple[int, ...] = (32, 48, 64)) -> None:
         super().__init__()
-        self._graphs = Graphs()
+        self.graphs = Graphs()
         self.down = nn.ModuleList()
         width = 4 * (FEATURES + 1)
         for count in channels:
@@ -57,17 +57,21 @@ class NeuralRenderer(nn.Module):
         Returns:
             (B, 3, H, W).
         """
-        (colours,) = self._graphs(self._draw, self.parameters(), features, alpha)
+        (colours,) = self.graphs(self._draw, self.parameters(), features, alpha)
         return colours
 
     def _draw(self, features: Tensor, alpha: Tensor) -> tuple[Tensor]:
-        kind = features.device.type
-        half = half_precision(kind, torch.is_grad_enabled())
+        half = half_precision(features.device.type, torch.is_grad_enabled())
+        return (self.drawn_in(half, features, alpha),)
+
+    def drawn_in(self, half: torch.dtype | None, features: Tensor, alpha: Tensor) -> Tensor:
+        """What `forward` gives, multiplied in a type of half precision, or in float32."""
         # Every weight is read once, and a graph must not keep a copy of it.
+        kind = features.device.type
         reduced = torch.autocast(kind, half, cache_enabled=False) if half else nullcontext()
         with reduced:
             added = self._trunk(torch.cat([features, alpha], dim=1)).float()
-        return (features[:, :3] + added * alpha,)
+        return features[:, :3] + added * alpha
 
     def _trunk(self, seen: Tensor) -> Tensor:
         packed = nn.functional.pixel_unshuffle(seen, 2)

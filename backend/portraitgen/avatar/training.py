@@ -88,6 +88,7 @@ class TrainingSettings:
         neural: whether the avatar's network is to have its say, and is trained.
         batch: frames a step, drawn in one rasterisation: a GPU has room for several.
         seed: of the order of the frames.
+        perceptual_from: the share of the steps after which LPIPS counts, where it is given.
     """
 
     steps: int = 1200
@@ -96,6 +97,7 @@ class TrainingSettings:
     neural: bool = False
     batch: int = 1
     seed: int = 0
+    perceptual_from: float = 0.0
     weights: LossWeights = LossWeights()
     rates: Rates = Rates()
 
@@ -345,7 +347,8 @@ class Trainer:
     ) -> Tensor:
         weights, texture = self.settings.weights, self.avatar.texture
         loss, drawn = self._likeness(output, colour, alpha), output.premultiplied
-        if self._perceptual is not None and self.done % _LPIPS_EVERY == 0:
+        begun = self.done >= self.settings.perceptual_from * self.settings.steps
+        if self._perceptual is not None and begun and self.done % _LPIPS_EVERY == 0:
             crop = self._crop(drawn.shape[-1])
             apart = self._perceptual(drawn[..., *crop], colour[..., *crop]).mean()
             loss = loss + weights.lpips * _LPIPS_EVERY * apart

@@ -39,6 +39,7 @@ COMMANDS = (
     "qc",
     "bundle",
     "queue",
+    "selftest",
     "warm",
     "sign",
     "verify",

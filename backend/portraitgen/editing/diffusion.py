@@ -320,12 +320,16 @@ def text_embedding(pipeline: Any, text: str) -> Tensor:
     return embedded.to(pipeline.unet.dtype)
 
 
-def ddim_timesteps(first: int, steps: int) -> list[int]:
-    """Timesteps from `first` down, evenly, the last one `first / steps` above the clean image.
+def leading_timesteps(first: int, steps: int) -> list[int]:
+    """DDIM's "leading" timesteps with an offset of 1, as Stable Diffusion 1 was trained to be
+    sampled and Instruct-NeRF2NeRF samples it: even steps of a schedule that is `first` long.
 
-    With `first` the last timestep of training they are the "trailing" ones of Lin et al. (2023).
+    Returns:
+        At most `steps`, falling, the last one 1.
     """
-    return [round(float(t)) - 1 for t in np.arange(first + 1, 0, -(first + 1) / steps)[:steps]]
+    count = max(1, min(steps, first))
+    stride = max(first, 1) // count
+    return [1 + stride * index for index in reversed(range(count))]
 
 
 def ddim(
@@ -337,6 +341,9 @@ def ddim(
 ) -> Tensor:
     """Deterministic DDIM (Song et al. 2020, eq. 12 with eta 0), in float32.
 
+    Its last step goes to the least noise of the schedule, as Stable Diffusion 1 has it
+    (set_alpha_to_one is false).
+
     Args:
         latents: noised to the first of the timesteps.
         timesteps: falling.
@@ -344,7 +351,7 @@ def ddim(
         predict: gives the noise in latents at a timestep.
         check: called before every step; raises to stop.
     """
-    levels = [float(alphas[t]) for t in timesteps] + [1.0]
+    levels = [float(alphas[t]) for t in timesteps] + [float(alphas[0])]
     for t, now, then in zip(timesteps, levels[:-1], levels[1:], strict=True):
         check()
         drawn = predict(latents, t).float()
@@ -355,7 +362,7 @@ def ddim(
 
 def noise_of(request: EditRequest, latents: Tensor) -> Tensor:
     """The noise for a request's latents; it lies on the body."""
-    return surface_noise(latents.shape, request.seed, request.surface, latents)
+    return surface_noise(latents.shape, request.noise_seed, request.surface, latents)
 
 
 def noised(clean: Tensor, t: int, alphas: Tensor, drawn: Tensor) -> Tensor:

@@ -60,6 +60,7 @@ class EditRequest:
         seed: of whatever is drawn at random.
         mask: (H, W), where the edit may act; None for everywhere.
         surface: the tracked body in the picture, None where it is unknown.
+        again: how often the frame was edited before, where each edit draws anew.
     """
 
     frame: int
@@ -71,6 +72,12 @@ class EditRequest:
     seed: int = 0
     mask: np.ndarray | None = field(default=None)
     surface: Surface | None = field(default=None)
+    again: int = 0
+
+    @property
+    def noise_seed(self) -> int:
+        """The seed of the noise, the same for all frames that are edited together."""
+        return (self.seed + 1_000_003 * self.again) % 2**63
 
 
 class Editor:

@@ -37,14 +37,19 @@ class PlugInProcess:
         command: the program and its arguments; no shell reads them.
         folder: where it runs.
         name: what errors call it.
+        shipped: a script of ours that is run in the place of the command's own.
 
     Raises:
         ProgramNotAllowed: if the user has not allowed it.
         EditError: if it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, name: str) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, name: str, shipped: Path | None = None
+    ) -> None:
         check_program(command, folder)
+        if shipped is not None:
+            command = [command[0], str(shipped), *command[2:]]
         self._name = name
         self._complaints: deque[str] = deque(maxlen=_REMEMBERED)
         self._lines: queue.Queue[str | None] = queue.Queue()

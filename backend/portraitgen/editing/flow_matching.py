@@ -87,7 +87,7 @@ class FlowEditor(DiffusionEditor):
                 latents=self._packed(pipeline, mixed),
                 sigmas=sigmas,
                 num_inference_steps=len(sigmas),
-                generator=torch.Generator("cpu").manual_seed(request.seed),
+                generator=torch.Generator("cpu").manual_seed(request.noise_seed),
                 output_type="np",
                 callback_on_step_end=self._stepped,
                 **self._guidance(),

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the editors round the U-Net of Stable Diffusion 1 share: the loop, and the anchor in it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +19,8 @@ class UNetEditor(DiffusionEditor):
     With an anchor, every step shows the U-Net the anchor beside the frame, as noisy as it is, and
     the frame's self-attention looks at both.
 
-    Subclasses give `timesteps`, `_begin`, `_condition`, `_embeddings` and `_guided`.
+    Subclasses give `_condition`, `_embeddings` and `_guided`, and how the noise goes: `timesteps`
+    for DDIM, or `_sampled` and `alphas`.
     """
 
     multiple = 8
@@ -29,8 +32,19 @@ class UNetEditor(DiffusionEditor):
     def start(self, request: EditRequest, t: int) -> Tensor:
         """The latent that an edit begins with, noised to a timestep."""
         clean = self._latent(self._begin(request))
-        alphas = self.pipeline().scheduler.alphas_cumprod
-        return noised(clean, t, alphas, noise_of(request, clean))
+        return noised(clean, t, self.alphas(), noise_of(request, clean))
+
+    def alphas(self) -> Tensor:
+        """The cumulative products of the noise schedule, one a timestep of training."""
+        alphas: Tensor = self.pipeline().scheduler.alphas_cumprod
+        return alphas
+
+    def _sampled(self, request: EditRequest, predict: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """The edited latents (1, C, h, w), by what the U-Net predicts of latents at a timestep."""
+        alphas = self.alphas()
+        timesteps = self.timesteps(request, len(alphas))
+        start = self.start(request, timesteps[0])
+        return ddim(start, timesteps, alphas, predict, self.check)
 
     def _begin(self, request: EditRequest) -> np.ndarray:
         """The image that is noised."""
@@ -56,8 +70,7 @@ class UNetEditor(DiffusionEditor):
 
     def _diffuse(self, request: EditRequest) -> np.ndarray:
         pipeline = self.pipeline()
-        vae, unet, alphas = pipeline.vae, pipeline.unet, pipeline.scheduler.alphas_cumprod
-        timesteps = self.timesteps(request, len(alphas))
+        vae, unet, alphas = pipeline.vae, pipeline.unet, self.alphas()
         anchor, places = self.anchor_for(request), None
         shown, beside = [request], []
         if anchor is not None and anchor.surface is not None and request.surface is not None:
@@ -77,6 +90,5 @@ class UNetEditor(DiffusionEditor):
             return self._guided(drawn[:guides].float())
 
         with shared_attention(unet, places):
-            start = self.start(request, timesteps[0])
-            latents = ddim(start, timesteps, alphas, predict, self.check)
+            latents = self._sampled(request, predict)
         return to_image(vae.decode((latents / vae.config.scaling_factor).to(vae.dtype)).sample)

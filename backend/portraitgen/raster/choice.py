@@ -147,20 +147,38 @@ def _tried(backend: Backend, device: torch.device) -> Trial:
         return Trial(backend, None, text or type(error).__name__)
 
 
+@dataclass(frozen=True)
+class Differences:
+    """How far a rasteriser's picture and gradients are from another's.
+
+    Attributes:
+        figures: the norm of the difference over the other's norm, by name.
+        told: what is too far off, empty if nothing is.
+    """
+
+    figures: dict[str, float]
+    told: str
+
+
+def difference(backend: Backend, device: torch.device, against: Backend = "numba") -> Differences:
+    """Draws a small scene on a device and, by another rasteriser, on the CPU."""
+    count, size = _SMALL
+    names = ("picture", "alpha", "depth", "means", "quats", "scales", "opacities", "features")
+    drawn = _drawn(backend, device, count, size), _drawn(against, torch.device("cpu"), count, size)
+    figures = {
+        name: float((ours.cpu() - meant).norm() / meant.norm())
+        for name, ours, meant in zip(names, *drawn, strict=True)
+    }
+    for name, apart in figures.items():
+        picture = name in ("picture", "alpha", "depth")
+        if not apart <= (_PICTURE_TOLERANCE if picture else _GRADIENT_TOLERANCE):
+            return Differences(figures, f"its {name} differ from the CPU's by {apart:.1%}")
+    return Differences(figures, "")
+
+
 def _difference(backend: Backend, device: torch.device) -> str:
     """How it differs from the CPU's picture and gradients; empty if it does not."""
-    count, size = _SMALL
-    for name, ours, meant in zip(
-        ("picture", "alpha", "depth", "means", "quats", "scales", "opacities", "features"),
-        _drawn(backend, device, count, size),
-        _drawn("numba", torch.device("cpu"), count, size),
-        strict=True,
-    ):
-        tolerance = _PICTURE_TOLERANCE if name in ("picture", "alpha", "depth") else None
-        apart = float((ours.cpu() - meant).norm() / meant.norm())
-        if not apart <= (tolerance or _GRADIENT_TOLERANCE):
-            return f"its {name} differ from the CPU's by {apart:.1%}"
-    return ""
+    return difference(backend, device).told
 
 
 def _milliseconds(backend: Backend, device: torch.device) -> float:

@@ -20,6 +20,9 @@ from ..editor import Editor, EditorInfo, EditRequest
 from ..external_editor import PlugInProcess
 
 _SCRIPT = "portraitgen_anydoor.py"
+_SHIPPED = Path(__file__).resolve().parents[1] / "programs" / _SCRIPT
+# What the public checkout has, and what ours needs of it.
+_PUBLIC = "run_inference.py"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class AnyDoorOptions:
     )
     checkout: str = option("", "The folder of your checkout of AnyDoor", path=True, runs="folder")
     script: str = option(
-        _SCRIPT, "The program in it that keeps the contract of docs/editors.md", runs="script"
+        _SCRIPT,
+        "The program in it that keeps the contract of docs/editors.md; ours where it has none",
+        runs="script",
     )
     python: str = option(
         "", "The Python of AnyDoor's environment; ours by default", path=True, runs="program"
@@ -79,11 +84,15 @@ class AnyDoor(Editor):
                 "it needs your checkout of AnyDoor", self.info.id, 'give it as checkout="..."'
             )
         self._folder = Path(options.checkout).expanduser().absolute()
-        if not (self._folder / options.script).is_file():
+        own = self._folder / options.script
+        self._shipped = _SHIPPED if options.script == _SCRIPT and not own.is_file() else None
+        needed = _PUBLIC if self._shipped else options.script
+        if not (self._folder / needed).is_file():
             raise EditError(
-                f"the checkout holds no {options.script}",
+                f"the checkout holds no {needed}",
                 self._folder,
-                "write it as docs/editors.md shows",
+                "give the folder of a checkout of ali-vilab/AnyDoor, or a program of yours in it"
+                " as docs/editors.md shows",
             )
         self._process: PlugInProcess | None = None
 
@@ -94,7 +103,7 @@ class AnyDoor(Editor):
     def _running(self) -> PlugInProcess:
         if self._process is None or not self._process.running:
             command = [self.options.python or sys.executable, self.options.script]
-            self._process = PlugInProcess(command, self._folder, self.info.id)
+            self._process = PlugInProcess(command, self._folder, self.info.id, self._shipped)
             self._process.wait_ready(self.options.start_limit, self.check)
         return self._process
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...errors import EditError, ModelError
 from ...settings import option
 from ..diffusion import (
-    ddim_timesteps,
+    leading_timesteps,
     load_pipeline,
     plane,
     predicts_noise,
@@ -49,7 +49,7 @@ class InstructPix2PixOptions:
 class InstructPix2Pix(UNetEditor):
     """Brooks et al. (2023), run as Instruct-NeRF2NeRF and PortraitGen do.
 
-    The rendering is noised to a timestep that is drawn for every frame between two bounds, and
+    The rendering is noised to a timestep that is drawn for every edit between two bounds, and
     denoised under the plate and the words; the plate's latent is not scaled, the rendering's is.
     """
 
@@ -97,10 +97,11 @@ class InstructPix2Pix(UNetEditor):
 
     def timesteps(self, request: EditRequest, count: int) -> list[int]:
         """The timesteps of a frame's edit, out of `count` of training."""
-        generator = np.random.default_rng([request.seed, request.frame & 0xFFFFFFFF])
-        share = generator.uniform(self.options.noise_low, self.options.noise_high)
-        first = round(share * request.strength * (count - 1))
-        return ddim_timesteps(first, min(self.options.steps, first + 1))
+        seeds = [request.seed, request.frame & 0xFFFFFFFF, request.again]
+        share = np.random.default_rng(seeds).uniform(
+            self.options.noise_low, self.options.noise_high
+        )
+        return leading_timesteps(round(share * request.strength * count), self.options.steps)
 
     def _condition(self, request: EditRequest) -> Tensor:
         vae = self.pipeline().vae

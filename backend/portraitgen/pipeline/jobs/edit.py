@@ -38,6 +38,7 @@ from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
 from ..data.edit_mask import EditMask
 from ..data.expression_guide import ExpressionGuide
+from ..data.guidance import perceptual_loss
 from ..data.key_frames import KeptKeys
 from ..data.plate_stream import watched
 from ..data.shots import Track, body_of
@@ -50,6 +51,10 @@ _SAMPLES = 8
 # The one-pass schedule's second round, for editors that repaint the avatar's rendering: when, as
 # a share of the steps, and how strong.
 _AGREED, _GENTLE = 0.6, 0.35
+_STEPS, _STEPS_A_FRAME = 400, 31.2
+# As the method's release weighs them against the pictures, where those count 3: LPIPS 10, after a
+# fifth of the steps.
+_LPIPS, _PERCEPTUAL_FROM = 10 / 3, 0.2
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,12 @@ class EditOptions:
         minimum=0,
         maximum=1,
     )
+    vgg: str = option(
+        "",
+        "VGG16 weights of yours, for a perceptual loss; those in the models folder by default",
+        path=True,
+        label="VGG Weights",
+    )
     schedule: str = option(
         "one-pass",
         "All key frames at once, or the paper's rounds of edits during training",
@@ -88,7 +99,12 @@ class EditOptions:
     interval: int = option(
         4, "Steps between two edits of the iterative schedule", unit="steps", minimum=1
     )
-    steps: int = option(400, "How many training steps", minimum=1)
+    steps: int = option(
+        0,
+        "How many training steps; 0 for 400 in one pass, and as many as its rounds need in the"
+        " iterative schedule",
+        minimum=0,
+    )
     seed: int = option(0, "Seed of the edit", minimum=0)
     commercial: bool = option(
         False, "Refuse editors and weights whose licence allows no commercial use"
@@ -137,11 +153,14 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         parts = EditMask(body, track, options.parts, painted)
         parts.learn(windows)
         wanted = _rows(windows, [*kept.frames, *editor.wanted_frames()])
-        plan = _plan(editor, options, track, windows, wanted, _rows(windows, kept.frames))
+        steps = steps_of(options, editor.info.starts_from_render, len(usable), len(wanted))
+        plan = _plan(editor, options, steps, track, windows, wanted, _rows(windows, kept.frames))
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
-        trainer = Trainer(avatar, data, _training(options))
+        perceptual = perceptual_loss(options.vgg, reporter)
+        reporter.note(_told(plan, steps))
+        trainer = Trainer(avatar, data, _training(options, steps), perceptual)
         aware = face_aware(editor, body, options.face)
         guide = opened.enter_context(closing(expression_guide(editor, options.expression)))
         update = DatasetUpdate(
@@ -266,9 +285,35 @@ def editor_values(text: str) -> Mapping[str, Any]:
     return values
 
 
+def steps_of(options: EditOptions, repaints: bool, frames: int, wanted: int = 0) -> int:
+    """How many steps an edit trains: as asked, or as its schedule needs.
+
+    The method's release trains 31.2 steps a frame while it edits, whatever the clip; where every
+    key frame is edited once, that and a one-pass edit's steps after it are enough.
+
+    Args:
+        repaints: whether the editor is to see its key frames again and again.
+        frames: of the take; wanted: key frames besides every `key_every`th.
+    """
+    if options.steps or options.schedule == "one-pass":
+        return options.steps or _STEPS
+    if repaints:
+        return max(_STEPS, round(_STEPS_A_FRAME * frames))
+    keys = len(range(0, frames, options.key_every)) + wanted
+    return _STEPS + keys * options.interval
+
+
+def _told(plan: Schedule, steps: int) -> str:
+    """What is about to be done, before it begins."""
+    keys, edits = len(plan.key_rows), len(plan.edits)
+    rounds = f" ({edits / keys:.1f} times each)" if edits != keys else ""
+    return f"{keys} key frames are edited, {edits} edits in all{rounds}, in {steps} training steps."
+
+
 def _plan(
     editor: Editor,
     options: EditOptions,
+    steps: int,
     track: Track,
     windows: Crops,
     wanted: list[int],
@@ -277,11 +322,11 @@ def _plan(
     repaints = editor.info.starts_from_render
     motion = track.motion.rows(np.array([track.motion.index(f) for f in windows.frames]))
     if options.schedule == "one-pass":
-        again = round(_AGREED * options.steps) if repaints else None
+        again = round(_AGREED * steps) if repaints else None
         return one_pass(motion, options.keys, wanted, again, approved)
-    rounds = options.steps if repaints else 1
+    rounds = steps if repaints else 1
     return iterative(
-        len(windows.frames), options.key_every, options.interval, options.steps, rounds, wanted
+        len(windows.frames), options.key_every, options.interval, steps, rounds, wanted
     )
 
 
@@ -290,7 +335,7 @@ def _rows(windows: Crops, frames: list[int]) -> list[int]:
     return [windows.row(frame) for frame in frames if frame in windows.frames]
 
 
-def _training(options: EditOptions) -> TrainingSettings:
+def _training(options: EditOptions, steps: int) -> TrainingSettings:
     """Colours are learned anew; geometry and motion stay what the plate taught."""
     rates = Rates(
         opacity=2e-3,
@@ -303,12 +348,13 @@ def _training(options: EditOptions) -> TrainingSettings:
         blending=0.0,
     )
     return TrainingSettings(
-        steps=options.steps,
+        steps=steps,
         coarse=0.3,
         refine=False,
         neural=True,
         seed=options.seed,
-        weights=LossWeights(stable=0.8),
+        perceptual_from=_PERCEPTUAL_FROM,
+        weights=LossWeights(stable=0.8, lpips=_LPIPS),
         rates=rates,
     )
 
@@ -386,12 +432,21 @@ class DatasetUpdate:
             edited = self._kept.picture(self._windows.frames[row], self._colours.shape[1])
             if edited is None:
                 share = _GENTLE if step in self.plan.gentle else 1.0
-                request = self.request(row, share * self._options.strength)
+                request = replace(
+                    self.request(row, share * self._options.strength), again=self._again(row, step)
+                )
                 edited = self._guide.guided(self._aware.edit(request), request)
             codes = (edited * 255 + 0.5).astype(np.uint8)
             with atomic_path(path) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", codes[..., ::-1])[1].tobytes())
         self._replace(row, path)
+
+    def _again(self, row: int, step: int) -> int:
+        """How often the iterative schedule has edited a row before: each edit draws its noise, and
+        how much of it, anew. Frames that are edited together share theirs."""
+        if min(self.plan.edits) < 0:
+            return 0
+        return sum(row == other for at, other in self.plan.edits.items() if at < step)
 
     def _replace(self, row: int, path: Path) -> None:
         encoded = read_codes(path, cv2.IMREAD_COLOR)

@@ -32,6 +32,7 @@ from ...storage import make_folder, remove_tree
 from ..data.avatars import best_device, frame_parameters, tell_device, training_set
 from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
+from ..data.guidance import perceptual_loss
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -77,7 +78,7 @@ class ReconstructOptions:
     )
     vgg: str = option(
         "",
-        "VGG16 weights of yours (vgg16-397923af.pth), for a perceptual loss",
+        "VGG16 weights of yours, for a perceptual loss; those in the models folder by default",
         path=True,
         label="VGG Weights",
     )
@@ -108,7 +109,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
             _glance(shot, body, track, frames, options, job, reporter)
         windows, data = training_data(shot, track, frames, options, reporter)
         tell_device(reporter)
-        trainer = new_trainer(body, track, windows, data, options)
+        perceptual = perceptual_loss(options.vgg, reporter)
+        trainer = new_trainer(body, track, windows, data, options, perceptual=perceptual)
         _train(trainer, job, reporter)
         rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]
         measured = trainer.evaluate(rows)
@@ -231,11 +233,13 @@ def new_trainer(
     data: TrainingSet,
     options: ReconstructOptions,
     kind: type[Avatar] = Avatar,
+    perceptual: Lpips | None = None,
 ) -> Trainer:
     """A trainer at its first step, its avatar coloured from the plate.
 
     Args:
         kind: what is trained; the benchmarks compare others with ours.
+        perceptual: LPIPS, where its weights are here.
     """
     torch.manual_seed(options.seed)
     seen = _seen_faces(body, track, windows)
@@ -251,7 +255,6 @@ def new_trainer(
         batch=_GPU_BATCH if device.type == "cuda" else 1,
         seed=options.seed,
     )
-    perceptual = Lpips.load(Path(options.vgg)) if options.vgg else None
     return Trainer(avatar.on(device), data, settings, perceptual)
 
 
