@@ -78,7 +78,9 @@ def values(group: Any, options: Sequence[OptionDescription]) -> dict[str, Value]
         if option.default is None and not getattr(group, _switch(option)):
             continue  # Left to the backend.
         value = getattr(group, option.name)
-        if option.unit == "degrees":
+        if option.several:
+            value = ",".join(each for each in option.choices if each in value)
+        elif option.unit == "degrees":
             value = math.degrees(value)
         if option.type == "float":
             value = rounded(value)
@@ -107,9 +109,27 @@ def restore(group: Any, options: Sequence[OptionDescription], given: Values) -> 
         try:
             # Of an editor's options the terminal keeps the text: "1", "true".
             value = _KINDS[option.type](value)
+            if option.several:
+                setattr(group, name, {each for each in value.split(",") if each})
+                continue
             setattr(group, name, math.radians(value) if option.unit == "degrees" else value)
         except (TypeError, ValueError):
             continue
+
+
+_ICONS = {
+    "hair": "OUTLINER_OB_CURVES",
+    "skin": "MATFLUID",
+    "lips": "SMOOTHCURVE",
+    "eyes": "HIDE_OFF",
+    "mouth": "META_ELLIPSOID",
+    "hands": "VIEW_PAN",
+    "clothes": "MATCLOTH",
+}
+
+
+def _title(choice: str) -> str:
+    return choice.replace("-", " ").title()
 
 
 def _switched_on(value: object) -> bool:
@@ -133,6 +153,12 @@ def draw(layout: Any, group: Any, options: Sequence[OptionDescription]) -> None:
             value = row.row(align=True)
             value.active = getattr(group, _switch(option))
             value.prop(group, option.name, text="")
+        elif option.several:
+            layout.label(text=option.label)
+            grid = layout.grid_flow(columns=2, align=True, row_major=True)
+            grid.use_property_split = False
+            for choice in option.choices:
+                grid.prop_enum(group, option.name, choice)
         else:
             layout.prop(group, option.name)
 
@@ -188,8 +214,14 @@ def _property(option: OptionDescription) -> Any:
     if option.type == "bool":
         return BoolProperty(default=bool(default), **facts)
     if option.type == "str":
+        if option.several:
+            flags = [
+                (each, _title(each), option.help, _ICONS.get(each, "NONE"), 1 << bit)
+                for bit, each in enumerate(option.choices)
+            ]
+            return EnumProperty(items=flags, options={"ENUM_FLAG"}, default=set(), **facts)
         if option.choices:
-            items = [(each, each.replace("-", " ").title(), option.help) for each in option.choices]
+            items = [(each, _title(each), option.help) for each in option.choices]
             return EnumProperty(items=items, default=default, **facts)
         if option.path:
             facts |= {"subtype": "FILE_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}

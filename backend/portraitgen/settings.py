@@ -27,6 +27,7 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Sequence[str] = (),
+    several: bool = False,
     path: bool = False,
     runs: str = "",
     label: str = "",
@@ -39,6 +40,7 @@ def option(
         unit: what a number counts ("frames", "degrees", "px"), empty for a ratio.
         minimum, maximum: inclusive bounds of a number.
         choices: the values a string may take.
+        several: the string may hold more than one of the choices, with commas between them.
         path: the string names a file.
         label: the option's name as people read it, where its own with capitals reads badly.
         runs: the string says what an editor runs: a "program", its "script" or their "folder".
@@ -49,6 +51,7 @@ def option(
         "minimum": minimum,
         "maximum": maximum,
         "choices": tuple(choices),
+        "several": several,
         "path": path,
         "runs": runs,
         "label": label,
@@ -72,7 +75,7 @@ class OptionDescription(Data):
         label: as people read it.
         type: "bool", "int", "float" or "str".
         default: None if the program decides where nothing is given.
-        help, unit, minimum, maximum, choices, path, runs: as given to `option`.
+        help, unit, minimum, maximum, choices, several, path, runs: as given to `option`.
     """
 
     name: str
@@ -84,6 +87,7 @@ class OptionDescription(Data):
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    several: bool = False
     path: bool = False
     runs: str = ""
 
@@ -153,8 +157,13 @@ def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
             )
             raise OptionError(f"{value} is out of range", field.name, f"give a value {span}")
     choices = facts.get("choices", ())
-    if choices and converted not in choices:
+    given = [converted]
+    if facts.get("several"):
+        given = [each.strip() for each in str(converted).split(",") if each.strip()]
+        converted = ",".join(given)
+    wrong = next((each for each in given if choices and each not in choices), None)
+    if wrong is not None:
         raise OptionError(
-            f"'{value}' is not a choice", field.name, f"use one of: {', '.join(choices)}"
+            f"'{wrong}' is not a choice", field.name, f"use one of: {', '.join(choices)}"
         )
     return converted

@@ -28,13 +28,7 @@ def add_job(commands: Any, kind: str, text: str, options: bool) -> argparse.Argu
     telling.add_argument(
         "--openjd", action="store_true", help="tell progress as Open Job Description reads it"
     )
-    if kind != "track":
-        job.add_argument(
-            "--footage", type=Path, help="where the plate lies on this machine, if elsewhere"
-        )
-    job.add_argument(
-        "--path-mapping", type=Path, metavar="FILE", help="a farm's rules of pathmapping-1.0"
-    )
+    add_paths(job, kind)
     job.add_argument(
         "--wait",
         type=float,
@@ -43,11 +37,23 @@ def add_job(commands: Any, kind: str, text: str, options: bool) -> argparse.Argu
         help="how long to wait for a part of the shot that another process works on",
     )
     if options:
-        _add_options(job, kind)
+        add_options(job, kind)
     return job
 
 
-def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
+def add_paths(job: argparse.ArgumentParser, kind: str) -> None:
+    """Where things lie on this machine."""
+    if kind != "track":
+        job.add_argument(
+            "--footage", type=Path, help="where the plate lies on this machine, if elsewhere"
+        )
+    job.add_argument(
+        "--path-mapping", type=Path, metavar="FILE", help="a farm's rules of pathmapping-1.0"
+    )
+
+
+def add_options(job: argparse.ArgumentParser, kind: str) -> None:
+    """A job's own options."""
     from ..pipeline.registry import options_of
     from ..settings import describe
 
@@ -61,22 +67,29 @@ def _add_options(job: argparse.ArgumentParser, kind: str) -> None:
                 flag, action=argparse.BooleanOptionalAction, default=None, help=option.help
             )
         else:
-            word = "|".join(option.choices) or option.type.upper()
+            word = ("," if option.several else "|").join(option.choices) or option.type.upper()
             job.add_argument(flag, metavar=word, help=text)
 
 
 def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     """Runs a job with the options that were given, and with those in `values`."""
-    from ..pipeline.registry import options_of, run
-    from ..settings import describe
+    from ..pipeline.registry import run
 
     map_paths(kind, given)
-    names = [option.name for option in describe(options_of(kind))]
-    asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    asked = asked_options(kind, given)
     style: Style = "openjd" if given.openjd else "events" if given.events else "person"
     reporter = TerminalReporter(style, kind)
     reporter.wait_s = given.wait
     reporter.done(run(kind, given.shot, asked | values, reporter))
+
+
+def asked_options(kind: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Those of a job's options that were given."""
+    from ..pipeline.registry import options_of
+    from ..settings import describe
+
+    names = [option.name for option in describe(options_of(kind))]
+    return {name: getattr(given, name) for name in names if getattr(given, name) is not None}
 
 
 def map_paths(kind: str, given: argparse.Namespace) -> None:

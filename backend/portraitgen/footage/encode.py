@@ -26,10 +26,12 @@ from .source_frame import SourceFrame
 from .timecode import packed
 
 LAYER = "ViewLayer"
-_CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ"} | dict.fromkeys(
+_CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Vector": "XYZW"} | dict.fromkeys(
     ("Alpha", "Filled", "Invented"), "A"
 )
 _FULL_PRECISION = ("Depth", "Edges")
+_CRYPTO = "Crypto"
+"""How layers of Cryptomatte begin; halves would lose their names."""
 # The usual 6 takes nearly three times as long for files a fourteenth smaller.
 _PNG_LEVEL = 4
 _FRAME = "portraitgen:frame"
@@ -49,13 +51,13 @@ def write_exr(
 ) -> None:
     """Writes a multilayer EXR whose passes Blender and Nuke show by name.
 
-    Channels are named `ViewLayer.<pass>.<channel>`: Combined RGBA, Depth Z, Normal XYZ, A for
-    Alpha, Filled and Invented, RGB for any other pass.
+    Channels are named `ViewLayer.<pass>.<channel>`: Combined RGBA, Depth Z, Normal XYZ, Vector
+    XYZW, RGBA for layers of Cryptomatte, A for Alpha, Filled and Invented, RGB for any other pass.
 
     Args:
         passes: pass name -> float32 (H, W, C), colours scene-linear (`colour.to_linear`);
-            Combined is multiplied by alpha. Depth and Edges are kept in full precision, the rest in
-            half.
+            Combined is multiplied by alpha. Depth, Edges and Cryptomatte are kept in full
+            precision, the rest in half.
         fps, frame: written into the file.
         colour_space: the plate's, as `colour.resolve` knows it; the file's primaries are those
             of its linear space.
@@ -69,13 +71,15 @@ def write_exr(
         (name, index, letter) for name in passes for index, letter in enumerate(_letters(name))
     ]
     names = [f"{LAYER}.{name}.{letter}" for name, _, letter in channels]
-    formats = ["float" if name in _FULL_PRECISION else "half" for name, _, _ in channels]
+    formats = ["float" if _is_full(name) else "half" for name, _, _ in channels]
     height, width = next(iter(passes.values())).shape[:2]
     pixels = np.empty((height, width, len(channels)), np.float32)
     for column, (name, index, _) in enumerate(channels):
         # What half cannot hold would become infinite and poison every blur over it.
-        most = np.inf if name in _FULL_PRECISION else 65504
-        np.clip(passes[name][..., index], -most, most, out=pixels[..., column])
+        if _is_full(name):
+            pixels[..., column] = passes[name][..., index]
+        else:
+            np.clip(passes[name][..., index], -65504, 65504, out=pixels[..., column])
     space = resolve(colour_space)
     spec = _spec(pixels, names, formats)
     spec.attribute("compression", "zip")
@@ -114,7 +118,11 @@ def write_linear(path: Path, pixels: np.ndarray) -> Path:
 
 def _letters(name: str) -> str:
     """The letters of a pass's channels."""
-    return _CHANNELS.get(name, "RGB")
+    return "RGBA" if name.startswith(_CRYPTO) else _CHANNELS.get(name, "RGB")
+
+
+def _is_full(name: str) -> bool:
+    return name in _FULL_PRECISION or name.startswith(_CRYPTO)
 
 
 def read_exr(path: Path) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mattes that an artist made: roto or a key, as a movie, an image sequence or the plate's alpha."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -36,7 +37,7 @@ class GivenMattes:
         FootageError: if they cannot be read, lack a frame, or have another shape.
     """
 
-    def __init__(self, path: Path, plate: Plate, frames: range) -> None:
+    def __init__(self, path: Path, plate: Plate, frames: Sequence[int]) -> None:
         self._plate = open_plate(path)
         if self._plate.kind == "movie":
             self._plate.close()

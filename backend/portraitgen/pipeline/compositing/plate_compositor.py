@@ -4,7 +4,7 @@
 
 from collections import deque
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -23,6 +23,8 @@ from ..data.plate_stream import FrameSource
 from ..data.shots import Track
 from .deflicker import REACH, Deflicker, deflickered
 from .frame_windows import FrameWindows
+from .grain import GrainMatch
+from .motion_blur import MotionBlur
 from .take_appearance import TakeAppearance
 
 # The chest goes on below the window; hair that comes near the other borders is kept.
@@ -81,7 +83,10 @@ class FrameRenderer:
         detail: float,
         steady: float,
         parts: EditMask,
+        grain: GrainMatch | None = None,
+        blur: MotionBlur | None = None,
     ) -> None:
+        self._grain, self._blur = grain, blur
         self._track = track
         self._plain = plain
         self._look = look
@@ -159,9 +164,11 @@ class FrameRenderer:
         rendered = deflickered(frame, {at: each.rendered for at, each in drawn.items()}, along)
         return reconstruction, rendered
 
-    def render(self, frame: int, image: np.ndarray, mix: float) -> RenderedFrame:
+    def render(
+        self, frame: int, image: np.ndarray, mix: float, held: np.ndarray | None = None
+    ) -> RenderedFrame:
         """One frame that `ahead` gave out, of which `mix` shows over its plate `image`, float32
-        (H, W, 3)."""
+        (H, W, 3); where `held`, (H, W), is 1, the plate stays before it."""
         track, size = self._track, self._size
         box = track.box(frame)
         camera = track.camera.window(box, size)
@@ -193,6 +200,9 @@ class FrameRenderer:
         cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
         full = np.zeros(image.shape[:2], np.float32)
         full[rows, columns] = cover * mix
+        if held is not None:
+            full *= 1 - held
+            alpha *= 1 - crop(held, box, size)[0]
         detail = 0.0 if self._look.keeps_performer else self._detail
         avatar = composite_layer(image, box, beauty, full, reference=reconstruction, detail=detail)
         if self._windows:
@@ -200,6 +210,10 @@ class FrameRenderer:
             laid = self._look.of_frame(request, own, image, avatar)
         else:
             laid = self._look.over_plate(frame, image, whole, avatar)
+        if self._blur is not None:
+            laid = replace(laid, colours=self._blur.lay(frame, image, laid))
+        if self._grain is not None:
+            laid = replace(laid, colours=self._grain.lay(frame, laid))
         over, touched = composite(image, laid)
         if laid is not avatar:
             beauty, _ = crop(over, box, size)

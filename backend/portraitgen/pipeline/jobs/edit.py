@@ -62,13 +62,16 @@ class EditOptions:
     """What a take becomes."""
 
     take: str = option("", "The take's name; the editor's by default")
-    editor: str = option("relight", "The editor, as `portraitgen editors` lists them")
+    editor: str = option("relight", "The editor, of those that are installed")
     editor_options: str = option("{}", "The editor's options as a JSON object")
     base: str = option("", "Another take to build on; the plate by default")
     frames: str = option("", "Frames to edit as 1001-1250 or 1-9x2, all tracked ones by default")
     strength: float = option(1.0, "How strong the edit is", minimum=0, maximum=1)
     parts: str = option(
-        "", f"Edit these parts only, as hair,skin (of {', '.join(PARTS)}); all by default"
+        "",
+        "Edit these parts only; all by default",
+        choices=PARTS,
+        several=True,
     )
     face: str = option(
         "auto",

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from ...body.surface import Surface
 from ...editing.paint_layers import PaintedFrames
 from ...footage.colour import encoded_to_linear, to_linear
 from ...footage.crop import CompositeLayer, crop, place
 from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
-from ...frames import parse_frame_list
+from ...frames import parse_frame_list, spread
 from ...images import save_png, to_codes
 from ...provenance.statement import Statement
 from ...records import EditRecord, PartsRecord, RenderRecord
@@ -31,8 +32,12 @@ from ...storage import atomic_path, dump_json, make_folder
 from ..compositing.acted_plate import ActedPlate
 from ..compositing.acted_stream import ActedStream, ActedTrack
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
+from ..compositing.grain import Grain, GrainMatch
+from ..compositing.hold_out import HoldOut
+from ..compositing.motion_blur import MotionBlur, frames_of, pairs_of, shutter_of
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
+from ..compositing.part_passes import PASSES, PartPasses, PassMaker
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
 from ..compositing.take_appearance import TakeAppearance
 from ..data.acting import FILE as ACTING_FILE
@@ -55,6 +60,9 @@ RECONSTRUCTION = "reconstruction"
 _ROUNDING = 2e-4
 # In so many of the latest other versions a frame is looked for before it is rendered.
 _LOOKED_AT = 3
+_GRAIN_FRAMES = 4
+# The side of the windows in which the shutter is measured.
+_SHUTTER_SIDE = 768
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,30 @@ class RenderOptions:
         "The plate without the performer, a picture or a sequence, for what acting uncovers;"
         " the shot's other frames by default",
         path=True,
+    )
+    holdout: str = option(
+        "",
+        "A hold-out: a movie or an image sequence, white where the plate stays before the edit",
+        path=True,
+        label="Hold-Out",
+    )
+    grain: float = option(
+        0.0,
+        "How much of the plate's grain, as it is measured, is laid on what was drawn",
+        minimum=0,
+        maximum=1,
+    )
+    motion_blur: float = option(
+        0.0,
+        "How much of the plate's motion blur, as it is measured, is laid on what the avatar draws",
+        minimum=0,
+        maximum=1,
+    )
+    passes: str = option(
+        "",
+        "More passes in the EXR files: the performer's parts as Cryptomatte, and motion vectors",
+        choices=PASSES,
+        several=True,
     )
     mix: str = option("1", "How much of the edit shows, 0 to 1, or by frame as 1001:0,1020:1")
     steady: float = option(
@@ -153,6 +185,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
         folder = run.folder
         stage = Stage(reporter, "render", len(frames))
         with (
+            closing(run),
             closing(_written(run.made(reporter))) as written,
             _movie(
                 folder, take, plate, frames, run.statement, options.movie and whole and not alone
@@ -214,6 +247,8 @@ class _Run:
             self._track = ActedTrack(track, motion, self._mattes)
         self._frames, self._plate = frames, plate
         self._mix = mix_of(options.mix, frames)
+        self._hold = HoldOut(options.holdout, plate, frames)
+        more += self._hold.digest
         self._views = read_views(Path(options.camera), frames) if options.camera else None
         self._motion = motion_of(shot, self._track, options.drive, options.normalise)
         self._alone = bool(options.camera or options.drive)
@@ -222,7 +257,14 @@ class _Run:
             edit,
             base,
             track.folder,
-            {"detail": options.detail, "steady": options.steady, "alone": self._alone},
+            {
+                "detail": options.detail,
+                "steady": options.steady,
+                "alone": self._alone,
+                "passes": options.passes,
+                "grain": options.grain,
+                "motion_blur": options.motion_blur,
+            },
             more + (self._motion.digest() if options.drive else ""),
         )
         self.statement = statement_of(shot, take, edit, record, int(base.name), track)
@@ -237,6 +279,7 @@ class _Run:
         decides = {"frames": self._inputs.digest, "edit": self._inputs.edit, "home": home.name}
         inputs = dump_json(decides | {"mix": [mix[frame] for frame in sorted(mix)]})
         names = ("detail", "steady", "mix", "clean", "camera", "drive", "normalise")
+        names += ("holdout", "passes", "grain", "motion_blur")
         return RenderRecord(
             created=now(),
             inputs=hashlib.sha256(inputs).hexdigest(),
@@ -254,6 +297,39 @@ class _Run:
         if any(not each.version for each in self._others):
             text += "; frames from before renders had versions stay in the take's folder frames"
         reporter.note(text + ".")
+
+    def _grain(self) -> GrainMatch:
+        """The plate's grain, measured in a few frames of the track, whichever are rendered."""
+        seen = self._plate.frames(spread(self._tracked.frames, _GRAIN_FRAMES))
+        return GrainMatch(Grain.measured([image for _, image in seen]), self._options.grain)
+
+    def _blur(self, parts: EditMask, reporter: Reporter) -> MotionBlur | None:
+        """The blur of the plate's shutter, as it is measured; None where nothing tells it."""
+        track = self._track
+        pairs = [] if self._acting is not None else pairs_of(self._body, track)
+        images = dict(self._plate.frames(list(frames_of(pairs))))
+
+        def window(frame: int) -> tuple[np.ndarray, Surface]:
+            box = track.box(frame)
+            side = min(_SHUTTER_SIDE, max(1, round(box.side)))
+            camera = track.camera.window(box, side)
+            return crop(images[frame], box, side)[0], parts.surface(frame, camera)
+
+        box = track.box(track.frames[0])
+        share = shutter_of(pairs, window, min(1.0, _SHUTTER_SIDE / box.side))
+        if share is None:
+            reporter.note(
+                "Nothing in the shot moves fast enough, near a frame in which it rests, to measure"
+                " the shutter; no motion blur is laid on."
+            )
+            return None
+        reporter.note(f"The plate's shutter is measured to be open for {360 * share:.0f} degrees.")
+        maker = PassMaker(track, parts, ({}, 0), frozenset({"motion"}))
+        return MotionBlur(maker.vectors, share * self._options.motion_blur)
+
+    def close(self) -> None:
+        """Closes the files that it reads besides the plate."""
+        self._hold.close()
 
     def paths(self, frame: int) -> tuple[Path, Path | None]:
         """Where a frame lies, and its full plate, if one was asked for; alone, its picture."""
@@ -317,7 +393,16 @@ class _Run:
         look.prepare(load_crops(shot, track, wanted, side, reporter, self._plate))
         # What only acts is the plate itself, which nothing is laid over.
         steady = 0.0 if self._acting is not None and edit is None else options.steady
-        renderer = FrameRenderer(track, plain, look, size, options.detail, steady, parts)
+        grain = self._grain() if options.grain > 0 and not self._alone else None
+        blur = None
+        if options.motion_blur > 0 and not self._alone and not look.keeps_performer:
+            blur = self._blur(parts, reporter)
+        renderer = FrameRenderer(
+            track, plain, look, size, options.detail, steady, parts, grain, blur
+        )
+        wants = frozenset(options.passes.split(",")) - {""}
+        names = {name: each.numpy() for name, each in body.parts.items()}
+        passes = PassMaker(self._track, parts, (names, len(body.faces)), wants)
         shown: FrameSource = self._plate
         if self._acting is not None and not self._alone:
             actor = ActedPlate(self._tracked, track.motion, self._acting.acting, plain, body)
@@ -346,6 +431,9 @@ class _Run:
                 edges = _edges(rendered, image, self._plate, frame)
                 texts = self.statement.png_texts(float(rendered.touched.mean()))
                 layers = {"Edges": edges} | self._acted_layers(frame, rendered)
+                made = passes.of(frame, image, rendered.laid)
+                layers |= made.layers
+                attributes = partial(self._with_header, attributes, made)
                 yield _Made(
                     frame,
                     partial(
@@ -376,11 +464,16 @@ class _Run:
             return True
         return False
 
+    @staticmethod
+    def _with_header(attributes: Callable[[], dict[str, str]], made: PartPasses) -> dict[str, str]:
+        return attributes() | made.attributes
+
     def _rendered(self, renderer: FrameRenderer, frame: int, image: np.ndarray) -> RenderedFrame:
         """A frame; of a take that acts, the window of the whole picture is shown."""
         if self._stream is None:
-            return renderer.render(frame, image, self._mix[frame])
-        drawn = renderer.render(frame, image, self._mix[frame] if self._edit else 0.0)
+            return renderer.render(frame, image, self._mix[frame], self._hold.cover(frame))
+        share = self._mix[frame] if self._edit else 0.0
+        drawn = renderer.render(frame, image, share, self._hold.cover(frame))
         box, laid = self._track.box(frame), drawn.laid
         if self._edit is None:
             matte = load_matte(self._track, frame).astype(np.float32) / 255
