@@ -6,10 +6,20 @@
 def register() -> None:
     """Adds PortraitGen to Blender."""
     from . import operators, ui
-    from .portraitgen_addon import frame_watch, preferences, properties, scene_updates, splats
+    from .portraitgen_addon import (
+        frame_watch,
+        picture_view,
+        preferences,
+        properties,
+        quality_colours,
+        scene_updates,
+        splats,
+    )
 
     preferences.register()
     properties.register()
+    picture_view.register()
+    quality_colours.register()
     operators.register()
     ui.register()
     scene_updates.register()
@@ -20,7 +30,16 @@ def register() -> None:
 def unregister() -> None:
     """Takes it out again and ends the backend."""
     from . import operators, ui
-    from .portraitgen_addon import farm, frame_watch, preferences, properties, scene_updates, splats
+    from .portraitgen_addon import (
+        farm,
+        frame_watch,
+        picture_view,
+        preferences,
+        properties,
+        quality_colours,
+        scene_updates,
+        splats,
+    )
 
     farm.end()
     frame_watch.unregister()
@@ -28,5 +47,7 @@ def unregister() -> None:
     scene_updates.unregister()
     ui.unregister()
     operators.unregister()
+    quality_colours.unregister()
+    picture_view.unregister()
     properties.unregister()
     preferences.unregister()

@@ -10,12 +10,18 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from portraitgen import trust
-from portraitgen.messages import PictureMade, TryFrame
+from portraitgen.messages import FrameTried, TryFrame
 from portraitgen.shot import Shot
 from portraitgen.storage import printable
 from portraitgen.trust import Program
 
-from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
+from ..portraitgen_addon import (
+    backend_properties,
+    picture_view,
+    properties,
+    scene_updates,
+    shot_summary,
+)
 from ..portraitgen_addon.take_settings import editor_options, restore_settings, settings_of
 from . import base
 
@@ -145,6 +151,53 @@ class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
         return {"FINISHED"}
 
 
+class PORTRAITGEN_OT_take_base(bpy.types.Operator):
+    """Edit the plate, or what another take has made of it"""
+
+    bl_idname = "portraitgen.take_base"
+    bl_label = "Build On"
+    bl_options = {"REGISTER", "UNDO"}
+
+    base: StringProperty(options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take whose settings the backend has told of."""
+        shot = properties.active_shot(context)
+        return base.allowed(
+            cls,
+            base.no_shot(context),
+            base.no_take(context),
+            base.not_described(shot.take, backend_properties.slot_of_job("edit")),
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Sets it."""
+        take = properties.active_shot(context).take
+        getattr(take, backend_properties.slot_of_job("edit")).base = self.base
+        return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_show_preview(bpy.types.Operator):
+    """Show the frame that was tried in an image editor, with a wipe against the plate"""
+
+    bl_idname = "portraitgen.show_preview"
+    bl_label = "Show with Wipe"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a frame that was tried."""
+        shot = properties.active_shot(context)
+        tried = shot and shot.take and bpy.data.images.get(shot.take.preview)
+        return base.allowed(cls, base.no_shot(context), "" if tried else "Try a frame first")
+
+    def execute(self, context: Any) -> set[str]:
+        """Shows it."""
+        take = properties.active_shot(context).take
+        return base.attempt(self, lambda: picture_view.show(bpy.data.images[take.preview]))
+
+
 def program_of(editor: str, options: dict[str, Any]) -> Program | None:
     """The program that an editor would run with these options, None if it runs none."""
     known = backend_properties.editor(editor)
@@ -239,18 +292,26 @@ class PORTRAITGEN_OT_try_frame(_RunsEditor):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """Needs an avatar, a take and the backend."""
+        """Needs a track and the backend; an avatar only where the editor repaints it."""
         return base.allowed(
             cls,
             base.no_shot(context),
-            base.no_avatar(context),
-            base.no_take(context),
+            base.no_track(context),
+            "" if _on_plate(properties.active_shot(context)) else base.no_avatar(context),
             base.no_backend(context),
         )
 
-    def execute(self, context: Any) -> set[str]:
-        """Asks for the frame; it appears in the panel and as an image of the file."""
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks what an editor's program asks; without a take there is none."""
         shot = properties.active_shot(context)
+        return super().invoke(context, event) if shot.take else self.execute(context)
+
+    def execute(self, context: Any) -> set[str]:
+        """Asks for the frame; it opens beside the plate, with a wipe."""
+        shot = properties.active_shot(context)
+        if shot.take is None:
+            known = backend_properties.editor(_FIRST)
+            add_take(shot, known.label if known else _FIRST).editor = _FIRST
         take = shot.take
         frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
         settings = settings_of(take) | {"take": take.folder_name}
@@ -268,21 +329,29 @@ class PORTRAITGEN_OT_try_frame(_RunsEditor):
         return base.attempt(self, start)
 
 
-def _show_preview(shot_id: str, name: str, answer: PictureMade) -> None:
+_FIRST = "relight"  # The editor that is tried where no take is there yet.
+
+
+def _on_plate(shot: Any) -> bool:
+    """Whether the take's editor lies on the plate, and needs no avatar to be tried."""
+    take = shot.take
+    known = backend_properties.editor(take.editor if take else _FIRST)
+    settings = getattr(take, backend_properties.slot_of_job("edit"), None) if take else None
+    builds = bool(getattr(settings, "base", ""))
+    return known is not None and (known.edits_frames or known.lies_on_plate) and not builds
+
+
+def _show_preview(shot_id: str, name: str, answer: FrameTried) -> None:
     shot = properties.find_shot(shot_id)
     take = next((each for each in shot.takes if each.folder_name == name), None) if shot else None
     if shot is None or take is None:
         return
-    title = f"{shot.name} {take.folder_name} preview"
-    image = bpy.data.images.get(title)
-    if image is None:
-        image = bpy.data.images.load(answer.path)
-        image.name = title
-    image.filepath = answer.path
-    image.reload()
-    if image.preview:
-        image.preview_ensure().reload()
+    image = picture_view.load(answer.path, f"{shot.name} {take.folder_name} preview")
+    plate = picture_view.load(answer.plate, f"{shot.name} {take.folder_name} plate")
+    picture_view.compare(image, plate)
     take.preview = image.name
+    scene_updates.undo_step("Try on This Frame")
+    picture_view.show(image)
 
 
 CLASSES = (
@@ -290,6 +359,8 @@ CLASSES = (
     PORTRAITGEN_OT_take_duplicate,
     PORTRAITGEN_OT_take_delete,
     PORTRAITGEN_OT_take_editor,
+    PORTRAITGEN_OT_take_base,
+    PORTRAITGEN_OT_show_preview,
     PORTRAITGEN_OT_edit,
     PORTRAITGEN_OT_try_frame,
 )

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty
 
 from portraitgen.messages import KeepKey, KeyKept, PaintStarted, StartPainting
 
-from ..portraitgen_addon import properties, scene_updates, sequencer
+from ..portraitgen_addon import picture_view, properties, scene_updates, sequencer
 from . import base
 
 
@@ -44,7 +44,7 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
     )
 
     def execute(self, context: Any) -> set[str]:
-        """Asks for the frame; it opens as an image of the file, and in an open image editor."""
+        """Asks for the frame; it opens in an image editor, to be painted over."""
         shot = properties.active_shot(context)
         frame = _frame(context, shot)
         call = StartPainting(str(shot.path), shot.take.folder_name, frame, self.mask)
@@ -96,12 +96,8 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
 def _open(answer: PaintStarted | KeyKept) -> None:
     path = sequencer.directory_of(Path(answer.path).parent) + Path(answer.path).name
     image = bpy.data.images.load(path, check_existing=True)
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR":
-                area.spaces.active.image = image
-                area.spaces.active.ui_mode = "PAINT"
-                return
+    scene_updates.undo_step("Open Picture to Paint")
+    picture_view.show(image, "PAINT")
 
 
 CLASSES = (PORTRAITGEN_OT_paint_frame, PORTRAITGEN_OT_keep_key)

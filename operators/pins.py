@@ -231,7 +231,8 @@ class PORTRAITGEN_OT_use_pin_tool(bpy.types.Operator):
 
     bl_idname = "portraitgen.use_pin_tool"
     bl_label = "Pin Tool"
-    bl_options = {"REGISTER"}
+    # A step of its own: undoing the first pin must not leave pose mode and the camera.
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:

@@ -13,7 +13,16 @@ from portraitgen.schema import Values
 from portraitgen.storage import parse_json
 from portraitgen.trust import Program
 
-from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
+from ..portraitgen_addon import (
+    backend_properties,
+    compat,
+    frame_marks,
+    picture_view,
+    properties,
+    scene_updates,
+    shot_summary,
+)
+from ..portraitgen_addon.part_quality import PREFIX
 from ..portraitgen_addon.session import session
 from . import base
 from .edit import draw_program, draw_whole, program_of
@@ -108,22 +117,33 @@ class PORTRAITGEN_OT_next_weak_frame(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Jumps, around the ends too."""
         shot = properties.active_shot(context)
-        scene = shot.armature.users_scene[0]
-        frames = sorted(
-            marker.frame
-            for marker in scene.timeline_markers
-            if marker.name.startswith(scene_updates.MARK)
-        )
-        if not frames:
+        frame = frame_marks.step(shot, context.scene.frame_current - shot.offset, self.backwards)
+        if frame is None:
             self.report({"INFO"}, "The track has no weak frames")
             return {"CANCELLED"}
-        current = scene.frame_current
-        if self.backwards:
-            target = max((each for each in frames if each < current), default=frames[-1])
-        else:
-            target = min((each for each in frames if each > current), default=frames[0])
-        scene.frame_set(target)
+        frame_marks.go_to(shot, frame, context)
         return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_quality_curves(bpy.types.Operator):
+    """Show how good each part of the track is, frame by frame, as curves in the Graph Editor"""
+
+    bl_idname = "portraitgen.quality_curves"
+    bl_label = "Quality Curves"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig whose track tells its parts."""
+        shot = properties.active_shot(context)
+        known = bool(shot and shot.has_rig and compat.own_curves(shot.mesh))
+        reason = "" if known else "This version of the track tells no parts: track the shot again"
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context), reason)
+
+    def execute(self, context: Any) -> set[str]:
+        """Finds a Graph Editor, or opens one in a window of its own."""
+        shot = properties.active_shot(context)
+        return base.attempt(self, lambda: picture_view.show_curves(shot.mesh, PREFIX))
 
 
 class PORTRAITGEN_OT_cancel(bpy.types.Operator):
@@ -215,6 +235,7 @@ CLASSES = (
     PORTRAITGEN_OT_refine_track,
     PORTRAITGEN_OT_show_version,
     PORTRAITGEN_OT_next_weak_frame,
+    PORTRAITGEN_OT_quality_curves,
     PORTRAITGEN_OT_cancel,
     PORTRAITGEN_OT_resume,
 )

@@ -75,6 +75,7 @@ def call_of(shot: Any, frame: int, start: rig.PoseSamples) -> SolvePins:
             expression=start.expression[0].tolist(),
         ),
         fixed=tuple(_locked(shot.armature)),
+        resistance=shot.pin_resistance,
     )
 
 

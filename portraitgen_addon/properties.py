@@ -18,7 +18,14 @@ from bpy.props import (
 
 from portraitgen.messages import Description
 
-from . import backend_properties, compat, take_settings
+from . import (
+    backend_properties,
+    compat,
+    frame_marks,
+    part_quality,
+    quality_colours,
+    take_settings,
+)
 
 
 class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
@@ -67,6 +74,27 @@ class PORTRAITGEN_PG_pin(bpy.types.PropertyGroup):
     target: FloatVectorProperty(size=2, precision=2, description="Plate pixels")
 
 
+class PORTRAITGEN_PG_mark(bpy.types.PropertyGroup):
+    """A frame worth a look; `name` says why."""
+
+    frame: IntProperty(description="The footage frame")
+    kind: StringProperty()
+
+
+def _go_to_mark(shot: Any, context: Any) -> None:
+    if 0 <= shot.active_mark < len(shot.marks):
+        frame_marks.go_to(shot, shot.marks[shot.active_mark].frame, context)
+
+
+def _hide_unseen(shot: Any, context: Any) -> None:
+    if shot.mesh:
+        part_quality.hide_unseen(shot.mesh, shot.hide_unseen)
+
+
+def _show_quality(shot: Any, context: Any) -> None:
+    quality_colours.switch(shot, context)
+
+
 class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     """One shot: the folder where it lies and how it sits in the scene."""
 
@@ -92,6 +120,36 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     track_version: IntProperty(options={"HIDDEN"})
     people: IntProperty(description="Faces in the frame that shows the most", options={"HIDDEN"})
     pins: CollectionProperty(type=PORTRAITGEN_PG_pin)
+    pin_resistance: FloatProperty(
+        name="Resistance",
+        description="How firmly a face that is well tracked stays in its place while pins"
+        " elsewhere are dragged; pins on the head move it freely",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+    )
+    marks: CollectionProperty(type=PORTRAITGEN_PG_mark)
+    active_mark: IntProperty(
+        name="Frame", description="A frame worth a look; a click goes there", update=_go_to_mark
+    )
+    show_marks: BoolProperty(
+        name="Show in Timelines",
+        description="Show weak frames and pivots at the foot of the timeline and the sequencer",
+        default=True,
+    )
+    hide_unseen: BoolProperty(
+        name="Hide Unseen Arms",
+        description="Hide arms that the plate does not show; they stand as arms usually do",
+        default=True,
+        update=_hide_unseen,
+    )
+    show_quality: BoolProperty(
+        name="Quality Colors",
+        description="Color the body by how far each part lies from where the plate shows it in"
+        " this frame: green is good, red poor, dark what is guessed",
+        update=_show_quality,
+    )
     takes: CollectionProperty(type=PORTRAITGEN_PG_take)
     active_take: IntProperty(name="Take", description="The take the panels show")
 
@@ -159,6 +217,7 @@ class PORTRAITGEN_PG_scene(bpy.types.PropertyGroup):
 CLASSES = (
     PORTRAITGEN_PG_take,
     PORTRAITGEN_PG_pin,
+    PORTRAITGEN_PG_mark,
     PORTRAITGEN_PG_shot,
     PORTRAITGEN_PG_scene,
 )

@@ -41,6 +41,8 @@ class RigData:
     joints: list[str]
     units: list[str]
     camera: dict[str, float]
+    parts: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path) -> "RigData":
@@ -52,7 +54,10 @@ class RigData:
         arrays, metadata = tensors.load(path)
         try:
             facts = json.loads(metadata["rig"])
-            return cls(arrays, facts["version"], facts["joints"], facts["units"], facts["camera"])
+            told = (facts["version"], facts["joints"], facts["units"], facts["camera"])
+            # Rigs exported by earlier versions tell no parts.
+            more = (tuple(facts.get(name, ())) for name in ("parts", "guessed"))
+            return cls(arrays, *told, *more)
         except (KeyError, ValueError) as error:
             raise ShotError(
                 f"the rig's facts are damaged ({error})", path, "build the rig again"

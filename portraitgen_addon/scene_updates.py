@@ -25,6 +25,8 @@ from . import (
     acting_layer,
     camera,
     compat,
+    frame_marks,
+    part_quality,
     preferences,
     properties,
     queue_runner,
@@ -40,7 +42,14 @@ _TICK = 0.01
 waits = bpy.app.background
 """Whether operators wait for what they ask for: there is no window to keep alive, and a script
 goes on with the result."""
-_AREAS = {"SEQUENCE_EDITOR", "VIEW_3D", "PREFERENCES", "STATUSBAR"}
+_AREAS = {
+    "SEQUENCE_EDITOR",
+    "VIEW_3D",
+    "PREFERENCES",
+    "STATUSBAR",
+    "DOPESHEET_EDITOR",
+    "IMAGE_EDITOR",
+}
 
 
 def ready() -> str:
@@ -315,9 +324,13 @@ def _show_rig(shot_id: str, answer: RigExported) -> None:
         rig.show_track(parts, shot.name, bundle, shot.offset)
     else:
         _build_rig(shot, bundle)
+    parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
+    part_quality.show(parts, shot.name, bundle, shot.offset, shot.hide_unseen)
     camera.set_intrinsics(shot.camera, bundle.camera)
     shot.track_version = bundle.version
-    _mark(shot, bundle.version)
+    pivots = shot_summary.summary_of(shot.path).avatar
+    quality = shot_summary.quality(shot.path, bundle.version)
+    frame_marks.fill(shot, quality, pivots.pivots if pivots else ())
     shot_summary.forget_summaries()
     undo_step("Show Track")
 
@@ -367,37 +380,6 @@ def _rig_scene(shot: Any, bundle: rig.RigData, fps: Fraction) -> Any:
     scene.frame_set(scene.frame_start)
     scene.view_settings.view_transform = "Standard"
     return scene
-
-
-MARK = "PortraitGen: "
-PIVOT = "PortraitGen pivot "
-_MARKS = 5
-
-
-def _mark(shot: Any, version: int) -> None:
-    """Timeline markers where the track wants a look (absences, and the largest residuals), and
-    on the frames that stand for all the performer does."""
-    scene = shot.armature.users_scene[0]
-    for marker in list(scene.timeline_markers):
-        if marker.name.startswith((MARK, PIVOT)):
-            scene.timeline_markers.remove(marker)
-    known = shot_summary.summary_of(shot.path).avatar
-    for index, frame in enumerate(known.pivots if known else (), start=1):
-        scene.timeline_markers.new(f"{PIVOT}{index}", frame=frame + shot.offset)
-    rows = shot_summary.quality(shot.path, version)
-    seen = [
-        (each.landmark_residual_percent, each.frame)
-        for each in rows
-        if each.landmark_residual_percent is not None
-    ]
-    seen.sort(key=lambda pair: -pair[0])
-    for residual, frame in seen[:_MARKS]:
-        scene.timeline_markers.new(f"{MARK}{residual:.1f} %", frame=frame + shot.offset)
-    before = "tracked"
-    for each in rows:
-        if each.state not in (before, "tracked"):
-            scene.timeline_markers.new(f"{MARK}{each.state}", frame=each.frame + shot.offset)
-        before = each.state
 
 
 # Wiring

@@ -35,7 +35,8 @@ class Job:
         record: the job of the shot's folder that it goes on with, empty for a new one.
         id: the backend's name for it, empty until it has answered.
         state: "starting", "running", "cancelling", "done", "cancelled" or "failed".
-        stage, step, steps, eta_s: its progress.
+        stage, step, steps, eta_s: how far its stage is.
+        share, left_s: how much of the whole job is done, 0..1, and the time that is left of it.
         error: why it failed, None if it did not.
         message: more to say of its end.
         notes: what it told on the way.
@@ -59,6 +60,8 @@ class Job:
     step: int = 0
     steps: int = 0
     eta_s: float | None = None
+    share: float = 0.0
+    left_s: float | None = None
     error: PortraitError | None = None
     message: str = ""
     notes: list[str] = field(default_factory=list)
@@ -73,11 +76,6 @@ class Job:
     def active(self) -> bool:
         """Whether it has not ended."""
         return self.state in ("starting", "running", "cancelling")
-
-    @property
-    def share(self) -> float:
-        """How much of the stage is done, 0..1."""
-        return self.step / self.steps if self.steps else 0.0
 
 
 class Session:
@@ -274,6 +272,7 @@ class Session:
             case messages.JobProgress(job=id) if self._is(job, id):
                 job.stage, job.step = told.stage, told.step
                 job.steps, job.eta_s = told.steps, told.eta_s
+                job.share, job.left_s = told.share, told.left_s
                 if (psnr := told.metrics.get("psnr")) is not None:
                     job.curve.append((job.step, psnr))
             case messages.JobFrame(job=id) if self._is(job, id):
@@ -318,7 +317,7 @@ class Session:
             self._end(job, "failed" if job.fault else "done", job.fault)
 
     def _end(self, job: Job, state: str, error: PortraitError | None, message: str = "") -> None:
-        job.state, job.error, job.eta_s = state, error, None
+        job.state, job.error, job.eta_s, job.left_s = state, error, None, None
         job.message = str(error) if error else message
         self.on_change()
 

@@ -4,7 +4,7 @@
 
 import bpy
 
-from . import lists, menus, panels, pin_tool, preferences, progress, thumbnails
+from . import frame_marks, lists, menus, panels, pin_tool, preferences, progress, thumbnails, wipe
 
 _CLASSES = (*lists.CLASSES, *panels.CLASSES)
 
@@ -14,18 +14,22 @@ def register() -> None:
     thumbnails.register()
     for each in _CLASSES:
         bpy.utils.register_class(each)
+    frame_marks.register()
     menus.register()
     progress.register()
     pin_tool.register()
+    wipe.register()
     preferences.register()
 
 
 def unregister() -> None:
     """Takes them out."""
     preferences.unregister()
+    wipe.unregister()
     pin_tool.unregister()
     progress.unregister()
     menus.unregister()
+    frame_marks.unregister()
     for each in reversed(_CLASSES):
         bpy.utils.unregister_class(each)
     thumbnails.unregister()

@@ -68,6 +68,29 @@ class PORTRAITGEN_MT_editor(bpy.types.Menu):
             self.layout.operator("portraitgen.take_editor", text=text).editor = each.id
 
 
+def base_label(shot: Any, base: str) -> str:
+    """What a take builds on, as people read it."""
+    if not base:
+        return "Plate"
+    return next((take.name for take in shot.takes if take.folder_name == base), base)
+
+
+class PORTRAITGEN_MT_base(bpy.types.Menu):
+    """What a take builds on: the plate, or another take."""
+
+    bl_label = "Builds On"
+
+    def draw(self, context: Any) -> None:
+        """The plate, and each other take."""
+        shot = properties.active_shot(context)
+        row = self.layout.operator("portraitgen.take_base", text="Plate", icon="FILE_MOVIE")
+        row.base = ""
+        for take in shot.takes if shot else ():
+            if take != shot.take:
+                row = self.layout.operator("portraitgen.take_base", text=take.name)
+                row.base = take.folder_name
+
+
 class PORTRAITGEN_MT_versions(bpy.types.Menu):
     """Track versions, the latest first."""
 
@@ -113,6 +136,7 @@ CLASSES = (
     PORTRAITGEN_UL_shots,
     PORTRAITGEN_UL_takes,
     PORTRAITGEN_MT_editor,
+    PORTRAITGEN_MT_base,
     PORTRAITGEN_MT_versions,
     PORTRAITGEN_MT_presets,
     PORTRAITGEN_MT_presets_delete,

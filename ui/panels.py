@@ -9,14 +9,15 @@ from typing import Any
 import bpy
 
 from portraitgen.messages import EditorDescription
+from portraitgen.records import TrackSummary
 from portraitgen.settings import OptionDescription
-from portraitgen.storage import printable
 
 from ..portraitgen_addon import (
     acting_layer,
     backend_properties,
     camera,
     compat,
+    part_quality,
     properties,
     rig,
     sculpt,
@@ -24,9 +25,11 @@ from ..portraitgen_addon import (
     shot_summary,
 )
 from ..portraitgen_addon.session import session
-from . import thumbnails
+from . import frame_marks, thumbnails
 from .job_list import draw_farm, draw_queue, queue_button
-from .progress import draw_job, draw_message, sparkline
+from .lists import base_label
+from .progress import JOB_LABELS, draw_job, draw_message, sparkline
+from .text import draw_text
 
 
 class _Panel:
@@ -80,7 +83,7 @@ class _Shot(_Panel):
             layout.label(text="No shot lies in this folder", icon="ERROR")
             return
         for problem in known.problems:
-            layout.label(text=printable(problem), icon="ERROR", translate=False)
+            draw_text(layout, problem, "ERROR")
         column = layout.column(align=True)
         if plate := known.footage:
             text = f"{plate.width} x {plate.height}, {_rate(plate.fps)} frames/s"
@@ -153,7 +156,10 @@ class _Track(_NeedsShot):
                 if each.name not in ("focal", "frames", "performer")
             ]
             _performer(layout, shot, settings)
-            _folded(layout, settings, shown, "track")
+            body = _folded(layout, settings, shown, "track")
+            if body:
+                matte = body.operator("portraitgen.mask_to_matte", icon="MOD_MASK")
+                matte.purpose = "GARBAGE"
         _run(layout, "portraitgen.track", "Re-track" if known.tracks else "Track", "track")
         if known.track is None:
             return
@@ -170,13 +176,41 @@ class _Track(_NeedsShot):
         text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
         text += f", {summary.weak_frames} weakly" if summary.weak_frames else ""
         row.label(text=f"{text}, {summary.lost_frames} without a face")
-        if summary.guessed_parts:
-            parts = ", ".join(part.replace("_", " ") for part in summary.guessed_parts)
-            column.label(text=f"Guessed, hardly seen: {parts}", icon="HIDE_ON")
-        row = layout.row(align=True)
-        step = row.operator("portraitgen.next_weak_frame", text="", icon="PREV_KEYFRAME")
-        step.backwards = True
-        row.operator("portraitgen.next_weak_frame", text="Next Weak Frame", icon="NEXT_KEYFRAME")
+        _parts(layout, summary, shot)
+        if shot.has_rig:
+            frame_marks.draw(layout, shot)
+
+
+def _parts(layout: Any, summary: TrackSummary, shot: Any) -> None:
+    """The quality of each part: a number, or that it is a guess."""
+    told, guessed = summary.part_residual_percent, summary.guessed_parts
+    if not told and not guessed:
+        return
+    header, body = layout.panel("portraitgen_parts", default_closed=False)
+    poor = [part for part, value in told.items() if value > part_quality.good(part)]
+    header.alert = bool(poor)
+    header.label(text="Quality by Part")
+    if not body:
+        return
+    column = body.column(align=True)
+    for part, label in part_quality.LABELS.items():
+        row = column.row()
+        if part in guessed:
+            row.active = False
+            row.label(text=label, icon="HIDE_ON")
+            row.label(text="guessed")
+        elif part in told:
+            row.alert = part in poor
+            row.label(text=label, icon="ERROR" if part in poor else "CHECKMARK")
+            row.label(text=f"{told[part]:.1f} %")
+    if not shot.has_rig:
+        return
+    row = body.row(align=True)
+    row.use_property_split = False
+    row.prop(shot, "show_quality", toggle=True, icon="COLOR")
+    row.operator("portraitgen.quality_curves", text="Curves", icon="GRAPH")
+    if part_quality.hides(shot.mesh):
+        body.prop(shot, "hide_unseen")
 
 
 class _Rig(_NeedsShot):
@@ -194,6 +228,7 @@ class _Rig(_NeedsShot):
         row = layout.row(align=True)
         row.operator("portraitgen.use_pin_tool", icon="PINNED")
         row.operator("portraitgen.pins_clear")
+        layout.prop(shot, "pin_resistance", text="Pin Resistance", slider=True)
         row = layout.row(align=True)
         row.operator("portraitgen.reset_to_track", icon="LOOP_BACK")
         row.operator("portraitgen.blend_corrections")
@@ -294,6 +329,9 @@ class _Edit(_NeedsShot):
         take = shot.take
         if take is None:
             layout.operator("portraitgen.take_add")
+            row = layout.row()
+            row.scale_y = 1.3
+            row.operator("portraitgen.try_frame", icon="HIDE_OFF")
             return
         layout.menu("PORTRAITGEN_MT_presets", icon="PRESET")
         known = backend_properties.editor(take.editor)
@@ -309,7 +347,15 @@ class _Edit(_NeedsShot):
         layout.prop(take, "seed")
         settings = getattr(take, backend_properties.slot_of_job("edit"), None)
         if settings is not None:
-            _folded(layout, settings, backend_properties.job_options("edit"), "edit")
+            options = [
+                each for each in backend_properties.job_options("edit") if each.name != "base"
+            ]
+            if hasattr(settings, "base") and len(shot.takes) > 1:
+                split = layout.split(factor=0.4)
+                split.alignment = "RIGHT"
+                split.label(text="Builds On")
+                split.menu("PORTRAITGEN_MT_base", text=base_label(shot, settings.base))
+            _folded(layout, settings, options, "edit")
         masking = layout.operator("portraitgen.paint_frame", text="Paint Mask", icon="MOD_MASK")
         masking.mask = True
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
@@ -336,6 +382,8 @@ class _Edit(_NeedsShot):
         image = bpy.data.images.get(take.preview) if take.preview else None
         if image is not None and (icon := thumbnails.icon(bpy.path.abspath(image.filepath))):
             layout.template_icon(icon_value=icon, scale=9)
+            layout.prop(image, "portraitgen_wipe", slider=True)
+            layout.operator("portraitgen.show_preview", icon="WINDOW")
 
 
 class _Output(_NeedsShot):
@@ -346,7 +394,12 @@ class _Output(_NeedsShot):
         """Where edited frames go."""
         settings = getattr(shot, backend_properties.slot_of_job("render"), None)
         if settings is not None:
-            _folded(layout, settings, backend_properties.job_options("render"), "render")
+            options = backend_properties.job_options("render")
+            body = _folded(layout, settings, options, "render")
+            if body:
+                mask = "portraitgen.mask_to_matte"
+                held = body.operator(mask, text="Mask as Hold-Out", icon="MOD_MASK")
+                held.purpose = "HOLD_OUT"
         if shot.take is not None:
             row = layout.row()
             row.use_property_decorate = True
@@ -416,7 +469,8 @@ class _Jobs(_Panel):
         if unfinished and not session.busy:
             job = unfinished[0]
             state = "cut off" if job.state == "running" else job.state
-            layout.label(text=f"{job.kind.title()}: {state}", icon="RECOVER_LAST")
+            name = JOB_LABELS.get(job.kind, job.kind.title())
+            layout.label(text=f"{name}: {state}", icon="RECOVER_LAST")
             layout.operator("portraitgen.resume", icon="PLAY")
         if shot is not None:
             layout.operator("portraitgen.clean_up", icon="TRASH")
@@ -430,12 +484,16 @@ class _Jobs(_Panel):
         row.operator("portraitgen.free_memory", text="", icon="MEMORY")
 
 
-def _folded(layout: Any, settings: Any, options: Sequence[OptionDescription], kind: str) -> None:
-    """A job's options, out of the way of its button until they are asked for."""
+def _folded(
+    layout: Any, settings: Any, options: Sequence[OptionDescription], kind: str
+) -> Any | None:
+    """A job's options, out of the way of its button until they are asked for; gives where they
+    are drawn, None while they are not."""
     header, body = layout.panel(f"portraitgen_{kind}_settings", default_closed=True)
     header.label(text="Settings")
     if body:
         backend_properties.draw(body, settings, options)
+    return body
 
 
 def _run(layout: Any, operator: str, text: str, kind: str) -> None:

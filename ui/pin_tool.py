@@ -36,6 +36,12 @@ class PORTRAITGEN_WT_pin(bpy.types.WorkSpaceTool):
         ("portraitgen.pin_delete", {"type": "X", "value": "PRESS"}, None),
     )
 
+    def draw_settings(context: Any, layout: Any, tool: Any) -> None:  # noqa: N805
+        """How firmly the face resists."""
+        shot = properties.active_shot(context)
+        if shot is not None:
+            layout.prop(shot, "pin_resistance", slider=True)
+
 
 def _draw() -> None:
     """Each pin as a dot on its target, with a line from the point of the body it holds."""

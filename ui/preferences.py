@@ -10,7 +10,8 @@ from ..operators.models import Models
 from ..portraitgen_addon import preferences
 from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import session
-from .progress import draw_message, draw_text
+from .progress import draw_message
+from .text import draw_text
 
 _SYMBOLS = {"ok": "CHECKMARK", "limited": "INFO", "missing": "ERROR", "failed": "ERROR"}
 _LOG_LINES = 8
@@ -83,7 +84,7 @@ def _models(layout: Any) -> None:
     elif fetching is not None and fetching.state == "failed":
         column = layout.column(align=True)
         column.alert = True
-        draw_text(column, fetching.message)
+        draw_text(column, fetching.message, "ERROR")
     for each in Models.rows:
         line = layout.row()
         line.label(text=each.label, icon="CHECKMARK" if each.whole else "DOT")
@@ -134,7 +135,7 @@ def _creation(layout: Any) -> None:
         if made and outdated():
             column = layout.column(align=True)
             column.alert = True
-            draw_text(column, outdated())
+            draw_text(column, outdated(), "ERROR")
     _failure(layout, creation)
     if creation is not None and creation.state != "done":
         box = layout.box().column(align=True)
@@ -154,7 +155,7 @@ def _failure(layout: Any, process: BackgroundProcess | None) -> None:
     if process is not None and process.state == "failed":
         column = layout.column(align=True)
         column.alert = True
-        draw_text(column, process.message)
+        draw_text(column, process.message, "ERROR")
 
 
 def register() -> None:

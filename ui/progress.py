@@ -2,16 +2,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How a job, a message and a curve look in a panel and in the status bar."""
 
-import textwrap
 from typing import Any
 
 import bpy
 
 from ..portraitgen_addon.session import Job, session
+from .text import draw_text
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 24
-_WIDTH = 46
+
+
+JOB_LABELS = {
+    "track": "Track",
+    "refine": "Refine Track",
+    "reconstruct": "Reconstruct",
+    "act": "Act",
+    "edit": "Edit Shot",
+    "render": "Render to Strip",
+    "movie": "Movie",
+}
+"""Jobs as their buttons call them."""
 
 
 def draw_message(layout: Any) -> None:
@@ -23,49 +34,48 @@ def draw_message(layout: Any) -> None:
         row = box.row()
         column = row.column(align=True)
         column.alert = True
-        draw_text(column, session.message)
+        draw_text(column, session.message, "ERROR")
         row.operator("portraitgen.dismiss", text="", icon="X", emboss=False)
 
 
-def draw_text(layout: Any, text: str) -> None:
-    """A sentence over as many lines as it needs."""
-    for index, line in enumerate(textwrap.wrap(text, _WIDTH)):
-        layout.label(text=line, icon="ERROR" if index == 0 else "BLANK1")
-
-
 def draw_job(layout: Any, job: Job) -> None:
-    """A job: its stage, how far it is, how long it takes still, and how it ended."""
+    """A job: how far all of it is and how long it takes still, its stage, and how it ended."""
+    name = JOB_LABELS.get(job.kind, job.kind.title())
     if job.active:
         row = layout.row(align=True)
         row.progress(factor=job.share, type="BAR", text=describe(job))
         row.operator("portraitgen.cancel", text="", icon="CANCEL")
+        if job.stage and job.state == "running":
+            text = f"{job.stage.capitalize()}, {job.step} of {job.steps}"
+            layout.label(text=text, icon="BLANK1", translate=False)
         return
     symbols = {"done": "CHECKMARK", "cancelled": "CANCEL", "failed": "ERROR"}
     if job.state == "failed":
         column = layout.column(align=True)
         column.alert = True
-        draw_text(column, f"{job.kind.title()} failed: {job.message}")
+        draw_text(column, f"{name} failed: {job.message}", "ERROR")
     else:
-        layout.label(text=f"{job.kind.title()} {job.state}", icon=symbols[job.state])
+        layout.label(text=f"{name}: {job.state}", icon=symbols[job.state])
     for note in job.notes[-3:]:
-        for line in textwrap.wrap(note, _WIDTH):
-            layout.label(text=line)
+        draw_text(layout, note, "INFO")
 
 
 def describe(job: Job) -> str:
-    """One line about a running job."""
+    """One line about a running job as a whole."""
+    name = JOB_LABELS.get(job.kind, job.kind.title())
     if job.state == "cancelling":
-        return f"{job.kind.title()}: stopping"
+        return f"{name}: stopping"
     if not job.stage:
-        return f"{job.kind.title()}: starting"
-    left = f", {clock(job.eta_s)} left" if job.eta_s is not None else ""
-    return f"{job.stage.title()} {job.step} of {job.steps}{left}"
+        return f"{name}: starting"
+    left = f", {clock(job.left_s)} left" if job.left_s is not None else ""
+    return f"{name}: {job.share:.0%}{left}"
 
 
 def clock(seconds: float) -> str:
-    """A time as 1:05."""
+    """A time as 1:05, or 2:01:05."""
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def sparkline(values: list[float]) -> str:

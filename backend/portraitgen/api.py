@@ -26,6 +26,7 @@ from .pipeline.registry import run
 from .pipeline.run.progress import Reporter
 from .records import AvatarMetrics, AvatarRecord, EditRecord, TrackRecord
 from .schema import Value
+from .settings import parse
 from .shot import Shot as Folder
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Reporter",
     "Shot",
     "Track",
+    "Tried",
 ]
 
 
@@ -81,6 +83,21 @@ class Edit:
     take: str
     number: int
     record: EditRecord
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A frame that was edited alone.
+
+    Attributes:
+        edited: the whole plate with the edit laid over it, PNG.
+        plate: the plate as it is.
+        window: the part that is edited.
+    """
+
+    edited: Path
+    plate: Path
+    window: Path
 
 
 @dataclass(frozen=True)
@@ -219,6 +236,28 @@ class Shot:
         made = run("edit", self.path, given, self.reporter)
         number = int(made["edit"])
         return Edit(take, number, self.folder.edit_record(take, number))
+
+    def try_frame(
+        self,
+        frame: int,
+        editor: str,
+        editor_options: Mapping[str, Value] | None = None,
+        **options: Value,
+    ) -> Tried:
+        """Edits one frame, to look at in seconds; editors that lie on the plate need its track
+        alone.
+
+        Args:
+            frame: its number.
+            editor, editor_options, options: as for `edit`; a `take` keeps the picture, too.
+        """
+        from .pipeline.jobs.edit import EditOptions
+        from .pipeline.requests.preview import preview_frame
+
+        given: dict[str, Value] = {"editor": editor, **options}
+        given["editor_options"] = json.dumps(dict(editor_options or {}), sort_keys=True)
+        tried = preview_frame(self.folder, frame, parse(EditOptions, given))
+        return Tried(Path(tried.path), Path(tried.plate), Path(tried.window))
 
     def render(self, take: str = "", **options: Value) -> Frames:
         """Renders a take, or the unedited reconstruction, to frames."""

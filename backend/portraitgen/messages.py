@@ -554,6 +554,8 @@ class SolvePins(Call[PinsSolved]):
     Attributes:
         start: where to begin, the track's own pose by default.
         fixed: joints and units, or "transl", that keep their values.
+        resistance: how firmly a face that is well tracked stays where it is while pins elsewhere
+            are dragged, 0..1.
     """
 
     METHOD: ClassVar[str] = "track.solve_pins"
@@ -564,24 +566,33 @@ class SolvePins(Call[PinsSolved]):
     pins: tuple[PinnedPoint, ...]
     start: FramePose | None = None
     fixed: tuple[str, ...] = ()
+    resistance: float = 1.0
 
 
 # Takes
 
 
 @dataclass(frozen=True)
-class PictureMade(Data):
-    """Where a picture lies."""
+class FrameTried(Data):
+    """A frame that was edited alone.
+
+    Attributes:
+        path: the whole plate with the edit laid over it.
+        plate: the plate as it is, of the same size.
+        window: the part that is edited.
+    """
 
     path: str
+    plate: str
+    window: str
 
 
 @dataclass(frozen=True)
-class TryFrame(Call[PictureMade]):
+class TryFrame(Call[FrameTried]):
     """Edits one frame as a take with these settings would be: the edit job's options."""
 
     METHOD: ClassVar[str] = "preview.frame"
-    ANSWER: ClassVar[type[Data]] = PictureMade
+    ANSWER: ClassVar[type[Data]] = FrameTried
     shot: str
     frame: int
     settings: Values
@@ -759,7 +770,13 @@ class Heartbeat(Told):
 
 @dataclass(frozen=True)
 class JobProgress(Told):
-    """How far a stage of a job is."""
+    """How far a job is.
+
+    Attributes:
+        stage, step, steps, eta_s: its stage, and the time that is left of that.
+        share, left_s: of the whole job: what is done of it, 0..1, and the time that is left;
+            None while nobody can tell.
+    """
 
     METHOD: ClassVar[str] = "job.progress"
     job: str
@@ -768,6 +785,8 @@ class JobProgress(Told):
     steps: int
     eta_s: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    share: float = 0.0
+    left_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,8 @@ class FrameQuality(Data):
         confidence: 0 to 1.
         landmark_residual_percent: of the eye distance; None where no face was seen.
         guessed: parts of the body that were not seen and stand as they usually do.
+        parts: the residual of each part that was seen, of the eye distance; tracks of earlier
+            versions tell none.
     """
 
     frame: int
@@ -131,6 +133,7 @@ class FrameQuality(Data):
     confidence: float
     landmark_residual_percent: float | None = None
     guessed: tuple[str, ...] = ()
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,7 @@ class TrackSummary(Data):
     Attributes:
         landmark_residual_percent: of the eye distance.
         guessed_parts: of the body, that were not seen in most frames; legs go without saying.
+        part_residual_percent: of each part that was seen, in the mean, of the eye distance.
     """
 
     frames: int
@@ -150,6 +154,7 @@ class TrackSummary(Data):
     worst_frames: tuple[int, ...] = ()
     weak_frames: int = 0
     guessed_parts: tuple[str, ...] = ()
+    part_residual_percent: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from .errors import Cancelled, PortraitError, ShotError
 from .failures import ProgramFault, readable
 from .messages import Call, ErrorData
 from .pipeline.run.job_log import log_to
-from .pipeline.run.progress import Reporter
+from .pipeline.run.progress import OverallProgress, Reporter
 from .protocol import Failure, Message, Notification, ProtocolError, Request, Result
 from .schema import Data, Misfit, Values
 from .settings import parse
@@ -79,9 +79,10 @@ def _message(told: messages.Told) -> Notification:
 class JobReporter(Reporter):
     """Turns what a job tells into notifications."""
 
-    def __init__(self, channel: Channel, job: str) -> None:
+    def __init__(self, channel: Channel, job: str, kind: str = "") -> None:
         super().__init__()
         self._channel = channel
+        self._overall = OverallProgress(kind)
         self.job = job
 
     def _send(self, told: messages.Told) -> None:
@@ -92,7 +93,9 @@ class JobReporter(Reporter):
     ) -> None:
         """Sends job.progress."""
         finite = {name: float(value) for name, value in metrics.items() if value - value == 0}
-        self._send(messages.JobProgress(self.job, stage, step, steps, eta_s, finite))
+        share = self._overall.share(stage, step, steps)
+        told = (stage, step, steps, eta_s, finite, share, self._overall.left_s)
+        self._send(messages.JobProgress(self.job, *told))
 
     def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
         """Sends job.frame."""
@@ -367,13 +370,12 @@ class Worker:
 
         return solve_pins(call)
 
-    def _try_frame(self, call: messages.TryFrame) -> messages.PictureMade:
+    def _try_frame(self, call: messages.TryFrame) -> messages.FrameTried:
         from .pipeline.jobs.edit import EditOptions
         from .pipeline.requests.preview import preview_frame
 
         options = parse(EditOptions, call.settings)
-        path = preview_frame(Shot.open(Path(call.shot)), call.frame, options)
-        return messages.PictureMade(str(path))
+        return preview_frame(Shot.open(Path(call.shot)), call.frame, options)
 
     def _start_painting(self, call: messages.StartPainting) -> messages.PaintStarted:
         from .pipeline.requests.paint import start_painting
@@ -406,7 +408,7 @@ class Worker:
 
         parse(options_of(kind), options)
         self._busy = True
-        self._reporter = JobReporter(self._channel, uuid.uuid4().hex)
+        self._reporter = JobReporter(self._channel, uuid.uuid4().hex, kind)
         self._thread = threading.Thread(
             target=self._run, args=(kind, shot, options, self._reporter), name=kind, daemon=True
         )

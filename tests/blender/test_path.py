@@ -98,9 +98,10 @@ def test_from_strip_to_strip(
     until(lambda: not session.busy, 300)
     assert session.job.state == "done", session.job.message
     until(lambda: shot.track_version == 3)
-    pivots = [mark for mark in scene.timeline_markers if mark.name.startswith("PortraitGen pivot")]
+    pivots = [mark for mark in shot.marks if mark.kind == "pivot"]
     assert 2 <= len(pivots) <= 8
-    assert all(START + 4 <= mark.frame < START + 20 for mark in pivots)
+    assert all(5 <= mark.frame <= 20 for mark in pivots)
+    assert not scene.timeline_markers, "the scene's markers are the artist's"
 
     bpy.ops.portraitgen.take_add(editor="grade")
     take = shot.take

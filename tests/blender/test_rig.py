@@ -5,6 +5,7 @@
 import json
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -252,3 +253,53 @@ def test_damaged_files_are_one_sentence(tmp_path: Path) -> None:
         tensors.load(tmp_path / "bad")
     tensors.save(tmp_path / "good", {"a": np.arange(6, dtype=np.float32).reshape(2, 3)})
     assert tensors.load(tmp_path / "good")[0]["a"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_parts_have_curves_and_colours_and_unseen_arms_are_hidden(built: Any) -> None:
+    quality = module("portraitgen_addon.part_quality")
+    parts, bundle, scene = built.parts, built.bundle, built.scene
+    frames = len(bundle.arrays["frames"])
+    names = tuple(quality.LABELS)
+    residual = np.full((len(names), frames), np.nan, np.float32)
+    residual[names.index("face")] = 0.84
+    residual[names.index("left_ear")] = np.linspace(5, 50, frames)
+    residual[names.index("right_arm")] = 8.0
+    scene.frame_set(int(bundle.arrays["frames"][0]) + 1000)
+    before = vertices_of(parts.mesh)
+    told = replace(
+        bundle,
+        arrays=bundle.arrays | {"part_residual": residual},
+        parts=names,
+        guessed=("left_arm", "left_forearm", "left_hand"),
+    )
+    quality.show(parts, "shot", told, 1000, True)
+    first = int(bundle.arrays["frames"][0]) + 1000
+    scene.frame_set(first)
+    assert parts.mesh["quality Face"] == pytest.approx(0.84)
+    assert parts.mesh["quality Left Ear"] == pytest.approx(5)
+    scene.frame_set(first + frames - 1)
+    assert parts.mesh["quality Left Ear"] == pytest.approx(50)
+    assert "quality Left Arm" not in parts.mesh, "a guess has no number"
+
+    labels = quality.vertex_parts(told)
+    attribute = parts.mesh.data.color_attributes[quality.ATTRIBUTE]
+    colours = np.empty(len(labels) * 4, np.float32)
+    quality.paint(parts.mesh, told, first - 1000 + frames - 1)
+    attribute.data.foreach_get("color", colours)
+    colours = colours.reshape(-1, 4)
+    ear, face = (colours[labels == names.index(each)][0] for each in ("left_ear", "face"))
+    assert ear[0] > 0.8 and ear[1] < 0.3 and face[1] > 0.6
+    for part in ("left_ear", "right_ear"):
+        assert 10 < (labels == names.index(part)).sum() < 400
+
+    # Hidden vertices lie in one point of what stays, and all keep their numbers.
+    after = vertices_of(parts.mesh)
+    assert after.shape == before.shape
+    gone = np.isin(labels, [names.index(f"left_{each}") for each in ("arm", "forearm", "hand")])
+    assert np.ptp(after[gone], axis=0).max() < 1e-5 and np.ptp(before[gone], axis=0).max() > 0.2
+    scene.frame_set(first)
+    assert np.abs(vertices_of(parts.mesh)[~gone] - before[~gone]).max() < 1e-6
+    quality.hide_unseen(parts.mesh, False)
+    assert np.ptp(vertices_of(parts.mesh)[gone], axis=0).max() > 0.2
+    quality.show(parts, "shot", replace(told, guessed=()), 1000, True)
+    assert not quality.hides(parts.mesh)

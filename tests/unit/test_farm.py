@@ -284,6 +284,20 @@ def test_progress_of_a_whole_job_never_falls() -> None:
     assert OverallProgress("movie").share("movie", 5, 10) == 0.5
 
 
+def test_the_time_that_is_left_counts_what_this_run_has_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("portraitgen.pipeline.run.progress.time.monotonic", lambda: clock[0])
+    overall = OverallProgress("movie")
+    assert overall.left_s is None
+    overall.share("movie", 50, 100)  # A job that is resumed begins in its middle.
+    clock[0] += 10
+    assert overall.left_s is None, "nothing was done yet"
+    overall.share("movie", 75, 100)
+    assert overall.left_s == pytest.approx(10)
+
+
 SHIM = """
 const fs = require("fs"), vm = require("vm");
 const explode = (text) => {

@@ -14,7 +14,7 @@ from portraitgen.body.camera import Box
 from portraitgen.errors import FootageError
 from portraitgen.footage.given_mattes import GivenMattes
 from portraitgen.footage.plate import Plate, open_plate
-from portraitgen.pipeline.jobs.track import _take_mattes
+from portraitgen.pipeline.jobs.track import _take_mattes, _without
 from portraitgen.pipeline.run.progress import Reporter
 
 WIDE, HIGH = 96, 64
@@ -74,12 +74,34 @@ def test_windows_keep_the_plates_resolution_and_end_with_it(tmp_path: Path, plat
     box = Box(-10, -4, 72)
     folder = tmp_path / "mattes"
     with closing(GivenMattes(_sequence(tmp_path / "roto", True), plate, FRAMES)) as given:
-        _take_mattes(given, FRAMES, {FRAMES[0]: box}, folder, Reporter())
+        _take_mattes(given, None, FRAMES, {FRAMES[0]: box}, folder, Reporter())
     for frame in FRAMES:
         made = cv2.imread(str(folder / f"matte.{frame:04d}.png"), cv2.IMREAD_GRAYSCALE)
         assert made is not None and made.shape == (72, 72)
         np.testing.assert_array_equal(made[4:68, 10:], _cover(frame)[:, :62])
         assert not made[:4].any() and not made[:, :10].any() and not made[68:].any()
+
+
+def test_a_garbage_matte_takes_out_what_it_covers(tmp_path: Path, plate: Plate) -> None:
+    box = Box(0, 0, 64)
+    folder = tmp_path / "garbage"
+    folder.mkdir()
+    for frame in FRAMES:
+        out = np.zeros((HIGH, WIDE), np.uint8)
+        out[:, :32], out[:, 32:40] = 255, 128
+        assert cv2.imwrite(str(folder / f"out.{frame}.png"), out)
+    with (
+        closing(GivenMattes(_sequence(tmp_path / "roto", False), plate, FRAMES)) as given,
+        closing(GivenMattes(folder / f"out.{FRAMES[0]}.png", plate, FRAMES)) as garbage,
+    ):
+        _take_mattes(given, garbage, FRAMES, {FRAMES[0]: box}, tmp_path / "made", Reporter())
+        matte = given.window(FRAMES[0], box)
+        small = _without(garbage, FRAMES[0], box, np.full((32, 32), 255, np.uint8))
+    made = cv2.imread(str(tmp_path / "made" / "matte.1001.png"), cv2.IMREAD_GRAYSCALE)
+    assert not made[:, :32].any() and (made[:, 40:] == matte[:, 40:]).all() and matte[:, 40:].any()
+    assert np.abs(made[:, 32:40] - matte[:, 32:40] * (127 / 255)).max() <= 0.51
+    assert not small[:, :15].any() and (small[:, 21:] == 255).all()
+    np.testing.assert_array_equal(_without(None, FRAMES[0], box, matte), matte)
 
 
 def test_mattes_of_another_size_are_resampled(tmp_path: Path, plate: Plate) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -625,6 +626,70 @@ def test_a_frame_that_was_tried_and_approved_is_the_anchor(
     assert keep_key(shot, "look", 99, nearest=True).frame == facts["key_frames"][-1]
     with pytest.raises(EditError, match=f"choose one of {facts['key_frames'][0]}"):
         keep_key(shot, "look", 99)
+
+
+@pytest.mark.parametrize("editor", ["relight", "statue", "toon", "pixel", "grade"])
+def test_editors_that_lie_on_the_plate_are_tried_from_the_track_alone(
+    copy: Path, portraitgen: Command, editor: str
+) -> None:
+    for made in ("avatar", "takes"):
+        shutil.rmtree(copy / made)
+    more = ["--set", "exposure=1"] if editor == "grade" else []
+    done = portraitgen("try", copy, "--frame", "6", "--editor", editor, *more)
+    assert done.returncode == 0, done.stderr
+    with closing(open_plate(Shot.open(copy).footage_path)) as plate:
+        (_, codes), *_ = plate.frames_uint8([6])
+    edited, before = (
+        cv2.imread(str(copy / "jobs" / f"preview.0006{what}.png"))[..., ::-1]
+        for what in ("", ".plate")
+    )
+    assert (before == codes).all(), "the plate beside it is the plate"
+    track = Track(Shot.open(copy), 1)
+    matte, rows, columns = place(track.matte(6).astype(np.float32) / 255, track.box(6), 512, 512)
+    change = np.abs(edited.astype(int) - before).max(-1)[rows, columns]
+    assert not change[matte == 0].any() and change[matte > 0.99].mean() > 4
+
+
+def test_what_repaints_the_avatar_says_that_there_is_none(copy: Path, portraitgen: Command) -> None:
+    shutil.rmtree(copy / "avatar")
+    for more in (["--editor", "instruct-pix2pix"], ["--editor", "toon", "--base", "toon"]):
+        refused = portraitgen("try", copy, "--frame", "6", *more)
+        assert refused.returncode == 1 and "reconstruct" in refused.stderr, refused.stderr
+    refused = portraitgen("try", copy, "--frame", "44", "--editor", "toon")
+    assert refused.returncode == 1 and "was not tracked here" in refused.stderr
+
+
+def test_a_hold_out_stays_before_the_edit_and_passes_are_written(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    held = np.zeros((512, 512), np.uint8)
+    held[:, :256] = 255
+    for frame in (1, 2):
+        assert cv2.imwrite(str(tmp_path / f"hand.{frame:04d}.png"), held)
+    mask = tmp_path / "hand.0001.png"
+    words = ["render", copy, "--take", "toon", "--frames", "1-2", "--plate", "--grain", "1"]
+    done = portraitgen(*words, "--holdout", mask, "--passes", "parts,motion")
+    assert done.returncode == 0, done.stderr
+    exr = next((copy / "takes" / "toon").rglob("toon.0001.exr"))
+    passes = read_exr(exr)
+    assert passes["CryptoPart00"].shape[2] == passes["Vector"].shape[2] == 4
+    covers = sum(passes[f"CryptoPart0{layer}"][..., at] for layer in range(3) for at in (1, 3))
+    np.testing.assert_allclose(covers, passes["Alpha"][..., 0], atol=2e-3)
+    assert np.abs(passes["Vector"]).max() < 40 and passes["Vector"][..., 2:].any()
+    assert not passes["Alpha"][:, : 250 - Track(Shot.open(copy)).box(1).x].any()
+    with closing(open_plate(Shot.open(copy).footage_path)) as plate:
+        (_, codes), *_ = plate.frames_uint8([1])
+    full = next((copy / "takes" / "toon").rglob("plates/toon.0001.*"))
+    with closing(open_plate(full)) as laid:
+        (_, shown), *_ = laid.frames_uint8()
+    change = np.abs(shown.astype(int) - codes).max(-1)
+    assert change[:, :250].max() <= 2 and change[:, 256:].max() > 40
+    # It is another frame than without, and the same again is not made anew.
+    before = exr.stat().st_mtime_ns
+    assert portraitgen(*words, "--holdout", mask, "--passes", "parts,motion").returncode == 0
+    assert exr.stat().st_mtime_ns == before
+    refused = portraitgen("render", copy, "--take", "toon", "--holdout", mask)
+    assert refused.returncode == 1 and "hold frames 1 to 2" in refused.stderr
 
 
 def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen: Command) -> None:

@@ -158,3 +158,31 @@ def test_unusable_pins_are_refused_in_one_sentence(
     with pytest.raises(TrackingError, match="behind the camera"):
         behind = start | {"transl": start["transl"] - (0, 0, 5)}
         solver.solve([pin(spots(body)[0], np.zeros(2))], **behind)
+
+
+def elbow_face(body: BodyModel) -> int:
+    """A face that the left forearm carries, near its elbow."""
+    joints = body.rest_joints(torch.zeros(body.n_shape)).numpy()
+    elbow = joints[body.joint_names.index("left_elbow")]
+    middles = body.template.numpy()[body.faces.numpy()].mean(1)
+    return int(np.linalg.norm(middles - elbow, axis=1).argmin())
+
+
+def test_a_pin_on_an_elbow_leaves_a_held_face_where_it_is(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray]
+) -> None:
+    """Without resistance a pull at an elbow takes the whole body along."""
+    nose, elbow = spots(body)[0], elbow_face(body)
+    before = seen(body, nose, start)
+    target = seen(body, elbow, start) + (60.0, -80.0)
+    moved = {}
+    for name, spread in (("free", None), ("loose", 10.0), ("held", 1.0)):
+        held = solver.face_held(**start, spread=spread) if spread else []
+        found = solver.solve([pin(elbow, target)], **start, held=held)
+        assert len(found.error_px) == 1 and found.error_px[0] < 1.5, "the pin itself is honoured"
+        after = {"transl": found.transl, "pose": found.pose, "expression": found.expression}
+        moved[name] = float(np.linalg.norm(seen(body, nose, after) - before))
+        assert np.abs(found.expression).max() < 1e-6
+    assert moved["free"] > 30 and moved["held"] < 2
+    assert moved["held"] < moved["loose"] < moved["free"]
+    assert solver.on_head([pin(nose, before)]) and not solver.on_head([pin(elbow, target)])

@@ -27,7 +27,8 @@ def test_the_examples_run_in_their_order(
     for example in EXAMPLES:
         exec(compile(example, "docs/scripting.md", "exec"), {"__name__": "example"})
         said.append(capsys.readouterr().out)
-    assert said[0].startswith("1 4\n") and "warm.0002.exr" in said[0]
+    assert said[0].startswith("1 4\n") and "preview.0002.plate.png" in said[0]
+    assert "warm.0002.exr" in said[0]
     assert "warm.0001.png" in said[0]
     assert said[1].startswith("edit alchemy there is no such editor use one of: grade")
     assert "render: 1 of 4" in said[2] or "render: 0 of 4" in said[2]

@@ -32,6 +32,7 @@ COMMANDS = (
     "refine",
     "reconstruct",
     "act",
+    "try",
     "edit",
     "look",
     "render",
@@ -59,7 +60,9 @@ COMMANDS = (
     "bench",
     "worker",
 )
-"""In the order in which help lists them; each is the module of its name."""
+"""In the order in which help lists them; each is the module of its name, or the one below."""
+
+_MODULES = {"try": "try_frame"}  # Python keeps the word for itself.
 
 LATER = {ShotLocked.code, DiskFull.code, OutOfMemory.code}
 """What may go well when it is tried again; a farm does so for status 75, as sendmail did."""
@@ -127,6 +130,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        command = importlib.import_module(f".{name.replace('-', '_')}", __name__)
+        module = _MODULES.get(name, name.replace("-", "_"))
+        command = importlib.import_module(f".{module}", __name__)
         command.add(commands, chosen == name).set_defaults(run=command.run)
     return parser

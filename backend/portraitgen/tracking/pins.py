@@ -8,7 +8,7 @@ pin moves the body, two turn it, and only what no pose explains becomes an expre
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ _SETTLED = 1e-3
 _SHARES = (1.0, 0.5, 0.25, 0.1)
 _LONGEST_TURN = 0.5
 _NEAREST = 0.05
+_HELD_POINTS = 12
 TRANSL = "transl"
 """The name under which the body's place is fixed."""
 
@@ -56,11 +57,13 @@ class Pin:
         face: index of the mesh's face.
         weights: barycentric, summing to 1.
         target: plate pixels.
+        spread: how far it may be off, pixels; a pin that an artist sets is exact.
     """
 
     face: int
     weights: tuple[float, float, float]
     target: tuple[float, float]
+    spread: float = _PIXELS
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class PinSolver:
         pose: np.ndarray,
         expression: np.ndarray,
         fixed: Collection[str] = (),
+        held: Sequence[Pin] = (),
     ) -> PinSolution:
         """The pose nearest to the one given that honours the pins.
 
@@ -139,27 +143,30 @@ class PinSolver:
             pins: at least one.
             transl: (3,), metres; pose: (55, 3), axis-angle; expression: (E,): where to begin.
             fixed: names of joints and units, and `TRANSL`, that keep their values.
+            held: points that resist, each by its spread: they set nothing free, and the
+                solution's errors leave them out.
 
         Raises:
             TrackingError: if a pin is no point of the mesh, or the body lies behind the camera.
         """
         if not pins:
             raise TrackingError("there are no pins", "solve_pins", "set at least one")
-        vertices, weights = self._pinned(pins)
-        targets = np.array([pin.target for pin in pins], np.float64)
+        vertices, weights = self._pinned([*pins, *held])
+        targets = np.array([pin.target for pin in (*pins, *held)], np.float64)
+        spreads = np.array([pin.spread for pin in (*pins, *held)], np.float64)
         state = _State(
             np.array(transl, np.float64),
             Rotation.from_rotvec(np.asarray(pose, np.float64)).as_matrix(),
             np.array(expression, np.float64),
         )
-        joints, units, spans = self._freedom(vertices, fixed)
+        joints, units, spans = self._freedom(vertices[: len(pins)], fixed)
         gone = np.zeros(len(spans))
         posed = self._posed(vertices, weights, state)
         error = self._project(posed.points) - targets
         for _ in range(_ITERATIONS):
             jacobian = self._linear(posed, vertices, weights, joints, units, fixed)
-            step = self._step(jacobian, error.ravel(), gone, spans, state, units)
-            cost = _cost(error, gone, spans)
+            step = self._step(jacobian, error, spreads, gone, spans, state, units)
+            cost = _cost(error, spreads, gone, spans)
             for share in _SHARES:
                 trial = _State(state.transl, state.turns.copy(), state.expression.copy())
                 change = _limited(share * step, 0 if TRANSL in fixed else 3, len(joints))
@@ -168,19 +175,42 @@ class PinSolver:
                 if moved.points[:, 2].min() < _NEAREST:
                     continue
                 left = self._project(moved.points) - targets
-                if _cost(left, gone + change, spans) < cost:
+                if _cost(left, spreads, gone + change, spans) < cost:
                     break
             else:
                 break
             state, posed, error, gone = trial, moved, left, gone + change
-            if cost - _cost(error, gone, spans) < _SETTLED * cost:
+            if cost - _cost(error, spreads, gone, spans) < _SETTLED * cost:
                 break
         return PinSolution(
             state.transl,
             self._unturned(pose, state.turns, joints),
             state.expression,
-            np.linalg.norm(error, axis=1),
+            np.linalg.norm(error[: len(pins)], axis=1),
         )
+
+    def on_head(self, pins: Sequence[Pin]) -> bool:
+        """Whether one of some pins lies on the head or the neck."""
+        vertices, _ = self._pinned(pins)
+        carried = self._weights[vertices].max((0, 1)) > _CARRIES
+        on_head = self._descendants[self._body.joint_names.index("neck")]
+        return bool((carried & on_head).any())
+
+    def face_held(
+        self, transl: np.ndarray, pose: np.ndarray, expression: np.ndarray, spread: float
+    ) -> list[Pin]:
+        """Points spread over the face, held where a pose has them, give or take `spread` pixels."""
+        marks = self._body.landmarks
+        chosen = np.linspace(0, len(marks.faces) - 1, _HELD_POINTS).round().astype(int)
+        loose = [
+            Pin(int(marks.faces[at]), _three(marks.barycentric[at]), (0.0, 0.0), spread)
+            for at in chosen
+        ]
+        places = self.seen(loose, transl, pose, expression)
+        return [
+            replace(pin, target=(float(x), float(y)))
+            for pin, (x, y) in zip(loose, places, strict=True)
+        ]
 
     def seen(
         self, pins: Sequence[Pin], transl: np.ndarray, pose: np.ndarray, expression: np.ndarray
@@ -300,6 +330,7 @@ class PinSolver:
         self,
         jacobian: np.ndarray,
         error: np.ndarray,
+        spreads: np.ndarray,
         gone: np.ndarray,
         spans: np.ndarray,
         state: _State,
@@ -309,12 +340,14 @@ class PinSolver:
         first = len(spans) - len(units)
         step = np.zeros(len(spans))
         free = np.ones(len(spans), bool)
+        rows = np.repeat(spreads, 2)
+        jacobian, wrong = jacobian / rows[:, None], error.ravel() / rows
         for _ in range(3):
-            left = error + jacobian[:, ~free] @ step[~free]
-            part = jacobian[:, free] / _PIXELS
+            left = wrong + jacobian[:, ~free] @ step[~free]
+            part = jacobian[:, free]
             pull = 1 / spans[free] ** 2
             normal = part.T @ part + np.diag(pull)
-            step[free] = -np.linalg.solve(normal, part.T @ left / _PIXELS + pull * gone[free])
+            step[free] = -np.linalg.solve(normal, part.T @ left + pull * gone[free])
             values = state.expression[units] + step[first:]
             # A unit that begins beyond its bounds, as an artist may leave it, may stay there.
             low = np.minimum(self._low[units], state.expression[units])
@@ -349,6 +382,11 @@ class PinSolver:
         state.expression[units] += step[at:]
 
 
+def _three(weights: np.ndarray) -> tuple[float, float, float]:
+    first, second, third = (float(each) for each in weights)
+    return first, second, third
+
+
 def _limited(step: np.ndarray, first: int, joints: int) -> np.ndarray:
     """A step in which no joint turns farther than its slope can be trusted."""
     limited = step.copy()
@@ -358,8 +396,9 @@ def _limited(step: np.ndarray, first: int, joints: int) -> np.ndarray:
     return limited
 
 
-def _cost(error: np.ndarray, gone: np.ndarray, spans: np.ndarray) -> float:
-    return float((error**2).sum() / _PIXELS**2 + ((gone / spans) ** 2).sum())
+def _cost(error: np.ndarray, spreads: np.ndarray, gone: np.ndarray, spans: np.ndarray) -> float:
+    off = ((error / spreads[:, None]) ** 2).sum()
+    return float(off + ((gone / spans) ** 2).sum())
 
 
 def _descendants(parents: Sequence[int]) -> np.ndarray:

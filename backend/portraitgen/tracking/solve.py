@@ -22,6 +22,7 @@ from .cuts import find_cuts
 from .headfit import HeadModel, HeadPoses, fit_heads, fit_identity, neutral_face, project
 from .landmarks import ChunkLandmarks
 from .lids import shut_lids
+from .part_quality import mean_parts
 from .silhouette import HEAD
 from .smoothing import bridge, gaps, smooth, smooth_rotations
 
@@ -96,6 +97,7 @@ class TrackSolution:
                 if not part.endswith("leg")
                 and sum(part in each.guessed for each in self.quality) > _HARDLY_SEEN * len(states)
             ),
+            part_residual_percent=mean_parts(self.quality),
         )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from ...tensors import is_whole
 from ...tracking.face_follower import FaceFollower
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ...tracking.no_face import why_no_face
+from ...tracking.part_quality import part_residuals, with_parts
 from ...tracking.shot_parts import performer_part
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
@@ -72,6 +73,12 @@ class TrackOptions(TrackSettings):
         "Mattes of yours: a movie, an image sequence, or the plate itself if it has alpha",
         path=True,
     )
+    garbage: str = option(
+        "",
+        "A garbage matte: a movie or an image sequence, white where nothing is the performer's",
+        path=True,
+        label="Garbage Matte",
+    )
     performer: str = option(
         "",
         "Which of several people, as FRAME:X,Y, a point on the face in plate pixels; more of them"
@@ -99,7 +106,11 @@ def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) 
         if options.matte_from:
             given = GivenMattes(Path(options.matte_from).expanduser(), plate, frames)
             opened.enter_context(closing(given))
-        return _track_with(shot, plate, frames, given, options, reporter)
+        garbage = None
+        if options.garbage:
+            garbage = GivenMattes(Path(options.garbage).expanduser(), plate, frames)
+            opened.enter_context(closing(garbage))
+        return _track_with(shot, plate, frames, given, garbage, options, reporter)
 
 
 def _track_with(
@@ -107,10 +118,12 @@ def _track_with(
     plate: Plate,
     frames: range,
     given: GivenMattes | None,
+    garbage: GivenMattes | None,
     options: TrackOptions,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    inputs = {"mattes": given.digest()} if given else None
+    files = {"mattes": given, "garbage": garbage}
+    inputs = {name: each.digest() for name, each in files.items() if each} or None
     with running(
         shot, "track", asdict(options), "track", reporter, inputs=inputs, frames=frames
     ) as job:
@@ -143,10 +156,14 @@ def _track_with(
         staged = make_folder(job.work / "track")
         if given:
             reporter.note(given.note)
-            _take_mattes(given, frames, boxes, staged / "mattes", reporter)
+            _take_mattes(given, garbage, frames, boxes, staged / "mattes", reporter)
         else:
-            _mattes(plate, frames, boxes, staged / "mattes", options, job, reporter)
+            _mattes(plate, frames, boxes, staged / "mattes", garbage, options, job, reporter)
+        if garbage:
+            reporter.note(f"What is white in {Path(options.garbage).name} is nobody's.")
         motion = _filling(body, solution, boxes, staged / "mattes")
+        parts = part_residuals(body, motion, solution.camera, seen.pose, seen.hands)
+        solution = replace(solution, quality=with_parts(solution.quality, parts))
         if shot.versions("track"):
             kept = with_identity(body, Track(shot).motion, motion.betas)
             motion = with_fixed(motion, kept)
@@ -358,8 +375,28 @@ def _filling(
     return fit_silhouettes(body, motion, rows, cameras, mattes)
 
 
+def _without(garbage: GivenMattes | None, frame: int, box: Box, matte: np.ndarray) -> np.ndarray:
+    """A window's matte, uint8 (S, S), without what the garbage matte takes out."""
+    if garbage is None:
+        return matte
+    out = garbage.window(frame, box)
+    if out.shape != matte.shape:
+        shrinks = out.shape[0] > matte.shape[0]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        out = cv2.resize(out, matte.shape[::-1], interpolation=how)
+    kept: np.ndarray = (matte.astype(np.float32) * (1 - out.astype(np.float32) / 255) + 0.5).astype(
+        np.uint8
+    )
+    return kept
+
+
 def _take_mattes(
-    given: GivenMattes, frames: range, boxes: dict[int, Box], folder: Path, reporter: Reporter
+    given: GivenMattes,
+    garbage: GivenMattes | None,
+    frames: range,
+    boxes: dict[int, Box],
+    folder: Path,
+    reporter: Reporter,
 ) -> None:
     """One PNG a frame, the artist's, at the plate's resolution."""
     make_folder(folder)
@@ -367,7 +404,8 @@ def _take_mattes(
     for count, frame in enumerate(frames, 1):
         path = _matte(folder, frame)
         if not path.exists():
-            matte = given.window(frame, box_of(boxes, frame))
+            box = box_of(boxes, frame)
+            matte = _without(garbage, frame, box, given.window(frame, box))
             with atomic_path(path) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
         stage.step(count)
@@ -378,6 +416,7 @@ def _mattes(
     frames: range,
     boxes: dict[int, Box],
     folder: Path,
+    garbage: GivenMattes | None,
     options: TrackOptions,
     job: Job,
     reporter: Reporter,
@@ -416,6 +455,7 @@ def _mattes(
                 matte = maker.steadied(each.image, each.alone.result(), before if alike else None)
                 if each.inside is not None:
                     matte[~each.inside] = 0
+                matte = _without(garbage, each.frame, box_of(boxes, each.frame), matte)
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
             before = (each.image, matte)

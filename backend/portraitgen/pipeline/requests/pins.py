@@ -13,6 +13,10 @@ from ...shot import Shot
 from ...tracking.pins import Pin, PinSolver
 from ..data.shots import Track, body_of
 
+# The residual, in per cent of the eye distance, up to which a face is well tracked, and from which
+# on it resists nothing; and how near a well tracked point of it holds, pixels.
+_GOOD, _POOR, _HOLDS = 1.5, 3.0, 1.0
+
 
 @lru_cache(maxsize=2)
 def _loaded(shot: Path, version: int) -> tuple[Track, PinSolver]:
@@ -38,7 +42,9 @@ def solve_pins(call: SolvePins) -> PinsSolved:
         _start(call, name, getattr(motion, name)[row]) for name in ("transl", "pose", "expression")
     )
     pins = [Pin(each.face, each.weights, each.target) for each in call.pins]
-    found = solver.solve(pins, transl, pose, expression, call.fixed)
+    state = (transl, pose, expression)
+    held = _held(track, solver, pins, state, call)
+    found = solver.solve(pins, *state, call.fixed, held)
     return PinsSolved.parse(
         {
             "transl": found.transl.tolist(),
@@ -47,6 +53,29 @@ def solve_pins(call: SolvePins) -> PinsSolved:
             "error_px": found.error_px.tolist(),
         }
     )
+
+
+def _held(
+    track: Track,
+    solver: PinSolver,
+    pins: list[Pin],
+    state: tuple[np.ndarray, np.ndarray, np.ndarray],
+    call: SolvePins,
+) -> list[Pin]:
+    """Points of a face that is well tracked, where they are: pins elsewhere do not drag it along.
+
+    Pins on the head say that the head is wrong; nothing of it resists then.
+    """
+    quality = next((each for each in track.record.quality if each.frame == call.frame), None)
+    if quality is None or quality.state != "tracked" or solver.on_head(pins):
+        return []
+    residual = quality.landmark_residual_percent
+    if residual is None:
+        return []
+    trust = np.clip((_POOR - residual) / (_POOR - _GOOD), 0, 1) * call.resistance
+    if trust <= 0:
+        return []
+    return solver.face_held(*state, spread=_HOLDS / float(trust))
 
 
 def _start(call: SolvePins, name: str, tracked: np.ndarray) -> np.ndarray:

@@ -1,9 +1,14 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One frame through an editor, in seconds, before a take is made."""
+"""One frame through an editor, in seconds, before a take is made.
 
+An editor that edits frames of the plate by itself, or lies on the plate, needs the track alone:
+the body's normals stand for the avatar's. Others repaint the avatar, and need one.
+"""
+
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,18 +16,23 @@ import numpy as np
 import torch
 
 from ...avatar.avatar import Avatar
-from ...editing.editor import EditRequest
-from ...editing.overlays import AvatarOverlay, FrameEditor
+from ...body.model import BodyModel
+from ...editing.editor import Editor, EditRequest
+from ...editing.overlays import AvatarOverlay, FrameEditor, PlateOverlay
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
-from ...images import as_picture, save_png
+from ...errors import EditError
+from ...footage.crop import composite, composite_layer, crop, place
+from ...images import as_picture, save_png, to_codes, to_float
+from ...messages import FrameTried
 from ...shot import Shot, check_take_name
-from ..compositing.frame_windows import normals_at
+from ..compositing.frame_windows import matte_at_plate, normals_at
+from ..compositing.plate_compositor import feather
 from ..data.avatars import frame_parameters, load_avatar
-from ..data.crops import LARGEST, Crops, load_crops
+from ..data.crops import LARGEST, Crops, load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
 from ..data.key_frames import tried_path
-from ..data.shots import Track, body_of
+from ..data.shots import Track, body_of, plate_of
 from ..jobs.edit import (
     EditOptions,
     base_of,
@@ -33,17 +43,39 @@ from ..jobs.edit import (
 )
 from ..run.progress import Reporter
 
+# As the render job keeps the plate's fine detail in what an avatar shows.
+_DETAIL = 0.8
 
-def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
+
+@dataclass(frozen=True)
+class _Under:
+    """What a take is edited on.
+
+    Attributes:
+        track: where the body is.
+        avatar: that shows it, None if the editor needs none and there is none.
+        size: of the avatar's windows.
+        base: the edit that the take builds on, None for the plate.
+    """
+
+    track: Track
+    avatar: Avatar | None
+    size: int
+    base: Path | None
+
+
+def preview_frame(shot: Shot, frame: int, options: EditOptions) -> FrameTried:
     """Edits one frame as a take with these options would be, and writes it beside the shot's jobs.
 
     The picture alone is kept in the take too, from where it can be made a key frame.
 
     Returns:
-        A PNG of the window, edited over its plate.
+        PNG files: the whole plate with the edit laid over it, the plate as it is, and the edit's
+        window.
 
     Raises:
-        EditError: if the editor cannot be used; ShotError: if nothing was reconstructed.
+        EditError: if the editor cannot be used, or needs an avatar and there is none;
+        ShotError: if nothing was tracked.
     """
     editor = create_editor(
         options.editor, editor_values(options.editor_options), options.commercial
@@ -51,44 +83,82 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> Path:
     if options.take:
         check_take_name(options.take)
         editor.use_take(shot.path / "takes" / options.take)
-    base = shot.version_folder("avatar")
-    plain = shot.avatar_record(int(base.name))
-    track = Track(shot, plain.track)
     body = body_of(shot)
+    under = _under(shot, editor, options, body)
+    track = under.track
+    if frame not in track.tracked([frame]):
+        raise EditError("the performer was not tracked here", f"frame {frame}", "try another frame")
     wanted = [each for each in editor.wanted_frames() if each in track.frames]
-    size = plain.size
+    size = under.size
     if isinstance(editor, FrameEditor) and not options.base:
         # As it is delivered: at the plate's resolution.
         size = max(size, min(LARGEST, round(track.box(frame).side)))
-    windows = load_crops(shot, track, sorted({frame, *wanted}), size, Reporter())
     painted = PaintedFrames(shot.path / "takes" / options.take / "mask")
     parts = EditMask(body, track, options.parts, painted)
+    with closing(plate_of(shot)) as plate:
+        frames = sorted({frame, *wanted})
+        windows = load_crops(shot, track, frames, size, Reporter(), plate)
+        (_, codes), *_ = plate.frames_uint8([frame])
     parts.learn(windows)
-    under = base_of(shot, options.take, options.base, int(base.name))
-    avatar = load_avatar(under or base, body)
-    sources = sources_of(windows, track, avatar if under else None)
+    sources = sources_of(windows, track, under.avatar if under.base else None)
     requests = {
-        each: _request(avatar, plain.size, track, parts, windows, sources, row, options)
+        each: _request(under, parts, windows, sources, row, options)
         for row, each in enumerate(windows.frames)
     }
-    request, image = requests[frame], windows.images[windows.row(frame)]
+    request = requests[frame]
     editor.prepare(list(requests.values()))
     edited = face_aware(editor, body, options.face).edit(request)
     with closing(expression_guide(editor, options.expression)) as guide:
         edited = guide.guided(edited, request)
     if options.take:
         save_png(tried_path(shot, options.take, frame), edited)
-    if isinstance(editor, AvatarOverlay):
+    cover = np.ones(request.matte.shape, np.float32)
+    if isinstance(editor, FrameEditor) and not options.base:
+        edited = editor.edit_frame(request)
+    elif isinstance(editor, AvatarOverlay):
         edited = editor.over_avatar(replace(request, rendered=edited))
-    alpha = request.matte[..., None]
-    over = edited * alpha + image.astype(np.float32) / 255 * (1 - alpha)
-    return save_png(shot.path / "jobs" / f"preview.{frame:04d}.png", over)
+    if request.mask is not None:
+        cover = cover * request.mask
+    detail = 0.0 if _on_plate(editor, options) else _DETAIL
+    over = _over_plate(track, frame, codes, edited, cover, request.rendered, detail)
+    path = shot.path / "jobs" / f"preview.{frame:04d}"
+
+    def written(what: str, picture: np.ndarray) -> str:
+        return str(save_png(path.with_name(f"{path.name}{what}.png"), picture))
+
+    window, _ = crop(to_codes(over), track.box(frame), request.matte.shape[0])
+    return FrameTried(
+        path=written("", over),
+        plate=written(".plate", to_float(codes)),
+        window=written(".window", to_float(window)),
+    )
+
+
+def _on_plate(editor: Editor, options: EditOptions) -> bool:
+    """Whether the plate's performer stays, edited or with something laid over."""
+    return isinstance(editor, FrameEditor | PlateOverlay) and not options.base
+
+
+def _under(shot: Shot, editor: Editor, options: EditOptions, body: BodyModel) -> _Under:
+    if not shot.versions("avatar") and _on_plate(editor, options):
+        track = Track(shot)
+        first = track.box(track.frames[0])
+        return _Under(track, None, painting_side(first), None)
+    if not shot.versions("avatar") and shot.versions("track"):
+        raise EditError(
+            f"{editor.info.label} edits the avatar, and there is none yet",
+            shot.path,
+            "reconstruct first, or try an editor that lies on the plate (grade, relight, ...)",
+        )
+    folder = shot.version_folder("avatar")
+    record = shot.avatar_record(int(folder.name))
+    base = base_of(shot, options.take, options.base, int(folder.name))
+    avatar = load_avatar(base or folder, body)
+    return _Under(Track(shot, record.track), avatar, record.size, base)
 
 
 def _request(
-    avatar: Avatar,
-    size: int,
-    track: Track,
+    under: _Under,
     parts: EditMask,
     windows: Crops,
     sources: np.ndarray,
@@ -97,27 +167,72 @@ def _request(
 ) -> EditRequest:
     frame, camera = windows.frames[row], windows.cameras[row]
     image, matte = windows.images[row], windows.mattes[row]
-    with torch.no_grad():
-        output = avatar.render(
-            frame_parameters(track.motion, [frame]),
-            torch.from_numpy(track.camera.window(track.box(frame), size).matrix())[None],
-            size,
-            normals=True,
-        )
-    assert output.normals is not None
-    side = image.shape[0]
-    rendered = as_picture(output.rgb)
-    if side != size:
-        rendered = cv2.resize(rendered, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-    surface, coverage = parts.surface(frame, camera), matte.astype(np.float32) / 255
+    source = to_float(sources[row])
+    surface, coverage = parts.surface(frame, camera), to_float(matte)
+    rendered, normals = source, surface.normals
+    if under.avatar is not None:
+        rendered, normals = _drawn(under.avatar, under, frame, image.shape[0])
     return EditRequest(
         frame=frame,
         rendered=rendered,
-        source=sources[row].astype(np.float32) / 255,
+        source=source,
         matte=coverage,
-        normals=normals_at(as_picture(output.normals), side),
+        normals=normals(),
         strength=options.strength,
         seed=options.seed,
-        mask=parts.mask(surface, image.astype(np.float32) / 255, coverage),
+        mask=parts.mask(surface, to_float(image), coverage),
         surface=surface,
     )
+
+
+@torch.no_grad()
+def _drawn(
+    avatar: Avatar, under: _Under, frame: int, side: int
+) -> tuple[np.ndarray, Callable[[], np.ndarray]]:
+    """What the avatar shows of a frame's window, (side, side, 3), and what gives its normals."""
+    size = under.size
+    output = avatar.render(
+        frame_parameters(under.track.motion, [frame]),
+        torch.from_numpy(under.track.camera.window(under.track.box(frame), size).matrix())[None],
+        size,
+        normals=True,
+    )
+    rendered = as_picture(output.rgb)
+    if side != size:
+        rendered = cv2.resize(rendered, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    normals = output.normals
+    assert normals is not None
+    return rendered, lambda: normals_at(as_picture(normals), side)
+
+
+def _over_plate(
+    track: Track,
+    frame: int,
+    codes: np.ndarray,
+    edited: np.ndarray,
+    cover: np.ndarray,
+    rendered: np.ndarray,
+    detail: float,
+) -> np.ndarray:
+    """The plate with the edited window laid over it, float32 (H, W, 3).
+
+    Args:
+        codes: uint8 (H, W, 3), the plate.
+        edited: float32 (S, S, 3); cover: (S, S), how far it may act; rendered: (S, S, 3), what
+            the avatar showed before.
+        detail: how much of the plate's fine detail the edit keeps.
+    """
+    height, width = codes.shape[:2]
+    box = track.box(frame)
+    side = max(1, round(box.side))
+    window, _ = crop(codes, box, side)
+    matte = to_float(matte_at_plate(load_matte(track, frame), window))
+    matte = matte * feather(box, side, width, height)
+    matte = matte * cv2.resize(cover, (side, side), interpolation=cv2.INTER_LINEAR)
+    placed, rows, columns = place(matte, box, width, height)
+    full = np.zeros((height, width), np.float32)
+    full[rows, columns] = placed
+    image = to_float(codes)
+    laid = composite_layer(image, box, edited, full, reference=rendered, detail=detail)
+    over, _ = composite(image, laid)
+    return over

@@ -17,6 +17,7 @@ from ...shot import Shot, now
 from ...storage import make_folder, remove_tree
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
+from ...tracking.part_quality import PARTS
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 
@@ -33,8 +34,9 @@ def export_rig(shot: Shot, version: int | None = None) -> RigExported:
     faces of mouth, teeth and eyes where the body model tells its parts, units (E, V, 3), joints
     (55, 3), parents (55), weight_vertices, weight_joints and weight_values (N), frames (T), transl
     (T, 3), pose (T, 55, 3), expression (T, E), valid and fixed (T), residual (T), NaN where no face
-    was seen. Metres, radians; camera axes as OpenCV's. Its metadata holds "rig", JSON with the
-    names of joints and units and the camera.
+    was seen, and part_residual (P, T), NaN where a part was not. Metres, radians; camera axes as
+    OpenCV's. Its metadata holds "rig", JSON with the names of joints, units and parts, the parts
+    that are guessed throughout, and the camera.
 
     Args:
         version: of the track, the latest by default.
@@ -55,6 +57,8 @@ def export_rig(shot: Shot, version: int | None = None) -> RigExported:
         "camera": track.record.camera.to_json(),
         "correctives": body.pose_directions is not None,
         "source": track.record.source,
+        "parts": PARTS,
+        "guessed": track.record.summary.guessed_parts,
     }
     # A damaged one is made again, as a missing one is.
     if not is_whole(path):
@@ -66,6 +70,7 @@ def export_rig(shot: Shot, version: int | None = None) -> RigExported:
             "valid": motion.valid,
             "fixed": motion.fixed,
             "residual": _residuals(track),
+            "part_residual": _part_residuals(track),
         }
         save_arrays(path, tensors, {"rig": json.dumps(facts)})
     return RigExported(str(path), track.version, len(motion))
@@ -108,6 +113,16 @@ def _residuals(track: Track) -> np.ndarray:
     rows = {each.frame: each.landmark_residual_percent for each in track.record.quality}
     values = [rows.get(int(frame)) for frame in track.motion.frames]
     return np.array([np.nan if value is None else value for value in values], np.float32)
+
+
+def _part_residuals(track: Track) -> np.ndarray:
+    """The residual of each part in each frame, % of the eye distance, float32 (P, T)."""
+    rows = {each.frame: each.parts for each in track.record.quality}
+    values = [
+        [rows.get(int(frame), {}).get(part, np.nan) for frame in track.motion.frames]
+        for part in PARTS
+    ]
+    return np.array(values, np.float32)
 
 
 def publish_motion(

@@ -103,6 +103,9 @@ _SHARES = {
 """About how much of a job's time each of its stages takes, in the order in which they come."""
 
 
+_TELLING = 0.02  # What must be done of a job before its pace says when it ends.
+
+
 class OverallProgress:
     """How far a whole job is, from what its stages tell; it never falls.
 
@@ -113,6 +116,7 @@ class OverallProgress:
     def __init__(self, kind: str) -> None:
         self._shares = _SHARES.get(kind, {})
         self._reached = 0.0
+        self._began: tuple[float, float] | None = None
 
     def share(self, stage: str, step: int, steps: int) -> float:
         """The share of the job that is done, 0..1."""
@@ -124,4 +128,18 @@ class OverallProgress:
         elif self._shares:
             own = self._reached
         self._reached = max(self._reached, min(own, 1.0))
+        if self._began is None:
+            # A job that is resumed has done a part of it in no time.
+            self._began = (time.monotonic(), self._reached)
         return self._reached
+
+    @property
+    def left_s(self) -> float | None:
+        """The time that is left of the whole job, in seconds; None while too little is done."""
+        if self._began is None:
+            return None
+        begun, first = self._began
+        passed, done = time.monotonic() - begun, self._reached - first
+        if done < _TELLING or passed < 2:
+            return None
+        return passed / done * (1 - self._reached)
