@@ -46,6 +46,11 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
     assert "error" not in seen, seen["error"]
     assert seen["strip"][0] > 2 and seen["strip"][1] == 48
     assert seen["pins"] == 1 and seen["pin off by"] < 2
+    # One undo after the first pin takes the pin back, and nothing else.
+    assert seen["undone"] == [0, "POSE", "CAMERA"] and seen["redone"] == 1
+    # Four clicks: New Shot, OK, Track, Try; then the wipe follows the mouse.
+    assert seen["tried without avatar"] == [512, 512] and 0.7 < seen["wiped to"] < 0.9
+    assert seen["markers"] == 0
     assert seen["version after undo"] == 1 and seen["version after redo"] == 2
     ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
     assert not ours, "\n".join(ours)
@@ -82,6 +87,8 @@ def _serve(blender: "subprocess.Popen[bytes]", tools: Path, folder: Path) -> Non
         word, *rest = want.read_text().split()
         if word == "grab":
             subprocess.run([tools / "grab", folder / rest[0]], check=True)
+        elif word == "key":
+            subprocess.run([tools / "in", "xdotool", "key", *rest], check=True)
         elif word == "drag":
             x, y, to_x, to_y = rest
             pressed = ["mousemove", x, y, "sleep", "0.3", "mousedown", "1", "sleep", "0.3"]

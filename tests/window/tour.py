@@ -138,10 +138,52 @@ def pin(view: Any, shot: Any) -> Iterator[float]:
     target = shot.pins[0].target
     seen["pin off by"] = max(abs(a - b) for a, b in zip(now, target, strict=True))
     assert module("portraitgen_addon.rig").has_corrections(shot.armature)
+    # Undo and redo make every reference stale.
+    home = shot.id_data.name
+    yield from outside("key ctrl+z")
+    yield 1.5
+    shot, view = bpy.data.scenes[home].portraitgen.shots[0], largest("VIEW_3D")
+    perspective = view.spaces.active.region_3d.view_perspective
+    seen["undone"] = [len(shot.pins), bpy.context.mode, perspective]
+    yield from outside("key ctrl+shift+z")
+    yield 1.5
+    shot, view = bpy.data.scenes[home].portraitgen.shots[0], largest("VIEW_3D")
+    seen["redone"] = len(shot.pins)
     call(view, "discard_corrections")
     call(view, "pins_clear")
     with within(view):
         bpy.ops.wm.tool_set_by_id(name="builtin.select_box")
+
+
+def wipe(area: Any, shot: Any) -> Iterator[float]:
+    """Tries this frame, with the track alone, and drags the wipe against the plate."""
+    with within(area):
+        assert bpy.ops.portraitgen.try_frame("INVOKE_DEFAULT") == {"FINISHED"}
+    yield from wait(lambda: shot.take is not None and shot.take.preview)
+    image = bpy.data.images[shot.take.preview]
+    seen["tried without avatar"] = list(image.size)
+    yield 2.0
+    windows = bpy.context.window_manager.windows
+    place, editor = next(
+        (each, area)
+        for each in windows
+        for area in each.screen.areas
+        if area.type == "IMAGE_EDITOR" and area.spaces.active.image == image
+    )
+    canvas = region(editor)
+    ends = []
+    for share in (0.5, 0.8):
+        x, y = canvas.view2d.view_to_region(share, 0.5, clip=False)
+        # The main window fills the screen; another one lies somewhere on it, from below.
+        ends += [place.x + canvas.x + x, window().height - (place.y + canvas.y + y)]
+    yield from outside(f"drag {' '.join(str(end) for end in ends)}")
+    yield 0.5
+    seen["wiped to"] = image.portraitgen_wipe
+    yield from picture("3_wiped")
+    if place != window():
+        with bpy.context.temp_override(window=place):
+            bpy.ops.wm.window_close()
+    yield 0.5
 
 
 def tour() -> Iterator[float]:
@@ -192,6 +234,8 @@ def tour() -> Iterator[float]:
     yield from finished("track")
     yield from wait(lambda: shot.has_rig)
     yield from picture("3_tracked")
+    seen["markers"] = len(scene.timeline_markers)
+    yield from wipe(area, shot)
 
     with within(area):
         bpy.ops.screen.back_to_previous()
@@ -205,7 +249,11 @@ def tour() -> Iterator[float]:
     call(view, "view_rig")
     yield 1.5
     yield from picture("4_rig")
+    scene_name = scene.name
     yield from pin(view, shot)
+    scene = bpy.data.scenes[scene_name]
+    shot = scene.portraitgen.shots[0]
+    view = largest("VIEW_3D")
     face = shot.armature.pose.bones["face"]
     face["jawOpen"] = face["jawOpen"] + 0.3
     face.keyframe_insert('["jawOpen"]')
