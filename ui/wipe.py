@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The wipe in the image editor: the plate left of a line that the mouse drags, the edit right."""
 
+from functools import lru_cache
 from typing import Any
 
 import bpy
@@ -12,6 +13,35 @@ from ..portraitgen_addon import picture_view
 
 _LINE = (1.0, 0.75, 0.2, 0.9)
 _handlers: list[Any] = []
+
+
+@lru_cache(maxsize=1)
+def _codes_shader() -> Any:
+    """A shader that shows a picture's codes: its texture comes linear, and a region shows codes.
+
+    Blender's own of this kind has no name that 4.5 knows.
+    """
+    between = gpu.types.GPUStageInterfaceInfo("portraitgen_wipe")
+    between.smooth("VEC2", "place")
+    info = gpu.types.GPUShaderCreateInfo()
+    info.push_constant("MAT4", "projection")
+    info.sampler(0, "FLOAT_2D", "image")
+    info.vertex_in(0, "VEC2", "pos")
+    info.vertex_in(1, "VEC2", "texCoord")
+    info.vertex_out(between)
+    info.fragment_out(0, "VEC4", "shown")
+    info.vertex_source(
+        "void main() { place = texCoord; gl_Position = projection * vec4(pos, 0.0, 1.0); }"
+    )
+    info.fragment_source(
+        "void main() {"
+        " vec3 light = max(texture(image, place).rgb, vec3(0.0));"
+        " vec3 low = light * 12.92;"
+        " vec3 high = 1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055;"
+        " shown = vec4(mix(low, high, step(vec3(0.0031308), light)), 1.0);"
+        "}"
+    )
+    return gpu.shader.create_from_info(info)
 
 
 def line_x(context: Any, image: Any) -> int:
@@ -32,12 +62,13 @@ def _draw() -> None:
         to_region(*corner, clip=False) for corner in ((0.0, 0.0), (share, 1.0))
     )
     if right > left:
-        # The texture of a picture in codes comes linear, and the region shows codes.
-        shader = gpu.shader.from_builtin("IMAGE_SCENE_LINEAR_TO_REC709_SRGB")
+        shader = _codes_shader()
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         places = ((0, 0), (share, 0), (share, 1), (0, 1))
         batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners, "texCoord": places})
+        matrix = gpu.matrix.get_projection_matrix() @ gpu.matrix.get_model_view_matrix()
         shader.bind()
+        shader.uniform_float("projection", matrix)
         shader.uniform_sampler("image", gpu.texture.from_image(plate))
         batch.draw(shader)
     gpu.state.blend_set("ALPHA")

@@ -262,7 +262,7 @@ def test_parts_have_curves_and_colours_and_unseen_arms_are_hidden(built: Any) ->
     names = tuple(quality.LABELS)
     residual = np.full((len(names), frames), np.nan, np.float32)
     residual[names.index("face")] = 0.84
-    residual[names.index("left_ear")] = np.linspace(5, 50, frames)
+    residual[names.index("left_ear")] = np.linspace(5, 90, frames)
     residual[names.index("right_arm")] = 8.0
     scene.frame_set(int(bundle.arrays["frames"][0]) + 1000)
     before = vertices_of(parts.mesh)
@@ -278,7 +278,7 @@ def test_parts_have_curves_and_colours_and_unseen_arms_are_hidden(built: Any) ->
     assert parts.mesh["quality Face"] == pytest.approx(0.84)
     assert parts.mesh["quality Left Ear"] == pytest.approx(5)
     scene.frame_set(first + frames - 1)
-    assert parts.mesh["quality Left Ear"] == pytest.approx(50)
+    assert parts.mesh["quality Left Ear"] == pytest.approx(90)
     assert "quality Left Arm" not in parts.mesh, "a guess has no number"
 
     labels = quality.vertex_parts(told)
