@@ -52,13 +52,14 @@ def rasterise(
     scene = bpy.data.scenes.new("PortraitGen mask")
     try:
         first, last = frames[0] + offset, frames[-1] + offset
-        # The strip begins with the mask's first frame, and must reach its last one.
-        shown.frame_start, shown.frame_end = first, last
+        # The strip begins with the mask's first frame, and ends before its last one.
+        shown.frame_start, shown.frame_end = first, last + 1
         scene.frame_start, scene.frame_end = first, last
         render = scene.render
         render.resolution_x, render.resolution_y = size
         render.resolution_percentage = 100
         render.use_sequencer, render.use_compositing = True, False
+        render.dither_intensity = 0
         render.image_settings.file_format = "PNG"
         render.image_settings.color_mode, render.image_settings.color_depth = "BW", "8"
         # Values as they are: what the mask says, and not light to be graded.
@@ -71,11 +72,13 @@ def rasterise(
             path = folder / f"{folder.name}.{frame:04d}.png"
             scene.frame_set(frame + offset)
             render.filepath = str(path)
-            with compat.with_window(bpy.context):
-                bpy.ops.render.render(write_still=True, scene=scene.name)
+            # Of a scene that is only named, the frame is the active scene's.
+            with compat.with_window(bpy.context), bpy.context.temp_override(scene=scene):
+                bpy.ops.render.render(write_still=True)
             if not path.exists():
                 raise FootageError("Blender wrote no picture of the mask", path, "try again")
             yield path
     finally:
-        bpy.data.scenes.remove(scene)
+        # First, so that the strip that shows it lets go of it.
         bpy.data.masks.remove(shown)
+        bpy.data.scenes.remove(scene)
