@@ -278,8 +278,8 @@ class _Run:
         mix = mix_of(options.mix, self._tracked.frames)
         decides = {"frames": self._inputs.digest, "edit": self._inputs.edit, "home": home.name}
         inputs = dump_json(decides | {"mix": [mix[frame] for frame in sorted(mix)]})
-        names = ("detail", "steady", "mix", "clean", "camera", "drive", "normalise")
-        names += ("holdout", "passes", "grain", "motion_blur")
+        names = ["detail", "steady", "mix", "clean", "camera", "drive", "normalise"]
+        names += ["holdout", "passes", "grain", "motion_blur"]
         return RenderRecord(
             created=now(),
             inputs=hashlib.sha256(inputs).hexdigest(),
