@@ -27,6 +27,7 @@ from . import (
     rig,
     splats,
     track,
+    track_files,
 )
 
 _MODULES = (
@@ -34,6 +35,7 @@ _MODULES = (
     camera,
     performer,
     track,
+    track_files,
     rig,
     character,
     pins,

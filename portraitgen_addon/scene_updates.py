@@ -94,7 +94,7 @@ def ask(doing: str, call: Call[A], on_result: OnResult[A]) -> None:
         WorkerError: if the backend cannot be started.
     """
     start()
-    session.doing, session.error = doing, None
+    session.doing, session.error, session.told = doing, None, ()
 
     def answered(answer: A) -> None:
         session.doing = ""

@@ -85,6 +85,7 @@ class Session:
         state: "off", "starting", "ready" or "failed".
         error: what went wrong last, None if nothing did.
         doing: what a person waits for besides a job, empty for nothing.
+        told: what was assumed or left out by what a person asked for last.
         hello: what the worker said of itself.
         description: its editors and job options, None until it has told.
         job: the job that runs or ran last, None before the first.
@@ -97,6 +98,7 @@ class Session:
         self.state = "off"
         self.error: PortraitError | None = None
         self.doing = ""
+        self.told: tuple[str, ...] = ()
         self.hello: HelloAnswer | None = None
         self.description: Description | None = None
         self.job: Job | None = None

@@ -179,6 +179,11 @@ class _Track(_NeedsShot):
         _parts(layout, summary, shot)
         if shot.has_rig:
             frame_marks.draw(layout, shot)
+        row = layout.row(align=True)
+        row.operator("portraitgen.import_track", icon="IMPORT")
+        row.operator("portraitgen.export_track", icon="EXPORT")
+        for note in session.told:
+            draw_text(layout, note)
 
 
 def _parts(layout: Any, summary: TrackSummary, shot: Any) -> None:

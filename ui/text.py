@@ -27,6 +27,7 @@ _WORDS = (
     (r"such as --frames (-?\d+)-(-?\d+)", r"such as frames \1 to \2 of the plate (trim its strip)"),
     (r"name others by --frames", "name others"),
     (r"\(--colour-space\)", "(the strip's Color Space)"),
+    (r"--smplx-model( SMPLX_NEUTRAL\.npz)?", "SMPL-X File in the dialog"),
     (r"--take (\w+)", r"\1"),
     (r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", " ").title()),
 )

@@ -9,7 +9,7 @@ parse what they receive into these before they use it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from .errors import PortraitError
 from .schema import Data, Values
@@ -494,6 +494,45 @@ class TrackPublished(Data):
 
 
 @dataclass(frozen=True)
+class ImportTrack(Call[TrackPublished]):
+    """Takes a track of another program in; the fields are those of `track_import.ImportOptions`."""
+
+    METHOD: ClassVar[str] = "track.import"
+    ANSWER: ClassVar[type[Data]] = TrackPublished
+    shot: str
+    path: str
+    smplx_model: str = ""
+    fps: float | None = None
+    first: int | None = None
+    focal: float | None = None
+    hands: Literal["file", "flat", "mean"] = "file"
+    head: Literal["keep", "file"] = "keep"
+
+
+@dataclass(frozen=True)
+class TrackExported(Data):
+    """Where a track was written, and what others must know of it."""
+
+    path: str
+    version: int
+    frames: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExportTrack(Call[TrackExported]):
+    """Writes a track for other programs; the file's ending says how."""
+
+    METHOD: ClassVar[str] = "track.export"
+    ANSWER: ClassVar[type[Data]] = TrackExported
+    shot: str
+    path: str
+    version: int | None = None
+    smplx_model: str = ""
+    hands: Literal["flat", "mean"] = "flat"
+
+
+@dataclass(frozen=True)
 class PublishTrack(Call[TrackPublished]):
     """Makes a new version of what an artist changed.
 
@@ -749,6 +788,8 @@ CALLS: Mapping[str, type[Call[Data]]] = {
             InfoOfShot,
             ExportRig,
             PublishTrack,
+            ImportTrack,
+            ExportTrack,
         ),
         *(ProbePlate, SplitPlate, FindFaces, ExportCloud, ExportSplats, ImportSplats),
         *(SolvePins, TryFrame, StartPainting, KeepKey, WriteBundle),

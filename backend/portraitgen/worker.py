@@ -150,6 +150,8 @@ class Worker:
             messages.ExportSplats: self._export_splats,
             messages.ImportSplats: self._import_splats,
             messages.PublishTrack: self._publish_track,
+            messages.ImportTrack: self._import_track,
+            messages.ExportTrack: self._export_track,
             messages.SolvePins: self._solve_pins,
             messages.TryFrame: self._try_frame,
             messages.StartPainting: self._start_painting,
@@ -364,6 +366,22 @@ class Worker:
 
         shot = Shot.open(Path(call.shot))
         return publish_motion(shot, call.base, Path(call.path), "artist", call.span)
+
+    def _import_track(self, call: messages.ImportTrack) -> messages.TrackPublished:
+        from .pipeline.requests.track_import import ImportOptions, import_track
+
+        model = Path(call.smplx_model) if call.smplx_model else None
+        hands = None if call.hands == "file" else call.hands
+        options = ImportOptions(model, call.fps, call.first, call.focal, hands, call.head)
+        return import_track(Shot.open(Path(call.shot)), Path(call.path), options)
+
+    def _export_track(self, call: messages.ExportTrack) -> messages.TrackExported:
+        from .pipeline.requests.track_export import ExportOptions, export_track
+
+        model = Path(call.smplx_model) if call.smplx_model else None
+        options = ExportOptions(call.version, model, call.hands)
+        made = export_track(Shot.open(Path(call.shot)), Path(call.path), options)
+        return messages.TrackExported.parse(made)
 
     def _solve_pins(self, call: messages.SolvePins) -> messages.PinsSolved:
         from .pipeline.requests.pins import solve_pins

@@ -3,6 +3,7 @@
 """The performance on an artist's own character, and out through Blender's own exporters."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import PYTHON, module
+from conftest import PYTHON, module, plate_strip, trim
 from mathutils import Matrix, Vector
 from test_path import vertices_of
 from test_rig import _MAKE
 
 FRAMES = 8
+UNITS = (
+    "jawOpen eyeBlinkLeft eyeBlinkRight mouthSmileLeft mouthSmileRight browInnerUp mouthFunnel"
+    " mouthPucker cheekPuff mouthLeft mouthRight"
+).split()
 TO_BLENDER = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]) @ np.diag([1, -1, -1])
 
 
@@ -238,3 +243,35 @@ def test_blender_s_own_exporters_write_the_performance(
             assert np.abs(found - wanted).max() < 2e-3, file.suffix
         else:
             assert extent(found) == pytest.approx(extent(wanted), rel=0.05)
+
+
+def test_a_track_goes_out_and_another_comes_in_from_the_panel(
+    tmp_path: Path, session: Any, until: Callable[..., None]
+) -> None:
+    scene = bpy.context.scene
+    trim(plate_strip(scene, 1), 1, 7)
+    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+    until(lambda: len(scene.portraitgen.shots))
+    shot = scene.portraitgen.shots[0]
+    bpy.ops.portraitgen.track()
+    until(lambda: not session.busy and shot.has_rig)
+    for kind in (".npz", ".csv", ".bvh"):
+        bpy.ops.portraitgen.export_track(filepath=str(tmp_path / f"out{kind}"))
+        until(lambda: not session.doing)
+        assert session.error is None and (tmp_path / f"out{kind}").stat().st_size > 1000
+    bpy.ops.portraitgen.export_track(filepath=str(tmp_path / "out.npz"))
+    until(lambda: session.error is not None)
+    assert "there already" in str(session.error)
+    # A face capture: the jaw opens, the notes say what else became of it.
+    names = ["jawOpen", *[unit for unit in UNITS if unit != "jawOpen"]]
+    rows = [",".join(names), *[",".join(["0.7", *["0"] * (len(names) - 1)])] * 6]
+    (tmp_path / "face.csv").write_text("\n".join(rows))
+    bpy.ops.portraitgen.import_track(filepath=str(tmp_path / "face.csv"))
+    until(lambda: shot.track_version == 2 and not session.doing)
+    assert session.told[0].startswith("read as ARKit's shapes, 6 frames")
+    scene.frame_set(3)
+    assert shot.armature.pose.bones["face"]["jawOpen"] > 0.3
+    (tmp_path / "track.pkl").write_bytes(b"\x80\x04N.")
+    bpy.ops.portraitgen.import_track(filepath=str(tmp_path / "track.pkl"))
+    until(lambda: session.error is not None)
+    assert "convert-track" in str(session.error)

@@ -46,11 +46,13 @@ def answers(*calls: Call[Any] | Request) -> list[Result | Failure]:
 
 def example(hint: Any) -> object:
     """A value that a field's JSON may hold."""
-    from typing import get_args, get_origin
+    from typing import Literal, get_args, get_origin
 
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is not None and isinstance(origin, type) and issubclass(origin, Mapping):
         return {"some": example(arguments[1])}
+    if origin is Literal:
+        return arguments[0]
     if origin is tuple:
         kinds = arguments[:1] * 2 if arguments[-1] is Ellipsis else arguments
         return [example(each) for each in kinds]
