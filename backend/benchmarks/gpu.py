@@ -53,7 +53,7 @@ class Scale:
         gaussians: of the avatar, and of the bust that both rasterisers draw.
         steps: of training.
         splats: side of the rasterisers' picture, pixels.
-        backends: of rasterisers that are compared.
+        backends: of rasterisers that are compared with the last of them.
         shapes: of the diffusion networks.
     """
 
@@ -63,11 +63,11 @@ class Scale:
     gaussians: int
     steps: int
     splats: int
-    backends: tuple[Backend, Backend]
+    backends: tuple[Backend, ...]
     shapes: Shapes
 
 
-_WHOLE = Scale(500, 512, 512, 24576, 1200, 512, ("gsplat", "numba"), Shapes())
+_WHOLE = Scale(500, 512, 512, 24576, 1200, 512, ("gsplat", "warp", "numba"), Shapes())
 SMALL = Scale(24, 256, 64, 2000, 60, 96, ("numba", "reference"), TINY)
 
 
@@ -77,7 +77,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float | str]:
     Returns:
         device: the card, or that it was the CPU at a small size.
         rasteriser: which draws here, and why the other does not.
-        largest_difference and largest_difference_of_a_value: of gsplat's outputs and gradients to
+        gsplat_difference, warp_difference and ..._of_a_value: of their outputs and gradients to
         numba's, as `largest_differences` gives them (on the CPU of numba's to the reference's).
         preparation_s: until the first step (windows, foreground, texels); seconds_to_30_db and
         frames, size, gaussians, psnr at the end: of held-out frames; peak_memory_gb: what the
@@ -121,20 +121,18 @@ def _device_name() -> str:
 
 
 def _rasterisers(scale: Scale) -> dict[str, float | str]:
-    names = " against ".join(scale.backends)
-    chosen = choose(best_device()).sentence()
-    try:
-        whole, worst = largest_differences(
-            scale.backends, scale.gaussians, scale.splats, best_device()
-        )
-    except RasterError as error:
-        return {"rasterisers": f"{names}: {error}", "rasteriser": chosen}
-    return {
-        "rasterisers": names,
-        "rasteriser": chosen,
-        "largest_difference": whole,
-        "largest_difference_of_a_value": worst,
-    }
+    figures: dict[str, float | str] = {"rasteriser": choose(best_device()).sentence()}
+    *compared, against = scale.backends
+    for backend in compared:
+        pair = backend, against
+        try:
+            whole, worst = largest_differences(pair, scale.gaussians, scale.splats, best_device())
+        except RasterError as error:
+            figures[f"{backend}_difference"] = str(error)
+            continue
+        figures[f"{backend}_difference"] = whole
+        figures[f"{backend}_difference_of_a_value"] = worst
+    return figures
 
 
 def _reconstruction(trainer: Trainer) -> dict[str, float | str]:

@@ -454,3 +454,25 @@ def test_a_training_step_leaves_no_tensor_behind_on_the_cpu(on_meta: Trainer) ->
     groups = on_meta.optimiser.param_groups
     loose = [p for group in groups for p in group["params"] if p.grad is None]
     assert not loose, "a parameter was not reached"
+
+
+def test_the_papers_renderer_is_trained_saved_and_loaded(
+    body: BodyModel, pictures: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    made = trainer(body, pictures)
+    made.avatar.use_paper_renderer()
+    parameters = sum(each.numel() for each in made.avatar.renderer.parameters())
+    assert 147_000 < parameters < 149_000, "as the paper counts them"
+    learner = Trainer(made.avatar, made.data, made.settings)
+    before = learner.evaluate([0])["psnr"]
+    while not learner.finished:
+        learner.step()
+    assert learner.evaluate([0])["psnr"] > before
+    learner.avatar.save(tmp_path / "avatar.safetensors")
+    loaded = Avatar.load(tmp_path / "avatar.safetensors", body)
+    assert loaded.neural and same(
+        dict(loaded.state_dict()), {k: v.cpu() for k, v in learner.avatar.state_dict().items()}
+    )
+    half = torch.arange(made.avatar.gaussian_count) % 2 == 0
+    fewer = loaded.kept(body, half)
+    assert type(fewer.renderer) is type(loaded.renderer) and fewer.neural

@@ -15,7 +15,7 @@ from ..raster import rasterize
 from ..tensors import DamagedTensors, load_tensors, save_tensors
 from .blendshapes import PersonalBases
 from .cuda_graphs import Graphs
-from .renderer import NeuralRenderer
+from .renderer import NeuralRenderer, PaperRenderer
 from .texture import FEATURES, Gaussians, NeuralGaussianTexture
 
 _MULTIPLE = 8
@@ -100,7 +100,7 @@ class Avatar(nn.Module):
         self._head = torch.nonzero(body.weights[used, _HEAD] > 0.5)[:, 0]
         self.texture = NeuralGaussianTexture(body, texels)
         self.texture.face_corners = corners
-        self.renderer = NeuralRenderer()
+        self.renderer: NeuralRenderer | PaperRenderer = NeuralRenderer()
         self.register_buffer("betas", betas)
         self.displacement = nn.Parameter(torch.zeros(len(used), 3))
         self.bases = PersonalBases(len(used), len(texels.face), body.n_expression)
@@ -135,6 +135,11 @@ class Avatar(nn.Module):
         self._body = self._body.to(device)
         return self
 
+    def use_paper_renderer(self) -> None:
+        """Draws by the paper's own renderer from now on, which is yet to be trained."""
+        self.renderer = PaperRenderer().to(self.betas.device)
+        self.neural = True
+
     def kept(self, body: BodyModel, chosen: Tensor) -> "Avatar":
         """The same performer with some of the Gaussians.
 
@@ -146,6 +151,8 @@ class Avatar(nn.Module):
         chosen = chosen.cpu()
         texels = Texels(*(value[chosen] for value in vars(self._texels).values()))
         fewer = type(self)(body, self.betas.detach().cpu(), texels)
+        if isinstance(self.renderer, PaperRenderer):
+            fewer.use_paper_renderer()
         place = torch.searchsorted(self.vertices, fewer.vertices)
         state = {name: value.cpu() for name, value in self.state_dict().items()}
         for name, _ in self.texture.named_parameters():
@@ -346,6 +353,8 @@ class Avatar(nn.Module):
             if outside or len(betas) not in (body.n_shape, len(body.directions)):
                 raise AvatarError("the avatar was made on another body", path, remedy)
             avatar = cls(body, betas, texels)
+            if "renderer.layers.0.weight" in groups["state"]:
+                avatar.use_paper_renderer()
             avatar.load_state_dict(groups["state"])
             avatar.neural = not avatar.renderer.fresh
         except (IndexError, KeyError, TypeError, RuntimeError) as error:

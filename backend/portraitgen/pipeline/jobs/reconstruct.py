@@ -82,6 +82,11 @@ class ReconstructOptions:
         path=True,
         label="VGG Weights",
     )
+    renderer: str = option(
+        "ours",
+        "The network that draws; paper: PortraitGen's own, to repeat its figures, far slower",
+        choices=("ours", "paper"),
+    )
     seed: int = option(0, "Seed of the order of the frames", minimum=0)
 
     def scale(self, track: Track) -> tuple[int, int]:
@@ -248,6 +253,8 @@ def new_trainer(
     # A copy: a checkpoint is read into the avatar in place.
     avatar = kind(body, torch.tensor(track.motion.betas), texels)
     project_colours(avatar, data, spread(data.trained, _LOOKS))
+    if options.renderer == "paper":
+        avatar.use_paper_renderer()
     device = best_device()
     settings = TrainingSettings(
         steps=options.steps,
