@@ -135,7 +135,7 @@ def _sent(
         shot = properties.find_shot(shot_id)
         for take in shot.takes if shot else ():
             if take.folder_name == name:
-                frame_watch.watch(take)
+                frame_watch.watch(shot, take)
 
 
 class PORTRAITGEN_OT_watch_frames(bpy.types.Operator):
@@ -152,11 +152,11 @@ class PORTRAITGEN_OT_watch_frames(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Watches, or stops."""
-        take = properties.active_shot(context).take
-        if take.watched:
-            take.watched = False
+        shot = properties.active_shot(context)
+        if shot.take.watched:
+            shot.take.watched = False
         else:
-            frame_watch.watch(take)
+            frame_watch.watch(shot, shot.take)
         return {"FINISHED"}
 
 

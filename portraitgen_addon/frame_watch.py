@@ -9,13 +9,17 @@ import bpy
 from portraitgen.errors import PortraitError
 from portraitgen.renders import Render, render_of, renders_of
 
-from . import properties, scene_updates, shot_summary
+from . import compat, properties, scene_updates, sequencer, shot_summary
 from .session import session
 
 _EVERY = 2.0
 # So many frames are shown at once, for the window's sake.
 _AT_ONCE = 8
-_shown: dict[tuple[str, str, int], set[int]] = {}
+_Key = tuple[str, str, int]
+# By shot, take and version of the render: the frames that need not be shown any more, and whether
+# any came since the take began to watch.
+_shown: dict[_Key, set[int]] = {}
+_grown: set[_Key] = set()
 
 
 def watched() -> list[tuple[Any, Any]]:
@@ -29,8 +33,14 @@ def watched() -> list[tuple[Any, Any]]:
     ]
 
 
-def watch(take: Any) -> None:
-    """Lets a take watch from now on."""
+def watch(shot: Any, take: Any) -> None:
+    """Lets a take watch from now on; what is rendered already has its own button."""
+    home = shot.path / "takes" / take.folder_name
+    if renders_of(home):
+        render = render_of(home)
+        key = (shot.shot_id, take.folder_name, render.version)
+        _shown[key] = set(render.full_plates())
+        _grown.discard(key)
     take.watched = True
     start()
 
@@ -63,7 +73,10 @@ def _show_new(shot: Any, take: Any) -> int:
     if scene is None or not renders_of(home):
         return 0
     render: Render = render_of(home)
-    known = _shown.setdefault((shot.shot_id, take.folder_name, render.version), set())
+    key = (shot.shot_id, take.folder_name, render.version)
+    if key not in _shown:
+        _shown[key] = _in_strips(shot, scene, take.folder_name, render)
+    known = _shown[key]
     # A frame's EXR is written last, and vouches for its plate.
     whole = render.exr_frames().keys()
     coming = {
@@ -82,11 +95,23 @@ def _show_new(shot: Any, take: Any) -> int:
         known.add(frame)
         count += 1
     if count:
+        _grown.add(key)
         shot_summary.forget_summaries()
         scene_updates.redraw()
-    if set(range(shot.first, shot.last + 1)) <= known:
+    # One that was whole before is not the one that is waited for.
+    if key in _grown and set(range(shot.first, shot.last + 1)) <= known:
         take.watched = False
     return count
+
+
+def _in_strips(shot: Any, scene: Any, take: str, render: Render) -> set[int]:
+    """The frames of a version that the take's strips show."""
+    found: set[int] = set()
+    for strip in sequencer.take_strips(scene, shot.shot_id, take):
+        if strip.get(sequencer.VERSION, 0) == render.version:
+            first, others = compat.content_start(strip) - shot.offset, sequencer.shows_others(strip)
+            found |= {first + at for at in range(len(strip.elements)) if at not in others}
+    return found
 
 
 def _look() -> float | None:
@@ -97,6 +122,7 @@ def _look() -> float | None:
 @bpy.app.handlers.persistent
 def _on_load(*unused: Any) -> None:
     _shown.clear()
+    _grown.clear()
     if watched():
         start()
 

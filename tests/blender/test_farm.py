@@ -132,14 +132,14 @@ def test_a_job_of_flamencos_is_followed_to_its_end(
 def test_frames_from_other_machines_appear_as_they_arrive(shot: Any) -> None:
     watch = module("portraitgen_addon.frame_watch")
     name = shot.take.folder_name
-    folder = shot.path / "takes" / name / "renders" / "v001"
-    (shot.path / "takes" / name).mkdir(parents=True)
-    for each in ("frames", "plates"):
-        (folder / each).mkdir(parents=True)
+    home = shot.path / "takes" / name
     image = bpy.data.images.new("frame", 16, 16)
     image.file_format = "PNG"
 
-    def arrive(frame: int, whole: bool = True) -> None:
+    def arrive(frame: int, whole: bool = True, version: str = "v001") -> None:
+        folder = home / "renders" / version
+        for each in ("frames", "plates"):
+            (folder / each).mkdir(parents=True, exist_ok=True)
         image.save(filepath=str(folder / "plates" / f"{name}.{frame:04d}.png"))
         if whole:
             (folder / "frames" / f"{name}.{frame:04d}.exr").write_bytes(b"")
@@ -157,3 +157,12 @@ def test_frames_from_other_machines_appear_as_they_arrive(shot: Any) -> None:
         arrive(frame)
     assert watch.look() == 4 and len(strip.elements) == 6
     assert not shot.take.watched, "all has come"
+    # A farm renders the next version: what is whole already is not what is waited for.
+    bpy.ops.portraitgen.watch_frames()
+    assert watch.look() == 0 and shot.take.watched
+    arrive(5, version="v002")
+    (home / "renders" / "v002" / "render.json").write_text(
+        '{"schema": 1, "created": "2026", "inputs": "b", "rendered": "2026"}'
+    )
+    assert watch.look() == 1 and shot.take.watched and strip["portraitgen_render"] == 2
+    assert module("portraitgen_addon.sequencer").shows_others(strip) == [0, 1, 3, 4, 5]
