@@ -118,13 +118,13 @@ def test_a_job_of_flamencos_is_followed_to_its_end(
     farm._EVERY = 0.05
     out = str(tmp_path / "job")
     bpy.ops.portraitgen.send_to_farm(target="FLAMENCO", folder=out)
-    until(lambda: farm.farm.jobs and farm.farm.jobs[0].over, 30)
+    until(lambda: farm.farm.jobs and farm.farm.jobs[0].over)
     assert Manager.jobs[0]["type"] == "portraitgen"
     assert Manager.jobs[0]["settings"]["frames"] == "3-8"
     assert str(farm.farm.jobs[0]).endswith("failed, 2 of 3 tasks")
     Manager.refuse = True
     bpy.ops.portraitgen.send_to_farm(target="FLAMENCO", folder=out)
-    until(lambda: farm.farm.error, 30)
+    until(lambda: farm.farm.error)
     assert "refused the job" in str(farm.farm.error) and "\x1b" not in str(farm.farm.error)
     assert "portraitgen.js" in farm.farm.error.remedy
 
