@@ -19,6 +19,7 @@ _MEASURES = {
     "ablation": "our avatar against its peers, in the same training time",
     "unseen_views": "what an avatar shows that its plate never did: other acting, other sides",
     "delivery": "how sharp and how steady edits of frames are delivered over their plate",
+    "render": "what a render costs in CPU seconds: its start and end, and each frame",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
     "truth_edits": "light and paint on the synthetic performer against their truth",
     "act": "acting and reshaping over the plate, against the performer who acts so in truth",

@@ -7,13 +7,17 @@ Pictures are RGB. As floats they are float32 in 0..1; as codes, uint8 in 0..255.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from .provenance.png_text import with_colours, with_texts
 from .storage import atomic_path
+
+if TYPE_CHECKING:
+    # Footage is read, and most commands answer, without waiting for torch.
+    from torch import Tensor
 
 
 def to_float(codes: np.ndarray) -> np.ndarray:
@@ -26,7 +30,7 @@ def to_codes(picture: np.ndarray) -> np.ndarray:
     return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def as_picture(planes: Tensor) -> np.ndarray:
+def as_picture(planes: "Tensor") -> np.ndarray:
     """The first image of a tensor (B, C, H, W) of any device as float32 (H, W, C)."""
     return planes[0].permute(1, 2, 0).cpu().numpy()
 

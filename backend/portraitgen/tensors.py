@@ -12,17 +12,18 @@ import json
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
-import safetensors.torch
-import torch
 from safetensors import SafetensorError
-from torch import Tensor
 
 from .errors import PortraitError
 from .storage import as_size, atomic_path, parse_json, read_bytes
+
+if TYPE_CHECKING:
+    # Arrays are read without waiting for torch.
+    from torch import Tensor
 
 MAX_TENSORS = 4 << 30
 """The largest file of tensors that is read, in bytes; the largest avatar takes 60 MB."""
@@ -42,8 +43,10 @@ def save_arrays(
     _write(path, safetensors.numpy.save(packed), metadata or {})
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def save_tensors(path: Path, tensors: Mapping[str, "Tensor"]) -> None:
     """Writes tensors of any device in one step, with their digest."""
+    import safetensors.torch
+
     packed = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
     _write(path, safetensors.torch.save(packed), {})
 
@@ -68,8 +71,11 @@ def load_arrays(path: Path, may_be_nan: Iterable[str] = ()) -> dict[str, np.ndar
     return arrays
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
+def load_tensors(path: Path) -> "dict[str, Tensor]":
     """Reads tensors back, on the CPU; raises as `load_arrays`."""
+    import safetensors.torch
+    import torch
+
     data = _read(path)
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(data)

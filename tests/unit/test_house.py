@@ -3,6 +3,8 @@
 """Who may import whom, held by walking every import in the backend."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -222,3 +224,29 @@ def test_no_test_hands_the_sources_to_a_child_process() -> None:
         if path.name not in ("child_process.py", "test_house.py"):
             for line in path.read_text("utf-8").splitlines():
                 assert "PYTHONPATH" not in line or "child_environment" in line, (path, line)
+
+
+def test_what_needs_no_torch_does_not_wait_for_it() -> None:
+    """Torch takes two seconds to load, SciPy a quarter of one, numba a third."""
+    modules = (
+        "cli",
+        "worker",
+        "api",
+        "footage.encode",
+        "editing.registry",
+        "pipeline.data.shots",
+        "pipeline.data.provenance",
+        "pipeline.jobs.movie",
+        "pipeline.requests.track_io",
+        "pipeline.requests.paint",
+        "pipeline.requests.diagnostics",
+    )
+    script = (
+        "import importlib, sys\n"
+        f"for name in {modules}:\n"
+        "    importlib.import_module('portraitgen.' + name)\n"
+        "    heavy = {'torch', 'scipy', 'numba', 'mediapipe'} & sys.modules.keys()\n"
+        "    assert not heavy, (name, heavy)\n"
+    )
+    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr

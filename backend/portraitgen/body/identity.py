@@ -8,11 +8,15 @@ shots tracked on the body stay valid. 1 is the end of a target's range, 0 the pe
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import BodyError
-from .model import OPEN_BODY, BodyModel, read_arrays
+
+if TYPE_CHECKING:
+    # The names are told without waiting for torch.
+    from .model import BodyModel
 
 IDENTITY = (
     "age",
@@ -32,10 +36,10 @@ IDENTITY = (
 )
 """The names, in the order of `Acting.identity`; new ones are added at the end."""
 
-OPEN_IDENTITY = OPEN_BODY.with_name("open_identity.npz")
+OPEN_IDENTITY = Path(__file__).parent / "data" / "open_identity.npz"
 
 
-def identity_directions(body: BodyModel) -> np.ndarray:
+def identity_directions(body: "BodyModel") -> np.ndarray:
     """How the rest body moves when each named direction grows by 1, float32 (I, V, 3), metres.
 
     Raises:
@@ -51,7 +55,7 @@ def identity_directions(body: BodyModel) -> np.ndarray:
     return directions
 
 
-def identity_offsets(body: BodyModel, weights: np.ndarray) -> np.ndarray:
+def identity_offsets(body: "BodyModel", weights: np.ndarray) -> np.ndarray:
     """How the rest body moves, float32 (V, 3), metres.
 
     Args:
@@ -67,6 +71,8 @@ def identity_offsets(body: BodyModel, weights: np.ndarray) -> np.ndarray:
 
 @cache
 def _directions(path: Path) -> tuple[np.ndarray, str]:
+    from .model import read_arrays
+
     arrays = read_arrays(path)
     try:
         names = [str(name) for name in arrays["names"]]

@@ -5,17 +5,19 @@
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..errors import ShotError
 from ..tensors import DamagedTensors, load_arrays, save_arrays
-from .model import BodyModel, BodyOutput
+
+if TYPE_CHECKING:
+    # Motion is read by all that tells of a shot, torch loaded by what poses bodies.
+    from .model import BodyModel, BodyOutput
 
 # For `posed`, where only joints and rotations are wanted.
-ANY_VERTEX = torch.zeros(1, dtype=torch.int64)
+ANY_VERTEX = np.zeros(1, np.int64)
 
 # The kinds of those that are no float32, and how far values may go: beyond, a file is damaged.
 _KINDS = {"frames": "i", "valid": "b", "fixed": "b"}
@@ -85,7 +87,7 @@ class Motion:
             whole.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return whole.hexdigest()
 
-    def neutral(self, body: BodyModel) -> np.ndarray:
+    def neutral(self, body: "BodyModel") -> np.ndarray:
         """What the identity's neutral face adds to every expression, float32 (E,)."""
         neutral = np.zeros(body.n_expression, np.float32)
         neutral[: len(self.betas) - body.n_shape] = self.betas[body.n_shape :]
@@ -134,17 +136,19 @@ class Motion:
             raise DamagedTensors("its frames do not follow one another")
 
 
-@torch.no_grad()
-def posed(body: BodyModel, motion: Motion, vertices: Tensor | None = None) -> BodyOutput:
+def posed(body: "BodyModel", motion: Motion, vertices: np.ndarray | None = None) -> "BodyOutput":
     """The body in every frame of a motion, in camera space.
 
     Args:
         vertices: int64 (N,), the only vertices wanted.
     """
-    return body.forward(
-        torch.from_numpy(motion.betas)[None],
-        torch.from_numpy(motion.pose),
-        torch.from_numpy(motion.expression),
-        torch.from_numpy(motion.transl),
-        vertices=vertices,
-    )
+    import torch
+
+    with torch.no_grad():
+        return body.forward(
+            torch.from_numpy(motion.betas)[None],
+            torch.from_numpy(motion.pose),
+            torch.from_numpy(motion.expression),
+            torch.from_numpy(motion.transl),
+            vertices=None if vertices is None else torch.from_numpy(vertices),
+        )

@@ -10,12 +10,15 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from ..body.surface import Surface
 from ..errors import EditError
+
+if TYPE_CHECKING:
+    # What an editor is, is told without waiting for torch.
+    from ..body.surface import Surface
 
 _log = logging.getLogger(__name__)
 
@@ -71,7 +74,7 @@ class EditRequest:
     strength: float = 1.0
     seed: int = 0
     mask: np.ndarray | None = field(default=None)
-    surface: Surface | None = field(default=None)
+    surface: "Surface | None" = field(default=None)
     again: int = 0
 
     @property

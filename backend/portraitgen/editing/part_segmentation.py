@@ -13,7 +13,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from ..body.surface import Surface
 from ..errors import OptionError
@@ -195,6 +194,9 @@ def part_mask(drawn: np.ndarray, parts: Sequence[str]) -> np.ndarray:
 
 
 def _by_body(surface: Surface, labels: np.ndarray, matte: np.ndarray) -> Any:
+    # SciPy's filters takes a quarter of a second to load, and few who import this need it.
+    from scipy.ndimage import distance_transform_edt
+
     drawn: Any = np.full(surface.face.shape, _NOTHING, np.uint8)
     on_body = surface.face >= 0
     drawn[on_body] = labels[surface.face[on_body]]

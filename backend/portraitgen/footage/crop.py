@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from ..body.camera import Box
 from ..errors import FootageError
 
+# The chest goes on below the window; hair that comes near the other borders is kept.
+_FEATHER, _FEATHER_BELOW = 0.04, 0.16
 HEAD_SHARE = 2.6
 """Side of the window over the side of the head's box: head and shoulders with margin."""
 
@@ -98,6 +99,9 @@ def following_windows(
     Returns:
         frame -> window, in whole plate pixels.
     """
+    # SciPy's filters takes a quarter of a second to load, and few who import this need it.
+    from scipy.ndimage import gaussian_filter1d
+
     known = _known(heads)
     frames = sorted(heads)
     has = np.array([heads[frame] is not None for frame in frames])
@@ -362,3 +366,20 @@ def _structure_kept(reference: np.ndarray, edited: np.ndarray) -> np.ndarray:
     shared = cv2.GaussianBlur(before * after, (0, 0), 6)
     energy = cv2.GaussianBlur(before * before, (0, 0), 6)
     return np.clip((shared + 1e-6) / (energy + 1e-6), 0, 1).astype(np.float32)
+
+
+def feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
+    """1 in the middle of a window, falling to 0 at its borders that lie on the plate, (S, S).
+
+    The performer goes on beyond the window; without this the edit would end in a line.
+    """
+
+    def ramp(share: float, needed: bool) -> np.ndarray:
+        rise = np.clip((np.arange(size) + 0.5) / (share * size), 0, 1)
+        return rise * rise * (3 - 2 * rise) if needed else np.ones(size)
+
+    left, top = ramp(_FEATHER, box.x > 0), ramp(_FEATHER, box.y > 0)
+    right = ramp(_FEATHER, box.x + box.side < width)[::-1]
+    bottom = ramp(_FEATHER_BELOW, box.y + box.side < height)[::-1]
+    feather: np.ndarray = np.outer(top * bottom, left * right).astype(np.float32)
+    return feather

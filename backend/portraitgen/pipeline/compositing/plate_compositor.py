@@ -12,7 +12,7 @@ import torch
 
 from ...avatar.avatar import Avatar, AvatarOutput
 from ...body.camera import Box
-from ...footage.crop import CompositeLayer, composite, composite_layer, crop, place
+from ...footage.crop import CompositeLayer, composite, composite_layer, crop, feather, place
 from ...footage.matte import enlarged
 from ...images import as_picture
 from ..data.avatars import frame_parameters
@@ -26,9 +26,6 @@ from .frame_windows import FrameWindows
 from .grain import GrainMatch
 from .motion_blur import MotionBlur
 from .take_appearance import TakeAppearance
-
-# The chest goes on below the window; hair that comes near the other borders is kept.
-_FEATHER, _FEATHER_BELOW = 0.04, 0.16
 
 
 @dataclass(frozen=True)
@@ -250,20 +247,3 @@ def _at_plate_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarray
         window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
         matte = enlarged(matte, window)
     return matte.astype(np.float32) / 255
-
-
-def feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
-    """1 in the middle of a window, falling to 0 at its borders that lie on the plate, (S, S).
-
-    The performer goes on beyond the window; without this the edit would end in a line.
-    """
-
-    def ramp(share: float, needed: bool) -> np.ndarray:
-        rise = np.clip((np.arange(size) + 0.5) / (share * size), 0, 1)
-        return rise * rise * (3 - 2 * rise) if needed else np.ones(size)
-
-    left, top = ramp(_FEATHER, box.x > 0), ramp(_FEATHER, box.y > 0)
-    right = ramp(_FEATHER, box.x + box.side < width)[::-1]
-    bottom = ramp(_FEATHER_BELOW, box.y + box.side < height)[::-1]
-    feather: np.ndarray = np.outer(top * bottom, left * right).astype(np.float32)
-    return feather

@@ -10,19 +10,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from scipy.spatial.transform import Rotation
 
 from ...body.identity import IDENTITY, identity_offsets
-from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
 from ...storage import file_digest, parse_json
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .shots import Track
+
+if TYPE_CHECKING:
+    # Whether a take acts is asked by all, torch loaded by what poses bodies.
+    from ...body.model import BodyModel
 
 FILE = "acting.safetensors"
 SCHEMA = 1
@@ -67,7 +69,7 @@ class Acting:
     sculpt: np.ndarray
 
     @classmethod
-    def none(cls, body: BodyModel, frames: Sequence[int]) -> "Acting":
+    def none(cls, body: "BodyModel", frames: Sequence[int]) -> "Acting":
         """No difference at all in some frames."""
         count = len(frames)
 
@@ -137,7 +139,7 @@ class Acting:
             upper, pose=_turned(lower.pose, upper.pose), sculpt=sculpt, sculpted=sculpted, **sums
         )
 
-    def applied(self, motion: Motion, body: BodyModel) -> "ActedMotion":
+    def applied(self, motion: Motion, body: "BodyModel") -> "ActedMotion":
         """A motion acted otherwise; what is not acted keeps its bits.
 
         Raises:
@@ -165,7 +167,7 @@ class Acting:
         acted_motion = replace(motion, pose=pose, transl=transl, expression=expression)
         return ActedMotion(**vars(acted_motion), acting=self, body=body)
 
-    def offsets(self, body: BodyModel, frame: int) -> np.ndarray | None:
+    def offsets(self, body: "BodyModel", frame: int) -> np.ndarray | None:
         """How the rest body is reshaped in a frame, float32 (V, 3), metres; None if it is not."""
         row = self.row(frame)
         if row is None:
@@ -181,7 +183,7 @@ class Acting:
             total = total + identity_offsets(body, identity)
         return total.astype(np.float32)
 
-    def save(self, path: Path, track: Track, body: BodyModel) -> None:
+    def save(self, path: Path, track: Track, body: "BodyModel") -> None:
         """Writes the file in one step, with the track and the body that it was made on."""
         facts = {
             "schema": SCHEMA,
@@ -205,7 +207,7 @@ class ActedMotion(Motion):
     """
 
     acting: Acting
-    body: BodyModel
+    body: "BodyModel"
 
     def offsets(self, frame: int) -> np.ndarray | None:
         """How the rest body is reshaped in a frame, float32 (V, 3), metres; None if it is not."""
@@ -238,7 +240,7 @@ class StoredActing:
         )
 
 
-def load_acting(path: Path, body: BodyModel) -> StoredActing:
+def load_acting(path: Path, body: "BodyModel") -> StoredActing:
     """Reads an acting file, whoever wrote it.
 
     Raises:
@@ -307,7 +309,7 @@ class PosedActing:
         return replace(kept, **changes)
 
 
-def posed_acting(path: Path, body: BodyModel) -> PosedActing:
+def posed_acting(path: Path, body: "BodyModel") -> PosedActing:
     """Acting as the difference of two motions, as a rig gives it.
 
     The file holds frames (T,), transl (T, 3), pose (T, 55, 3) and expression (T, E), and the same
@@ -317,6 +319,9 @@ def posed_acting(path: Path, body: BodyModel) -> PosedActing:
     Raises:
         ShotError: if it is damaged, or of another body.
     """
+    # SciPy's geometry takes a quarter of a second to load, and few who import this need it.
+    from scipy.spatial.transform import Rotation
+
     try:
         arrays = load_arrays(path)
     except DamagedTensors as error:
@@ -358,7 +363,7 @@ def posed_acting(path: Path, body: BodyModel) -> PosedActing:
     return PosedActing(acting, sculpts)
 
 
-def _checked(file: Any, facts: dict[str, Any], body: BodyModel, path: Path) -> list[str]:
+def _checked(file: Any, facts: dict[str, Any], body: "BodyModel", path: Path) -> list[str]:
     """The names of the identity directions of a file whose tensors fit the body."""
     if facts.get("body_sha256") != body.sha256:
         raise ShotError(
@@ -397,7 +402,7 @@ def _by_name(arrays: dict[str, np.ndarray], named: list[str]) -> dict[str, np.nd
     return tensors | {"identity": identity}
 
 
-def expression_limits(body: BodyModel) -> tuple[np.ndarray, np.ndarray]:
+def expression_limits(body: "BodyModel") -> tuple[np.ndarray, np.ndarray]:
     """The least and the greatest value of each unit, (E,): lids meet where the body says."""
     low, high = body.expression_bounds
     limits = np.full(body.n_expression, high, np.float32)
@@ -421,6 +426,8 @@ def _spread(acting: Acting, frames: np.ndarray) -> Acting:
 
 def _turned(pose: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Axis-angle rotations (..., 3), each followed by another in its own frame."""
+    from scipy.spatial.transform import Rotation
+
     moved = after.any(-1)
     turned = pose.copy()
     if moved.any():

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from ...body.camera import Box, Camera
-from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...body.registration import completed
 from ...errors import BodyError, OptionError, PortraitError, ShotError
@@ -30,6 +29,10 @@ from ...renders import render_of, renders_of
 from ...shot import Shot
 from ..run.progress import Reporter
 from .versions import read_version
+
+if TYPE_CHECKING:
+    # Only what needs a body waits for torch.
+    from ...body.model import BodyModel
 
 # Of the frames that a render looks at together.
 _KEPT_MATTES = 8
@@ -64,6 +67,8 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
         # The same plate may lie elsewhere on this machine.
         add_rule(os.path.normpath(shot.footage_path), Path(plate.path).absolute())
         return shot
+    from ...body.model import BodyModel
+
     body = BodyModel.load(Path(body_path) if body_path else None)
     used = BodyModelRecord(name=body.name, sha256=body.sha256)
     made = Shot.create(path, wanted, used)
@@ -113,12 +118,14 @@ def plate_of(shot: Shot, reporter: Reporter | None = None) -> Plate:
     return plate
 
 
-def body_of(shot: Shot) -> BodyModel:
+def body_of(shot: Shot) -> "BodyModel":
     """The shot's body model.
 
     Raises:
         BodyError: if the file is gone or is another one.
     """
+    from ...body.model import BodyModel
+
     record = shot.record.body_model
     path = shot.path / record.path if record.path else None
     body = BodyModel.load(path)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import FootageError, ShotError
-from ...footage.crop import crop
+from ...footage.crop import crop, feather
 from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
@@ -20,7 +20,6 @@ from ...provenance.statement import Statement
 from ...renders import render_of
 from ...settings import option
 from ...shot import Shot
-from ..compositing.plate_compositor import feather
 from ..data.acting import FILE as ACTING_FILE
 from ..data.crops import load_matte
 from ..data.frame_identity import edit_shown
