@@ -237,7 +237,6 @@ def test_what_needs_no_torch_does_not_wait_for_it() -> None:
         "pipeline.data.shots",
         "pipeline.data.provenance",
         "pipeline.jobs.movie",
-        "pipeline.requests.track_io",
         "pipeline.requests.paint",
         "pipeline.requests.diagnostics",
     )

@@ -340,7 +340,7 @@ def _placed(made: Motion, motion: Motion, source: BodyModel, side: _Side) -> Ret
     rng = np.random.default_rng(2)
     chosen = np.sort(rng.permutation(upper)[:600])
     wanted = _seen_from(source, motion, side, chosen)
-    own = posed(body, made, torch.from_numpy(chosen)).vertices.numpy()
+    own = posed(body, made, chosen).vertices.numpy()
     weights = np.where(told["head"][chosen], 3.0, 1.0)[:, None]
     transl = ((wanted - own) * weights).sum(1) / weights.sum()
     made = replace(made, transl=transl.astype(np.float32))
@@ -358,7 +358,7 @@ def _seen_from(source: BodyModel, motion: Motion, side: _Side, vertices: np.ndar
     """Where points of the target's vertices lie on the source's posed surface, (F, N, 3)."""
     corners = source.faces.numpy()[side.seen.faces[vertices]]
     used, where = np.unique(corners, return_inverse=True)
-    places = posed(source, motion, torch.from_numpy(used)).vertices.numpy()
+    places = posed(source, motion, used).vertices.numpy()
     at = places[:, where.reshape(corners.shape)]
     found: np.ndarray = (at * side.seen.barycentric[vertices][..., None]).sum(2)
     return found

@@ -16,7 +16,6 @@ import numpy as np
 
 from ...body.camera import Box, Camera
 from ...body.motion import Motion
-from ...body.registration import completed
 from ...errors import BodyError, OptionError, PortraitError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
@@ -125,6 +124,7 @@ def body_of(shot: Shot) -> "BodyModel":
         BodyError: if the file is gone or is another one.
     """
     from ...body.model import BodyModel
+    from ...body.registration import completed
 
     record = shot.record.body_model
     path = shot.path / record.path if record.path else None
