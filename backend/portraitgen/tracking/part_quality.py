@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ..body.camera import Camera
 from ..body.model import BodyModel
@@ -57,7 +56,7 @@ def part_residuals(
     """
     pose, hands = steady_landmarks(pose, hands)
     ears = {part: _ear(body, side) for part, (_, side) in EARS.items()}
-    wanted = torch.from_numpy(np.concatenate(list(ears.values())))
+    wanted = np.concatenate(list(ears.values()))
     made = posed(body, motion, vertices=wanted)
     joints = made.joints.double().numpy()
     places, points = camera.project(joints), camera.project(made.vertices.double().numpy())

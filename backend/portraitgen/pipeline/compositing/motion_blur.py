@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 
 from ...body.model import BodyModel
 from ...body.motion import posed
@@ -42,7 +41,7 @@ class Pair:
 def pairs_of(body: BodyModel, track: Track) -> list[Pair]:
     """The fastest frames of a track that have a resting one near, fastest first; few if any."""
     motion = track.motion
-    marks = torch.from_numpy(body.faces.numpy()[np.asarray(body.landmarks.faces)[::8], 0])
+    marks = body.faces.numpy()[np.asarray(body.landmarks.faces)[::8], 0]
     points = posed(body, motion, vertices=marks).vertices.double().numpy()
     places = track.camera.project(points).mean(1)
     if len(places) < 3:
