@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from child_process import child_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKEND = ROOT / "backend" / "portraitgen"
@@ -247,5 +248,10 @@ def test_what_needs_no_torch_does_not_wait_for_it() -> None:
         "    heavy = {'torch', 'scipy', 'numba', 'mediapipe'} & sys.modules.keys()\n"
         "    assert not heavy, (name, heavy)\n"
     )
-    made = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, "-c", script],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+    )
     assert made.returncode == 0, made.stderr
