@@ -8,6 +8,7 @@ def register() -> None:
     from . import operators, ui
     from .portraitgen_addon import (
         frame_watch,
+        look_library,
         picture_view,
         preferences,
         properties,
@@ -25,6 +26,7 @@ def register() -> None:
     scene_updates.register()
     splats.register()
     frame_watch.register()
+    look_library.register()
 
 
 def unregister() -> None:
@@ -33,6 +35,7 @@ def unregister() -> None:
     from .portraitgen_addon import (
         farm,
         frame_watch,
+        look_library,
         picture_view,
         preferences,
         properties,
@@ -42,6 +45,7 @@ def unregister() -> None:
     )
 
     farm.end()
+    look_library.unregister()
     frame_watch.unregister()
     splats.unregister()
     scene_updates.unregister()

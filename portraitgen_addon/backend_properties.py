@@ -33,6 +33,8 @@ _ASKED_ELSEWHERE = {
     "edit": {"take", "editor", "editor_options", "frames", "strength", "seed"},
     "render": {"take", "plate", "movie", "mix", "camera", "drive"},
 }
+# Written from another property's keys.
+_KEYED = {"mix_keys"}
 _LIMIT = 2**31 - 1
 
 _classes: list[type] = []
@@ -147,6 +149,8 @@ _KINDS: dict[str, Callable[[Any], Any]] = {
 def draw(layout: Any, group: Any, options: Sequence[OptionDescription]) -> None:
     """Draws a group of properties, one below the other."""
     for option in options:
+        if option.name in _KEYED:
+            continue
         if option.default is None:
             row = layout.row(align=True, heading=option.label)
             row.prop(group, _switch(option), text="")

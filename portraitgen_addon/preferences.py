@@ -84,6 +84,11 @@ class PORTRAITGEN_AP_preferences(bpy.types.AddonPreferences):
         description="Where the weights of editors lie",
         subtype="DIR_PATH",
     )
+    looks_folder: StringProperty(
+        name="Looks Folder",
+        description="Your library of looks; empty for the user's data folder",
+        subtype="DIR_PATH",
+    )
     flamenco_manager: StringProperty(
         name="Flamenco Manager",
         description="Where Flamenco's Manager answers, as http://farm:8080; empty for none",

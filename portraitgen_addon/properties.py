@@ -167,12 +167,16 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
 
     def mix_keys(self, take: Any) -> str:
         """The take's mix as the backend takes it: a number, or a key a footage frame."""
-        path = f"{take.path_from_id()}.mix"
+        return self.keys_of(f"{take.path_from_id()}.mix") or f"{take.mix:.4f}"
+
+    def keys_of(self, path: str) -> str:
+        """What a property of 0 to 1 is in each frame, FRAME:SHARE by commas; empty if it is not
+        keyed."""
         curve = next(
             (each for each in compat.own_curves(self.id_data) if each.data_path == path), None
         )
         if curve is None:
-            return f"{take.mix:.4f}"
+            return ""
         shares = {
             frame: min(max(curve.evaluate(frame + self.offset), 0.0), 1.0)
             for frame in range(self.first, self.last + 1)

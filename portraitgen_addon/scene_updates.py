@@ -78,6 +78,9 @@ def start() -> None:
     folder = preferences.get().models_folder
     if folder:
         os.environ["PORTRAITGEN_MODELS"] = bpy.path.abspath(folder)
+    looks = preferences.get().looks_folder
+    if looks:
+        os.environ["PORTRAITGEN_LOOKS"] = bpy.path.abspath(looks)
     os.environ["PORTRAITGEN_WORKER_LOG"] = str(worker_log())
     session.start([str(python), "-m", "portraitgen.worker"])
     if not bpy.app.timers.is_registered(_timer):
@@ -266,6 +269,8 @@ def show_render(shot: Any, scene: Any, take: str, render: Render) -> str:
 
 def _on_done(job: Job, result: Mapping[str, object]) -> None:
     shot_summary.forget_summaries()
+    if job.kind == "look":
+        session.on_look()
     shot = properties.find_shot(job.shot_id)
     if shot is None:
         return

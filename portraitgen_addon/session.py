@@ -107,6 +107,7 @@ class Session:
         self.on_frame: Callable[[Job, int], None] = lambda job, frame: None
         self.on_done: Callable[[Job, Mapping[str, object]], None] = lambda job, result: None
         self.on_tick: Callable[[], None] = lambda: None
+        self.on_look: Callable[[], None] = lambda: None
         self.may_touch_scene: Callable[[], bool] = lambda: True
         self.longest_tick = 0.0
 

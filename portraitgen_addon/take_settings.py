@@ -45,7 +45,19 @@ def editor_options(take: Any) -> dict[str, Value]:
     group = getattr(take, backend_properties.slot_of_editor(take.editor), None)
     if known is None or group is None:
         return {}
-    return backend_properties.values(group, known.options)
+    values = backend_properties.values(group, known.options)
+    if "mix_keys" in values:
+        values["mix_keys"] = _keys(take, f"{group.path_from_id()}.mix") or values["mix_keys"]
+    return values
+
+
+def _keys(take: Any, path: str) -> str:
+    """The keys of one of a take's properties, of 0 to 1; empty if it has none."""
+    for shot in take.id_data.portraitgen.shots:
+        if any(each == take for each in shot.takes):
+            keys: str = shot.keys_of(path)
+            return keys
+    return ""
 
 
 def restore_settings(take: Any, given: Mapping[str, object]) -> None:

@@ -28,6 +28,7 @@ from ..portraitgen_addon.session import session
 from . import frame_marks, thumbnails
 from .job_list import draw_farm, draw_queue, queue_button
 from .lists import base_label
+from .looks import draw_looks
 from .progress import JOB_LABELS, draw_job, draw_message, sparkline
 from .text import draw_text
 
@@ -348,6 +349,7 @@ class _Edit(_NeedsShot):
             layout.label(text="The backend has not told of this editor yet", icon="INFO")
         else:
             self._editor(layout, take, known)
+        draw_looks(layout, shot, take)
         layout.prop(take, "strength")
         layout.prop(take, "seed")
         settings = getattr(take, backend_properties.slot_of_job("edit"), None)
@@ -377,7 +379,10 @@ class _Edit(_NeedsShot):
             layout.label(text=f"About {known.memory_gb:g} GB of GPU memory", icon="MEMORY")
         settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)
         if settings is not None:
-            backend_properties.draw(layout, settings, known.options)
+            column = layout.column()
+            # The second look's share can be keyed.
+            column.use_property_decorate = known.id == "look"
+            backend_properties.draw(column, settings, known.options)
         if known.id == "relight":
             layout.operator("portraitgen.light_from_scene", icon="LIGHT")
         if known.id == "paint":

@@ -50,6 +50,7 @@ def draw(layout: Any, settings: Any) -> None:
         layout.operator("portraitgen.free_memory", icon="MEMORY")
     layout.separator()
     layout.prop(settings, "body_model")
+    layout.prop(settings, "looks_folder")
     layout.prop(settings, "models_folder")
     _models(layout)
     layout.separator()

@@ -638,6 +638,67 @@ class TryFrame(Call[FrameTried]):
 
 
 @dataclass(frozen=True)
+class LookRow(Data):
+    """A look of the library.
+
+    Attributes:
+        path: its file; thumbnail: a PNG of its picture.
+        error: why it cannot be used, empty if it can.
+    """
+
+    name: str
+    path: str
+    thumbnail: str = ""
+    licence: str = ""
+    commercial: bool = True
+    made_of: str = ""
+    pairs: int = 0
+    held_out_db: float | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class LookList(Data):
+    """The looks, and the folder where they are kept."""
+
+    folder: str
+    rows: tuple[LookRow, ...]
+
+
+@dataclass(frozen=True)
+class ListLooks(Call[LookList]):
+    """Asks for the library's looks."""
+
+    METHOD: ClassVar[str] = "looks.list"
+    ANSWER: ClassVar[type[Data]] = LookList
+
+
+@dataclass(frozen=True)
+class LookShown(Data):
+    """A picture of a frame with a look, and how long it took."""
+
+    path: str
+    frame: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class ShowLook(Call[LookShown]):
+    """Asks for one frame with a look at once: neither a take nor an avatar is needed.
+
+    Attributes:
+        options: the editor look's.
+    """
+
+    METHOD: ClassVar[str] = "looks.show"
+    ANSWER: ClassVar[type[Data]] = LookShown
+    shot: str
+    frame: int
+    options: Values
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
 class PaintStarted(Data):
     """Where the picture to paint over lies, and whether it was just written."""
 
@@ -792,6 +853,7 @@ CALLS: Mapping[str, type[Call[Data]]] = {
             ExportTrack,
         ),
         *(ProbePlate, SplitPlate, FindFaces, ExportCloud, ExportSplats, ImportSplats),
+        *(ListLooks, ShowLook),
         *(SolvePins, TryFrame, StartPainting, KeepKey, WriteBundle),
         *(StartJob, ResumeJob, CancelJob, Shutdown),
     )

@@ -154,6 +154,8 @@ class Worker:
             messages.ExportTrack: self._export_track,
             messages.SolvePins: self._solve_pins,
             messages.TryFrame: self._try_frame,
+            messages.ListLooks: self._list_looks,
+            messages.ShowLook: self._show_look,
             messages.StartPainting: self._start_painting,
             messages.KeepKey: self._keep_key,
             messages.WriteBundle: self._write_bundle,
@@ -394,6 +396,16 @@ class Worker:
 
         options = parse(EditOptions, call.settings)
         return preview_frame(Shot.open(Path(call.shot)), call.frame, options)
+
+    def _list_looks(self, call: messages.ListLooks) -> messages.LookList:
+        from .pipeline.requests.looks import list_looks
+
+        return list_looks()
+
+    def _show_look(self, call: messages.ShowLook) -> messages.LookShown:
+        from .pipeline.requests.looks import show_look
+
+        return show_look(call)
 
     def _start_painting(self, call: messages.StartPainting) -> messages.PaintStarted:
         from .pipeline.requests.paint import start_painting

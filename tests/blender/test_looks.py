@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks in Blender: the library, learning, wearing, keys of the blend, and Live Look."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+from conftest import ROOT, module
+
+OLD = ROOT / "tests" / "data" / "old_shot"
+
+
+@pytest.fixture
+def shot(tmp_path: Path, session: Any, until: Callable[..., None]) -> Iterator[Any]:
+    """An old shot whose library of looks is empty."""
+    shutil.copytree(OLD, tmp_path / "old_shot")
+    clip = ROOT / "tests" / "data" / "performer.mp4"
+    record = json.loads((tmp_path / "old_shot" / "shot.json").read_text("utf-8"))
+    record["footage"]["path"] = str(clip)
+    (tmp_path / "old_shot" / "shot.json").write_text(json.dumps(record), "utf-8")
+    module("portraitgen_addon.preferences").get().looks_folder = str(tmp_path / "looks")
+    session.end()
+    bpy.ops.portraitgen.check_setup()
+    until(lambda: session.state == "ready" and not session.doing)
+    bpy.ops.portraitgen.open_shot(directory=str(tmp_path / "old_shot"))
+    yield bpy.context.scene.portraitgen.shots[0]
+    module("portraitgen_addon.look_library").Live.stop()
+    module("portraitgen_addon.preferences").get().looks_folder = ""
+    session.end()
+
+
+@pytest.fixture
+def learned(shot: Any, session: Any, until: Callable[..., None]) -> Any:
+    """The look that the shot's edited take taught in a second."""
+    take = next(name for name in (OLD / "takes").iterdir() if (name / "edits").exists()).name
+    bpy.ops.portraitgen.take_add(editor="grade")
+    shot.take.folder_name = take
+    assert bpy.ops.portraitgen.learn_look(name="first", seconds=1.0) == {"FINISHED"}
+    until(lambda: not session.busy)
+    assert session.job.state == "done", session.job.message
+    library = module("portraitgen_addon.look_library").Library
+    until(lambda: library.rows)
+    return library.rows[0]
+
+
+def test_a_take_teaches_a_look_that_the_library_lists_and_another_take_wears(
+    shot: Any, session: Any, learned: Any
+) -> None:
+    assert learned.name == "first" and learned.pairs >= 1 and not learned.error
+    assert Path(learned.thumbnail).exists() and session.job.preview
+    bpy.ops.portraitgen.take_add(editor="relight")
+    assert bpy.ops.portraitgen.wear_look(path=learned.path) == {"FINISHED"}
+    told = json.loads(
+        module("portraitgen_addon.take_settings").settings_of(shot.take)["editor_options"]
+    )
+    assert shot.take.editor == "look" and told["look"] == learned.path
+
+
+def test_keys_of_the_blend_go_to_the_backend_by_the_plates_frames(shot: Any) -> None:
+    bpy.ops.portraitgen.take_add(editor="look")
+    group = shot.take.options_look
+    options = module("portraitgen_addon.take_settings").editor_options
+    assert options(shot.take)["mix_keys"] == ""
+    for frame, share in ((shot.first, 0.0), (shot.last, 1.0)):
+        group.mix = share
+        assert group.keyframe_insert("mix", frame=frame + shot.offset)
+    keys = dict(each.split(":") for each in options(shot.take)["mix_keys"].split(","))
+    assert float(keys[str(shot.first)]) == 0 and float(keys[str(shot.last)]) == 1
+
+
+def test_live_look_shows_the_frame_that_is_scrubbed_to_without_a_take_being_edited(
+    shot: Any, learned: Any, until: Callable[..., None]
+) -> None:
+    live = module("portraitgen_addon.look_library").Live
+    bpy.ops.portraitgen.take_add(editor="look")
+    bpy.ops.portraitgen.wear_look(path=learned.path)
+    bpy.context.scene.frame_set(shot.first + shot.offset)
+    assert bpy.ops.portraitgen.live_look() == {"FINISHED"} and live.on()
+
+    def shown(frame: int) -> Callable[[], bool]:
+        def met() -> bool:
+            live.look_again()
+            return bool(not live._waiting and live._asked and live._asked.frame == frame)
+
+        return met
+
+    until(shown(shot.first))
+    assert not live.error and live.path
+    image = bpy.data.images["Live Look"]
+    before = list(image.pixels)
+    bpy.context.scene.frame_set(shot.last + shot.offset)
+    until(shown(shot.last))
+    until(lambda: list(image.pixels) != before)
+    assert live.milliseconds > 0
+    assert bpy.ops.portraitgen.live_look() == {"FINISHED"} and not live.on()
+
+
+def test_a_look_that_cannot_be_used_is_told_in_the_panel(
+    shot: Any, until: Callable[..., None]
+) -> None:
+    live = module("portraitgen_addon.look_library").Live
+    bpy.ops.portraitgen.take_add(editor="look")
+    bpy.ops.portraitgen.wear_look(path="nowhere.safetensors")
+    assert bpy.ops.portraitgen.live_look() == {"FINISHED"}
+    until(lambda: live.look_again() or live.error)
+    assert "no such look" in live.error
