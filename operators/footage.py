@@ -34,7 +34,7 @@ from ..portraitgen_addon import (
     shot_summary,
 )
 from ..portraitgen_addon.session import session
-from ..portraitgen_addon.take_settings import restore_settings
+from ..portraitgen_addon.take_settings import adopt_takes
 from . import base
 
 
@@ -183,7 +183,7 @@ def _list_shot(
     shot.first, shot.last, shot.offset = footage.first, footage.last, footage.offset
     shot.channel, shot.colour_space = footage.channel, footage.colour_space
     scene.portraitgen.active = list(scene.portraitgen.shots).index(shot)
-    _adopt_takes(shot)
+    adopt_takes(shot)
     return shot
 
 
@@ -199,16 +199,6 @@ def _count_people(shot: Any) -> None:
 
     # Nothing waits for it; what is wrong with the plate is said by the work on it.
     session.ask(FindFaces(str(shot.path)), counted, lambda error: None)
-
-
-def _adopt_takes(shot: Any) -> None:
-    """Lists the takes that the folder holds."""
-    known = {take.folder_name for take in shot.takes}
-    for name, record in shot_summary.summary_of(shot.path).takes.items():
-        if name not in known:
-            take = shot.takes.add()
-            take.name = take.folder_name = name
-            restore_settings(take, record.settings)
 
 
 class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
@@ -312,7 +302,7 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
             shot.offset, shot.colour_space = footage.offset, footage.colour_space
             shot.first, shot.last = footage.first, footage.last
         scene.portraitgen.active = len(scene.portraitgen.shots) - 1
-        _adopt_takes(shot)
+        adopt_takes(shot)
 
 
 def _strip_of(scene: Any, plate: Path) -> Any | None:

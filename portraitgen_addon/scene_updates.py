@@ -33,6 +33,7 @@ from . import (
     rig,
     sequencer,
     shot_summary,
+    take_settings,
 )
 from .session import Job, session
 from .worker import A, OnResult, WorkerError
@@ -271,6 +272,10 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
     shot_summary.forget_summaries()
     if job.kind == "look":
         session.on_look()
+    if job.kind == "apply":
+        for scene in bpy.data.scenes:
+            for each in scene.portraitgen.shots:
+                take_settings.adopt_takes(each)
     shot = properties.find_shot(job.shot_id)
     if shot is None:
         return

@@ -14,7 +14,7 @@ import bpy
 
 from portraitgen.schema import Value, Values
 
-from . import backend_properties
+from . import backend_properties, shot_summary
 
 # Properties of the take itself; the others are the backend's, on groups of their own.
 _OWN = ("editor", "strength", "seed")
@@ -86,6 +86,16 @@ def restore_settings(take: Any, given: Mapping[str, object]) -> None:
         text = settings.pop("editor_options", None)
         backend_properties.restore(group, known.options, _load(str(text or "")))
     take.unshown_settings = json.dumps(settings, sort_keys=True) if settings else ""
+
+
+def adopt_takes(shot: Any) -> None:
+    """Lists the takes that a shot's folder holds."""
+    known = {take.folder_name for take in shot.takes}
+    for name, record in shot_summary.summary_of(shot.path).takes.items():
+        if name not in known:
+            take = shot.takes.add()
+            take.name = take.folder_name = name
+            restore_settings(take, record.settings)
 
 
 def show_waiting_settings() -> None:

@@ -369,6 +369,7 @@ class _Edit(_NeedsShot):
         self._preview(layout, take)
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")
         layout.operator("portraitgen.keep_key", icon="PINNED")
+        layout.operator("portraitgen.copy_take", icon="COPYDOWN")
 
     def _editor(self, layout: Any, take: Any, known: EditorDescription) -> None:
         if not known.commercial:

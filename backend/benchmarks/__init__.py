@@ -21,6 +21,7 @@ _MEASURES = {
     "delivery": "how sharp and how steady edits of frames are delivered over their plate",
     "render": "what a render costs in CPU seconds: its start and end, and each frame",
     "edit": "edits frame by frame, by optical flow and through the avatar, side by side",
+    "look": "looks learned from a few pairs: held-out dB by time, pairs and guides; speed, flicker",
     "truth_edits": "light and paint on the synthetic performer against their truth",
     "act": "acting and reshaping over the plate, against the performer who acts so in truth",
     "expression_drift": "expressions after a strong edit, with and without guidance",

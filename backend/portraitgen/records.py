@@ -367,6 +367,23 @@ class RenderRecord(Record):
     settings: Values = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class AppliedRecord(Record):
+    """applied.json of a take that was copied from another shot.
+
+    Attributes:
+        created: when it was copied.
+        shot: the id of the shot it comes from.
+        digest: of all that was copied, so that the same is not edited twice.
+        before: the take's edit at that time, 0 for none.
+    """
+
+    created: str
+    shot: str
+    digest: str
+    before: int = 0
+
+
 # What the first schema kept among the options, though nobody had asked for it.
 _OLD_INPUTS: Mapping[str, tuple[str, ...]] = {
     "reconstruct": ("track",),

@@ -3,31 +3,49 @@
 """Looks in Blender: the library, learning, wearing, keys of the blend, and Live Look."""
 
 import json
-import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import bpy
 import pytest
-from conftest import ROOT, module
+from conftest import CLIP, PYTHON, module
 
-OLD = ROOT / "tests" / "data" / "old_shot"
+_PAIRS = """
+import sys
+from pathlib import Path
+import cv2
+clip, folder = cv2.VideoCapture(sys.argv[1]), Path(sys.argv[2])
+for part in ("before", "after"):
+    (folder / part).mkdir(parents=True)
+for number in range(3):
+    found, frame = clip.read()
+    small = cv2.resize(frame, (192, 192))
+    cv2.imwrite(str(folder / "before" / f"{number}.png"), small)
+    cv2.imwrite(str(folder / "after" / f"{number}.png"), small // 2)
+"""
+
+
+@pytest.fixture(scope="session")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a shot of four tracked frames and with pairs to learn from."""
+    folder = tmp_path_factory.mktemp("looks")
+    track = ["-m", "portraitgen", "track", str(folder / "shot"), "--footage", str(CLIP)]
+    subprocess.run([str(PYTHON), *track, "--frames", "1-4"], check=True)
+    making = ["-c", _PAIRS, str(CLIP), str(folder / "pairs")]
+    subprocess.run([str(PYTHON), *making], check=True)
+    return folder
 
 
 @pytest.fixture
-def shot(tmp_path: Path, session: Any, until: Callable[..., None]) -> Iterator[Any]:
-    """An old shot whose library of looks is empty."""
-    shutil.copytree(OLD, tmp_path / "old_shot")
-    clip = ROOT / "tests" / "data" / "performer.mp4"
-    record = json.loads((tmp_path / "old_shot" / "shot.json").read_text("utf-8"))
-    record["footage"]["path"] = str(clip)
-    (tmp_path / "old_shot" / "shot.json").write_text(json.dumps(record), "utf-8")
+def shot(tracked: Path, tmp_path: Path, session: Any, until: Callable[..., None]) -> Iterator[Any]:
+    """The tracked shot, and a library of looks of its own."""
     module("portraitgen_addon.preferences").get().looks_folder = str(tmp_path / "looks")
     session.end()
     bpy.ops.portraitgen.check_setup()
     until(lambda: session.state == "ready" and not session.doing)
-    bpy.ops.portraitgen.open_shot(directory=str(tmp_path / "old_shot"))
+    bpy.ops.portraitgen.open_shot(directory=str(tracked / "shot"))
     yield bpy.context.scene.portraitgen.shots[0]
     module("portraitgen_addon.look_library").Live.stop()
     module("portraitgen_addon.preferences").get().looks_folder = ""
@@ -35,12 +53,11 @@ def shot(tmp_path: Path, session: Any, until: Callable[..., None]) -> Iterator[A
 
 
 @pytest.fixture
-def learned(shot: Any, session: Any, until: Callable[..., None]) -> Any:
-    """The look that the shot's edited take taught in a second."""
-    take = next(name for name in (OLD / "takes").iterdir() if (name / "edits").exists()).name
+def learned(shot: Any, tracked: Path, session: Any, until: Callable[..., None]) -> Any:
+    """A look that pairs taught in a second."""
     bpy.ops.portraitgen.take_add(editor="grade")
-    shot.take.folder_name = take
-    assert bpy.ops.portraitgen.learn_look(name="first", seconds=1.0) == {"FINISHED"}
+    asked = {"name": "first", "seconds": 1.0, "pairs": str(tracked / "pairs")}
+    assert bpy.ops.portraitgen.learn_look(**asked) == {"FINISHED"}
     until(lambda: not session.busy)
     assert session.job.state == "done", session.job.message
     library = module("portraitgen_addon.look_library").Library
@@ -48,7 +65,7 @@ def learned(shot: Any, session: Any, until: Callable[..., None]) -> Any:
     return library.rows[0]
 
 
-def test_a_take_teaches_a_look_that_the_library_lists_and_another_take_wears(
+def test_pairs_teach_a_look_that_the_library_lists_and_a_take_wears(
     shot: Any, session: Any, learned: Any
 ) -> None:
     assert learned.name == "first" and learned.pairs >= 1 and not learned.error
@@ -93,8 +110,9 @@ def test_live_look_shows_the_frame_that_is_scrubbed_to_without_a_take_being_edit
     assert not live.error and live.path
     image = bpy.data.images["Live Look"]
     before = list(image.pixels)
-    bpy.context.scene.frame_set(shot.last + shot.offset)
-    until(shown(shot.last))
+    bpy.context.scene.frame_set(shot.first + 3 + shot.offset)
+    until(shown(shot.first + 3))
+    assert not live.error
     until(lambda: list(image.pixels) != before)
     assert live.milliseconds > 0
     assert bpy.ops.portraitgen.live_look() == {"FINISHED"} and not live.on()

@@ -23,14 +23,16 @@ from conftest import Command
 
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
-from portraitgen.errors import Cancelled, EditError
+from portraitgen.editing.paint_layers import PaintedFrames
+from portraitgen.errors import Cancelled, EditError, PortraitError
 from portraitgen.footage.crop import place
 from portraitgen.footage.decoder import RemoteReader
 from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import Plate, open_plate
 from portraitgen.footage.source_frame import SourceFrame
+from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.key_frames import keep_key, tried_path
-from portraitgen.pipeline.data.shots import Track
+from portraitgen.pipeline.data.shots import Track, body_of
 from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.pipeline.jobs.reconstruct import ReconstructOptions
 from portraitgen.pipeline.registry import run
@@ -717,3 +719,79 @@ def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen:
         columns = np.arange(weight.shape[1])[None] < middle
         brighter.append(lit[weight & columns].mean() - lit[weight & ~columns].mean())
     assert brighter[0] > 0.02 and brighter[1] < -0.02, brighter
+
+
+def test_a_takes_key_frames_teach_a_look_that_the_shot_wears_at_the_plates_resolution(
+    copy: Path, tmp_path: Path, portraitgen: Command
+) -> None:
+    file = tmp_path / "drawn.safetensors"
+    learning = ["look", "learn", copy, "--take", "toon", "--out", str(file), "--seconds", "2"]
+    done = portraitgen(*learning)
+    assert done.returncode == 0, done.stderr
+    assert "pairs: 4" in done.stdout and file.exists()
+    # It goes on where it stood; the time was over.
+    assert "It goes on after" in portraitgen(*learning).stderr
+    words = ["edit", copy, "--take", "worn", "--editor", "look", "--set", f"look={file}"]
+    done = portraitgen(*words, "--steps", "5", "--keys", "2")
+    assert done.returncode == 0, done.stderr
+    file.unlink()
+    done = portraitgen("render", copy, "--take", "worn", "--frames", "3-4", "--plate")
+    assert done.returncode == 0, done.stderr
+    assert read_json(copy / "takes" / "worn" / "edits" / "0001" / "edit.json")["edits_frames"]
+
+
+class StopsInThe(Reporter):
+    """Stops once a stage of the second shot has begun."""
+
+    def progress(
+        self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
+    ) -> None:
+        if "2 of 2: train" in stage:
+            self.cancel()
+
+
+def test_a_take_is_copied_to_other_shots_and_edited_there_once(
+    shot: Path, tmp_path: Path, portraitgen: Command
+) -> None:
+    source, *others = (tmp_path / name for name in ("source", "one", "two"))
+    for each in (source, *others):
+        shutil.copytree(shot, each)
+        shutil.rmtree(each / "takes")
+        shutil.rmtree(each / "jobs")
+    edit = ["edit", source, "--take", "scar", "--editor", "grade", "--set", "exposure=2"]
+    paint = ["paint", source, "--take", "scar", "--frame", "2", "--mask"]
+    assert portraitgen(*paint).returncode == 0
+    masked = source / "takes" / "scar" / "mask" / "0002.png"
+    picture = cv2.imread(str(masked))
+    side = picture.shape[0]
+    cv2.circle(picture, (side // 2, int(0.4 * side)), side // 8, (255, 0, 255), -1)
+    cv2.imwrite(str(masked), picture)
+    act = ["act", source, "--take", "scar", "--set", "jawOpen=0.3"]
+    for words in (act, [*edit, "--steps", "5", "--keys", "2"]):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    values = {"take": "scar", "shots": json.dumps([str(each) for each in others])}
+    with pytest.raises(Cancelled):
+        run("apply", source, values, StopsInThe())
+    assert (
+        Shot.open(others[0]).take("scar").edit == 1 and "scar" not in Shot.open(others[1]).takes()
+    )
+    for _ in range(2):
+        result = run("apply", source, values, Reporter())
+        assert not result["failed"]
+    assert result["kept"] == [str(each) for each in others] and not result["edited"]
+    for each in others:
+        there = Shot.open(each)
+        assert there.take("scar").edit == 1
+        assert there.edit_record("scar").options["exposure"] == 2
+        assert (each / "takes" / "scar" / "acting.safetensors").exists()
+        # The bodies are the same here, so that the mask lies where it was painted.
+        mask = EditMask(body_of(there), Track(there), "", PaintedFrames(each / "takes/scar/mask"))
+        camera = Track(there).camera.window(Track(there).box(2), 128)
+        laid = mask.mask(mask.surface(2, camera), np.zeros((128, 128, 3), np.float32), np.ones(1))
+        assert laid is not None and 0.01 < float((laid > 0.5).mean()) < 0.1
+    assert run(
+        "apply", source, values | {"shots": json.dumps([str(others[0]), "nowhere"])}, Reporter()
+    )["failed"]
+    with pytest.raises(PortraitError, match="no other shot"):
+        run("apply", source, values | {"shots": json.dumps([str(source)])}, Reporter())

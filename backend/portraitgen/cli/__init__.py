@@ -35,6 +35,7 @@ COMMANDS = (
     "try",
     "edit",
     "look",
+    "apply",
     "render",
     "movie",
     "qc",

@@ -1,0 +1,33 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`portraitgen apply SHOT --take TAKE OTHER...`."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..trust import typed_by_user
+from .job_command import add_job, run_job
+
+
+def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
+    """The command's parser."""
+    parser = add_job(
+        commands, "apply", "copy a take of a shot to other shots and edit it there", False
+    )
+    parser.add_argument("others", nargs="+", type=Path, metavar="OTHER", help="the other shots")
+    parser.add_argument("--take", required=True, help="the take to copy")
+    parser.add_argument("--models", type=Path, help="the folder where weights lie")
+    return parser
+
+
+def run(given: argparse.Namespace) -> None:
+    """Copies and edits."""
+    if given.models:
+        os.environ["PORTRAITGEN_MODELS"] = str(given.models)
+    given.shots = None
+    with typed_by_user():
+        shots = json.dumps([str(each.absolute()) for each in given.others])
+        run_job("apply", given, shots=shots)

@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A take for other shots: its settings, look, paint, masks and acting, then each edited, once."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ...editing.paint_layers import PaintedFrames
+from ...errors import Cancelled, OptionError, PortraitError, ShotError
+from ...records import AppliedRecord
+from ...schema import Values
+from ...settings import option, parse
+from ...shot import Shot, now
+from ...storage import file_digest, make_folder
+from ..data.acting import FILE
+from ..data.carried_take import Place, carry_acting, carry_painting
+from ..data.key_frames import KeptKeys
+from ..run.job_context import running
+from ..run.progress import Reporter
+from .edit import EditOptions, edit
+
+_RECORD = "applied.json"
+# They mean this shot's frames and takes.
+_OWN = ("frames", "base", "take")
+
+
+@dataclass(frozen=True)
+class ApplyOptions:
+    """What goes where."""
+
+    take: str = option("", "The take to copy")
+    shots: str = option("[]", "The folders of the other shots, as a JSON list")
+
+
+class _Prefixed(Reporter):
+    """Tells which shot is edited."""
+
+    def __init__(self, reporter: Reporter, prefix: str) -> None:
+        super().__init__()
+        self._reporter, self._prefix = reporter, prefix
+        self.wait_s = reporter.wait_s
+
+    def progress(
+        self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
+    ) -> None:
+        self._reporter.progress(f"{self._prefix}: {stage}", step, steps, eta_s, metrics)
+
+    def preview(self, path: Path) -> None:
+        self._reporter.preview(path)
+
+    def note(self, text: str) -> None:
+        self._reporter.note(f"{self._prefix}: {text}")
+
+    def check(self) -> None:
+        self._reporter.check()
+
+
+def apply_take(shot: Shot, options: ApplyOptions, reporter: Reporter) -> dict[str, Any]:
+    """Copies a take to other shots and edits it there.
+
+    A shot that cannot be edited is told of, and the others go on. What was edited by an earlier
+    run of the same take is not edited again; what was cut off goes on.
+
+    Returns:
+        take, edited, kept and failed: the shots' folders.
+
+    Raises:
+        OptionError: if no shots are given; ShotError: if there is no such take, or every shot
+        fails.
+    """
+    targets = _targets(shot, options.shots)
+    settings = _settings(shot, options.take)
+    source = Place.of(shot)
+    edited: list[str] = []
+    kept: list[str] = []
+    failed: dict[str, PortraitError] = {}
+    with running(shot, "apply", asdict(options), f"apply:{options.take}", reporter) as job:
+        for count, path in enumerate(targets, 1):
+            reporter.check()
+            prefix = f"{path.name}, {count} of {len(targets)}"
+            told = _Prefixed(reporter, prefix)
+            try:
+                done = _apply(source, Shot.open(path), options.take, settings, told)
+                (edited if done else kept).append(str(path))
+            except Cancelled:
+                raise
+            except PortraitError as error:
+                failed[str(path)] = error
+                reporter.note(f"{prefix}: {error}")
+        if not edited and not kept:
+            raise next(iter(failed.values()))
+        result = {"take": options.take, "edited": edited, "kept": kept, "failed": list(failed)}
+        job.finish(result)
+    return result
+
+
+def _targets(shot: Shot, text: str) -> list[Path]:
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, list) or not all(isinstance(each, str) and each for each in given):
+        raise OptionError("the shots are no list of folders", "shots", "give their folders")
+    own, paths = shot.path.resolve(), []
+    for each in given:
+        path = Path(each).expanduser().absolute()
+        if path.resolve() != own and path not in paths:
+            paths.append(path)
+    if not paths:
+        raise OptionError("there is no other shot to copy to", "shots", "give their folders")
+    return paths
+
+
+def _settings(shot: Shot, take: str) -> Values:
+    record = shot.take(shot.take_folder(take).name)
+    if record.settings.get("base"):
+        raise ShotError(
+            f"the take builds on '{record.settings['base']}'",
+            take,
+            "copy a take that builds on the plate",
+        )
+    if not record.settings.get("editor"):
+        raise ShotError("the take was never edited", take, "edit it first")
+    return {name: value for name, value in record.settings.items() if name not in _OWN}
+
+
+def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Reporter) -> bool:
+    """Copies and edits in one shot; False if that was done before."""
+    take = shot.take_name(take)
+    shot.version_folder("avatar")
+    folder = shot.path / "takes" / take
+    digest = _digest(source, take, settings, shot)
+    record = _applied(folder)
+    current = _edit_of(shot, take)
+    if record is not None and record.digest == digest and current > record.before:
+        reporter.note("It was edited before.")
+        return False
+    target = Place.of(shot)
+    make_folder(folder)
+    if record is None or record.digest != digest:
+        AppliedRecord(
+            created=now(), shot=source.shot.record.id, digest=digest, before=current
+        ).write(folder / _RECORD)
+    for kind in ("paint", "mask"):
+        carry_painting(source, target, take, kind, reporter.note)
+    carry_acting(source, target, take, reporter.note)
+    if KeptKeys(source.shot.path / "takes" / take).frames:
+        reporter.note(
+            "Key frames kept by hand belong to the shot they were made in and stay there."
+        )
+    edit(shot, parse(EditOptions, {**settings, "take": take}), reporter)
+    return True
+
+
+def _digest(source: Place, take: str, settings: Values, shot: Shot) -> str:
+    """Of all that is copied, and of the avatar that it is copied to."""
+    folder = source.shot.path / "takes" / take
+    acting = folder / FILE
+    whole = {
+        "settings": dict(settings),
+        "painted": [PaintedFrames(folder / kind).digest() for kind in ("paint", "mask")],
+        "acting": file_digest(acting) if acting.exists() else "",
+        "avatar": shot.versions("avatar")[-1],
+    }
+    return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _applied(folder: Path) -> AppliedRecord | None:
+    with suppress(ShotError):
+        return AppliedRecord.read(folder / _RECORD)
+    return None
+
+
+def _edit_of(shot: Shot, take: str) -> int:
+    """The take's current edit, 0 for none."""
+    if take not in shot.takes():
+        return 0
+    return shot.take(take).edit or 0
