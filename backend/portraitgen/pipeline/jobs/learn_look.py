@@ -10,7 +10,7 @@ from typing import Any
 from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
 from ...editing.looks.look_file import LookFacts
-from ...errors import OptionError
+from ...errors import EditError, OptionError
 from ...images import save_png
 from ...settings import option
 from ...shot import Shot, now
@@ -105,14 +105,21 @@ def learn(
     """Learns until the time is over; whenever it is stopped, the look so far is in its file.
 
     An earlier learning of the same pairs into the same file goes on.
+
+    Raises:
+        EditError: if the file is there, and is not of these pairs.
     """
     learner = Learner(pairs, options.seconds, options.seed)
     state = out.with_name(out.name.removesuffix(SUFFIX) + _STATE_SUFFIX)
-    if state.exists():
-        if learner.resume(state):
-            reporter.note(f"It goes on after {learner.used:.0f} s of learning.")
-        else:
-            reporter.note("An earlier learning was of other pairs; this one begins anew.")
+    if state.exists() and learner.resume(state):
+        reporter.note(f"It goes on after {learner.used:.0f} s of learning.")
+    elif out.exists():
+        # What it was asked may come from a stranger's shot; nobody's file is lost for it.
+        raise EditError(
+            "there is such a file, and it was not learned from these pairs",
+            out,
+            "give the look another name, or delete the file",
+        )
     ticks = round(options.seconds * _TICKS)
     done = min(round(learner.used * _TICKS), ticks)
     stage = Stage(reporter, "learn", ticks, done=done)
