@@ -19,6 +19,8 @@ JOB_LABELS = {
     "reconstruct": "Reconstruct",
     "act": "Act",
     "edit": "Edit Shot",
+    "look": "Learn Look",
+    "apply": "Copy Take to Shots",
     "render": "Render to Strip",
     "movie": "Movie",
 }
