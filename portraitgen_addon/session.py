@@ -179,7 +179,8 @@ class Session:
             job.id = answer.job
             if job.state == "cancelling":
                 self._cancel(job)
-            else:
+            elif job.active:
+                # One that fails at once tells so before its start is answered.
                 job.state = "running"
 
         def on_error(error: PortraitError) -> None:
@@ -230,10 +231,15 @@ class Session:
         began = time.perf_counter()
         if self._worker:
             self._worker.drain(TICK_BUDGET)
+        worked = False
         while self._pending and self.may_touch_scene():
             if time.perf_counter() - began > TICK_BUDGET:
                 break
+            worked = True
             self._guarded(self._pending.pop(0))
+        if worked:
+            # What it brought is shown now, not when the mouse moves next.
+            self.on_change()
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
         self._guarded(self.on_tick)
 

@@ -222,3 +222,16 @@ def test_every_operator_tells_what_it_does() -> None:
     for name in names:
         text = getattr(bpy.ops.portraitgen, name).get_rna_type().description
         assert text and not text.endswith("."), name
+
+
+def test_a_job_that_fails_before_its_start_is_answered_stays_failed(tmp_path: Path) -> None:
+    from portraitgen.messages import ErrorData, JobFailed, JobStarted
+
+    made = module("portraitgen_addon.session")
+    session, answers = made.Session(), []
+    session.ask = lambda call, on_result, on_error: answers.append(on_result)
+    job = made.Job("render", "id", tmp_path, "Scene")
+    session.run(job)
+    session._notified(JobFailed("1", ErrorData("error", "there is no take", "", "")))
+    answers[0](JobStarted("1"))
+    assert job.state == "failed" and not session.busy
