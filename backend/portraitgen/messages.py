@@ -393,6 +393,27 @@ class InfoOfShot(Call[ShotInfo]):
 
 
 @dataclass(frozen=True)
+class PlateRelinked(Data):
+    """Where a shot's plate lies now, absolute."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class RelinkPlate(Call[PlateRelinked]):
+    """Looks for a plate that was moved.
+
+    Attributes:
+        where: its file or a folder to look in; near its old place by default.
+    """
+
+    METHOD: ClassVar[str] = "plate.relink"
+    ANSWER: ClassVar[type[Data]] = PlateRelinked
+    shot: str
+    where: str | None = None
+
+
+@dataclass(frozen=True)
 class RigExported(Data):
     """Where a rig's data lie."""
 
@@ -846,6 +867,7 @@ CALLS: Mapping[str, type[Call[Data]]] = {
             RunSelfTest,
             ListModels,
             CreateShot,
+            RelinkPlate,
             InfoOfShot,
             ExportRig,
             PublishTrack,

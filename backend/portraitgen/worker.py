@@ -144,6 +144,7 @@ class Worker:
             messages.ProbePlate: self._probe_plate,
             messages.SplitPlate: self._split_plate,
             messages.FindFaces: self._find_faces,
+            messages.RelinkPlate: self._relink_plate,
             messages.InfoOfShot: self._info_of_shot,
             messages.ExportRig: self._export_rig,
             messages.ExportCloud: self._export_cloud,
@@ -330,6 +331,12 @@ class Worker:
 
         frame, faces = faces_of(Shot.open(Path(call.shot)), call.frame)
         return messages.FacesFound(frame, faces)
+
+    def _relink_plate(self, call: messages.RelinkPlate) -> messages.PlateRelinked:
+        from .pipeline.requests.relink import relink
+
+        where = Path(call.where) if call.where else None
+        return messages.PlateRelinked(str(relink(Shot.open(Path(call.shot)), where)))
 
     def _info_of_shot(self, call: messages.InfoOfShot) -> messages.ShotInfo:
         from .pipeline.data.shots import info

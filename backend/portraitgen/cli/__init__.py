@@ -54,6 +54,7 @@ COMMANDS = (
     "keep",
     "paint",
     "info",
+    "relink",
     "clean",
     "editors",
     "check",
