@@ -21,6 +21,7 @@ from . import (
     paint,
     performer,
     pins,
+    plate,
     presets,
     queue,
     reconstruct,
@@ -34,6 +35,7 @@ from . import (
 
 _MODULES = (
     footage,
+    plate,
     camera,
     performer,
     track,

@@ -27,12 +27,16 @@ from portraitgen.shot import Shot
 
 from ..portraitgen_addon import (
     compat,
+    edit_watch,
+    plate_strip,
     preferences,
     properties,
     scene_updates,
     sequencer,
     shot_summary,
+    strip_sync,
 )
+from ..portraitgen_addon.plate_strip import StripFootage
 from ..portraitgen_addon.session import session
 from ..portraitgen_addon.take_settings import adopt_takes
 from . import base
@@ -52,7 +56,7 @@ _PROBED: list[PlateFacts] = []
 _BLENDERS_DEFAULTS = frozenset(("", "sRGB", "Rec.709", "Linear Rec.709", "Linear"))
 
 
-def _said_space(footage: shot_summary.StripFootage) -> str | None:
+def _said_space(footage: StripFootage) -> str | None:
     """The colour space that the artist chose for the strip; None for what Blender takes by itself.
 
     Blender does not read all tags (HLG, PQ, P3, cameras' primaries), and its default must not
@@ -113,7 +117,7 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         return context.window_manager.invoke_props_dialog(self, width=500)
 
     def _look(self, context: Any) -> None:
-        footage = shot_summary.footage_of(_active_strip(context), compat.sequencer_scene(context))
+        footage = plate_strip.footage_of(_active_strip(context), compat.sequencer_scene(context))
         call = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
         scene_updates.ask("Looking at the plate", call, _PROBED.append)
 
@@ -133,57 +137,98 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
 
     def _make(self, context: Any) -> None:
         scene, strip = compat.sequencer_scene(context), _active_strip(context)
-        if not self.folder:
-            raise PortraitError("no folder is given", "Shot Folder", "choose one")
-        footage = shot_summary.footage_of(strip, scene)
+        folder = _whole_path(self.folder)
+        footage = plate_strip.footage_of(strip, scene)
         rate = f"{footage.fps[0]}/{footage.fps[1]}"
         model = preferences.get().body_model
         call = CreateShot(
-            shot=bpy.path.abspath(self.folder),
+            shot=str(folder),
             footage=str(footage.path),
             colour_space=_said_space(footage),
-            fps=rate if footage.kind == "sequence" else None,
+            fps=_known_rate(folder) or rate if footage.kind == "sequence" else None,
             body_model=bpy.path.abspath(model) if model else None,
         )
         names = scene.name, strip.name, self.folder
-        scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
+        own = 0.0 if footage.kind == "sequence" else float(strip.fps)
+
+        def make(facts: PlateFacts) -> None:
+            probed = float(Fraction(facts.fps))
+            plate_strip.check_probed_rate(names[1], own, footage.fps, probed)
+            scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
+
+        if footage.kind == "sequence":
+            scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
+        else:
+            probe = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
+            scene_updates.ask("Looking at the plate", probe, make)
 
 
-def _add(
-    scene_name: str,
-    strip: str,
-    folder: str,
-    footage: shot_summary.StripFootage,
-    made: ShotInfo,
-) -> None:
+def _known_rate(folder: Path) -> str:
+    """The rate of the shot that a folder already is, empty for a new one: the scene's, should it
+    have changed, is taken over with all the rest."""
+    if not (folder / "shot.json").is_file():
+        return ""
+    fps = Shot.open(folder).record.footage.fps
+    return f"{fps.numerator}/{fps.denominator}"
+
+
+def _whole_path(folder: str) -> Path:
+    """A shot's folder as the artist gave it, whole.
+
+    Raises:
+        PortraitError: if it would depend on where Blender was started.
+    """
+    if not folder:
+        raise PortraitError("no folder is given", "Shot Folder", "choose one")
+    if folder.startswith("//") and not bpy.data.filepath:
+        raise PortraitError(
+            "the folder is relative to a file that is not saved yet",
+            folder,
+            "save the file first, or choose a folder by its whole path",
+        )
+    path = Path(bpy.path.abspath(folder))
+    if not path.is_absolute():
+        raise PortraitError(
+            "the folder's path is not whole",
+            folder,
+            "choose the folder in the file browser, or begin with // for one beside the file",
+        )
+    return path
+
+
+def _add(scene_name: str, strip: str, folder: str, footage: StripFootage, made: ShotInfo) -> None:
+    """Adds the shot that was made of a strip, or brings one that there is in line with it."""
     scene = bpy.data.scenes.get(scene_name)
-    if scene is None:
+    found = [each for each, _ in compat.every_strip(scene) if each.name == strip] if scene else []
+    if scene is None or not found:
         return  # Deleted meanwhile; the folder can be opened.
-    shot = _list_shot(scene, strip, folder, footage, made.id, Path(made.path).name)
+    last = made.footage.get("last")
+    if isinstance(last, int) and footage.last > last:
+        # Blender counts frames that a damaged or cut-off movie only announces.
+        footage = dataclasses.replace(footage, last=max(last, footage.first))
     shot_summary.forget_summaries()
+    shot = _list_shot(scene, found[0], folder, footage, made.id, Path(made.path).name)
     scene_updates.undo_step("New Shot")
     _count_people(shot)
 
 
 def _list_shot(
-    scene: Any,
-    strip: str,
-    folder: str,
-    footage: shot_summary.StripFootage,
-    shot_id: str,
-    name: str,
+    scene: Any, strip: Any, folder: str, footage: StripFootage, shot_id: str, name: str
 ) -> Any:
     """The shot of an id in the list, as the strip shows it; the active one from now on."""
+    plate = plate_strip.whereabouts(strip, scene)
     shot = properties.find_shot(shot_id)
-    if shot is None:
+    if shot is not None:
+        strip_sync.apply(shot, plate, footage)
+    else:
         shot = scene.portraitgen.shots.add()
-        shot.name = name
-    shot.shot_id, shot.scene, shot.strip = shot_id, scene.name, strip
-    shot.folder = folder
-    shot.first, shot.last, shot.offset = footage.first, footage.last, footage.offset
-    shot.channel, shot.colour_space = footage.channel, footage.colour_space
-    scene.portraitgen.active = list(scene.portraitgen.shots).index(shot)
+        shot.name, shot.shot_id, shot.folder = name, shot_id, folder
+        shot.offset = footage.offset
+        strip_sync.take_over(shot, plate, footage)
+    state = shot.id_data.portraitgen
+    state.active = [each.shot_id for each in state.shots].index(shot_id)
     adopt_takes(shot)
+    edit_watch.note_change()
     return shot
 
 
@@ -229,14 +274,14 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
 
     def _ask(self, context: Any) -> None:
         scene, strip = compat.sequencer_scene(context), _active_strip(context)
-        footage = shot_summary.footage_of(strip, scene)
+        footage = plate_strip.footage_of(strip, scene)
         if not self.folder:
             beside = Path(bpy.data.filepath or footage.path).parent
             self.folder = str(beside / "portraitgen")
         model = preferences.get().body_model
         call = SplitPlate(
             footage=str(footage.path),
-            folder=bpy.path.abspath(self.folder),
+            folder=str(_whole_path(self.folder)),
             span=(footage.first, footage.last),
             body_model=bpy.path.abspath(model) if model else None,
             colour_space=_said_space(footage),
@@ -246,23 +291,25 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
         scene_updates.ask("Looking for cuts", call, lambda found: _split(*names, footage, found))
 
 
-def _split(
-    scene_name: str, strip_name: str, footage: shot_summary.StripFootage, found: PlateSplit
-) -> None:
+def _split(scene_name: str, strip_name: str, footage: StripFootage, found: PlateSplit) -> None:
     """Splits a strip where parts begin, and lists the shots that were made of them."""
     scene = bpy.data.scenes.get(scene_name)
-    strips = {strip.name: strip for strip in compat.strips(scene)} if scene else {}
+    strips = {strip.name: strip for strip, _ in compat.every_strip(scene)} if scene else {}
     strip = strips.get(strip_name)
     if scene is None or strip is None:
         return  # Deleted meanwhile.
     for part in found.parts:
         if footage.first < part.first <= footage.last:
             strip = strip.split(part.first + footage.offset, "SOFT") or strip
+            strip.pop(plate_strip.MARK, None)
         if part.shot is None or part.shot_id is None:
             continue
         folder = sequencer.directory_of(Path(part.shot))
-        whole = dataclasses.replace(footage, first=part.first, last=part.last)
-        _list_shot(scene, strip.name, folder, whole, part.shot_id, Path(part.shot).name)
+        first, last = max(part.first, footage.first), min(part.last, footage.last)
+        if last < first:
+            continue  # The strip is trimmed to other parts.
+        whole = dataclasses.replace(footage, first=first, last=last)
+        _list_shot(scene, strip, folder, whole, part.shot_id, Path(part.shot).name)
     shot_summary.forget_summaries()
     scene_updates.undo_step("Split at Cuts")
 
@@ -297,18 +344,19 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
         shot.first, shot.last = opened.record.footage.first, opened.record.footage.last
         strip = _strip_of(scene, opened.footage_path)
         if strip is not None:
-            footage = shot_summary.footage_of(strip, scene)
-            shot.strip, shot.channel = strip.name, strip.channel
-            shot.offset, shot.colour_space = footage.offset, footage.colour_space
-            shot.first, shot.last = footage.first, footage.last
+            plate = plate_strip.whereabouts(strip, scene)
+            footage = plate_strip.footage_of(strip, scene, plate)
+            shot.offset = footage.offset
+            strip_sync.apply(shot, plate, footage)
         scene.portraitgen.active = len(scene.portraitgen.shots) - 1
         adopt_takes(shot)
+        edit_watch.note_change()
 
 
 def _strip_of(scene: Any, plate: Path) -> Any | None:
     """The strip that shows a plate, None if the scene has none."""
     wanted = plate.resolve()
-    for strip in compat.strips(scene):
+    for strip, _ in compat.every_strip(scene):
         if strip.type == "MOVIE" and Path(bpy.path.abspath(strip.filepath)).resolve() == wanted:
             return strip
         if strip.type == "IMAGE":

@@ -22,6 +22,7 @@ from ..portraitgen_addon import (
     properties,
     scene_updates,
     sequencer,
+    shot_time,
 )
 from ..portraitgen_addon.take_settings import restore_settings
 from . import base
@@ -280,7 +281,8 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
         if shot.camera and shot.camera.data.background_images:
             plate = shot.camera.data.background_images[0].image
         title = f"{shot.name} {shot.take.folder_name}"
-        compositor.to_compositor(scene, title, frames, plate)
+        node = compositor.to_compositor(scene, title, frames, plate)
+        node.node_tree[shot_time.SHOT] = shot.shot_id
         self.report({"INFO"}, f"The group '{title}' is in the compositor of '{scene.name}'")
 
 

@@ -19,6 +19,7 @@ from ..portraitgen_addon import (
     rig,
     scene_updates,
     shot_summary,
+    strip_sync,
 )
 from . import base
 
@@ -107,7 +108,12 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
 
 
 def _read(shot: Any) -> rig.PoseSamples:
-    """The rig as it was tracked and corrected: what a take acts is no part of the track."""
+    """The rig as it was tracked and corrected: what a take acts is no part of the track.
+
+    Raises:
+        ShotError: if rig and shot do not agree on which frame is which.
+    """
+    strip_sync.check_in_line(shot)
     parts = pins.parts_of(shot)
     with acting_layer.without_acting(parts, shot.name):
         return rig.read(parts, pins.bundle_of(shot), shot.offset)
@@ -132,7 +138,11 @@ def _sent(shot_id: str, answer: TrackPublished) -> None:
     if shot is None:
         return
     if answer.version is None:
-        raise PortraitError("the rig is as it was tracked, there is nothing to send", shot.name)
+        raise PortraitError(
+            "nothing was corrected, so there is nothing to send",
+            shot.name,
+            "key, pin or pose the rig on a frame first",
+        )
     # The new version holds the corrections; above it they would count twice.
     kept = rig.start_corrections(pins.parts_of(shot), shot.name)
     if kept is not None:

@@ -31,6 +31,14 @@ def acting_take(armature: Any) -> str:
     return str(data.action.get(_TAKE, "")) if data and data.action else ""
 
 
+def actions_of(armature: Any) -> list[Any]:
+    """The actions of an armature's corrections and of all takes' acting, played or kept."""
+    found = [action for action in bpy.data.actions if action.get(_RIG) == armature.name]
+    if (corrections := bpy.data.actions.get(armature.get(CORRECTIONS, ""))) is not None:
+        found.append(corrections)
+    return found
+
+
 def act(rig: Rig, name: str, take: str) -> None:
     """Lets keys go to a take's acting.
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one place that knows Blender 4.5, 5.0, 5.2 and 5.3 apart."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -61,6 +61,70 @@ def trim(strip: Any, first: int, end: int) -> None:
 def content_start(strip: Any) -> int:
     """The scene frame on which a strip's first, perhaps trimmed, frame of content lies."""
     return round(strip.content_start if _NAMED_HANDLES else strip.frame_start)
+
+
+def content_length(strip: Any) -> int:
+    """How many frames of content a strip has, trimmed ones included."""
+    return int(strip.content_duration if _NAMED_HANDLES else strip.frame_duration)
+
+
+def content_trim(strip: Any) -> int:
+    """How many frames of its file a movie or image strip leaves out before its content begins."""
+    return int(strip.content_trim_start if _NAMED_HANDLES else strip.animation_offset_start)
+
+
+def move_content(strip: Any, frame: int) -> None:
+    """Moves a strip as a whole: its first, perhaps trimmed, frame comes to lie on a frame."""
+    if _NAMED_HANDLES:
+        strip.content_start = frame
+    else:
+        strip.frame_start = frame
+
+
+def every_strip(scene: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """All strips of a scene, each with the meta strips it lies in, the outermost first."""
+
+    def within(found: Any, metas: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+        for strip in found:
+            yield strip, metas
+            if strip.type == "META":
+                yield from within(strip.strips, (*metas, strip))
+
+    yield from within(strips(scene), ())
+
+
+EFFECTS_HIDE = bpy.app.version >= (5, 2, 0)
+"""Whether an effect strip of full opacity is taken to hide what lies below it, as it is since 5.2,
+even where its own picture is transparent."""
+
+
+MAKES_MODIFIERS = not (5, 0, 0) <= bpy.app.version < (5, 2, 0)
+"""Whether Python can give a strip modifiers; Blender 5.0 ends with a fault when it tries."""
+
+
+def new_effect(
+    among: Any, name: str, kind: str, channel: int, first: int, end: int, *inputs: Any
+) -> Any:
+    """An effect strip over two others of the same scene or meta strip.
+
+    Args:
+        among: the strips that it joins.
+        first, end: the scene frame on which it begins, and the one after its last.
+    """
+    if bpy.app.version >= (5, 0, 0):
+        length = {"length": end - first}
+    else:
+        length = {"frame_end": end}
+    effect = among.new_effect(
+        name=name,
+        type=kind,
+        channel=channel,
+        frame_start=first,
+        input1=inputs[0],
+        input2=inputs[1],
+        **length,
+    )
+    return effect
 
 
 def set_length(strip: Any, length: int) -> None:
@@ -158,6 +222,79 @@ def own_curves(owner: Any) -> Any:
     if data is None or data.action is None or data.action_slot is None:
         return ()
     return curves(data.action, data.action_slot)
+
+
+def shift_keys(action: Any, frames: float) -> None:
+    """Moves all keys of an action, of every slot, by some frames."""
+    for layer in action.layers:
+        for strip in layer.strips:
+            for bag in strip.channelbags:
+                for curve in bag.fcurves:
+                    shift_curve(curve, frames)
+
+
+def shift_curve(curve: Any, frames: float) -> None:
+    """Moves the keys of an F-curve by some frames."""
+    points = curve.keyframe_points
+    values = np.empty(2 * len(points), np.float32)
+    for name in ("co", "handle_left", "handle_right"):
+        points.foreach_get(name, values)
+        values[::2] += frames
+        points.foreach_set(name, values)
+    curve.update()
+
+
+def scale_curve(curve: Any, share: float) -> None:
+    """Multiplies the values of an F-curve's keys."""
+    points = curve.keyframe_points
+    values = np.empty(2 * len(points), np.float32)
+    for name in ("co", "handle_left", "handle_right"):
+        points.foreach_get(name, values)
+        values[1::2] *= share
+        points.foreach_set(name, values)
+    curve.update()
+
+
+def _bag_of(curve: Any) -> Any:
+    """The F-curves among which one lies."""
+    for layer in curve.id_data.layers:
+        for strip in layer.strips:
+            for bag in strip.channelbags:
+                if any(each == curve for each in bag.fcurves):
+                    return bag.fcurves
+    raise LookupError(curve.data_path)
+
+
+def remove_curve(curve: Any) -> None:
+    """Takes an F-curve away."""
+    _bag_of(curve).remove(curve)
+
+
+def copy_curve(curve: Any, path: str) -> Any:
+    """Gives another property of the same data-block the keys of an F-curve.
+
+    Returns:
+        The copy, which takes the place of one there was.
+    """
+    among = _bag_of(curve)
+    old = among.find(path, index=curve.array_index)
+    if old is not None:
+        among.remove(old)
+    copy = among.new(path, index=curve.array_index)
+    _copy_keys(curve, copy)
+    return copy
+
+
+def _copy_keys(curve: Any, copy: Any) -> None:
+    count = len(curve.keyframe_points)
+    copy.keyframe_points.add(count)
+    for old, new in zip(curve.keyframe_points, copy.keyframe_points, strict=True):
+        new.co, new.interpolation, new.easing = old.co, old.interpolation, old.easing
+        new.handle_left_type, new.handle_right_type = old.handle_left_type, old.handle_right_type
+        new.handle_left, new.handle_right = old.handle_left, old.handle_right
+        new.amplitude, new.back, new.period = old.amplitude, old.back, old.period
+    copy.extrapolation, copy.mute = curve.extrapolation, curve.mute
+    copy.update()
 
 
 def point_nla_strip(strip: Any, action: Any, slot: Any) -> None:

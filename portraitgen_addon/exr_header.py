@@ -21,20 +21,38 @@ def text_attributes(path: Path) -> dict[str, str]:
     Raises:
         ShotError: if the file is missing or damaged.
     """
+    return {
+        name: value.decode("utf-8", "replace")
+        for name, kind, value in _attributes(path)
+        if kind == "string"
+    }
+
+
+def has_alpha(path: Path) -> bool:
+    """Whether the file's first part has an alpha channel; raises as `text_attributes`."""
+    for _, kind, value in _attributes(path):
+        if kind == "chlist":
+            # Names end with a zero, and 16 bytes of facts follow each.
+            return b"\0A\0" in value or value.startswith(b"A\0")
+    return False
+
+
+def _attributes(path: Path) -> list[tuple[str, str, bytes]]:
+    """Names, types and values."""
     try:
         with open(path, "rb") as file:
             data = file.read(_LIMIT)
         if data[:4] != _MAGIC:
             raise ValueError("it is no OpenEXR file")
-        return _texts(data)
+        return _parsed(data)
     except (OSError, ValueError) as error:
         raise ShotError(
             f"the frame cannot be read ({error})", path, "render the take again"
         ) from error
 
 
-def _texts(data: bytes) -> dict[str, str]:
-    texts, at = {}, 8
+def _parsed(data: bytes) -> list[tuple[str, str, bytes]]:
+    found, at = [], 8
     while data[at : at + 1] != b"\0":
         name, at = _word(data, at)
         kind, at = _word(data, at)
@@ -43,9 +61,8 @@ def _texts(data: bytes) -> dict[str, str]:
         if len(value) != size or not name:
             raise ValueError("its header is cut off")
         at += 4 + size
-        if kind == "string":
-            texts[name] = value.decode("utf-8", "replace")
-    return texts
+        found.append((name, kind, value))
+    return found
 
 
 def _word(data: bytes, at: int) -> tuple[str, int]:

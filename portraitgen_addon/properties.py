@@ -32,6 +32,9 @@ class PORTRAITGEN_PG_take(bpy.types.PropertyGroup):
     """One edit of a shot: its editor and the settings made so far; `name` is what people read."""
 
     folder_name: StringProperty(options={"HIDDEN"})
+    in_folder: BoolProperty(
+        description="Whether the shot's folder was seen to hold the take", options={"HIDDEN"}
+    )
 
     editor: StringProperty(
         name="Editor", description="What changes the pictures", default="relight"
@@ -109,6 +112,11 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     scene: StringProperty(name="Scene", description="The scene of the plate's strip")
     channel: IntProperty(default=1, options={"HIDDEN"})
     offset: IntProperty(options={"HIDDEN"})
+    # What the plate's strip showed when the shot was last brought in line with it; a rate such as
+    # "24000/1001". Empty in files of earlier versions.
+    strip_first: IntProperty(options={"HIDDEN"})
+    strip_last: IntProperty(options={"HIDDEN"})
+    strip_rate: StringProperty(options={"HIDDEN"})
     first: IntProperty(name="First Frame", description="The first footage frame of the shot")
     last: IntProperty(name="Last Frame", description="The last footage frame of the shot")
     colour_space: StringProperty(

@@ -27,6 +27,8 @@ from .rig_shapes import bone_frames, dress
 FACE = "face"
 TRACKED = "Tracked"
 ERROR = "tracking_error"
+# What an armature tells of its keys: the footage frame of the first, and the offset they lie at.
+FIRST, OFFSET = "portraitgen_first", "portraitgen_offset"
 COLOUR = (0.1, 0.8, 1.0, 0.22)
 # Bones that slide or stretch have no counterpart in the body model.
 _LOOSE = 1e-4
@@ -368,6 +370,7 @@ def _tracked(name: str, bundle: RigData, armature: Any, offset: int) -> tuple[An
     ]
     channels.append((f'["{ERROR}"]', 0, np.nan_to_num(arrays["residual"])))
     frames = arrays["frames"] + offset
+    armature[FIRST], armature[OFFSET] = int(arrays["frames"][0]), offset
     return compat.keyed_action(f"{name} track {bundle.version:04d}", armature, channels, frames)
 
 

@@ -25,6 +25,7 @@ from . import (
     acting_layer,
     camera,
     compat,
+    edit_watch,
     frame_marks,
     part_quality,
     preferences,
@@ -33,6 +34,7 @@ from . import (
     rig,
     sequencer,
     shot_summary,
+    strip_sync,
     take_settings,
 )
 from .session import Job, session
@@ -164,13 +166,27 @@ def _tick_until(met: Callable[[], bool]) -> None:
         time.sleep(_TICK)
 
 
+_stale = False
+
+
 def redraw() -> None:
-    """Lets every area that shows something of ours draw itself again."""
+    """Has the timer let every area that shows something of ours draw itself again.
+
+    The one way in which anything of ours asks for it, from wherever; many changes between two
+    looks of the timer cost one drawing.
+    """
+    global _stale
+    _stale = True
+
+
+def _tag_areas() -> None:
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
             if area.type in _AREAS:
                 area.tag_redraw()
+    # The status bar is no area of a screen's. It draws itself when it hears of this.
+    bpy.msgbus.publish_rna(key=(bpy.types.ViewLayer, "name"))
 
 
 def undo_step(name: str) -> None:
@@ -215,6 +231,7 @@ def show_frame(shot: Any, scene: Any, take: str, frame: int, path: Path) -> None
         colour_space=shot.colour_space,
         settings=_settings(shot, take, path),
         version=version_of(path),
+        plate=strip_sync.plate_of(shot),
     )
 
 
@@ -399,14 +416,20 @@ def _may_touch_scene() -> bool:
     return not bpy.app.is_job_running("RENDER")
 
 
-def _timer() -> float:
+def tick() -> None:
+    """What the timer does: the backend's messages, the edit and the folders, what is drawn."""
+    global _stale
     session.tick()
+    if _may_touch_scene() and edit_watch.look():
+        _stale = True
+    if _stale:
+        _stale = False
+        _tag_areas()
+
+
+def _timer() -> float:
+    tick()
     return _BUSY if session.busy or session.doing or session.state == "starting" else _IDLE
-
-
-@bpy.app.handlers.persistent
-def _on_load(*unused: Any) -> None:
-    shot_summary.forget_summaries()
 
 
 @bpy.app.handlers.persistent
@@ -431,7 +454,8 @@ def register() -> None:
     session.on_done = _on_done
     session.on_tick = lambda: queue_runner.step(run)
     session.may_touch_scene = _may_touch_scene
-    bpy.app.handlers.load_post.append(_on_load)
+    edit_watch.register()
+    bpy.app.timers.register(_timer, first_interval=_BUSY, persistent=True)
     bpy.app.handlers.save_pre.append(_on_save)
 
 
@@ -439,7 +463,7 @@ def unregister() -> None:
     """Ends the backend."""
     if bpy.app.timers.is_registered(_timer):
         bpy.app.timers.unregister(_timer)
-    bpy.app.handlers.load_post.remove(_on_load)
+    edit_watch.unregister()
     bpy.app.handlers.save_pre.remove(_on_save)
     session.on_change = session.on_tick = lambda: None
     queue_runner.end()

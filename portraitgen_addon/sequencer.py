@@ -10,8 +10,10 @@ import bpy
 
 from portraitgen.errors import PortraitError
 
-from . import compat
+from . import compat, take_layout
+from .plate_strip import PlateStrip
 
+_LAST_FRAME = 1 << 20  # Blender has no later frame.
 # What a strip carries, so that it is found again whatever it is called by then.
 SHOT, TAKE, SETTINGS = "portraitgen_shot", "portraitgen_take", "portraitgen_settings"
 VERSION = "portraitgen_render"
@@ -19,10 +21,15 @@ VERSION = "portraitgen_render"
 
 def take_strips(scene: Any, shot_id: str, take: str) -> list[Any]:
     """The strips of a take; more than one where its rendered ranges leave gaps."""
+    return [strip for strip in all_take_strips(scene, shot_id) if strip.get(TAKE) == take]
+
+
+def all_take_strips(scene: Any, shot_id: str) -> list[Any]:
+    """The strips of all takes of a shot, in meta strips too."""
     return [
         strip
-        for strip in compat.strips(scene)
-        if strip.get(SHOT) == shot_id and strip.get(TAKE) == take
+        for strip, _ in compat.every_strip(scene)
+        if strip.type == "IMAGE" and strip.get(SHOT) == shot_id and strip.get(TAKE) is not None
     ]
 
 
@@ -38,6 +45,7 @@ def grow(
     colour_space: str,
     settings: str,
     version: int = 0,
+    plate: PlateStrip | None = None,
 ) -> Any:
     """Shows one more finished frame, in a strip of the take or in a new one above the plate.
 
@@ -52,6 +60,8 @@ def grow(
         settings: the take's, as JSON, for the strip to carry.
         version: of the render, for the strip to carry; frames of another that it shows stay until
             those of this one come.
+        plate: where the plate's strip lies, whose look a new strip gets and whose meta strip it
+            joins; None if the edit has lost it.
 
     Returns:
         The strip.
@@ -67,7 +77,7 @@ def grow(
             strip[SETTINGS], strip[VERSION] = settings, version
             _point_at(strip, path)
             strip.elements[at].filename = path.name
-            return strip
+            return _laid(strip, plate)
     for strip, at in places:
         if at == len(strip.elements):
             # One whose end the artist has trimmed keeps its end.
@@ -76,17 +86,63 @@ def grow(
             _point_at(strip, path)
             strip.elements.append(path.name)
             compat.set_length(strip, (end + 1 if end == frame else end) - begin)
-            return strip
-    channel = _free_channel(scene, above + 1, frame)
-    strip = compat.strips(scene, create=True).new_image(
-        name=name, filepath=str(path), channel=channel, frame_start=frame
-    )
+            return _laid(strip, plate)
+    among = plate.among if plate is not None else compat.strips(scene, create=True)
+    channel = _free_channel(among, above + 1, frame, scene.name)
+    strip = among.new_image(name=name, filepath=str(path), channel=channel, frame_start=frame)
     strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
     strip[VERSION] = version
     if colour_space:
         strip.colorspace_settings.name = colour_space
     _point_at(strip, path)
+    return _laid(strip, plate)
+
+
+def _laid(strip: Any, plate: PlateStrip | None) -> Any:
+    if plate is not None and any(strip == each for each in plate.among):
+        take_layout.lay(plate, strip)
     return strip
+
+
+def move_among(take: Any, plate: PlateStrip) -> Any:
+    """Moves a take's strip to where its plate's lies: into its meta strip, or out of one.
+
+    Returns:
+        The strip, which may be another than before.
+
+    Raises:
+        PortraitError: if there is no channel for it.
+    """
+    scene = take.id_data
+    metas = next(metas for strip, metas in compat.every_strip(scene) if strip == take)
+    old = metas[-1].strips if metas else compat.strips(scene)
+    if (cover := take_layout.cover_of(old, take)) is not None:
+        old.remove(cover)
+    begin, end = compat.strip_range(take)
+    channel = take_layout.free_channel(plate.among, plate.strip.channel + 1, begin, end)
+    if not channel:
+        raise _no_channel(plate.strip.name)
+    names = [element.filename for element in take.elements]
+    path = Path(bpy.path.abspath(take.directory)) / names[0]
+    start = compat.content_start(take)
+    # Blender's own way leads into a meta strip only; this one both ways.
+    made = plate.among.new_image(
+        name=take.name, filepath=str(path), channel=channel, frame_start=start
+    )
+    for name in names[1:]:
+        made.elements.append(name)
+    made.directory = take.directory
+    compat.set_length(made, len(names))
+    compat.trim(made, begin, end)
+    for key in take.keys():
+        if key not in (take_layout.LOOK, take_layout.MODIFIERS):
+            made[key] = take[key]
+    made.mute, made.color_tag = take.mute, take.color_tag
+    made.colorspace_settings.name = take.colorspace_settings.name
+    title = take.name
+    old.remove(take)
+    made.name = title
+    return made
 
 
 def _point_at(strip: Any, path: Path) -> None:
@@ -130,14 +186,15 @@ def directory_of(folder: Path) -> str:
         return text  # On another drive of a Windows machine.
 
 
-def _free_channel(scene: Any, lowest: int, frame: int) -> int:
+def _free_channel(among: Any, lowest: int, frame: int, place: str) -> int:
     """The lowest channel, from `lowest` on, with nothing from `frame` on."""
-    taken = {
-        strip.channel for strip in compat.strips(scene) if compat.strip_range(strip)[1] > frame
-    }
-    for channel in range(lowest, 129):
-        if channel not in taken:
-            return channel
-    raise PortraitError(
-        "every channel above the plate is taken", scene.name, "free a channel and render again"
+    channel = take_layout.free_channel(among, lowest, frame, _LAST_FRAME)
+    if not channel:
+        raise _no_channel(place)
+    return channel
+
+
+def _no_channel(place: str) -> PortraitError:
+    return PortraitError(
+        "every channel above the plate is taken", place, "free a channel and render again"
     )

@@ -89,12 +89,17 @@ def restore_settings(take: Any, given: Mapping[str, object]) -> None:
 
 
 def adopt_takes(shot: Any) -> None:
-    """Lists the takes that a shot's folder holds."""
-    known = {take.folder_name for take in shot.takes}
-    for name, record in shot_summary.summary_of(shot.path).takes.items():
+    """Lists the takes that a shot's folder holds, and notes of all whether it does."""
+    found = shot_summary.summary_of(shot.path).takes
+    known = {take.folder_name: take for take in shot.takes}
+    for name in known.keys() & found.keys():
+        if not known[name].in_folder:
+            known[name].in_folder = True
+    for name, record in found.items():
         if name not in known:
             take = shot.takes.add()
             take.name = take.folder_name = name
+            take.in_folder = True
             restore_settings(take, record.settings)
 
 

@@ -29,6 +29,7 @@ from . import frame_marks, thumbnails
 from .job_list import draw_farm, draw_queue, queue_button
 from .lists import base_label
 from .looks import draw_looks
+from .notices import draw_notices
 from .progress import JOB_LABELS, draw_job, draw_message, sparkline
 from .text import draw_text
 
@@ -85,6 +86,7 @@ class _Shot(_Panel):
             return
         for problem in known.problems:
             draw_text(layout, problem, "ERROR")
+        draw_notices(layout, shot)
         column = layout.column(align=True)
         if plate := known.footage:
             text = f"{plate.width} x {plate.height}, {_rate(plate.fps)} frames/s"

@@ -42,14 +42,14 @@ def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
             _part(21, 400, tmp_path / "c", "c"),
         )
     )
-    read = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
+    read = module("portraitgen_addon.plate_strip").footage_of(strip, scene)
     footage._split(scene.name, name, read, found)
     starts = sorted(compat.strip_range(each)[0] for each in compat.strips(scene))
     assert starts == [1001, 1010, 1021]
     shots = scene.portraitgen.shots
     assert [(each.name, each.first, each.last, each.offset) for each in shots] == [
         ("b", 10, 20, 1000),
-        ("c", 21, 400, 1000),
+        ("c", 21, 48, 1000),
     ]
     begins = {each.name: compat.strip_range(each)[0] for each in compat.strips(scene)}
     assert [begins[each.strip] for each in shots] == [1010, 1021]

@@ -40,7 +40,7 @@ def test_a_trimmed_sequence_keeps_its_own_numbers(frames: Path) -> None:
     scene.render.fps, scene.render.fps_base = 24, 1.001
     strip = image_strip(scene, frames, 50)
     trim(strip, 55, 70)
-    found = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
+    found = module("portraitgen_addon.plate_strip").footage_of(strip, scene)
     assert found.kind == "sequence" and found.path == frames / "plate.1001.png"
     assert (found.first, found.last, found.offset) == (1006, 1020, 50 - 1001)
     assert found.fps == (24000, 1001)
@@ -51,14 +51,14 @@ def test_a_strip_held_beyond_its_files_ends_with_them(frames: Path) -> None:
     scene = bpy.context.scene
     strip = image_strip(scene, frames, 1)
     trim(strip, 1, 100)
-    assert module("portraitgen_addon.shot_summary").footage_of(strip, scene).last == 1030
+    assert module("portraitgen_addon.plate_strip").footage_of(strip, scene).last == 1030
 
 
 def test_a_trimmed_movie_counts_from_one() -> None:
     scene = bpy.context.scene
     strip = plate_strip(scene, 86400)
     trim(strip, 86410, 86448)
-    found = module("portraitgen_addon.shot_summary").footage_of(strip, scene)
+    found = module("portraitgen_addon.plate_strip").footage_of(strip, scene)
     assert (found.first, found.last, found.offset) == (11, 48, 86399)
 
 
@@ -74,20 +74,20 @@ def test_what_a_plate_cannot_be_is_said(spoil: Any, sentence: str) -> None:
     strip = plate_strip(scene)
     spoil(scene, strip)
     with pytest.raises(Exception, match=sentence):
-        module("portraitgen_addon.shot_summary").footage_of(strip, scene)
+        module("portraitgen_addon.plate_strip").footage_of(strip, scene)
 
 
 def test_strips_that_are_no_footage_or_are_lost_are_refused(frames: Path) -> None:
     scene = bpy.context.scene
-    shot_summary = module("portraitgen_addon.shot_summary")
+    plate_strip_ = module("portraitgen_addon.plate_strip")
     strip = image_strip(scene, frames, 1)
     (frames / "plate.1001.png").unlink()
     with pytest.raises(Exception, match="file is missing"):
-        shot_summary.footage_of(strip, scene)
+        plate_strip_.footage_of(strip, scene)
     strips = scene.sequence_editor.strips
     text = strips.new_effect(name="t", type="TEXT", channel=5, frame_start=1, **_length(9))
     with pytest.raises(Exception, match="only movie and image strips"):
-        shot_summary.footage_of(text, scene)
+        plate_strip_.footage_of(text, scene)
 
 
 def _length(count: int) -> dict[str, int]:

@@ -1,0 +1,313 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Watches edit and shot folders from the timer: takes follow their plate, panels say what differs.
+
+Handlers only note that something has changed; the timer looks, so that neither drawing nor the
+artist's own steps wait. What is found is kept here and drawn from here.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from portraitgen.errors import PortraitError
+
+from . import (
+    compat,
+    plate_strip,
+    sequencer,
+    shot_summary,
+    strip_sync,
+    take_layout,
+)
+from .plate_strip import PlateStrip
+from .take_settings import adopt_takes
+
+_EVERY = 1.0
+"""Seconds between looks at the shot folders, more where a look takes long, as over a network."""
+_PATIENCE = 50
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a panel says of a shot that is not as it should be.
+
+    Attributes:
+        text: the sentence.
+        operator, label, options: the button that mends it; no operator where only words help.
+    """
+
+    text: str
+    operator: str = ""
+    label: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_DRAGGING = ("TRANSFORM_OT", "SEQUENCER_OT", "WM_OT_drag")
+
+
+class _State:
+    """What is known since the last look."""
+
+    def __init__(self) -> None:
+        self.changed = True
+        self.notices: dict[str, tuple[Notice, ...]] = {}
+        self.folders: dict[str, tuple[object, ...]] = {}
+        self.next_folders = 0.0
+        self.longest = 0.0
+
+
+_state = _State()
+
+
+def notices(shot: Any) -> tuple[Notice, ...]:
+    """What is to be said of a shot; costs nothing, for panels that are drawn many times."""
+    return _state.notices.get(shot.shot_id, ())
+
+
+def forget() -> None:
+    """Lets the next look begin anew, as another file has been opened."""
+    _state.__init__()  # type: ignore[misc]
+
+
+def note_change(*unused: Any) -> None:
+    """Has the next look compare all shots; called whenever Blender's data has changed."""
+    _state.changed = True
+
+
+def look(force: bool = False) -> bool:
+    """Compares shots, strips and folders if there was a change.
+
+    Args:
+        force: look at the folders now, whenever they were looked at last.
+
+    Returns:
+        Whether something that is shown is another now.
+    """
+    news = _look_at_folders(force)
+    if not (_state.changed or news) or _hands_full():
+        return news
+    _state.changed = False
+    begun = time.perf_counter()
+    for scene in bpy.data.scenes:
+        for shot in scene.portraitgen.shots:
+            news |= _look_at(shot)
+    _state.longest = max(_state.longest, time.perf_counter() - begun)
+    # What was just written is no change of the artist's.
+    _state.changed = False
+    return news
+
+
+def _hands_full() -> bool:
+    """Whether the artist is in the middle of something: what is dragged must not be exchanged."""
+    manager = bpy.context.window_manager
+    for window in manager.windows if manager else ():
+        if window.screen.is_animation_playing:
+            return True
+        if any(each.bl_idname.startswith(_DRAGGING) for each in window.modal_operators):
+            return True
+    return False
+
+
+# Folders
+
+
+def _look_at_folders(force: bool) -> bool:
+    now = time.monotonic()
+    if not force and now < _state.next_folders:
+        return False
+    news = False
+    for scene in bpy.data.scenes:
+        for shot in scene.portraitgen.shots:
+            stamp = shot_summary.stamp(shot.path)
+            if _state.folders.get(shot.shot_id) != stamp:
+                _state.folders[shot.shot_id] = stamp
+                shot_summary.forget_summaries(shot.path)
+                adopt_takes(shot)
+                news = True
+    _state.next_folders = now + max(_EVERY, _PATIENCE * (time.monotonic() - now))
+    return news
+
+
+# What differs
+
+
+def _look_at(shot: Any) -> bool:
+    changed = False
+    plate = strip_sync.plate_of(shot)
+    told: list[Notice] = []
+    if plate is not None:
+        try:
+            changed = strip_sync.follow(shot, plate)
+        except PortraitError as error:
+            told.append(Notice(_sentence(error)))
+    told = [*_of_strip(shot, plate), *told, *_of_folder(shot, plate)]
+    before = _state.notices.get(shot.shot_id)
+    _state.notices[shot.shot_id] = tuple(told)
+    return changed or before != tuple(told)
+
+
+def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
+    update = ("portraitgen.update_from_strip", "Update from Strip")
+    relink = ("portraitgen.relink_plate", "Relink Plate")
+    known = shot_summary.summary_of(shot.path)
+    if known.error:
+        return []
+    missing = not _exists(shot_summary.plate_path(shot.path))
+    if plate is None:
+        found = [Notice("The plate's strip is no longer in the edit")] if shot.strip else []
+        return found + ([Notice("The plate's file is missing", *relink)] if missing else [])
+    strip = plate.strip
+    file = plate_strip.file_of(strip)
+    if missing or not _exists(file):
+        return [Notice(f"The plate's file is missing: {file.name}", *relink)]
+    if not strip_sync.same_file(shot, file):
+        return [Notice(f"The plate's strip shows another file now, {file.name}")]
+    told = []
+    try:
+        footage = plate_strip.footage_of(strip, strip.id_data, plate)
+    except PortraitError as error:
+        told.append(Notice(_sentence(error)))
+    else:
+        told += [Notice(text, *update) for text in strip_sync.differences(shot, plate, footage)]
+        if shot.colour_space and shot.colour_space != footage.colour_space:
+            text = f"The plate's strip is read as {footage.colour_space} now"
+            told.append(Notice(f"{text}, the shot was made with {shot.colour_space}"))
+        told += _untracked(known, footage.first, footage.last)
+    if _muted(plate):
+        told.append(Notice("The plate's strip is muted"))
+    for name in plate.elsewhere:
+        told.append(Notice(f"A piece of the plate, '{name}', lies elsewhere: make a shot of it"))
+    told += _covered(shot, plate)
+    return told
+
+
+def _untracked(known: shot_summary.ShotSummary, first: int, last: int) -> list[Notice]:
+    """Which frames of the strip have no track."""
+    if known.track is None or not known.track.quality:
+        return []
+    rows = [row.frame for row in known.track.quality]
+    parts = [(first, min(last, rows[0] - 1)), (max(first, rows[-1] + 1), last)]
+    words = [f"{a} to {b}" if a < b else f"{a}" for a, b in parts if a <= b]
+    if not words:
+        return []
+    text = f"Not tracked yet: frames {' and '.join(words)}"
+    return [Notice(text, "portraitgen.track", "Re-track")]
+
+
+def _muted(plate: PlateStrip) -> bool:
+    strip = plate.strip
+    if strip.mute or any(meta.mute for meta in plate.metas):
+        return True
+    channels = plate.metas[-1].channels if plate.metas else strip.id_data.sequence_editor.channels
+    return bool(channels[strip.channel].mute)
+
+
+def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
+    """Strips of the artist's between a plate and its takes, which the takes hide."""
+    takes = [
+        take
+        for take in sequencer.all_take_strips(plate.strip.id_data, shot.shot_id)
+        if not take.mute
+    ]
+    if not takes:
+        return []
+    top = max(take.channel for take in takes)
+    begin, end = plate_strip.shown(plate)
+    told = [
+        Notice(
+            f"This Blender can't copy the modifier '{name}' to takes: use Modifiers > Copy to "
+            "Selected Strips"
+        )
+        for name in take_layout.uncopied(plate.strip)
+    ]
+    names = []
+    for strip in plate.among:
+        between = plate.strip.channel < strip.channel < top and strip.type != "SOUND"
+        first, after = compat.strip_range(strip)
+        ours = (
+            strip.get(sequencer.SHOT) or strip.get(plate_strip.MARK) or strip.get(take_layout.COVER)
+        )
+        if between and not ours and not strip.mute and first < end and after > begin:
+            names.append(strip.name)
+    if not names:
+        return told
+    listed = ", ".join(f"'{name}'" for name in names[:3])
+    text = f"{listed} lies under the take, which hides it: move it above channel {top}"
+    return [*told, Notice(text)]
+
+
+def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
+    known = shot_summary.summary_of(shot.path)
+    if known.error:
+        return []
+    told = []
+    if shot.has_rig and known.tracks and shot.track_version != known.tracks[-1]:
+        text = f"The rig shows track {shot.track_version}, the latest is {known.tracks[-1]}"
+        if shot.track_version not in known.tracks:
+            text = f"Track {shot.track_version}, which the rig shows, is no longer in the folder"
+        told.append(Notice(text, "portraitgen.show_version", "Show Latest", {"version": 0}))
+    take = shot.take
+    record = known.takes.get(take.folder_name) if take is not None else None
+    if record is not None and record.edit and known.avatars:
+        if record.avatar is not None and record.avatar < known.avatars[-1]:
+            text = f"'{take.name}' was edited on avatar {record.avatar}"
+            told.append(
+                Notice(
+                    f"{text}, the latest is {known.avatars[-1]}", "portraitgen.edit", "Edit Shot"
+                )
+            )
+    for each in shot.takes:
+        if each.in_folder and each.folder_name not in known.takes:
+            if not _exists(shot.path / "takes" / each.folder_name):
+                text = f"The take '{each.name}' is no longer in the folder"
+                options = {"folder_name": each.folder_name}
+                told.append(Notice(text, "portraitgen.forget_take", "Take off the List", options))
+    return told
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)
+
+
+def _sentence(error: PortraitError) -> str:
+    text = str(error)
+    return text[:1].upper() + text[1:].rstrip(".")
+
+
+# Wiring
+
+
+@bpy.app.handlers.persistent
+def _on_change(*unused: Any) -> None:
+    _state.changed = True
+
+
+@bpy.app.handlers.persistent
+def _on_load(*unused: Any) -> None:
+    forget()
+    shot_summary.forget_summaries()
+    _look_at_folders(force=True)
+
+
+_HANDLERS = ("depsgraph_update_post", "undo_post", "redo_post")
+
+
+def register() -> None:
+    """Notes changes from now on."""
+    for name in _HANDLERS:
+        getattr(bpy.app.handlers, name).append(_on_change)
+    bpy.app.handlers.load_post.append(_on_load)
+
+
+def unregister() -> None:
+    """Stops noting them."""
+    for name in _HANDLERS:
+        getattr(bpy.app.handlers, name).remove(_on_change)
+    bpy.app.handlers.load_post.remove(_on_load)
+    forget()

@@ -1,0 +1,254 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A strip of the edit as a shot's plate: which one it is, and what it shows of its file."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from portraitgen.errors import FootageError
+
+from . import compat
+
+MARK = "portraitgen_plate"
+"""The property by which a strip is known as a shot's plate, whatever it is called by then."""
+# Blender's own reading of a movie's rate is this exact.
+_SAME_RATE = 2e-3
+
+
+@dataclass(frozen=True)
+class StripFootage:
+    """A strip's footage.
+
+    Attributes:
+        path: the movie, or one image of the sequence.
+        kind: "movie" or "sequence".
+        first, last: the footage frames that the trimmed strip shows; a movie counts from 1.
+        offset: scene frame minus footage frame.
+        fps: frames a second, numerator and denominator.
+        colour_space: as Blender names it.
+        channel: the strip's.
+    """
+
+    path: Path
+    kind: str
+    first: int
+    last: int
+    offset: int
+    fps: tuple[int, int]
+    colour_space: str
+    channel: int
+
+
+@dataclass(frozen=True)
+class PlateStrip:
+    """Where a shot's plate lies in an edit.
+
+    Attributes:
+        strip: the strip; one of them where the plate was cut in pieces.
+        pieces: all strips of the plate that lie as the first does, itself included.
+        elsewhere: the names of pieces that were moved away from the others.
+        metas: the meta strips that it lies in, the outermost first.
+    """
+
+    strip: Any
+    pieces: tuple[Any, ...]
+    elsewhere: tuple[str, ...]
+    metas: tuple[Any, ...]
+
+    @property
+    def among(self) -> Any:
+        """The strips that the plate is one of: its meta strip's, or its scene's."""
+        return self.metas[-1].strips if self.metas else compat.strips(self.strip.id_data)
+
+
+def find(shot: Any, scene: Any) -> PlateStrip | None:
+    """The strip of a shot's plate, None if the edit has lost it.
+
+    It is known by its mark; in files of earlier versions by its name.
+    """
+    every = list(compat.every_strip(scene))
+    marked = [(strip, metas) for strip, metas in every if strip.get(MARK) == shot.shot_id]
+    if not marked:
+        marked = [
+            (strip, metas)
+            for strip, metas in every
+            if strip.name == shot.strip and strip.type in ("MOVIE", "IMAGE") and not strip.get(MARK)
+        ]
+    if not marked:
+        return None
+    marked.sort(key=lambda each: (each[0].name != shot.strip, compat.strip_range(each[0])[0]))
+    main, metas = marked[0]
+    start = _numbered_from(main)
+    alike = [strip for strip, _ in marked if _numbered_from(strip) == start]
+    away = [strip.name for strip, _ in marked if _numbered_from(strip) != start]
+    return PlateStrip(main, tuple(alike), tuple(away), metas)
+
+
+def _numbered_from(strip: Any) -> int:
+    """The scene frame of the first frame of a strip's file."""
+    return compat.content_start(strip) - compat.content_trim(strip)
+
+
+def shown(plate: PlateStrip) -> tuple[int, int]:
+    """The first scene frame that shows a plate, and the one after its last."""
+    ranges = [compat.strip_range(strip) for strip in plate.pieces]
+    begin, end = min(each[0] for each in ranges), max(each[1] for each in ranges)
+    for meta in plate.metas:
+        first, after = compat.strip_range(meta)
+        begin, end = max(begin, first), min(end, after)
+    return begin, end
+
+
+def whereabouts(strip: Any, scene: Any) -> PlateStrip:
+    """A strip by itself, with the meta strips it lies in."""
+    metas = next((metas for each, metas in compat.every_strip(scene) if each == strip), ())
+    return PlateStrip(strip, (strip,), (), metas)
+
+
+def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> StripFootage:
+    """Reads a movie or image strip.
+
+    Args:
+        plate: where it lies, if that is known.
+
+    Raises:
+        FootageError: if the strip cannot be a shot's plate; says why.
+    """
+    if strip.type not in ("MOVIE", "IMAGE"):
+        raise FootageError(
+            "only movie and image strips hold a plate", strip.name, "select one of those"
+        )
+    _check_plays_straight(strip, scene)
+    plate = plate or whereabouts(strip, scene)
+    begin, end = shown(plate)
+    fps = rate_of(scene)
+    trim = compat.content_trim(strip)
+    content = compat.content_start(strip)
+    if strip.type == "MOVIE":
+        path = Path(bpy.path.abspath(strip.filepath))
+        _check_rate(strip, fps)
+        kind, number = "movie", 1 + trim
+        length = compat.content_length(strip)
+    else:
+        path, number = _first_image(strip)
+        kind, length = "sequence", len(strip.elements)
+        number += trim
+    # Beyond its content a strip holds the first or the last frame.
+    begin, end = max(begin, content), min(end, content + length)
+    if not path.exists():
+        raise FootageError("the strip's file is missing", path, "press Relink Plate")
+    if begin >= end:
+        raise FootageError(
+            "the strip shows nothing of its file", strip.name, "lengthen it, or its meta strip"
+        )
+    offset = content - number
+    return StripFootage(
+        path,
+        kind,
+        begin - offset,
+        end - 1 - offset,
+        offset,
+        fps,
+        strip.colorspace_settings.name,
+        strip.channel,
+    )
+
+
+def _check_plays_straight(strip: Any, scene: Any) -> None:
+    """Raises a FootageError where a frame of the scene is not the next frame of the file."""
+    if getattr(strip, "use_reverse_frames", False):
+        raise FootageError("the strip plays backwards", strip.name, "turn Reverse Frames off")
+    if getattr(strip, "retiming_keys", None):
+        raise FootageError(
+            "the strip is retimed",
+            strip.name,
+            "remove its retiming keys, edit the performer first and retime plate and take together",
+        )
+    if strip.strobe > 1:
+        raise FootageError("the strip holds frames", strip.name, "set its Strobe to 1")
+    for other, _ in compat.every_strip(scene):
+        if other.type == "SPEED" and strip in (other.input_1, getattr(other, "input_2", None)):
+            raise FootageError(
+                f"the Speed effect '{other.name}' plays the strip at another speed",
+                strip.name,
+                "delete the effect, edit the performer first and put the effect on the take",
+            )
+
+
+def _check_rate(strip: Any, fps: tuple[int, int]) -> None:
+    own, rate = float(strip.fps), fps[0] / fps[1]
+    if own and abs(own / rate - 1) > _SAME_RATE:
+        raise FootageError(
+            f"the movie runs at {own:g} frames a second, the scene at {rate:g}",
+            strip.name,
+            "set the scene's frame rate to the movie's, so that each frame shows once, or make the "
+            "shot in a scene of its own at that rate and put that scene into this edit as a strip",
+        )
+
+
+def check_probed_rate(name: str, own: float, fps: tuple[int, int], probed: float) -> None:
+    """Whether a movie's own frames come as often as its strip shows them.
+
+    Blender takes a movie of varying frame rate, as phones make, for one of a fixed rate, often one
+    it never has.
+
+    Args:
+        name, own: the strip's, and the rate at which Blender takes its movie to run.
+        fps: the scene's.
+        probed: frames a second that the backend has counted.
+
+    Raises:
+        FootageError: if they do not; says what to do.
+    """
+    if abs(probed / (fps[0] / fps[1]) - 1) > _SAME_RATE:
+        raise FootageError(
+            f"the movie has {probed:.5g} frames a second and Blender plays it at {own:g}, so a "
+            "frame of the strip is not the same frame of the file",
+            name,
+            "convert the movie to a constant frame rate, or to an image sequence, first",
+        )
+
+
+def rate_of(scene: Any) -> tuple[int, int]:
+    """The scene's rate as a fraction: 24 and 1.001 are 24000/1001."""
+    render = scene.render
+    base = round(render.fps_base * 1000)
+    return (render.fps, 1) if base == 1000 else (render.fps * 1000, base)
+
+
+def file_of(strip: Any) -> Path:
+    """The movie or the first image of a strip, whether it is there or not."""
+    if strip.type == "MOVIE":
+        return Path(bpy.path.abspath(strip.filepath))
+    name = strip.elements[0].filename if strip.elements else ""
+    return Path(bpy.path.abspath(strip.directory)) / name
+
+
+def _first_image(strip: Any) -> tuple[Path, int]:
+    folder = Path(bpy.path.abspath(strip.directory))
+    names = [element.filename for element in strip.elements]
+    numbers = [number_of(name) for name in names]
+    if len(names) < 2 or None in numbers:
+        raise FootageError(
+            "the strip holds a single image" if len(names) < 2 else "its files have no numbers",
+            strip.name,
+            "select a movie or a numbered image sequence",
+        )
+    first = numbers[0]
+    assert first is not None
+    if numbers != list(range(first, first + len(numbers))):
+        raise FootageError(
+            "its files do not follow one another", strip.name, "add the sequence without gaps"
+        )
+    return folder / names[0], first
+
+
+def number_of(name: str) -> int | None:
+    """The frame number at the end of a file's name."""
+    stem = os.path.splitext(name)[0]
+    digits = stem[len(stem.rstrip("0123456789")) :]
+    return int(digits) if digits else None

@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A shot in an edit that lives on: strips moved, slipped, trimmed, retimed, lost, relinked."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+from conftest import CLIP, module, plate_strip, shown, trim
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return Path(shutil.copy(CLIP, tmp_path / "performer.mp4"))
+
+
+@pytest.fixture
+def shot(tmp_path: Path, clip: Path, until: Callable[..., None]) -> Any:
+    scene = bpy.context.scene
+    strip = plate_strip(scene, 1001, clip)
+    trim(strip, 1005, 1021)
+    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+    until(lambda: len(scene.portraitgen.shots))
+    return scene.portraitgen.shots[0]
+
+
+def look() -> list[str]:
+    """What the panel says once the timer has looked."""
+    watch = module("portraitgen_addon.edit_watch")
+    watch.note_change()
+    watch.look(force=True)
+    return [each.text for each in watch.notices(bpy.context.scene.portraitgen.shots[0])]
+
+
+def plate() -> Any:
+    return bpy.context.scene.sequence_editor.strips["performer"]
+
+
+def move(strip: Any, by: int) -> None:
+    compat = module("portraitgen_addon.compat")
+    compat.move_content(strip, compat.content_start(strip) + by)
+
+
+def slip(strip: Any, by: int) -> None:
+    begin, end = shown(strip)
+    move(strip, by)
+    trim(strip, begin, end)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "after"),
+    [
+        (lambda strip: move(strip, 30), "was moved by +30 frames", (5, 20, 1030)),
+        (lambda strip: slip(strip, -3), "was slipped by -3 frames", (8, 23, 997)),
+        (lambda strip: trim(strip, 1003, 1011), "shows frames 3 to 10", (3, 10, 1000)),
+    ],
+)
+def test_what_was_done_to_the_strip_is_said_and_followed(
+    change: Any, sentence: str, after: tuple[int, int, int], shot: Any
+) -> None:
+    assert look() == []
+    change(plate())
+    assert any(sentence in text for text in look()), look()
+    assert (shot.first, shot.last, shot.offset) == (5, 20, 1000), "only told so far"
+    assert bpy.ops.portraitgen.update_from_strip() == {"FINISHED"}
+    assert (shot.first, shot.last, shot.offset) == after
+    assert look() == []
+
+
+def test_new_shot_on_the_same_folder_follows_the_strip_as_update_does(
+    shot: Any, until: Callable[..., None]
+) -> None:
+    move(plate(), 12)
+    bpy.ops.portraitgen.new_shot(folder=shot.folder)
+    until(lambda: shot.offset == 1012)
+    assert len(bpy.context.scene.portraitgen.shots) == 1 and look() == []
+
+
+def test_a_strip_that_is_muted_or_deleted_is_said(shot: Any) -> None:
+    plate().mute = True
+    assert look() == ["The plate's strip is muted"]
+    plate().mute = False
+    bpy.context.scene.sequence_editor.channels[plate().channel].mute = True
+    assert look() == ["The plate's strip is muted"]
+    bpy.context.scene.sequence_editor.strips.remove(plate())
+    assert look() == ["The plate's strip is no longer in the edit"]
+    with pytest.raises(RuntimeError, match="no strip of the plate any more"):
+        bpy.ops.portraitgen.update_from_strip()
+
+
+def test_a_renamed_strip_is_still_the_plate(shot: Any) -> None:
+    plate().name = "A001"
+    assert look() == []
+
+
+def test_another_scene_rate_is_said_and_nothing_changes(shot: Any) -> None:
+    bpy.context.scene.render.fps = 30
+    assert any("runs at 25 frames a second, the scene at 30" in text for text in look())
+    with pytest.raises(RuntimeError, match="set the scene's frame rate"):
+        bpy.ops.portraitgen.update_from_strip()
+    assert (shot.first, shot.last, shot.offset) == (5, 20, 1000)
+
+
+def test_a_speed_effect_is_refused_with_what_to_do(clip: Path, tmp_path: Path) -> None:
+    scene = bpy.context.scene
+    strip = plate_strip(scene, 1, clip)
+    among = scene.sequence_editor.strips
+    length = {"length": 48} if bpy.app.version >= (5, 0, 0) else {"frame_end": 49}
+    among.new_effect(name="slow", type="SPEED", channel=4, frame_start=1, input1=strip, **length)
+    with pytest.raises(RuntimeError, match="Speed effect 'slow' plays the strip"):
+        bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+
+
+def test_a_strip_longer_than_its_movie_ends_with_it(clip: Path) -> None:
+    strip = plate_strip(bpy.context.scene, 1001, clip)
+    trim(strip, 990, 1100)
+    found = module("portraitgen_addon.plate_strip").footage_of(strip, bpy.context.scene)
+    assert (found.first, found.last, found.offset) == (1, 48, 1000)
+
+
+def test_frames_left_out_of_the_file_are_counted(clip: Path) -> None:
+    strip = plate_strip(bpy.context.scene, 1001, clip)
+    name = "content_trim_start" if hasattr(strip, "content_trim_start") else None
+    setattr(strip, name or "animation_offset_start", 10)
+    found = module("portraitgen_addon.plate_strip").footage_of(strip, bpy.context.scene)
+    content = module("portraitgen_addon.compat").content_start(strip)
+    assert found.first + found.offset == content and found.first == 11
+
+
+@pytest.mark.parametrize("folder", ["//shots/one", "shots/one", ""])
+def test_a_folder_that_hangs_on_where_blender_was_started_is_refused(
+    folder: str, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plate_strip(bpy.context.scene, 1, clip)
+    with pytest.raises(RuntimeError, match="relative to a file|not whole|no folder"):
+        bpy.ops.portraitgen.new_shot(folder=folder)
+    assert not (tmp_path / "shots").exists()
+
+
+def test_a_movie_of_varying_rate_is_refused_at_any_scene_rate() -> None:
+    check = module("portraitgen_addon.plate_strip").check_probed_rate
+    check("phone", 30.0, (30, 1), 29.99)
+    with pytest.raises(Exception, match="convert the movie to a constant frame rate"):
+        check("phone", 120.0, (120, 1), 29.7)
+
+
+def test_a_plate_in_a_meta_strip_is_found_and_clipped_by_it(shot: Any) -> None:
+    among = bpy.context.scene.sequence_editor.strips
+    strip = plate()
+    meta = among.new_meta(name="meta", channel=6, frame_start=1005)
+    strip.move_to_meta(meta)
+    trim(meta, 1005, 1015)
+    assert any("shows frames 5 to 14" in text for text in look())
+    bpy.ops.portraitgen.update_from_strip()
+    assert (shot.first, shot.last, shot.offset) == (5, 14, 1000)
+    assert look() == []
+
+
+def test_a_moved_plate_is_found_by_its_digest(
+    shot: Any, clip: Path, tmp_path: Path, session: Any, until: Callable[..., None]
+) -> None:
+    moved = tmp_path / "day 2" / "renamed.mp4"
+    moved.parent.mkdir()
+    shutil.copy(CLIP.parents[2] / "README.md", tmp_path / "other.mp4")
+    clip.rename(moved)
+    assert look() == ["The plate's file is missing: performer.mp4"]
+    bpy.ops.portraitgen.relink_plate()
+    until(lambda: not session.doing and not session.waiting_work)
+    assert not session.message, session.message
+    assert Path(bpy.path.abspath(plate().filepath)) == moved
+    record = module("portraitgen_addon.shot_summary").summary_of(shot.path).footage
+    assert record.path == "../day 2/renamed.mp4"
+    assert look() == []
+
+
+def test_takes_of_the_folder_are_listed_and_lost_ones_told(shot: Any) -> None:
+    from portraitgen.shot import Shot
+
+    opened = Shot.open(shot.path)
+    opened.make_take("night")
+    assert look() == [] and [take.folder_name for take in shot.takes] == ["night"]
+    opened.discard_take("night")
+    assert look() == ["The take 'night' is no longer in the folder"]
+    bpy.ops.portraitgen.forget_take(folder_name="night")
+    assert not len(shot.takes) and look() == []
+    bpy.ops.portraitgen.take_add(editor="grade")
+    assert look() == [], "a take that was never in the folder is not missed there"
+
+
+def test_a_loaded_file_lists_what_came_meanwhile(shot: Any, tmp_path: Path) -> None:
+    from portraitgen.shot import Shot
+
+    folder, saved = shot.path, tmp_path / "edit.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(saved))
+    Shot.open(folder).make_take("from a colleague")
+    bpy.ops.wm.open_mainfile(filepath=str(saved))
+    takes = bpy.context.scene.portraitgen.shots[0].takes
+    assert [take.folder_name for take in takes] == ["from a colleague"]
+
+
+def test_many_strips_cost_little(shot: Any) -> None:
+    """Not a matter of time: how many strips are visited does not grow with the panels drawn."""
+    watch = module("portraitgen_addon.edit_watch")
+    look()
+    watch.look()
+    compat = module("portraitgen_addon.compat")
+    visited = []
+    every = compat.every_strip
+    compat.every_strip = lambda scene: visited.append(1) or every(scene)
+    try:
+        for _ in range(100):
+            watch.notices(shot)
+            watch.look()
+    finally:
+        compat.every_strip = every
+    assert not visited
