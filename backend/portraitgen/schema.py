@@ -193,7 +193,7 @@ def _converter(hint: Any) -> _Converter:
         return _any_of(arguments)
     if origin is tuple:
         if arguments[-1] is Ellipsis:
-            return _row_of(_converter(arguments[0]))
+            return _row_of(_converter(arguments[0]), arguments[0])
         return _tuple_of([_converter(each) for each in arguments])
     if origin is not None and issubclass(origin, Mapping):
         return _mapping_of(arguments[0], _converter(arguments[1]))
@@ -257,10 +257,13 @@ def _any_of(kinds: tuple[Any, ...]) -> _Converter:
     return convert
 
 
-def _row_of(each: _Converter) -> _Converter:
+def _row_of(each: _Converter, kind: Any) -> _Converter:
     def convert(value: Any, key: str) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple):
             raise Misfit(key, f"is {_named(value)}, not a list")
+        # A movie's stamps are a hundred thousand numbers.
+        if kind in _PLAIN and all(type(item) is kind for item in value):
+            return tuple(value)
         return tuple(each(item, f"{key}[{index}]") for index, item in enumerate(value))
 
     return convert

@@ -18,7 +18,20 @@ from footage_media import number_of, write_image, write_movie
 from portraitgen.errors import FootageError
 from portraitgen.footage import decoder
 from portraitgen.footage.decoder import RemoteReader, ask
+from portraitgen.footage.decoder_messages import Close, ReadFrame, SoundRead
 from portraitgen.footage.plate import open_plate
+
+
+class _Dance(Close):
+    DO = "dance"
+
+
+class _NoPosition(Close):
+    DO = "read"
+
+
+class _Misunderstood(Close):
+    ANSWER = SoundRead
 
 
 @pytest.fixture
@@ -34,7 +47,7 @@ def test_a_crash_of_the_decoder_is_one_sentence_and_the_next_read_works(movie: P
     process._process.wait()
     assert number_of(plate.read(9)) == 8, "a dead process is replaced"
     process = plate._reader._process
-    process.send({"do": "read", "position": 20})
+    process.send(ReadFrame(20))
     os.kill(process._process.pid, signal.SIGSEGV)
     with pytest.raises(FootageError, match="the decoder crashed while it read this"):
         process.receive(movie)
@@ -63,10 +76,10 @@ def test_a_crash_ends_an_iterator_and_not_the_program(movie: Path) -> None:
 
 
 def test_a_decoder_that_hangs_is_given_up(movie: Path) -> None:
-    reader = RemoteReader({"do": "close"}, movie)
+    reader = RemoteReader(Close(), movie)
     process = reader._opened()
     os.kill(process._process.pid, signal.SIGSTOP)
-    process.send({"do": "close"})
+    process.send(Close())
     start = time.monotonic()
     with pytest.raises(FootageError, match=r"said nothing for 0 s and was stopped"):
         process.receive(movie, 0.2)
@@ -77,9 +90,16 @@ def test_a_decoder_that_hangs_is_given_up(movie: Path) -> None:
 
 def test_a_fault_of_the_decoder_itself_is_an_answer(movie: Path) -> None:
     with pytest.raises(FootageError, match="the decoder met a fault of its own"):
-        ask({"do": "movie.facts"}, movie)
+        ask(ReadFrame(3), movie)  # of nothing that was opened
+    with pytest.raises(FootageError, match="'position' is missing"):
+        ask(_NoPosition(), movie)
     with pytest.raises(FootageError, match="knows no 'dance'"):
-        ask({"do": "dance"}, movie)
+        ask(_Dance(), movie)
+
+
+def test_an_answer_that_makes_no_sense_is_refused(movie: Path) -> None:
+    with pytest.raises(FootageError, match=r"no answer that makes sense \('rate' is missing\)"):
+        ask(_Misunderstood(), movie)
 
 
 def test_iterators_dropped_early_leave_no_process_behind(movie: Path) -> None:

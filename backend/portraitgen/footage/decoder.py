@@ -19,11 +19,13 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ..errors import FootageError
+from ..schema import Data, Misfit
+from .decoder_messages import Answered, AnswerT, Asked, Close, FrameFacts, Question, ReadFrame, Slot
 from .shared_frames import SharedFrames, shared_frames
 from .source_frame import DamagedFrame, SourceFrame
 
@@ -34,7 +36,8 @@ _IDLE = 2
 _AHEAD = 4
 _PACKAGES = Path(__file__).resolve().parents[2]
 
-Answer = tuple[dict[str, Any], list[np.ndarray]]
+_Kind = TypeVar("_Kind", bound=Data)
+_Said = tuple[Answered, list[np.ndarray]]
 
 
 class _Process:
@@ -58,7 +61,7 @@ class _Process:
             bufsize=0,
         )
         _widen(self._process.stdout)
-        self._answers: queue.Queue[Answer | None] = queue.Queue()
+        self._answers: queue.Queue[_Said | None] = queue.Queue()
         self._reading = threading.Thread(
             target=_receive,
             args=(self._process.stdout, self._answers, self.frames),
@@ -67,14 +70,19 @@ class _Process:
         self._reading.start()
         self.waiting = 0
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Asks; the answers come in the order of the questions."""
+    def send(self, question: Question[Data], slot: Slot | None = None) -> None:
+        """Asks; the answers come in the order of the questions.
+
+        Args:
+            slot: of the shared memory, where the answer's first array may go.
+        """
         assert self._process.stdin is not None
         self.waiting += 1
+        line = json.dumps(Asked(question.DO, question.to_json(), slot).to_json())
         with contextlib.suppress(OSError):  # A dead process is noticed when it should answer.
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.write(line.encode() + b"\n")
 
-    def receive(self, place: object, patience: float = PATIENCE) -> Answer:
+    def receive(self, place: object, patience: float = PATIENCE) -> _Said:
         """The next answer.
 
         Raises:
@@ -97,11 +105,11 @@ class _Process:
                 "the file is damaged or made to do harm; export it again from its source",
             )
         self.waiting -= 1
-        told = answer[0].get("error")
-        if told is not None:
-            words = told["message"], told["place"] or place, told["remedy"]
-            if "damaged" in told:
-                raise DamagedFrame(*words, position=told["damaged"], runs=told["runs"])
+        fault = answer[0].fault
+        if fault is not None:
+            words = fault.message, fault.place or place, fault.remedy
+            if fault.damaged is not None:
+                raise DamagedFrame(*words, position=fault.damaged, runs=list(fault.runs))
             raise FootageError(*words)
         return answer
 
@@ -143,18 +151,16 @@ def _ending(code: int | None) -> str:
 
 
 def _receive(
-    stream: Any, answers: "queue.Queue[Answer | None]", frames: "SharedFrames | None"
+    stream: Any, answers: "queue.Queue[_Said | None]", frames: "SharedFrames | None"
 ) -> None:
     """Takes answers off the pipe until it closes; the last one is None, whatever happens."""
     try:
         while line := stream.readline():
-            head = json.loads(line)
+            said = Answered.parse(json.loads(line))
             arrays = []
-            slot = head.pop("slot", None)
-            for kind, shape in head.pop("arrays", []):
-                if slot is not None and frames is not None:
-                    arrays.append(frames.array((slot[0], slot[1]), kind, shape))
-                    slot = None
+            for index, (kind, shape) in enumerate(said.arrays):
+                if index == 0 and said.slot is not None and frames is not None:
+                    arrays.append(frames.array(said.slot, kind, shape))
                     continue
                 array = np.empty(shape, np.dtype(kind))
                 left = memoryview(array.reshape(-1).view(np.uint8).data)
@@ -164,7 +170,7 @@ def _receive(
                         return
                     left = left[count:]
                 arrays.append(array)
-            answers.put((head, arrays))
+            answers.put((said, arrays))
     except (OSError, ValueError, TypeError, LookupError, MemoryError):
         return  # What is not an answer of ours is told as a crash.
     finally:
@@ -194,7 +200,7 @@ class _Pool:
     def give(self, process: _Process) -> None:
         """Back; ended if it is dead, busy or one too many."""
         if process.usable():
-            process.send({"do": "close"})
+            process.send(Close())
             with contextlib.suppress(FootageError):
                 process.receive("", 10.0)
         with self._lock:
@@ -225,31 +231,47 @@ def _taken() -> Iterator[_Process]:
         _POOL.give(process)
 
 
-def ask(message: dict[str, Any], place: object, patience: float = PATIENCE) -> Answer:
+def ask(
+    question: Question[AnswerT], place: object, patience: float = PATIENCE
+) -> tuple[AnswerT, list[np.ndarray]]:
     """One question to a decoder process.
 
     Args:
-        message: what to do, as `decoder_main` knows it.
         place: the file it is about, for the sentence on a crash.
         patience: seconds until it is given up.
+
+    Returns:
+        The answer, and the arrays that came with it.
 
     Raises:
         FootageError: what is wrong with the file; that the decoder died or hangs.
     """
     with _taken() as process:
-        process.send(message)
-        return process.receive(place, patience)
+        process.send(question)
+        said, arrays = process.receive(place, patience)
+    return cast(AnswerT, _parsed(question.ANSWER, said, place)), arrays
+
+
+def _parsed(kind: type[_Kind], said: Answered, place: object) -> _Kind:
+    try:
+        return kind.parse(said.answer)
+    except Misfit as misfit:
+        raise FootageError(
+            f"the decoder gave no answer that makes sense ({misfit})",
+            place,
+            "report it with the file, or export the file again",
+        ) from None
 
 
 class RemoteReader:
     """Reads a plate's frames in a process of its own; for one thread.
 
     Args:
-        opening: the question that opens the plate, as `decoder_main` knows it.
+        opening: the question that opens the plate.
         place: the plate, for sentences.
     """
 
-    def __init__(self, opening: dict[str, Any], place: object) -> None:
+    def __init__(self, opening: Question[Data], place: object) -> None:
         self._opening = opening
         self._place = place
         self._process: _Process | None = None
@@ -268,7 +290,7 @@ class RemoteReader:
         """Frames in the order asked, the next ones decoded while one is looked at."""
         process = self._opened()
         coming = iter(positions)
-        slots: deque[tuple[int, int] | None] = deque()
+        slots: deque[Slot | None] = deque()
         asked = 0
         done = False
         while not done or asked:
@@ -280,18 +302,19 @@ class RemoteReader:
                     slots.append(self._ask(process, position))
                     asked += 1
             if asked:
-                head, arrays = process.receive(self._place)
+                said, arrays = process.receive(self._place)
                 asked -= 1
                 slot = slots.popleft()
-                if slot is not None and not head["slotted"] and process.frames:
+                if slot is not None and said.slot is None and process.frames:
                     process.frames.give(slot)
                 self._bytes = arrays[0].nbytes
-                yield SourceFrame.from_json(head["frame"], arrays)
+                facts = _parsed(FrameFacts, said, self._place)
+                yield SourceFrame.received(facts, arrays)
 
-    def _ask(self, process: _Process, position: int) -> tuple[int, int] | None:
+    def _ask(self, process: _Process, position: int) -> Slot | None:
         """Asks for a frame, in a slot of the shared memory where there is one."""
         slot = process.frames.take(self._bytes) if process.frames and self._bytes else None
-        process.send({"do": "read", "position": position, "slot": slot})
+        process.send(ReadFrame(position), slot)
         return slot
 
     def close(self) -> None:

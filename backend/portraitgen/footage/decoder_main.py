@@ -10,16 +10,37 @@ import contextlib
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..errors import FootageError
+from ..schema import Data
+from .decoder_messages import (
+    QUESTIONS,
+    Answered,
+    Asked,
+    Close,
+    Fault,
+    ImagesProbed,
+    Nothing,
+    OpenImages,
+    OpenMovie,
+    ProbeImages,
+    ProbeMovie,
+    Question,
+    ReadFrame,
+    ReadParts,
+    ReadSound,
+    ScanMovie,
+    Slot,
+)
 from .shared_frames import SlotWriter
 from .source_frame import DamagedFrame, SourceFrame
 
-Reply = tuple[dict[str, Any], list[np.ndarray]]
+Reply = tuple[Data, list[np.ndarray]]
 
 
 class _Decoder:
@@ -28,67 +49,47 @@ class _Decoder:
     def __init__(self) -> None:
         self._reader: Any = None
 
-    def answer(self, message: dict[str, Any]) -> Reply:
-        """The answer to one question."""
-        match message["do"]:
-            case "movie.facts":
+    def answer(self, question: Question[Data]) -> Reply:
+        """The answer to one question, and the arrays that go with it."""
+        match question:
+            case ProbeMovie(path):
                 from .movie_facts import probe
 
-                return {"facts": probe(Path(message["path"])).to_json()}, []
-            case "movie.scan":
-                from .movie_facts import MovieFacts
+                return probe(Path(path)), []
+            case ScanMovie(path, facts, limit):
                 from .movie_scan import examine
 
-                facts = MovieFacts.from_json(message["facts"])
-                return examine(Path(message["path"]), facts, message["limit"]), []
-            case "movie.open":
+                return examine(Path(path), facts, limit), []
+            case OpenMovie(path, facts, matrix, range, exact, deinterlace):
                 from .movie import MovieReader
-                from .movie_facts import MovieFacts
 
                 self._close()
-                self._reader = MovieReader(
-                    Path(message["path"]),
-                    MovieFacts.from_json(message["facts"]),
-                    message["matrix"],
-                    message["range"],
-                    message["exact"],
-                    message["deinterlace"],
-                )
-                return {}, []
-            case "movie.sound":
+                self._reader = MovieReader(Path(path), facts, matrix, range, exact, deinterlace)
+            case ReadSound(path, start, end):
                 from .sound import read_sound
 
-                return read_sound(Path(message["path"]), message["start"], message["end"])
-            case "images.facts":
+                return read_sound(Path(path), start, end)
+            case ProbeImages(paths, part, layer):
                 from .image import read_facts
 
-                names = message["part"], message["layer"]
-                paths = [Path(path) for path in message["paths"]]
-                return {"facts": [read_facts(path, *names).to_json() for path in paths]}, []
-            case "images.open":
+                found = tuple(read_facts(Path(path), part, layer) for path in paths)
+                return ImagesProbed(found), []
+            case OpenImages(paths, part, layer, size, lean):
                 from .image import ImageReader
 
                 self._close()
-                self._reader = ImageReader(
-                    [Path(path) for path in message["paths"]],
-                    message["part"],
-                    message["layer"],
-                    tuple(message["size"]),
-                    message["lean"],
-                )
-                return {}, []
-            case "image.parts":
+                files = [Path(path) for path in paths]
+                self._reader = ImageReader(files, part, layer, size, lean)
+            case ReadParts(path):
                 from .image import read_parts
 
-                return read_parts(Path(message["path"]))
-            case "read":
-                frame: SourceFrame = self._reader.read(message["position"])
-                data, arrays = frame.to_json()
-                return {"frame": data}, arrays
-            case "close":
+                return read_parts(Path(path))
+            case ReadFrame(position):
+                frame: SourceFrame = self._reader.read(position)
+                return frame.sent()
+            case Close():
                 self._close()
-                return {}, []
-        raise FootageError(f"the decoder knows no '{message['do']}'")
+        return Nothing(), []
 
     def _close(self) -> None:
         if self._reader is not None:
@@ -96,44 +97,45 @@ class _Decoder:
             self._reader = None
 
 
+def _question(asked: Asked) -> Question[Data]:
+    if asked.do not in QUESTIONS:
+        raise FootageError(f"the decoder knows no '{asked.do}'")
+    return QUESTIONS[asked.do].parse(asked.what)
+
+
 def _say(
     stream: BinaryIO,
-    head: dict[str, Any],
+    said: Answered,
     arrays: list[np.ndarray],
     slots: "SlotWriter | None",
-    slot: list[int] | None,
+    slot: Slot | None,
 ) -> None:
-    if arrays:
-        head["arrays"] = [(array.dtype.str, array.shape) for array in arrays]
-        head["slotted"] = bool(slots and slot and slots.write((slot[0], slot[1]), arrays[0]))
-        if head["slotted"]:
-            head["slot"] = slot
-            arrays = arrays[1:]
-    stream.write(json.dumps(head).encode() + b"\n")
-    for array in map(np.ascontiguousarray, arrays):
+    heads = tuple((array.dtype.str, array.shape) for array in arrays)
+    slotted = bool(arrays and slots and slot and slots.write(slot, arrays[0]))
+    said = replace(said, arrays=heads, slot=slot if slotted else None)
+    stream.write(json.dumps(said.to_json()).encode() + b"\n")
+    for array in map(np.ascontiguousarray, arrays[slotted:]):
         if array.size:
             stream.write(array.reshape(-1).view(np.uint8).data)
     stream.flush()
 
 
-def _told(error: Exception) -> dict[str, Any]:
+def _told(error: Exception) -> Fault:
+    if isinstance(error, DamagedFrame):
+        words = error.message, error.place, error.remedy
+        return Fault(*words, damaged=error.position, runs=tuple(error.runs))
     if isinstance(error, FootageError):
-        told = {"message": error.message, "place": error.place, "remedy": error.remedy}
-        if isinstance(error, DamagedFrame):
-            return told | {"damaged": error.position, "runs": error.runs}
-        return told
+        return Fault(error.message, error.place, error.remedy)
     if isinstance(error, MemoryError):
         remedy = "close other programs or give a smaller plate"
-        return {"message": "there is not enough memory to read it", "place": "", "remedy": remedy}
+        return Fault("there is not enough memory to read it", remedy=remedy)
     if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        place = str(error.filename or "")
-        return {"message": f"it cannot be read ({reason})", "place": place, "remedy": "check it"}
-    return {
-        "message": f"the decoder met a fault of its own ({type(error).__name__}: {error})",
-        "place": "",
-        "remedy": "report it with the file, or export the file again",
-    }
+        return Fault(f"it cannot be read ({reason})", str(error.filename or ""), "check it")
+    return Fault(
+        f"the decoder met a fault of its own ({type(error).__name__}: {error})",
+        remedy="report it with the file, or export the file again",
+    )
 
 
 def _quieten() -> None:
@@ -160,13 +162,14 @@ def main() -> None:
     for line in sys.stdin.buffer:
         slot = None
         try:
-            message = json.loads(line)
-            slot = message.get("slot")
-            head, arrays = decoder.answer(message)
+            asked = Asked.parse(json.loads(line))
+            slot = asked.slot
+            answer, arrays = decoder.answer(_question(asked))
+            said = Answered(answer.to_json())
         except Exception as error:  # noqa: BLE001 - told in the answer; the process goes on.
-            head, arrays = {"error": _told(error)}, []
+            said, arrays = Answered(fault=_told(error)), []
         try:
-            _say(answers, head, arrays, slots, slot)
+            _say(answers, said, arrays, slots, slot)
         except BrokenPipeError:
             return
 

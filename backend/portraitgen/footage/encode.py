@@ -18,6 +18,7 @@ from ..errors import FootageError
 from ..storage import atomic_path
 from .colour import chromaticities, resolve
 from .decoder import ask
+from .decoder_messages import ReadParts
 from .image import LOSSY, typed
 from .movie_pixels import EXACT
 from .plate import Plate
@@ -230,7 +231,7 @@ def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
     return path
 
 
-def _say(spec: "oiio.ImageSpec", attributes: Mapping[str, tuple[str, Any]]) -> None:
+def _say(spec: "oiio.ImageSpec", attributes: Mapping[str, tuple[str, object]]) -> None:
     """Gives a header what another one said."""
     for name, (kind, value) in attributes.items():
         spec.attribute(name, typed(kind), value)
@@ -246,10 +247,10 @@ def _write_parts(
     path: Path, frame: SourceFrame, spec: "oiio.ImageSpec", pixels: np.ndarray
 ) -> None:
     """An EXR with all parts of the file that the frame was read from, one of them replaced."""
-    answer, arrays = ask({"do": "image.parts", "path": frame.file}, frame.file)
+    answer, arrays = ask(ReadParts(frame.file), frame.file)
     coming = iter(arrays)
     specs, planes = [], []
-    for number, facts in enumerate(answer["parts"]):
+    for number, facts in enumerate(answer.parts):
         if facts is None:
             continue
         array = next(coming)
@@ -257,11 +258,11 @@ def _write_parts(
             specs.append(spec)
             planes.append(np.ascontiguousarray(pixels))
             continue
-        other = _spec(array, facts["channels"], facts["formats"])
-        _say(other, {name: (kind, value) for name, (kind, value) in facts["attributes"].items()})
+        other = _spec(array, facts.channels, facts.formats)
+        _say(other, facts.attributes)
         other.attribute("oiio:UnassociatedAlpha", 1)
-        other.x, other.y = facts["window"]
-        other.full_x, other.full_y, other.full_width, other.full_height = facts["display"]
+        other.x, other.y = facts.window
+        other.full_x, other.full_y, other.full_width, other.full_height = facts.display
         _without_loss(other)
         specs.append(other)
         planes.append(array)

@@ -3,7 +3,6 @@
 """The files of a sequence, and photos: facts and pixels as they are stored (OpenImageIO)."""
 
 import dataclasses
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
+from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
+from .facts import ImageFacts
 from .heif import read_heif_photo
 from .heif_boxes import is_heif_photo
 from .image_layers import Choice, choose, layers_of
@@ -30,52 +31,6 @@ _REWRITTEN = frozenset(
 )  # fmt: skip
 LOSSY = frozenset(("dwaa", "dwab", "b44", "b44a", "pxr24"))
 """Compressions of EXR that change pixels when they are written again."""
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """What an image's header says.
-
-    Attributes:
-        width, height: as shown, after the orientation in the header.
-        bit_depth, floating: how its codes are stored.
-        fps: the rate the file names, or None.
-        colour: what it says of its colours.
-        photograph: the header was written by a camera.
-        form: OpenImageIO's name of the file format.
-        timecode: as the file names it, or "".
-        notes: what was chosen, assumed or left out.
-    """
-
-    width: int
-    height: int
-    bit_depth: int
-    floating: bool
-    fps: Fraction | None
-    pixel_aspect: Fraction
-    colour: ColourTags
-    photograph: bool
-    form: str
-    timecode: str
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        data = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        data["fps"] = str(self.fps) if self.fps is not None else None
-        data["pixel_aspect"] = str(self.pixel_aspect)
-        data["colour"] = dataclasses.asdict(self.colour)
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ImageFacts":
-        """The inverse of `to_json`."""
-        data = dict(data)
-        data["fps"] = Fraction(data["fps"]) if data["fps"] is not None else None
-        data["pixel_aspect"] = Fraction(data["pixel_aspect"])
-        data["colour"] = ColourTags.from_json(data["colour"])
-        data["notes"] = tuple(data["notes"])
-        return cls(**data)
 
 
 def type_code(kind: "oiio.TypeDesc") -> str:
@@ -431,18 +386,17 @@ def _attributes(spec: "oiio.ImageSpec") -> tuple[dict[str, tuple[str, Any]], lis
     return attributes, lost
 
 
-def read_parts(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+def read_parts(path: Path) -> tuple[ImageParts, list[np.ndarray]]:
     """All parts of an EXR with their headers, for a full plate that keeps them.
 
     Returns:
-        parts: their headers, JSON-ready; None where a part cannot be copied (deep).
-        The pixels of the others, in that order.
+        Their headers, and the pixels of those that can be copied, in that order.
 
     Raises:
         FootageError: unreadable, cut off or too large.
     """
     image = open_image(path)
-    parts: list[dict[str, Any] | None] = []
+    parts: list[ImagePart | None] = []
     arrays = []
     try:
         for number, spec in enumerate(_parts(image, path)):
@@ -462,18 +416,18 @@ def read_parts(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
                 )
             attributes, _ = _attributes(spec)
             parts.append(
-                {
-                    "channels": list(spec.channelnames),
-                    "formats": formats or [str(spec.format)] * spec.nchannels,
-                    "attributes": attributes,
-                    "window": [spec.x, spec.y],
-                    "display": [spec.full_x, spec.full_y, spec.full_width, spec.full_height],
-                }
+                ImagePart(
+                    channels=tuple(spec.channelnames),
+                    formats=tuple(formats or [str(spec.format)] * spec.nchannels),
+                    attributes=attributes,
+                    window=(spec.x, spec.y),
+                    display=(spec.full_x, spec.full_y, spec.full_width, spec.full_height),
+                )
             )
             arrays.append(pixels.reshape(spec.height, spec.width, spec.nchannels))
     finally:
         image.close()
-    return {"parts": parts}, arrays
+    return ImageParts(tuple(parts)), arrays
 
 
 def _display_window(

@@ -3,13 +3,15 @@
 """What image files say of their colours: chunks of PNG, ICC profiles, primaries of EXR, DPX."""
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..schema import Data
+
 
 @dataclass(frozen=True)
-class ColourTags:
+class ColourTags(Data):
     """What an image's header says of its colours; empty where it says nothing.
 
     Attributes:
@@ -31,14 +33,6 @@ class ColourTags:
     cicp: tuple[int, ...] | None = None
     gamma: float | None = None
     srgb: bool = False
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "ColourTags":
-        """The inverse of `dataclasses.asdict`, after JSON."""
-        data = dict(data)
-        for name in ("chromaticities", "cicp"):
-            data[name] = tuple(data[name]) if data[name] is not None else None
-        return cls(**data)
 
 
 def is_text(value: object) -> bool:
@@ -68,22 +62,17 @@ def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
         return header_text(spec, name)
 
     chromaticities = spec.getattribute("chromaticities")
-    facts: dict[str, Any] = {
-        "chromaticities": tuple(map(float, chromaticities)) if chromaticities is not None else None,
-        "interop": text("colorInteropID") or text("oiio:colorInteropID"),
-        "dpx_transfer": text("dpx:Transfer"),
-        "icc": text("ICCProfile:profile_description"),
-    }
-    profile = spec.getattribute("ICCProfile")
-    if not facts["icc"] and profile is not None:
-        facts["icc"] = icc_description(bytes(profile))
-    if text("acesImageContainerFlag") == "1":
-        facts["named"] = "ACES2065-1"
-    if form == "cineon":
-        facts["dpx_transfer"] = "Printing density"
-    if form == "png":
-        facts |= _png(path)
-    return ColourTags(**facts)
+    icc, profile = text("ICCProfile:profile_description"), spec.getattribute("ICCProfile")
+    if not icc and profile is not None:
+        icc = icc_description(bytes(profile))
+    tags = ColourTags(
+        chromaticities=None if chromaticities is None else tuple(map(float, chromaticities)),
+        interop=text("colorInteropID") or text("oiio:colorInteropID"),
+        named="ACES2065-1" if text("acesImageContainerFlag") == "1" else "",
+        dpx_transfer="Printing density" if form == "cineon" else text("dpx:Transfer"),
+        icc=icc,
+    )
+    return _png(path, tags) if form == "png" else tags
 
 
 def icc_description(profile: bytes) -> str:
@@ -109,9 +98,8 @@ def _icc_text(data: bytes) -> str:
     return data[12 : 12 + length].decode("latin-1").strip("\0 ")
 
 
-def _png(path: Path) -> dict[str, Any]:
+def _png(path: Path, tags: ColourTags) -> ColourTags:
     """Chunks before the pixels: cICP outranks iCCP, that sRGB, that gAMA and cHRM."""
-    facts: dict[str, Any] = {}
     with open(path, "rb") as file:
         file.seek(8)
         for _ in range(200):
@@ -127,12 +115,12 @@ def _png(path: Path) -> dict[str, Any]:
             file.seek(4, 1)
             if kind == b"gAMA" and length == 4:
                 (value,) = struct.unpack(">I", data)
-                facts["gamma"] = value / 100000 if value else None
+                tags = replace(tags, gamma=value / 100000 if value else None)
             elif kind == b"sRGB":
-                facts["srgb"] = True
+                tags = replace(tags, srgb=True)
             elif kind == b"cICP" and length == 4:
-                facts["cicp"] = tuple(data)
+                tags = replace(tags, cicp=tuple(data))
             elif kind == b"cHRM" and length == 32:
                 white_x, white_y, *rest = (each / 100000 for each in struct.unpack(">8I", data))
-                facts["chromaticities"] = (*rest, white_x, white_y)
-    return facts
+                tags = replace(tags, chromaticities=(*rest, white_x, white_y))
+    return tags

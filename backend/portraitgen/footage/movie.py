@@ -12,8 +12,9 @@ import numpy as np
 
 from .deinterlace import deinterlaced
 from .display_matrix import UPRIGHT, upright
+from .facts import MovieFacts
 from .movie_container import REPAIR, decoded, open_movie, readable
-from .movie_facts import MATRICES, MovieFacts
+from .movie_facts import MATRICES
 from .movie_pixels import Converter
 from .source_frame import DamagedFrame, SourceFrame
 
@@ -186,4 +187,4 @@ class MovieReader:
 
         self.close()
         found = examine(self._path, self._facts, len(self._facts.stamps))
-        return [(first, last) for first, last in found["whole"]]
+        return list(found.whole)

@@ -3,9 +3,7 @@
 """What a movie says about itself: its pictures' times, colours and orientation, its sound."""
 
 import bisect
-import dataclasses
 from collections import Counter
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -16,6 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
 from .display_matrix import orientation_of, swaps_sides
+from .facts import MovieFacts
 from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, picture_streams
 from .movie_index import constant_rate, index_movie
@@ -42,78 +41,6 @@ _OTHER_MATRICES = {
 _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
 _FIELDS_LOOKED_AT = 12
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
-
-
-@dataclass(frozen=True)
-class MovieFacts:
-    """What a movie's container and codec say.
-
-    Attributes:
-        stamps: time stamps of all shown pictures as the decoder gives them, in `time_base` seconds.
-        times: the same with gaps of the recording closed; ascending.
-        keys: the ascending stamps from which decoding can start.
-        in_order: stamps cannot be searched; pictures are counted.
-        until: when the last picture ends, or None.
-        fps: the constant rate, exact where the times are uniform.
-        uniform: every frame lasts equally long (within the rounding of the time stamps).
-        width, height: as shown, after `orientation`.
-        stored: width and height as stored.
-        orientation: from stored to shown, as Exif numbers it, 1 to 8.
-        pixel_aspect: width over height of a pixel as shown.
-        bit_depth: significant bits of a channel.
-        alpha: whether the pictures have an alpha channel.
-        matrix: name of the YCbCr matrix, "rgb" where none is needed.
-        matrix_tagged: the file itself named the matrix.
-        range: "limited" or "full".
-        primaries, transfer: tags of ITU-T H.273, 2 where the file says nothing.
-        interlaced: whether pictures hold two fields.
-        timecode, reel: as the file names them, or "".
-        sound: whether it has any.
-        notes: what was assumed, left out or found damaged.
-    """
-
-    stamps: tuple[int, ...]
-    times: tuple[int, ...]
-    keys: tuple[int, ...]
-    in_order: bool
-    until: int | None
-    time_base: Fraction
-    fps: Fraction
-    uniform: bool
-    width: int
-    height: int
-    stored: tuple[int, int]
-    orientation: int
-    pixel_aspect: Fraction
-    bit_depth: int
-    alpha: bool
-    matrix: str
-    matrix_tagged: bool
-    range: str
-    primaries: int
-    transfer: int
-    interlaced: bool
-    timecode: str
-    reel: str
-    sound: bool
-    notes: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        data = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        for name in ("time_base", "fps", "pixel_aspect"):
-            data[name] = str(data[name])
-        return data
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> "MovieFacts":
-        """The inverse of `to_json`."""
-        data = dict(data)
-        for name in ("time_base", "fps", "pixel_aspect"):
-            data[name] = Fraction(data[name])
-        for name in ("stamps", "times", "keys", "stored", "notes"):
-            data[name] = tuple(data[name])
-        return cls(**data)
 
 
 def probe(path: Path) -> MovieFacts:

@@ -3,10 +3,10 @@
 """Decoding a whole movie once, to say before the work begins what is wrong with which frame."""
 
 from pathlib import Path
-from typing import Any
 
+from .decoder_messages import MovieScan
+from .facts import MovieFacts
 from .movie_container import decoded, open_movie
-from .movie_facts import MovieFacts
 
 
 def runs_of(positions: list[int]) -> list[tuple[int, int]]:
@@ -20,19 +20,12 @@ def runs_of(positions: list[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def examine(path: Path, facts: MovieFacts, limit: int) -> dict[str, Any]:
+def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
     """Decodes the first frames of a movie.
 
     Args:
         facts: of the movie.
         limit: how many frames at most.
-
-    Returns:
-        looked: how many positions were looked at.
-        whole: runs of positions (first, last) that can be decoded.
-        faulty: runs of those whose decoder reported or concealed damage.
-        sizes: position and size of each picture whose size is not the one before's.
-        interlaced: whether one of them is.
     """
     positions = {stamp: row for row, stamp in enumerate(facts.stamps)}
     there: list[int] = []
@@ -58,10 +51,10 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> dict[str, Any]:
             if (frame.width, frame.height) != size:
                 size = (frame.width, frame.height)
                 sizes.append((row, *size))
-    return {
-        "looked": looked,
-        "whole": runs_of(sorted(set(there))),
-        "faulty": runs_of(sorted(set(faulty))),
-        "sizes": sizes,
-        "interlaced": interlaced,
-    }
+    return MovieScan(
+        looked=looked,
+        whole=tuple(runs_of(sorted(set(there)))),
+        faulty=tuple(runs_of(sorted(set(faulty)))),
+        sizes=tuple(sizes),
+        interlaced=interlaced,
+    )

@@ -449,14 +449,14 @@ def _open_images(
     asked: FootageAsked,
 ) -> Plate:
     from .decoder import ask
+    from .decoder_messages import ProbeImages
     from .sequence import find_sequence
 
     def is_photograph(file: Path) -> bool:
         if file.suffix.lower() not in (".jpg", ".jpeg"):
             return False
-        question = {"do": "images.facts", "paths": [str(file)], "part": None, "layer": None}
-        answer, _ = ask(question, file)
-        return bool(answer["facts"][0]["photograph"])
+        answer, _ = ask(ProbeImages((str(file),)), file)
+        return answer.facts[0].photograph
 
     found = find_sequence(path, is_photograph)
     images = ImageSource(path, found.files, part, layer)

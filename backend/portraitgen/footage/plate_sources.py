@@ -14,6 +14,8 @@ import numpy as np
 from ..errors import FootageError
 from . import colour
 from .decoder import RemoteReader, ask
+from .decoder_messages import OpenImages, OpenMovie, ProbeImages, ProbeMovie, ReadSound, ScanMovie
+from .facts import ImageFacts
 from .image_tags import ColourTags
 from .source_frame import DamagedFrame
 
@@ -65,13 +67,13 @@ class MovieSource:
         fps: Fraction | None,
         deinterlace: bool,
     ) -> None:
-        from .movie_facts import MATRICES, RANGES, MovieFacts, frame_table
+        from .movie_facts import MATRICES, RANGES, frame_table
 
         _check_choice("matrix", matrix, MATRICES)
         _check_choice("range", range, RANGES)
-        answer, _ = ask({"do": "movie.facts", "path": str(path)}, path)
         self._path = path
-        self.facts = facts = MovieFacts.from_json(answer["facts"])
+        self.facts, _ = ask(ProbeMovie(str(path)), path)
+        facts = self.facts
         self._deinterlace = deinterlace
         self.notes: list[str] = list(facts.notes)
         if matrix and facts.matrix != "rgb":
@@ -103,15 +105,9 @@ class MovieSource:
 
     def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
         """See `Source`."""
-        opening = {
-            "do": "movie.open",
-            "path": str(self._path),
-            "facts": self.facts.to_json(),
-            "matrix": self.matrix,
-            "range": self.range,
-            "exact": exact,
-            "deinterlace": self._deinterlace,
-        }
+        opening = OpenMovie(
+            str(self._path), self.facts, self.matrix, self.range, exact, self._deinterlace
+        )
         return RemoteReader(opening, self._path)
 
     def located(self, position: int) -> int:
@@ -136,19 +132,14 @@ class MovieSource:
 
     def examine(self, first: int, limit: int) -> list[str]:
         """Decodes the movie's first frames and says what is wrong, in the plate's numbers."""
-        message = {
-            "do": "movie.scan",
-            "path": str(self._path),
-            "facts": self.facts.to_json(),
-            "limit": limit,
-        }
-        found, _ = ask(message, self._path, patience=3600)
-        whole = {p for low, high in found["whole"] for p in range_of(low, high)}
-        faulty = {p for low, high in found["faulty"] for p in range_of(low, high)}
+        question = ScanMovie(str(self._path), self.facts, limit)
+        found, _ = ask(question, self._path, patience=3600)
+        whole = {p for low, high in found.whole for p in range_of(low, high)}
+        faulty = {p for low, high in found.faulty for p in range_of(low, high)}
         numbers: dict[bool, list[int]] = {True: [], False: []}
         strained = []
         for index, position in enumerate(self._table):
-            if position < found["looked"]:
+            if position < found.looked:
                 numbers[position in whole].append(first + index)
                 if position in faulty:
                     strained.append(first + index)
@@ -161,16 +152,16 @@ class MovieSource:
             notes.append(
                 f"{_listed(strained)}: the decoder met damage near it; look at the picture"
             )
-        for position, width, height in found["sizes"]:
+        for position, width, height in found.sizes:
             at = next((first + i for i, p in enumerate(self._table) if p >= position), first)
             notes.append(
                 f"the pictures are {width} x {height} from frame {at} on; they are scaled to"
                 f" {self.facts.stored[0]} x {self.facts.stored[1]}"
             )
-        if found["interlaced"] and not self.facts.interlaced:
+        if found.interlaced and not self.facts.interlaced:
             notes.append("some frames of the movie are interlaced; deinterlace it first")
-        if found["looked"] < len(self.facts.stamps):
-            notes.append(f"the first {found['looked']} frames were decoded to look for damage")
+        if found.looked < len(self.facts.stamps):
+            notes.append(f"the first {found.looked} frames were decoded to look for damage")
         return notes
 
     def read_sound(self, start: int, count: int) -> tuple[np.ndarray, int] | None:
@@ -179,14 +170,9 @@ class MovieSource:
         if not facts.sound or facts.in_order or facts.stamps != facts.times:
             return None
         begin = facts.times[0] * facts.time_base + start / self.fps
-        message = {
-            "do": "movie.sound",
-            "path": str(self._path),
-            "start": float(begin),
-            "end": float(begin + count / self.fps),
-        }
-        head, arrays = ask(message, self._path)
-        return (arrays[0], int(head["rate"])) if arrays else None
+        end = begin + count / self.fps
+        sound, arrays = ask(ReadSound(str(self._path), float(begin), float(end)), self._path)
+        return (arrays[0], sound.rate) if arrays else None
 
     def digest(self) -> str:
         """See `Source`."""
@@ -203,22 +189,15 @@ class ImageSource:
     def __init__(
         self, place: Path, files: dict[int, Path], part: str | None, layer: str | None
     ) -> None:
-        from .image import ImageFacts
-
         self.files = list(files.values())
         self.number = next(iter(files))
         self._part, self._layer = part, layer
-        all_facts = []
+        all_facts: list[ImageFacts] = []
         for start in range_of(0, (len(self.files) - 1) // _BATCH):
             some = self.files[start * _BATCH : (start + 1) * _BATCH]
-            message = {
-                "do": "images.facts",
-                "paths": [str(file) for file in some],
-                "part": part,
-                "layer": layer,
-            }
-            answer, _ = ask(message, some[0] if len(some) == 1 else place)
-            all_facts += [ImageFacts.from_json(each) for each in answer["facts"]]
+            question = ProbeImages(tuple(map(str, some)), part, layer)
+            answer, _ = ask(question, some[0] if len(some) == 1 else place)
+            all_facts += answer.facts
         self.facts = facts = all_facts[0]
         self.notes: list[str] = list(facts.notes)
         self._check(place, all_facts)
@@ -232,7 +211,7 @@ class ImageSource:
         self.pixel_aspect = facts.pixel_aspect
         self.timecode = facts.timecode
 
-    def _check(self, place: Path, all_facts: list[Any]) -> None:
+    def _check(self, place: Path, all_facts: list[ImageFacts]) -> None:
         facts = all_facts[0]
         for file, other in zip(self.files[1:], all_facts[1:], strict=True):
             if (other.width, other.height) != (facts.width, facts.height):
@@ -251,14 +230,9 @@ class ImageSource:
 
     def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
         """See `Source`."""
-        opening = {
-            "do": "images.open",
-            "paths": [str(file) for file in self.files],
-            "part": self._part,
-            "layer": self._layer,
-            "size": [self.height, self.width],
-            "lean": lean,
-        }
+        opening = OpenImages(
+            tuple(map(str, self.files)), self._part, self._layer, (self.height, self.width), lean
+        )
         return RemoteReader(opening, self.files[0].parent)
 
     def located(self, position: int) -> int:
@@ -270,11 +244,11 @@ class ImageSource:
         return _digest(self.files, b"")
 
 
-def image_space(name: str | None, facts: Any, notes: list[str]) -> colour.ColourSpace:
+def image_space(name: str | None, facts: ImageFacts, notes: list[str]) -> colour.ColourSpace:
     """The named space, else what an image's header says; what is assumed is noted."""
     if name is not None:
         return _named(name, notes, lambda assumed: image_space(None, facts, assumed))
-    tags: ColourTags = facts.colour
+    tags = facts.colour
     if tags.interop and tags.interop not in ("unknown", "data"):
         try:
             return colour.resolve(tags.interop)

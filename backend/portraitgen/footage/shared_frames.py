@@ -13,6 +13,7 @@ import mmap
 import os
 import weakref
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class SharedFrames:
         """Lets a slot be used again."""
         self._free.append(slot)
 
-    def array(self, slot: tuple[int, int], kind: str, shape: list[int]) -> np.ndarray:
+    def array(self, slot: tuple[int, int], kind: str, shape: Sequence[int]) -> np.ndarray:
         """What a decoder wrote into a slot, uncopied; the slot is free when it is forgotten.
 
         Raises:

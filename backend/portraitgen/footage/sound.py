@@ -3,32 +3,32 @@
 """The sound of a movie, for the movies that are made from it."""
 
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 
+from .decoder_messages import SoundRead
 from .movie_container import decoded, open_container
 
 RATE = 48000
 _LONGEST = 3 * 3600
 
 
-def read_sound(path: Path, start: float, end: float) -> tuple[dict[str, Any], list[np.ndarray]]:
+def read_sound(path: Path, start: float, end: float) -> tuple[SoundRead, list[np.ndarray]]:
     """A movie's first sound track between two moments.
 
     Args:
         start, end: seconds on the movie's own clock.
 
     Returns:
-        rate, and the samples, float32 (channels, samples), mono or stereo; no array if there is
+        The rate, and the samples, float32 (channels, samples), mono or stereo; no array if there is
         no sound that can be decoded.
     """
     container = open_container(path)
     with container:
         streams = list(container.streams.audio)
         if not streams or end <= start or end - start > _LONGEST:
-            return {"rate": RATE}, []
+            return SoundRead(RATE), []
         stream = streams[0]
         layout = "mono" if stream.codec_context.channels == 1 else "stereo"
         count = 1 if layout == "mono" else 2
@@ -49,4 +49,4 @@ def read_sound(path: Path, start: float, end: float) -> tuple[dict[str, Any], li
                 at += values.shape[1]
             if at >= samples.shape[1]:
                 break
-    return {"rate": RATE}, [samples] if found else []
+    return SoundRead(RATE), [samples] if found else []

@@ -3,12 +3,13 @@
 """A frame exactly as the plate stores it, so that unedited pixels can be given back untouched."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from ..errors import FootageError
+from .decoder_messages import FrameFacts
 
 LARGEST_FLOAT = 65504.0
 """What half precision holds: where a file says more, or infinity, this is worked with."""
@@ -75,7 +76,7 @@ class SourceFrame:
     rgb: tuple[int, int, int]
     bit_depth: int
     formats: tuple[str, ...]
-    attributes: dict[str, tuple[str, Any]]
+    attributes: Mapping[str, tuple[str, object]]
     window: DataWindow | None = None
     file: str = ""
     part: int = 0
@@ -120,31 +121,28 @@ class SourceFrame:
         window = _with_display(self.window, pixels, where) if self.window else None
         return dataclasses.replace(self, pixels=pixels, window=window)
 
-    def to_json(self) -> tuple[dict[str, Any], list[np.ndarray]]:
-        """Plain data and the arrays beside it, for another process."""
-        data = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        arrays = [data.pop("pixels")]
-        window = data.pop("window")
-        if window is not None:
-            data["window"] = [window.x, window.y, window.origin]
-            arrays.append(window.pixels)
-        return data, arrays
+    def sent(self) -> tuple[FrameFacts, list[np.ndarray]]:
+        """What goes to another process: its facts, and the arrays beside them."""
+        names = [each.name for each in dataclasses.fields(FrameFacts) if each.name != "window"]
+        given = {name: getattr(self, name) for name in names}
+        if self.window is None:
+            return FrameFacts(**given), [self.pixels]
+        place = self.window.x, self.window.y, self.window.origin
+        return FrameFacts(**given, window=place), [self.pixels, self.window.pixels]
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], arrays: list[np.ndarray]) -> "SourceFrame":
-        """The inverse of `to_json`; lists become tuples again."""
-        facts = dict(data)
-        for name in ("channels", "rgb", "formats", "notes"):
-            facts[name] = tuple(facts[name])
-        facts["attributes"] = {
+    def received(cls, facts: FrameFacts, arrays: list[np.ndarray]) -> "SourceFrame":
+        """The inverse of `sent`."""
+        names = [each.name for each in dataclasses.fields(FrameFacts)]
+        given = {name: getattr(facts, name) for name in names}
+        # JSON knows lists alone, what writes images tuples.
+        given["attributes"] = {
             name: (kind, tuple(value) if isinstance(value, list) else value)
-            for name, (kind, value) in facts["attributes"].items()
+            for name, (kind, value) in facts.attributes.items()
         }
-        window = facts.pop("window", None)
-        if window is not None:
-            x, y, origin = window
-            facts["window"] = DataWindow(arrays[1], x, y, (origin[0], origin[1]))
-        return cls(pixels=arrays[0], **facts)
+        if facts.window is not None:
+            given["window"] = DataWindow(arrays[1], *facts.window)
+        return cls(pixels=arrays[0], **given)
 
 
 def _with_display(window: DataWindow, display: np.ndarray, where: np.ndarray) -> DataWindow:
