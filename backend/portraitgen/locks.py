@@ -25,11 +25,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from .errors import OptionError, ShotError, ShotLocked
 from .frames import frame_list, parse_frame_list
-from .process_identity import is_running, process_identity
+from .process_identity import ProcessIdentity, is_running, process_identity
+from .schema import Data, Misfit
 from .storage import check_inside, entries, make_folder, read_json, remove_tree, write_json
 
 HEARTBEAT = 5.0
@@ -70,6 +70,56 @@ class Waiting:
     check: Callable[[], None] = field(default=_go_on)
 
 
+@dataclass(frozen=True)
+class Claim(Data):
+    """What a holder's file says.
+
+    Attributes:
+        resource: the part of the shot; purpose: what it is held for.
+        frames: the first and the last of them, None for all of the part.
+        frame_list: all of them, as text.
+        user, host, boot, namespace, pid, process_started: whose it is; see `ProcessIdentity`.
+    """
+
+    resource: str
+    purpose: str
+    frames: tuple[int, int] | None
+    user: str
+    host: str
+    pid: int
+    frame_list: str = ""
+    boot: str | None = ""
+    namespace: str | None = None
+    process_started: str | None = None
+
+    @property
+    def holder(self) -> ProcessIdentity:
+        """The process that holds it."""
+        return ProcessIdentity(self.host, self.boot, self.namespace, self.pid, self.process_started)
+
+    def listed(self) -> set[int]:
+        """Its frames; those of one without a list that can be read lie between its ends."""
+        assert self.frames is not None
+        first, last = self.frames
+        last = min(last, first + _MOST_FRAMES)
+        between = range(first, last + 1)
+        try:
+            return set(parse_frame_list(self.frame_list, between))
+        except OptionError:
+            return set(between)
+
+    def conflicts(self, other: "Claim") -> bool:
+        """Whether both cannot be held at once."""
+        if other.resource != self.resource:
+            return False
+        mine, theirs = self.frames, other.frames
+        if mine is None or theirs is None:
+            return True
+        if mine[0] > theirs[1] or theirs[0] > mine[1]:
+            return False
+        return not self.listed().isdisjoint(other.listed())
+
+
 class Lock:
     """A claim on one resource of a shot, held inside a `with` block."""
 
@@ -85,13 +135,19 @@ class Lock:
         self._path = folder / f"{uuid.uuid4().hex}.json"
         self._stop = threading.Event()
         self._waiting = waiting or Waiting()
-        self._facts: dict[str, Any] = process_identity() | {
-            "resource": resource,
-            "purpose": purpose,
-            "frames": [frames[0], frames[-1]] if frames else None,
-            "frame_list": frame_list(frames) if frames else "",
-            "user": _user(),
-        }
+        own = process_identity()
+        self._claim = Claim(
+            resource=resource,
+            purpose=purpose,
+            frames=(frames[0], frames[-1]) if frames else None,
+            frame_list=frame_list(frames) if frames else "",
+            user=_user(),
+            host=own.host,
+            boot=own.boot,
+            namespace=own.namespace,
+            pid=own.pid,
+            process_started=own.started,
+        )
 
     def __enter__(self) -> "Lock":
         make_folder(self._folder)
@@ -105,7 +161,7 @@ class Lock:
                 break
             path, other = holder
             waited = time.monotonic() - begun
-            known = path in living or is_running(other) is True
+            known = path in living or is_running(other.holder) is True
             if known and waited >= self._waiting.seconds:
                 raise self._locked(other)
             if not told and waited > (0 if known else _PATIENCE):
@@ -146,14 +202,14 @@ class Lock:
         if not self._path.exists():
             raise ShotLocked(
                 f"this process was silent for too long, and lost its hold on"
-                f" {self._facts['resource']}",
+                f" {self._claim.resource}",
                 self._folder.parent,
                 "run the same command again to go on",
             )
 
     def _try(
         self, seen: dict[Path, tuple[int, float]], living: set[Path]
-    ) -> tuple[Path, dict[str, Any]] | None:
+    ) -> tuple[Path, Claim] | None:
         """Claims the part, or gives who holds it.
 
         Args:
@@ -161,13 +217,13 @@ class Lock:
             living: claims that were seen to change.
         """
         with _gate(self._folder, self._waiting):
-            write_json(self._path, self._facts)
+            write_json(self._path, self._claim.to_json())
             try:
                 for path, other in _claims(self._folder):
                     if path == self._path:
                         continue
-                    if not self._conflicts(other):
-                        if is_running(other) is False:
+                    if not self._claim.conflicts(other):
+                        if is_running(other.holder) is False:
                             path.unlink(missing_ok=True)  # Of no use to anybody.
                         continue
                     if not _is_dead(path, other, seen, living):
@@ -179,27 +235,28 @@ class Lock:
                 raise
         return None
 
-    def _locked(self, other: dict[str, Any]) -> ShotLocked:
+    def _locked(self, other: Claim) -> ShotLocked:
         return ShotLocked(
-            f"{other['user']} on {self._machine(other)} (process {other['pid']}) is"
-            f" busy with {other['purpose']}",
+            f"{self._who(other)} is busy with {other.purpose}",
             self._folder.parent,
             "wait until it ends or stop it",
         )
 
-    def _why_waiting(self, other: dict[str, Any], known: bool) -> str:
-        who = f"{other['user']} on {self._machine(other)} (process {other['pid']})"
+    def _why_waiting(self, other: Claim, known: bool) -> str:
+        who = self._who(other)
         if known:
-            return f"Waiting until {who} is done with {other['purpose']}."
+            return f"Waiting until {who} is done with {other.purpose}."
         return (
-            f"{who} holds this part of the shot for {other['purpose']}; watching for up to"
+            f"{who} holds this part of the shot for {other.purpose}; watching for up to"
             f" {DEAD_AFTER:.0f} seconds whether it still lives."
         )
 
-    def _machine(self, other: dict[str, Any]) -> str:
-        own = ("host", "boot", "namespace")
-        alike = all(other.get(name) == self._facts[name] for name in own)
-        return "this machine" if alike else str(other["host"])
+    def _who(self, other: Claim) -> str:
+        own = self._claim
+        table = (own.host, own.boot, own.namespace)
+        alike = (other.host, other.boot, other.namespace) == table
+        machine = "this machine" if alike else other.host
+        return f"{other.user} on {machine} (process {other.pid})"
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT):
@@ -209,27 +266,6 @@ class Lock:
                 return  # Taken away; `check` tells.
             except OSError:
                 continue  # A share that is gone for a moment comes back.
-
-    def _conflicts(self, other: dict[str, Any]) -> bool:
-        if other["resource"] != self._facts["resource"]:
-            return False
-        mine, theirs = self._facts["frames"], other["frames"]
-        if mine is None or theirs is None:
-            return True
-        if mine[0] > theirs[1] or theirs[0] > mine[1]:
-            return False
-        return not _listed(self._facts).isdisjoint(_listed(other))
-
-
-def _listed(facts: dict[str, Any]) -> set[int]:
-    """The frames of a claim; those of one without a list that can be read lie between its ends."""
-    first, last = facts["frames"]
-    last = min(last, first + _MOST_FRAMES)
-    between = range(first, last + 1)
-    try:
-        return set(parse_frame_list(str(facts.get("frame_list") or ""), between))
-    except OptionError:
-        return set(between)
 
 
 def release_all() -> None:
@@ -306,12 +342,12 @@ def _clear(gate: Path, mark: tuple[int, int]) -> None:
 
 def _is_dead(
     path: Path,
-    other: dict[str, Any],
+    other: Claim,
     seen: dict[Path, tuple[int, float]],
     living: set[Path],
 ) -> bool:
     """Whether the holder of a claim is known not to live."""
-    running = is_running(other)
+    running = is_running(other.holder)
     if running is not None:
         return not running
     try:
@@ -329,33 +365,27 @@ def _is_dead(
     return time.monotonic() - known[1] >= DEAD_AFTER
 
 
-def holders(folder: Path) -> list[dict[str, Any]]:
-    """The claims on a shot whose holders are not known to be dead: resource, purpose, frames, host,
-    user and pid of each."""
-    return [facts for _, facts in _claims(folder) if is_running(facts) is not False]
+def holders(folder: Path) -> list[Claim]:
+    """The claims on a shot whose holders are not known to be dead."""
+    return [claim for _, claim in _claims(folder) if is_running(claim.holder) is not False]
 
 
-def _claims(folder: Path) -> list[tuple[Path, dict[str, Any]]]:
+def _claims(folder: Path) -> list[tuple[Path, Claim]]:
     found = []
     for path in entries(folder):
-        if path.suffix == ".json" and (facts := _read(path)) is not None:
-            found.append((path, facts))
+        if path.suffix == ".json" and (claim := _read(path)) is not None:
+            found.append((path, claim))
     return found
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Claim | None:
     """A claim; None if it was released meanwhile, or is something else."""
     try:
-        facts = read_json(path)
-    except ShotError:
+        claim = Claim.parse(read_json(path))
+    except (ShotError, Misfit):
         return None
-    texts = ("resource", "purpose", "host", "user")
-    if not all(isinstance(facts.get(name), str) and len(facts[name]) < 500 for name in texts):
-        return None
-    frames = facts.get("frames", 0)
-    pair = isinstance(frames, list) and len(frames) == 2
-    whole = pair and all(isinstance(each, int) for each in frames)
-    return facts if isinstance(facts.get("pid"), int) and (frames is None or whole) else None
+    texts = (claim.resource, claim.purpose, claim.host, claim.user)
+    return claim if all(len(text) < 500 for text in texts) else None
 
 
 def _user() -> str:

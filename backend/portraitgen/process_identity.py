@@ -12,21 +12,34 @@ import hashlib
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 
-def process_identity() -> dict[str, Any]:
-    """This process: host, boot and namespace of its table, process id, and when it started."""
-    return {
-        "host": socket.gethostname(),
-        "boot": _boot(),
-        "namespace": _namespace(),
-        "pid": os.getpid(),
-        "process_started": process_started(os.getpid()),
-    }
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """A process.
+
+    Attributes:
+        host: the machine's name.
+        boot, namespace: of its table of processes; None where the system gives none, "" where
+            whoever wrote the identity did not say.
+        pid: its number in that table.
+        started: a mark of when it started, None where it is not known.
+    """
+
+    host: str
+    boot: str | None
+    namespace: str | None
+    pid: int
+    started: str | None
+
+
+def process_identity() -> ProcessIdentity:
+    """This process."""
+    pid = os.getpid()
+    return ProcessIdentity(socket.gethostname(), _boot(), _namespace(), pid, process_started(pid))
 
 
 @cache
@@ -36,21 +49,20 @@ def process_table() -> str:
     return whole.hexdigest()[:4]
 
 
-def is_running(identity: Mapping[str, Any]) -> bool | None:
+def is_running(identity: ProcessIdentity) -> bool | None:
     """Whether the process of an identity runs; None if this process cannot look it up."""
-    pid = identity.get("pid")
-    if not isinstance(pid, int) or isinstance(pid, bool) or not 0 < pid < 2**31:
+    if not 0 < identity.pid < 2**31:
         return None
-    if "boot" in identity:
+    if identity.boot != "":
         own = (_boot(), _namespace())
-        if (identity["boot"], identity.get("namespace")) != own:
+        if (identity.boot, identity.namespace) != own:
             return None
-        if own[0] is None and identity.get("host") != socket.gethostname():
+        if own[0] is None and identity.host != socket.gethostname():
             return None
-    elif identity.get("host") != socket.gethostname():
+    elif identity.host != socket.gethostname():
         return None
-    started = process_started(pid)
-    return started is not None and identity.get("process_started") in (started, None)
+    started = process_started(identity.pid)
+    return started is not None and identity.started in (started, None)
 
 
 @cache

@@ -34,7 +34,7 @@ STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors", "schema"},
     "process_identity": set(),
-    "locks": {"errors", "frames", "storage", "process_identity"},
+    "locks": {"errors", "frames", "storage", "process_identity", "schema"},
     "failures": {"errors", "storage"},
     "stopping": {"locks"},
     "clean_up": {"locks", "shot", "storage"},

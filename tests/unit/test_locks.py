@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,16 @@ def lock(folder: Path, **more: Any) -> Lock:
     return Lock(folder, "track", "tracking", None, Waiting(**more))
 
 
+def identity() -> dict[str, Any]:
+    """This process, as claims name it."""
+    own = asdict(process_identity())
+    return own | {"process_started": own.pop("started")}
+
+
 def claim(folder: Path, **changes: Any) -> Path:
     """Another process's claim."""
     folder.mkdir(exist_ok=True)
-    facts = process_identity() | {
+    facts = identity() | {
         "resource": "track",
         "purpose": "tracking",
         "frames": None,
@@ -88,8 +95,8 @@ def test_a_namesake_in_another_container_is_not_looked_up(tmp_path: Path) -> Non
     own = process_identity()
     path = claim(
         tmp_path,
-        host=own["host"],
-        boot=own["boot"],
+        host=own.host,
+        boot=own.boot,
         namespace="pid:[1]",
         pid=2**22 - 1,
     )
@@ -110,7 +117,7 @@ def test_a_namesake_in_another_container_is_not_looked_up(tmp_path: Path) -> Non
 
 
 def test_a_dead_process_of_this_machine_is_taken_over_at_once(tmp_path: Path) -> None:
-    path = claim(tmp_path, **process_identity() | {"pid": 2**22 - 1})
+    path = claim(tmp_path, **identity() | {"pid": 2**22 - 1})
     begun = time.monotonic()
     with lock(tmp_path):
         assert not path.exists()
@@ -224,6 +231,6 @@ def test_a_heartbeat_that_fails_once_is_no_death(
 
 
 def test_claims_of_dead_processes_on_other_parts_are_removed_too(tmp_path: Path) -> None:
-    dead = claim(tmp_path, **process_identity() | {"pid": 2**22 - 1, "resource": "take:x"})
+    dead = claim(tmp_path, **identity() | {"pid": 2**22 - 1, "resource": "take:x"})
     with lock(tmp_path):
         assert not dead.exists()

@@ -230,7 +230,7 @@ def info(shot: Shot) -> ShotInfo:
             for job in shot.jobs()
             if job.record.unfinished
         ),
-        holders=tuple(holders(shot.path / "locks")),
+        holders=tuple(each.to_json() for each in holders(shot.path / "locks")),
         problems=(*problems, *shot.damaged_takes().values()),
     )
 
