@@ -33,13 +33,13 @@ def _not_over_plate(context: Any) -> str:
 
 def _nearest(context: Any, shot: Any, frame: int, at: Vector) -> int | None:
     """The pin of a frame whose target lies under the mouse, by its place in the list."""
-    facts = pins.bundle_of(shot).camera
+    lens = pins.bundle_of(shot).camera
     best, chosen = float(_NEAR), None
     for index, pin in enumerate(shot.pins):
         if pin.frame != frame:
             continue
         place = view3d_utils.location_3d_to_region_2d(
-            context.region, context.region_data, pins.world_of(shot, facts, pin.target)
+            context.region, context.region_data, pins.world_of(shot, lens, pin.target)
         )
         if place is not None and (place - at).length < best:
             best, chosen = (place - at).length, index

@@ -10,6 +10,8 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from portraitgen.records import CameraRecord, FootageRecord
+
 SENSOR_WIDTH = 36.0
 _FOLLOW = "PortraitGen "
 # OpenCV's camera axes (y down, z forward) in Blender's (y up, z backward), and back.
@@ -25,21 +27,20 @@ def make(name: str) -> Any:
     return camera
 
 
-def set_intrinsics(camera: Any, facts: dict[str, float]) -> None:
+def set_intrinsics(camera: Any, lens: CameraRecord) -> None:
     """Gives a camera the backend's intrinsics.
 
     Args:
         camera: the object.
-        facts: fx, fy, cx, cy in pixels of an image of width x height whose pixel centres lie at
-            +0.5.
+        lens: pixel centres lie at +0.5.
     """
-    data, width, height = camera.data, facts["width"], facts["height"]
+    data, width, height = camera.data, lens.width, lens.height
     data.type = "PERSP"
     data.sensor_fit = "HORIZONTAL"
     data.sensor_width = SENSOR_WIDTH
-    data.lens = facts["fx"] * SENSOR_WIDTH / width
-    data.shift_x = (width / 2 - facts["cx"]) / width
-    data.shift_y = (facts["cy"] - height / 2) * (facts["fx"] / facts["fy"]) / width
+    data.lens = lens.fx * SENSOR_WIDTH / width
+    data.shift_x = (width / 2 - lens.cx) / width
+    data.shift_y = (lens.cy - height / 2) * (lens.fx / lens.fy) / width
     data.clip_start, data.clip_end = 0.01, 1000
 
 
@@ -74,12 +75,12 @@ def focal_px(camera: Any, width: int) -> float:
     return float(camera.data.lens * width / camera.data.sensor_width)
 
 
-def fit_scene(scene: Any, facts: dict[str, float], fps: tuple[int, int]) -> None:
+def fit_scene(scene: Any, lens: CameraRecord, fps: tuple[int, int]) -> None:
     """Sets a scene's frame to the plate's: size, pixel aspect and rate."""
     render = scene.render
-    render.resolution_x, render.resolution_y = int(facts["width"]), int(facts["height"])
+    render.resolution_x, render.resolution_y = lens.width, lens.height
     render.resolution_percentage = 100
-    aspect = facts["fx"] / facts["fy"]
+    aspect = lens.fx / lens.fy
     wide = (1.0, aspect) if aspect >= 1 else (1.0 / aspect, 1.0)
     render.pixel_aspect_x, render.pixel_aspect_y = wide
     # Blender keeps a whole rate and a divisor: 24000/1001 is 24 and 1.001.
@@ -101,14 +102,15 @@ def shows_plate_exactly(scene: Any, width: float, height: float, aspect: float =
     return bool(abs(have / want - 1) < 1e-3)
 
 
-def show_plate(camera: Any, plate: Path, facts: dict[str, Any], offset: int) -> None:
+def show_plate(
+    camera: Any, plate: Path, footage: FootageRecord, blender_space: str, offset: int
+) -> None:
     """Puts the plate behind the performer, on the right frames.
 
     Args:
         camera: the object.
         plate: the movie, or one image of the sequence.
-        facts: kind, first, last and colour_space of the footage; blender_space as Blender calls
-            it.
+        blender_space: its colour space as Blender calls it; empty leaves it to Blender.
         offset: scene frame minus footage frame.
     """
     data = camera.data
@@ -117,16 +119,16 @@ def show_plate(camera: Any, plate: Path, facts: dict[str, Any], offset: int) -> 
     background = data.background_images.new()
     image = bpy.data.images.load(str(plate), check_existing=False)
     image.name = plate.name
-    if facts["kind"] == "sequence":
+    if footage.kind == "sequence":
         image.source = "SEQUENCE"
-    if facts.get("blender_space"):
-        image.colorspace_settings.name = facts["blender_space"]
+    if blender_space:
+        image.colorspace_settings.name = blender_space
     background.image = image
     user = background.image_user
-    user.frame_start = facts["first"] + offset
+    user.frame_start = footage.first + offset
     # Shown is file number (scene frame - frame_start + 1 + frame_offset).
-    user.frame_offset = facts["first"] - 1
-    user.frame_duration = facts["last"] - facts["first"] + 1
+    user.frame_offset = footage.first - 1
+    user.frame_duration = footage.last - footage.first + 1
     user.use_cyclic = False
     user.use_auto_refresh = True
     background.alpha = 1.0

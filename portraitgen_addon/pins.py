@@ -11,6 +11,7 @@ from mathutils.geometry import barycentric_transform
 
 from portraitgen.errors import PortraitError
 from portraitgen.messages import FramePose, PinnedPoint, PinsSolved, SolvePins
+from portraitgen.records import CameraRecord
 
 from . import rig
 from .camera import FLIP
@@ -106,16 +107,16 @@ def hit(mesh: Any, origin: Vector, direction: Vector) -> tuple[int, tuple[float,
     return face, (weights[0], weights[1], weights[2])
 
 
-def plate_pixel(shot: Any, facts: dict[str, float], direction: Vector) -> tuple[float, float]:
+def plate_pixel(shot: Any, lens: CameraRecord, direction: Vector) -> tuple[float, float]:
     """Where a ray from the plate's camera, in world space, passes the plate."""
     x, y, z = FLIP.to_3x3() @ (shot.camera.matrix_world.to_3x3().inverted_safe() @ direction)
-    return facts["fx"] * x / z + facts["cx"], facts["fy"] * y / z + facts["cy"]
+    return lens.fx * x / z + lens.cx, lens.fy * y / z + lens.cy
 
 
-def world_of(shot: Any, facts: dict[str, float], pixel: tuple[float, float]) -> Vector:
+def world_of(shot: Any, lens: CameraRecord, pixel: tuple[float, float]) -> Vector:
     """A point in world space, a metre before the camera, that covers a plate pixel."""
-    x = (pixel[0] - facts["cx"]) / facts["fx"]
-    y = (pixel[1] - facts["cy"]) / facts["fy"]
+    x = (pixel[0] - lens.cx) / lens.fx
+    y = (pixel[1] - lens.cy) / lens.fy
     return shot.camera.matrix_world @ (FLIP @ Vector((x, y, 1.0)))
 
 

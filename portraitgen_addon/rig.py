@@ -19,6 +19,7 @@ import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 
 from portraitgen.errors import ShotError
+from portraitgen.records import CameraRecord, RigFacts
 
 from . import compat, rotations, tensors
 from .camera import FLIP
@@ -42,7 +43,7 @@ class RigData:
     version: int
     joints: list[str]
     units: list[str]
-    camera: dict[str, float]
+    camera: CameraRecord
     parts: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
 
@@ -55,15 +56,20 @@ class RigData:
         """
         arrays, metadata = tensors.load(path)
         try:
-            facts = json.loads(metadata["rig"])
-            told = (facts["version"], facts["joints"], facts["units"], facts["camera"])
-            # Rigs exported by earlier versions tell no parts.
-            more = (tuple(facts.get(name, ())) for name in ("parts", "guessed"))
-            return cls(arrays, *told, *more)
+            facts = RigFacts.parse(json.loads(metadata["rig"]))
         except (KeyError, ValueError) as error:
             raise ShotError(
                 f"the rig's facts are damaged ({error})", path, "build the rig again"
             ) from error
+        return cls(
+            arrays=arrays,
+            version=facts.version,
+            joints=list(facts.joints),
+            units=list(facts.units),
+            camera=facts.camera,
+            parts=facts.parts,
+            guessed=facts.guessed,
+        )
 
 
 @dataclass(frozen=True)

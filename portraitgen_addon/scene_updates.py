@@ -377,12 +377,8 @@ def _build_rig(shot: Any, bundle: rig.RigData) -> None:
     camera.show_plate(
         plate_camera,
         plate_file(shot.path, footage),
-        {
-            "kind": footage.kind,
-            "first": footage.first,
-            "last": footage.last,
-            "blender_space": shot.colour_space,
-        },
+        footage,
+        shot.colour_space,
         shot.offset,
     )
     shot.camera, shot.armature, shot.mesh = built.camera, built.armature, built.mesh
@@ -397,7 +393,7 @@ def _rig_scene(shot: Any, bundle: rig.RigData, fps: Fraction) -> Any:
     """The scene of the edit where its frame has the plate's shape, else one of the rig's own."""
     home, lens = properties.home_scene(shot), bundle.camera
     if home is not None and camera.shows_plate_exactly(
-        home, lens["width"], lens["height"], lens["fy"] / lens["fx"]
+        home, lens.width, lens.height, lens.fy / lens.fx
     ):
         return home
     scene = bpy.data.scenes.new(f"{shot.name} rig")

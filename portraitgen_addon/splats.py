@@ -18,6 +18,7 @@ import bpy
 import numpy as np
 
 from portraitgen.errors import PortraitError, ShotError
+from portraitgen.records import CloudFacts
 from portraitgen.storage import write_bytes
 
 from . import compat, splat_nodes, tensors
@@ -55,8 +56,9 @@ class SplatData:
         """
         arrays, metadata = tensors.load(path)
         try:
-            facts = json.loads(metadata["splats"])
-            made = cls(arrays, facts["take"], facts["joints"], facts["units"], facts["softness"])
+            facts = CloudFacts.parse(json.loads(metadata["splats"]))
+            joints, units = list(facts.joints), list(facts.units)
+            made = cls(arrays, facts.take, joints, units, facts.softness)
             made._check()
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ShotError(f"the splats are damaged ({error})", path, _REMEDY) from error

@@ -53,12 +53,12 @@ def _draw() -> None:
     if data is None or data.view_perspective != "CAMERA" or context.scene.camera != shot.camera:
         return
     try:
-        facts = pins.bundle_of(shot).camera
+        lens = pins.bundle_of(shot).camera
     except PortraitError:
         return  # The panel says what is wrong with the shot.
     held, lines, off = [], [], []
     for pin in pins.on_frame(shot, context.scene.frame_current - shot.offset):
-        world = (pins.world_of(shot, facts, pin.target), pins.surface_of(shot, pin))
+        world = (pins.world_of(shot, lens, pin.target), pins.surface_of(shot, pin))
         target, point = (
             view3d_utils.location_3d_to_region_2d(context.region, data, each) for each in world
         )

@@ -56,10 +56,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, float] | None:
     fine = [(step, at) for step, at in timed.steps if step > 0.5 * _STEPS]
     paces = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(fine, fine[1:], strict=False)]
     return {
-        "held_out_psnr_db": found["psnr"],
-        "held_out_ssim": found["ssim"],
-        "alpha_error": found["alpha_error"],
-        "held_out_frames": found["held_out_frames"],
+        "held_out_psnr_db": found.told()["psnr"],
+        "held_out_ssim": found.told()["ssim"],
+        "alpha_error": found.told()["alpha_error"],
+        "held_out_frames": found.told()["held_out_frames"],
         "first_picture_seconds": timed.pictures[0] - begun,
         "first_trained_picture_seconds": timed.pictures[1] - begun,
         "training_seconds": timed.steps[-1][1] - timed.steps[0][1],

@@ -48,15 +48,15 @@ def measure(footage: Path | None, out: Path) -> dict[str, Any] | None:
             begun = time.monotonic()
             try:
                 frames = {"frames": f"{plate.first}-{last}"}
-                found = run("track", shot.path, frames, Reporter())
+                summary = run("track", shot.path, frames, Reporter()).told()
             except PortraitError as error:
                 figures[clip.name] = f"refused: {error.message}"
                 continue
-            rate = found["frames"] / (time.monotonic() - begun)
+            rate = summary["frames"] / (time.monotonic() - begun)
             figures[clip.name] = (
-                f"residual {found['landmark_residual_percent']:.2f} %, tracked"
-                f" {found['tracked_frames']} of {found['frames']}, bridged"
-                f" {found['bridged_frames']}, lost {found['lost_frames']},"
+                f"residual {summary['landmark_residual_percent']:.2f} %, tracked"
+                f" {summary['tracked_frames']} of {summary['frames']}, bridged"
+                f" {summary['bridged_frames']}, lost {summary['lost_frames']},"
                 f" {rate:.1f} frames/s at {plate.width}x{plate.height},"
                 f" silhouette {_silhouette(shot):.3f}"
             )

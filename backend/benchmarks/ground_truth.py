@@ -64,7 +64,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for identity, light in _PEOPLE:
             shot, truth, figures = _tracked(body, Path(folder), identity, light)
-            rebuilt = run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
+            rebuilt = run("reconstruct", shot.path, {"steps": _STEPS}, Reporter()).told()
             figures |= {"held_out_psnr": rebuilt["psnr"], "held_out_ssim": rebuilt["ssim"]}
             refined = compare(body, truth, Track(shot).motion)
             figures |= {f"{name}_refined": value for name, value in refined.items()}

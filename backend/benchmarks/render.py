@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from portraitgen.pipeline.data.shots import create_shot
+from portraitgen.pipeline.data.shots import Track, create_shot
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
@@ -53,7 +53,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str | float]:
 def costs(shot: Shot, count: int) -> dict[str, str | float]:
     """The figures of a shot's first frames, as `measure` gives them."""
     frames = shot.version_folder("avatar") / "frames"
-    first = shot.track_record(shot.avatar_record(int(frames.parent.name)).track).frames[0]
+    first = Track(shot, shot.avatar_record(int(frames.parent.name)).track).frames[0]
 
     def render(last: int) -> float:
         asked = ("--plate", "--no-movie", "--frames", f"{first}-{first + last - 1}")

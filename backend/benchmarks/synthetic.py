@@ -32,4 +32,4 @@ def performed(
     write_clip(stem, frames=frames, size=size, identity=identity, light=light)
     shot = create_shot(folder / f"shot{identity}", stem.with_suffix(".mp4"), {})
     told = run("track", shot.path, {"focal": camera(size).fx}, Reporter())
-    return shot, Motion.load(stem.with_suffix(".safetensors")), told
+    return shot, Motion.load(stem.with_suffix(".safetensors")), dict(told.told())

@@ -72,7 +72,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
     out.mkdir(parents=True, exist_ok=True)
     save_png(out / "unseen.png", sheet(pictures, labels, _SIZE))
     return {
-        "held_out_psnr_true_track": found["psnr"],
+        "held_out_psnr_true_track": found.told()["psnr"],
         "unseen_acting_psnr": float(np.mean([each[0] for each in acted])),
         "novel_view_psnr": float(np.mean([each[0] for each in around])),
         "novel_view_holes_percent": 100 * float(np.mean([each[1] for each in around])),

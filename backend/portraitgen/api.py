@@ -20,8 +20,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from .errors import Cancelled, PortraitError
+from .job_results import EditResult, ReconstructResult, RenderResult, TrackResult
 from .pipeline.registry import run
 from .pipeline.run.progress import Reporter
 from .records import AvatarMetrics, AvatarRecord, EditRecord, TrackRecord
@@ -204,17 +206,13 @@ class Shot:
 
     def track(self, **options: Value) -> Track:
         """Fits the body to the performer; see `portraitgen track --help` for the options."""
-        made = run("track", self.path, options, self.reporter)
-        version = int(made["track"])
-        return Track(version, self.folder.track_record(version))
+        made = cast(TrackResult, run("track", self.path, options, self.reporter))
+        return Track(made.track, self.folder.track_record(made.track))
 
     def reconstruct(self, **options: Value) -> Avatar:
         """Rebuilds the performer as an avatar, and refines the track with it."""
-        made = run("reconstruct", self.path, options, self.reporter)
-        version = int(made["avatar"])
-        return Avatar(
-            version, self.folder.avatar_record(version), self.folder.avatar_metrics(version)
-        )
+        made = cast(ReconstructResult, run("reconstruct", self.path, options, self.reporter))
+        return Avatar(made.avatar, self.folder.avatar_record(made.avatar), made.metrics)
 
     def edit(
         self,
@@ -231,11 +229,9 @@ class Shot:
             editor_options: the editor's own, by name.
             options: the edit's.
         """
-        given: dict[str, Value] = {"take": take, "editor": editor, **options}
-        given["editor_options"] = json.dumps(dict(editor_options or {}), sort_keys=True)
-        made = run("edit", self.path, given, self.reporter)
-        number = int(made["edit"])
-        return Edit(take, number, self.folder.edit_record(take, number))
+        given = _edit_settings(editor, editor_options, options)
+        made = cast(EditResult, run("edit", self.path, given | {"take": take}, self.reporter))
+        return Edit(take, made.edit, self.folder.edit_record(take, made.edit))
 
     def try_frame(
         self,
@@ -254,20 +250,25 @@ class Shot:
         from .pipeline.jobs.edit import EditOptions
         from .pipeline.requests.preview import preview_frame
 
-        given: dict[str, Value] = {"editor": editor, **options}
-        given["editor_options"] = json.dumps(dict(editor_options or {}), sort_keys=True)
+        given = _edit_settings(editor, editor_options, options)
         tried = preview_frame(self.folder, frame, parse(EditOptions, given))
         return Tried(Path(tried.path), Path(tried.plate), Path(tried.window))
 
     def render(self, take: str = "", **options: Value) -> Frames:
         """Renders a take, or the unedited reconstruction, to frames."""
         listener = _Listener(self.reporter)
-        made = run("render", self.path, {"take": take, **options}, listener)
-        movie = made.get("movie")
+        made = cast(RenderResult, run("render", self.path, {"take": take, **options}, listener))
         return Frames(
-            str(made["take"]),
-            int(made["version"]),
+            made.take,
+            made.version,
             listener.exr,
             listener.plates,
-            Path(movie) if movie else None,
+            Path(made.movie) if made.movie else None,
         )
+
+
+def _edit_settings(
+    editor: str, editor_options: Mapping[str, Value] | None, options: Mapping[str, Value]
+) -> dict[str, Value]:
+    own = json.dumps(dict(editor_options or {}), sort_keys=True)
+    return {"editor": editor, **options, "editor_options": own}

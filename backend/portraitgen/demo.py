@@ -9,8 +9,8 @@ import argparse
 import resource
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,24 +26,25 @@ from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
 from .pipeline.data.shots import Track, body_of, create_shot, plate_of
 from .pipeline.registry import run
 from .renders import render_of
+from .schema import Values
 from .shot import Shot
 from .storage import write_json
 
 TAKE = "moonlight"
-_LOOK = {"key": "left", "ratio": 7, "temperature": -0.35, "fill_temperature": 0.15}
+_LOOK: Values = {"key": "left", "ratio": 7, "temperature": -0.35, "fill_temperature": 0.15}
 _ROWS = 3
 _HEIGHT = 256
 
 
 def run_demo(
     footage: Path, out: Path, frames: str, size: int, steps: int, editor: str
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Runs the main job into `out`/shot and writes the sheet and the table beside it.
 
     Stages that an earlier run of the demo finished are not run again.
 
     Returns:
-        What was measured, and seconds by stage.
+        Seconds by stage, and of "all" of them.
     """
     reporter = TerminalReporter()
     seconds: dict[str, float] = {}
@@ -51,7 +52,7 @@ def run_demo(
     shot = create_shot(out / "shot", footage, {})
     # Edit and render read the plate's window size from the avatar.
     look = _LOOK if editor == "relight" else {}
-    jobs: list[tuple[str, dict[str, Any]]] = [
+    jobs: list[tuple[str, Values]] = [
         ("track", {"frames": frames}),
         ("reconstruct", {"size": size, "steps": steps}),
         ("edit", {"take": TAKE, "editor": editor, "editor_options": _json(look)}),
@@ -74,10 +75,9 @@ def run_demo(
     }
     picture = contact_sheet(shot)
     save_png(out / "contact_sheet.png", picture)
-    result = {"seconds": seconds, "measured": measured}
-    write_json(out / "measured.json", result)
-    _table(out / "measured.md", result)
-    return result
+    write_json(out / "measured.json", {"seconds": seconds, "measured": measured})
+    _table(out / "measured.md", measured, seconds)
+    return seconds
 
 
 def contact_sheet(shot: Shot) -> np.ndarray:
@@ -131,7 +131,7 @@ def _read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(codes[..., 2::-1]).astype(np.float32) / full
 
 
-def _json(values: dict[str, Any]) -> str:
+def _json(values: Values) -> str:
     import json
 
     return json.dumps(values, sort_keys=True)
@@ -142,11 +142,11 @@ def _peak_memory() -> float:
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
-def _table(path: Path, result: dict[str, Any]) -> None:
+def _table(path: Path, measured: Mapping[str, float | None], seconds: Mapping[str, float]) -> None:
     lines = ["| what | figure |", "|---|---|"]
-    lines += [f"| {name} | {value:.4g} |" for name, value in result["measured"].items()]
+    lines += [f"| {name} | {value:.4g} |" for name, value in measured.items()]
     lines += ["", "| stage | seconds |", "|---|---|"]
-    lines += [f"| {name} | {value:.0f} |" for name, value in result["seconds"].items()]
+    lines += [f"| {name} | {value:.0f} |" for name, value in seconds.items()]
     path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"), help="where everything goes")
     given = parser.parse_args()
     try:
-        result = run_demo(
+        seconds = run_demo(
             given.footage, given.out, given.frames, given.size, given.steps, given.editor
         )
     except (PortraitError, OSError) as error:
@@ -171,7 +171,7 @@ def main() -> None:
     print((given.out / "measured.md").read_text("utf-8"))
     movie = render_of(given.out / "shot" / "takes" / TAKE).folder / f"{TAKE}.mp4"
     print(f"Everything is in {given.out}: contact_sheet.png, {movie.relative_to(given.out)}")
-    print(f"The whole job took {result['seconds']['all']:.0f} s.")
+    print(f"The whole job took {seconds['all']:.0f} s.")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,47 @@ class CameraRecord(Data):
 
 
 @dataclass(frozen=True)
+class RigFacts(Data):
+    """What a rig's file says beside its arrays.
+
+    Attributes:
+        version: of the track.
+        joints, units: their names, in the arrays' order.
+        camera: the plate's.
+        correctives: whether poses correct the body's shape.
+        source: what made the track.
+        parts: those whose residuals it holds; guessed: those that were not seen in most frames.
+            Rigs of earlier versions tell neither.
+    """
+
+    version: int
+    joints: tuple[str, ...]
+    units: tuple[str, ...]
+    camera: CameraRecord
+    correctives: bool = False
+    source: str = ""
+    parts: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CloudFacts(Data):
+    """What a file of Gaussians says beside its arrays.
+
+    Attributes:
+        take: whose, empty for the reconstruction; version: of the avatar.
+        joints, units: their names, in the arrays' order.
+        softness: how far the plate's pixels blur them, as a share of the depth.
+    """
+
+    take: str
+    joints: tuple[str, ...]
+    units: tuple[str, ...]
+    softness: float
+    version: int = 0
+
+
+@dataclass(frozen=True)
 class WindowRecord(Data):
     """The portrait windows of a track.
 
@@ -233,8 +274,9 @@ class AvatarMetrics(Record):
 
     def figures(self) -> dict[str, object]:
         """Those there are, without the curve."""
-        own = {key: value for key, value in self.to_json().items() if value is not None}
-        return {key: value for key, value in own.items() if key not in ("schema", "curve")}
+        names = [each.name for each in fields(self) if each.name not in ("unknown", "curve")]
+        known = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True)

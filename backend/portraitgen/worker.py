@@ -306,7 +306,7 @@ class Worker:
         from .pipeline.requests.probe import glance
 
         said = _said(call)
-        return messages.PlateFacts(**glance(Path(said.pop("footage")), said))
+        return glance(Path(said.pop("footage")), said)
 
     def _split_plate(self, call: messages.SplitPlate) -> messages.PlateSplit:
         from .pipeline.requests.split import split_at_cuts
@@ -351,24 +351,21 @@ class Worker:
     def _export_cloud(self, call: messages.ExportCloud) -> messages.CloudExported:
         from .pipeline.requests.splats import export_cloud
 
-        made = export_cloud(Shot.open(Path(call.shot)), call.take, call.version)
-        return messages.CloudExported.parse(made)
+        return export_cloud(Shot.open(Path(call.shot)), call.take, call.version)
 
     def _export_splats(self, call: messages.ExportSplats) -> messages.SplatsExported:
         from .pipeline.requests.splats import export_splats
 
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None
-        made = export_splats(shot, path, call.take, call.frames, call.version, world)
-        return messages.SplatsExported.parse(made)
+        return export_splats(shot, path, call.take, call.frames, call.version, world)
 
     def _import_splats(self, call: messages.ImportSplats) -> messages.SplatsImported:
         from .pipeline.requests.splats import import_splats
 
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None
-        made = import_splats(shot, path, call.frame, call.take, call.version, world)
-        return messages.SplatsImported.parse(made)
+        return import_splats(shot, path, call.frame, call.take, call.version, world)
 
     def _publish_track(self, call: messages.PublishTrack) -> messages.TrackPublished:
         from .pipeline.requests.rig import publish_motion
@@ -389,8 +386,7 @@ class Worker:
 
         model = Path(call.smplx_model) if call.smplx_model else None
         options = ExportOptions(call.version, model, call.hands)
-        made = export_track(Shot.open(Path(call.shot)), Path(call.path), options)
-        return messages.TrackExported.parse(made)
+        return export_track(Shot.open(Path(call.shot)), Path(call.path), options)
 
     def _solve_pins(self, call: messages.SolvePins) -> messages.PinsSolved:
         from .pipeline.requests.pins import solve_pins
@@ -457,7 +453,7 @@ class Worker:
 
         end: messages.Told
         try:
-            end = messages.JobDone(reporter.job, run(kind, shot, options, reporter))
+            end = messages.JobDone(reporter.job, run(kind, shot, options, reporter).told())
         except Cancelled:
             end = messages.JobCancelled(reporter.job)
         except BaseException as error:  # noqa: BLE001 - the worker outlives a fault in a job.

@@ -129,8 +129,8 @@ def test_systems_own_files_are_passed_over_everywhere(shot: Path) -> None:
     for folder in [shot, *(path for path in shot.rglob("*") if path.is_dir())]:
         for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._0001", "Icon\r", "notes.txt"):
             (folder / name).write_text("x")
-    assert run("edit", shot, EDIT | {"strength": 0.7}, Reporter())["edit"] == 2
-    assert run("render", shot, RENDER, Reporter())["edit"] == 2
+    assert run("edit", shot, EDIT | {"strength": 0.7}, Reporter()).told()["edit"] == 2
+    assert run("render", shot, RENDER, Reporter()).told()["edit"] == 2
     facts = info(Shot.open(shot))
     assert not facts.problems and facts.takes[0]["rendered_frames"] == 5
 
@@ -193,7 +193,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_told(shot: Path) -> None:
     (checkpoint,) = (shot / "jobs").glob("*/work/checkpoint.safetensors")
     checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
     notes = Notes()
-    assert run("edit", shot, options, notes)["edit"] == 2
+    assert run("edit", shot, options, notes).told()["edit"] == 2
     assert any("was set aside as damaged-checkpoint" in note for note in notes.notes)
 
 
@@ -203,7 +203,7 @@ def test_a_track_of_some_frames_says_what_it_leaves_out_and_keeps_its_own_mattes
     notes = Notes()
     made = run("track", shot, {"frames": "4-5", "focal": 1280}, notes)
     assert any("holds no frames 1-3, which track 2 does" in note for note in notes.notes)
-    track = Track(Shot.open(shot), made["track"])
+    track = Track(Shot.open(shot), made.told()["track"])
     assert track.record.mattes == track.version and track.matte_path(4).exists()
 
 

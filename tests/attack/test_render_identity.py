@@ -55,7 +55,7 @@ def times(shot: Path) -> list[int]:
 
 
 def render(shot: Path, **options: Any) -> dict[str, Any]:
-    return run("render", shot, TAKE | options, Reporter())
+    return dict(run("render", shot, TAKE | options, Reporter()).told())
 
 
 def test_frames_of_a_take_edited_anew_between_two_runs_never_mix(shot: Path) -> None:
@@ -145,12 +145,12 @@ def test_another_edit_is_rendered_beside_the_first_which_stays_as_it_is(shot: Pa
     run("edit", shot, EDIT | {"editor": "grade"}, Reporter())
     listener = Listener()
     made = run("render", shot, TAKE | {"frames": "3-4"}, listener)
-    assert made["version"] == 2 and "This render is v002." in listener.notes
+    assert made.told()["version"] == 2 and "This render is v002." in listener.notes
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert [each.version for each in renders_of(home)] == [1, 2]
     assert list(render_of(home).exr_frames()) == [3, 4]
     # The one of the same is gone on with, and is the last one rendered then.
-    assert run("render", shot, TAKE | {"edit": 1}, Reporter())["version"] == 1
+    assert run("render", shot, TAKE | {"edit": 1}, Reporter()).told()["version"] == 1
     assert render_of(home).version == 1
 
 
@@ -164,7 +164,7 @@ def test_frames_from_before_renders_had_versions_stay_and_are_told(shot: Path) -
     before = {path: path.read_bytes() for path in (home / "frames").iterdir()}
     listener = Listener()
     made = run("render", shot, TAKE, listener)
-    assert made["version"] == 1 and "before renders had versions" in listener.notes[0]
+    assert made.told()["version"] == 1 and "before renders had versions" in listener.notes[0]
     assert {path: path.read_bytes() for path in (home / "frames").iterdir()} == before
     # They were made of the same, so they are copied.
     assert all((first / "frames" / path.name).read_bytes() == before[path] for path in before)
@@ -174,11 +174,11 @@ def test_a_list_of_frames_is_rendered_bit_for_bit_as_all_of_them(shot: Path) -> 
     marks = pixels(shot)
     shutil.rmtree(shot / "takes" / "toon" / "renders")
     made = run("render", shot, TAKE | {"frames": "1,3-5x2", "plate": True}, Reporter())
-    assert made["frames"] == 3
+    assert made.told()["frames"] == 3
     assert list(render_of(shot / "takes" / "toon").exr_frames()) == [1, 3, 5]
     # Others may render those between at the same time.
     with Shot.open(shot).hold("frames:toon", "render", [1, 3, 5]):
-        assert run("render", shot, TAKE | {"frames": "2-4x2"}, Reporter())["version"] == 1
+        assert run("render", shot, TAKE | {"frames": "2-4x2"}, Reporter()).told()["version"] == 1
         with pytest.raises(ShotLocked):
             run("render", shot, TAKE | {"frames": "2-3"}, Reporter())
     assert pixels(shot) == marks

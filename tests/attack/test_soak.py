@@ -84,7 +84,7 @@ def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> Non
         nonlocal strength
         strength -= 0.005
         made = run("edit", shot, EDIT | {"strength": strength, "steps": 1}, Reporter())
-        return int(made["edit"])
+        return int(made.told()["edit"])
 
     def times() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in frames.glob("toon.*.exr")}
@@ -110,5 +110,5 @@ def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> Non
         second = edit()
         result = run("render", shot, {"take": "toon", "movie": False}, Reporter())
         shown = {edit_shown(path) for path in frames.glob("toon.*.exr")}
-        assert shown == {second} == {result["edit"]}, number
+        assert shown == {second} == {result.told()["edit"]}, number
     assert cut, "no render was cut off"

@@ -237,8 +237,8 @@ def _check_rig(scene: Any, shot: Any) -> None:
         local = world @ place[:3, :3].T + place[:3, 3]
         wanted = np.stack(
             [
-                facts["fx"] * local[:, 0] / local[:, 2] + facts["cx"],
-                facts["fy"] * local[:, 1] / local[:, 2] + facts["cy"],
+                facts.fx * local[:, 0] / local[:, 2] + facts.cx,
+                facts.fy * local[:, 1] / local[:, 2] + facts.cy,
             ],
             axis=1,
         )

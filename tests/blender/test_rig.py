@@ -187,8 +187,7 @@ def test_a_moved_armature_is_folded_into_the_root_and_a_scaled_one_refused(
 )
 def test_the_camera_projects_as_the_backend_does(facts: tuple[float, ...]) -> None:
     camera = module("portraitgen_addon.camera")
-    names = ("fx", "fy", "cx", "cy", "width", "height")
-    k = dict(zip(names, facts, strict=True))
+    k = module("portraitgen.records").CameraRecord(*facts)
     scene = bpy.context.scene
     holder = camera.make("plate")
     scene.collection.objects.link(holder)
@@ -199,15 +198,15 @@ def test_the_camera_projects_as_the_backend_does(facts: tuple[float, ...]) -> No
     points = rng.uniform([-0.3, -0.4, 0.8], [0.3, 0.4, 2.0], (500, 3))
     wanted = np.stack(
         [
-            k["fx"] * points[:, 0] / points[:, 2] + k["cx"],
-            k["fy"] * points[:, 1] / points[:, 2] + k["cy"],
+            k.fx * points[:, 0] / points[:, 2] + k.cx,
+            k.fy * points[:, 1] / points[:, 2] + k.cy,
         ],
         axis=1,
     )
     stands = np.array(holder.matrix_world) @ np.array(camera.FLIP)
     world = points @ stands[:3, :3].T + stands[:3, 3]
     assert np.abs(world_to_pixels(holder, scene, world) - wanted).max() < 0.02
-    assert camera.shows_plate_exactly(scene, k["width"], k["height"], k["fy"] / k["fx"])
+    assert camera.shows_plate_exactly(scene, k.width, k.height, k.fy / k.fx)
 
 
 def test_the_body_moves_through_the_world_of_a_solved_camera(built: SimpleNamespace) -> None:

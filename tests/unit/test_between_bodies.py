@@ -94,7 +94,7 @@ def test_an_export_as_smplx_comes_back_and_smplx_reads_it_so(
 ) -> None:
     smplx = pytest.importorskip("smplx", reason="smplx is not installed (research licence)")
     told = export_track(shot, tmp_path / "smplx.npz", ExportOptions(smplx_model=model))
-    assert any("head" in note and "mm" in note for note in told["notes"])
+    assert any("head" in note and "mm" in note for note in told.notes)
     with np.load(tmp_path / "smplx.npz") as stored:
         arrays = {name: stored[name] for name in stored.files}
     assert arrays["betas"].shape == (300,) and arrays["expression"].shape == (FRAMES, 100)

@@ -97,8 +97,8 @@ def test_parts_and_dense_landmarks_are_carried_over_to_it(file: Path) -> None:
 def test_the_whole_way_with_it(file: Path, tmp_path: Path) -> None:
     shot = create_shot(tmp_path / "shot", CLIP, {"body_model": file})
     summary = run("track", shot.path, {"frames": "1-8"}, Reporter())
-    assert summary["tracked_frames"] == 8
-    assert summary["landmark_residual_percent"] < 3
+    assert summary.told()["tracked_frames"] == 8
+    assert summary.told()["landmark_residual_percent"] < 3
     expression = Track(shot).motion.expression
     assert expression.shape == (8, EXPRESSIONS) and np.abs(expression).max() <= 3
     assert expression.min() < -0.01, "principal directions go both ways"
@@ -109,6 +109,6 @@ def test_the_whole_way_with_it(file: Path, tmp_path: Path) -> None:
         {"steps": 6, "gaussians": 1500, "size": 64, "hold_out": 0},
         Reporter(),
     )
-    assert np.isfinite(rebuilt["psnr"])
+    assert np.isfinite(rebuilt.told()["psnr"])
     exported = export_rig(shot)
     assert exported.frames == 8 and Path(exported.path).exists()

@@ -16,6 +16,7 @@ from conftest import Command
 
 from portraitgen.errors import OptionError, PortraitError, ShotLocked
 from portraitgen.job_queue import JobQueue, QueuedJob, blocked
+from portraitgen.job_results import JobResult, MovieResult
 from portraitgen.pipeline import registry
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
@@ -45,6 +46,7 @@ RUNNER = """
 import os, signal, sys
 from pathlib import Path
 from portraitgen.cli import main
+from portraitgen.job_results import EditResult
 from portraitgen.pipeline import registry
 from portraitgen.shot import Shot
 
@@ -53,10 +55,11 @@ def run(kind, folder, options, reporter):
     job = shot.start_job(kind, options)
     if sys.argv[2] == "in the middle":
         os.kill(os.getpid(), signal.SIGKILL)
-    job.finish({"by": os.getpid()})
+    made = EditResult("warm", os.getpid(), 5)
+    job.finish(made.told())
     if sys.argv[2] == "before it is written down":
         os.kill(os.getpid(), signal.SIGKILL)
-    return dict(job.record.result)
+    return made
 
 registry.run = run
 main(["queue", "run", sys.argv[1]])
@@ -79,7 +82,7 @@ def test_a_killed_queue_goes_on_and_does_nothing_twice(
     records = [job.record for shot in shots for job in shot.jobs()]
     assert len(records) == 4 and {each.state for each in records} == {"done"}
     assert all(each.resumed == 0 for each in records) or when == "in the middle"
-    assert all(job.result["by"] for job in queue.read().jobs)
+    assert all(job.result["edit"] for job in queue.read().jobs)
 
 
 def test_what_comes_after_a_failure_waits_and_the_rest_goes_on(
@@ -87,11 +90,11 @@ def test_what_comes_after_a_failure_waits_and_the_rest_goes_on(
 ) -> None:
     ran: list[str] = []
 
-    def run(kind: str, shot: Path, options: Any, reporter: Reporter) -> dict[str, Any]:
+    def run(kind: str, shot: Path, options: Any, reporter: Reporter) -> JobResult:
         ran.append(f"{shot.name} {kind} {options.get('take', '')}".strip())
         if kind == "track" and len(ran) == 1:
             raise ShotLocked("somebody works on it", shot, "wait")
-        return {"frames": 5}
+        return MovieResult("a", 1, 5, "a.mp4")
 
     monkeypatch.setattr(registry, "run", run)
     first = portraitgen("queue", "run", queue.path)

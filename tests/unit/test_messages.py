@@ -17,6 +17,7 @@ from conftest import ROOT
 
 from portraitgen import protocol
 from portraitgen.errors import EditError, PortraitError
+from portraitgen.job_results import EditResult, JobResult
 from portraitgen.messages import CALLS, NOTIFICATIONS, Call, ErrorData, ResumeJob, StartJob
 from portraitgen.pipeline import registry
 from portraitgen.pipeline.registry import JOBS, options_of
@@ -144,10 +145,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Mapping[str
     jobs: list[tuple[str, Mapping[str, Any]]] = []
     ended = threading.Event()
 
-    def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: object) -> dict[str, Any]:
+    def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: object) -> JobResult:
         jobs.append((kind, values))
         ended.set()
-        return {"made": 1}
+        return EditResult("warm", 3, 5)
 
     monkeypatch.setattr(registry, "run", run)
     yield jobs
@@ -168,7 +169,7 @@ def test_every_kind_of_job_is_resumed_over_the_wire_as_it_was_asked(
     again = shot.start_job(kind, asked, inputs)
     assert again.id == job.id and again.resumed
     ends = [each for each in told if isinstance(each, Notification) and each.method == "job.done"]
-    assert ends[0].params["result"] == {"made": 1}
+    assert ends[0].params["result"] == {"take": "warm", "edit": 3, "key_frames": 5}
 
 
 def test_jobs_of_an_older_version_are_resumed_over_the_wire(

@@ -57,7 +57,7 @@ def cameras(folder: Path, **changes: object) -> Path:
 def test_cameras_are_read_and_bad_ones_refused(tmp_path: Path) -> None:
     views = read_views(cameras(tmp_path), (1, 2))
     assert views[2].camera.width == 640 and np.array_equal(views[2].matrix, np.eye(4))
-    with pytest.raises(OptionError, match="the cameras lack '3'"):
+    with pytest.raises(OptionError, match="the cameras lack frame 3"):
         read_views(cameras(tmp_path), (1, 3))
     with pytest.raises(OptionError, match="too large"):
         read_views(cameras(tmp_path, width=99999), (1,))

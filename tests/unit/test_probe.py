@@ -116,7 +116,7 @@ def test_the_worker_tells_of_a_plate_before_a_shot_is_made(tmp_path: Path) -> No
     from portraitgen.pipeline.requests.probe import glance
 
     facts = glance(write_movie(tmp_path / "plate.mp4", 3), {"colour_space": "Rec.709"})
-    answer = CALLS["plate.probe"].ANSWER(**facts)
+    answer = CALLS["plate.probe"].ANSWER.parse(facts.to_json())
     assert (answer.frames, answer.fps, answer.width) == (3, "25/1", 128)
     assert CALLS["plate.probe"] is ProbePlate and CALLS["plate.split"] is SplitPlate
 

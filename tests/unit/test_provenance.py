@@ -269,7 +269,7 @@ def test_a_delivery_without_a_certificate_is_copied_unsigned(shot: Path, tmp_pat
 
     given = {"take": "toon", "out": str(tmp_path / "out")}
     made = run("deliver", shot, given, Reporter())
-    assert made["signed"] is False and made["files"] == 5
+    assert made.told()["signed"] is False and made.told()["files"] == 5
     source = shot / "takes" / "toon" / "renders" / "v001" / "toon.mp4"
     assert (tmp_path / "out" / "toon.mp4").read_bytes() == source.read_bytes()
     with pytest.raises(OptionError, match="go together"):

@@ -93,7 +93,7 @@ def test_the_reading_part_of_every_command_takes_an_old_shot(
     shot = Shot.open(old)
     track = Track(shot)
     assert plate_of(shot).first == 1 and track.tracked(track.frames) == [1, 2, 3, 4]
-    assert export_track(shot, tmp_path / "track.npz")["frames"] == 4
+    assert export_track(shot, tmp_path / "track.npz").frames == 4
     assert export_rig(shot).version == 2
     for words in (
         ["info", old],

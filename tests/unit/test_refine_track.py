@@ -52,8 +52,8 @@ def test_it_goes_on_where_it_stopped_and_ends_with_the_same(
     steps = count_steps(monkeypatch)
     resumed = run("refine", shot, {}, Reporter())
     went_on = len(steps)
-    assert resumed["track"] == 2
-    assert resumed["frames"] == FRAMES
+    assert resumed.told()["track"] == 2
+    assert resumed.told()["frames"] == FRAMES
     after = Track(Shot.open(shot))
     assert (after.record.source, after.record.parent) == ("align", 1)
     assert after.record.aligned == (1, FRAMES)
@@ -127,7 +127,7 @@ def test_a_track_that_came_in_between_is_told(
     monkeypatch.setattr(job, "ALIGN_SIZE", 64)
     monkeypatch.setattr(job, "fit_photometric", fit)
     notes = Noting()
-    assert run("refine", shot, {}, notes)["track"] == 2 + between
+    assert run("refine", shot, {}, notes).told()["track"] == 2 + between
     told = [note for note in notes.notes if "holds nothing of it" in note]
     assert len(told) == between
     assert not between or told[0].startswith("Track 2 was made while this job worked on track 1")

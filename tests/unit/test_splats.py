@@ -17,6 +17,7 @@ from portraitgen.avatar.texture import spherical_harmonics
 from portraitgen.body.model import BodyModel
 from portraitgen.body.uv import gaussian_texels
 from portraitgen.errors import AvatarError
+from portraitgen.messages import SplatsImported
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track, create_shot
 from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply
@@ -115,7 +116,7 @@ def test_a_file_shows_what_the_backend_draws(
 
 
 def test_a_sequence_is_a_file_a_frame(shot: Shot, tmp_path: Path) -> None:
-    files = export_splats(shot, tmp_path / "out.ply", frames="2-4")["files"]
+    files = export_splats(shot, tmp_path / "out.ply", frames="2-4").files
     assert [Path(file).name for file in files] == [f"out.{n:04d}.ply" for n in (2, 3, 4)]
     with pytest.raises(AvatarError, match=r"PLY or SPZ; name a file that ends in \.ply or"):
         export_splats(shot, tmp_path / "out.splat")
@@ -129,8 +130,8 @@ def test_splats_that_nobody_touched_change_nothing(shot: Shot, tmp_path: Path) -
         if ids is None:
             without_harmonics(tmp_path / "again.ply")
         result = import_splats(shot, tmp_path / "again.ply", 2)
-        assert (result["version"], result["changed"], result["erased"]) == (None, 0, 0)
-        assert result["by"] == ("place" if ids is None else "id")
+        assert (result.version, result.changed, result.erased) == (None, 0, 0)
+        assert result.by == ("place" if ids is None else "id")
     assert shot.versions("avatar") == [1]
 
 
@@ -140,12 +141,12 @@ def test_splats_come_back_from_spz_and_only_what_was_touched_changes(
     path = tmp_path / "out.spz"
     export_splats(shot, path, frames="2")
     result = import_splats(shot, path, 2)
-    assert (result["version"], result["changed"], result["erased"]) == (None, 0, 0)
+    assert (result.version, result.changed, result.erased) == (None, 0, 0)
     found, _ = read_spz(path)
     found.base[:50, 0] += 0.4
     write_spz(path, found)
     result = import_splats(shot, path, 2)
-    assert (result["version"], result["changed"], result["by"]) == (2, 50, "place")
+    assert (result.version, result.changed, result.by) == (2, 50, "place")
 
 
 def test_a_retouch_holds_in_every_frame(shot: Shot, body: BodyModel, tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_a_retouch_holds_in_every_frame(shot: Shot, body: BodyModel, tmp_path: P
     }
     write_ply(tmp_path / "retouched.ply", Splats(**fields))
     result = import_splats(shot, tmp_path / "retouched.ply", 2)
-    assert result == {"version": 2, "changed": 52, "erased": 30, "unmatched": 0, "by": "id"}
+    assert result == SplatsImported(2, 52, 30, 0, "id")
     avatar, after = drawn(shot, body, 4)
     assert avatar.gaussian_count == len(kept)
     change = (after.features - before.features[:, kept])[0].numpy()
@@ -181,8 +182,8 @@ def test_splats_without_ids_are_found_by_their_place(shot: Shot, tmp_path: Path)
     found.positions[7] += 3
     write_ply(tmp_path / "retouched.ply", dataclasses.replace(found, ids=None))
     result = import_splats(shot, tmp_path / "retouched.ply", 1)
-    assert result["by"] == "place" and (result["erased"], result["unmatched"]) == (1, 1)
-    assert result["changed"] == len(found.positions) - 1
+    assert result.by == "place" and (result.erased, result.unmatched) == (1, 1)
+    assert result.changed == len(found.positions) - 1
     found.positions[:] += 3
     write_ply(tmp_path / "away.ply", dataclasses.replace(found, ids=None))
     with pytest.raises(AvatarError, match="none of its splats is the performer's"):
@@ -192,7 +193,7 @@ def test_splats_without_ids_are_found_by_their_place(shot: Shot, tmp_path: Path)
 def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: BodyModel) -> None:
     """The file's own formula: fields and tints by their weights, triangles, harmonics."""
     answer = export_cloud(shot)
-    arrays = load_arrays(Path(answer["path"]))
+    arrays = load_arrays(Path(answer.path))
     avatar, made = drawn(shot, body, 3)
     row = arrays["frames"].tolist().index(3)
     weights = arrays["weights"][row]
@@ -215,7 +216,7 @@ def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: Bod
     )
     assert np.abs(lifted.numpy() - made.means[0].numpy()).max() < 1e-6
     assert arrays["albedo"].min() >= 0 and arrays["albedo"].max() <= 1
-    assert answer["gaussians"] == len(arrays["opacity"])
+    assert answer.gaussians == len(arrays["opacity"])
 
 
 @pytest.mark.parametrize(

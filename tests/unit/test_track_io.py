@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 def test_a_track_comes_back_as_it_went(shot: Shot, tmp_path: Path, ending: str) -> None:  # noqa: F811
     before = Track(shot)
     file = tmp_path / f"track.{ending}"
-    assert export_track(shot, file)["frames"] == FRAMES
+    assert export_track(shot, file).frames == FRAMES
     published = import_track(shot, file)
     assert (published.version, published.changed) == (2, FRAMES)
     after = Track(shot)

@@ -40,5 +40,7 @@ def run(given: argparse.Namespace) -> None:
 
     shot = Shot.open(given.shot)
     print_facts(
-        export_splats(shot, given.file, given.take, given.frames, given.version, given.world)
+        export_splats(
+            shot, given.file, given.take, given.frames, given.version, given.world
+        ).to_json()
     )

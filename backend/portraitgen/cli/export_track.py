@@ -38,4 +38,4 @@ def run(given: argparse.Namespace) -> None:
     from ..shot import Shot
 
     options = ExportOptions(given.version, given.smplx_model, given.hands)
-    print_facts(export_track(Shot.open(given.shot), given.file, options))
+    print_facts(export_track(Shot.open(given.shot), given.file, options).to_json())

@@ -29,5 +29,7 @@ def run(given: argparse.Namespace) -> None:
 
     shot = Shot.open(given.shot)
     print_facts(
-        import_splats(shot, given.file, given.frame, given.take, given.version, given.world)
+        import_splats(
+            shot, given.file, given.frame, given.take, given.version, given.world
+        ).to_json()
     )

@@ -180,7 +180,7 @@ def _run(queue: JobQueue, given: argparse.Namespace) -> None:
                 queue.end(job.id)
                 raise
             else:
-                queue.end(job.id, result)
+                queue.end(job.id, result.told())
                 reporter.done(result)
     record = queue.read()
     left = blocked(record)

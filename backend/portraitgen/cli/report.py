@@ -24,4 +24,4 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.requests.report import report
     from ..shot import Shot
 
-    print_facts(report(Shot.open(given.shot), given.version))
+    print_facts(report(Shot.open(given.shot), given.version).to_json())

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
+from ..job_results import JobResult
 from ..pipeline.run.progress import OverallProgress, Reporter
 from ..storage import dump_json, printable
 from .output import words
@@ -88,12 +89,13 @@ class TerminalReporter(Reporter):
         sys.stderr.write(("\n" if self._open_line else "") + printable(text) + "\n")
         self._open_line = False
 
-    def done(self, result: dict[str, Any]) -> None:
+    def done(self, result: JobResult) -> None:
         """Ends the output with what the job made."""
+        told = result.told()
         if self._events:
-            self._emit("done", result=result)
+            self._emit("done", result=told)
             return
         if self._openjd:
             print("openjd_progress: 100.0", flush=True)
-        for name, value in result.items():
+        for name, value in told.items():
             print(f"{name.replace('_', ' ')}: {words(value)}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..job_results import JobResult
 from ..settings import OptionDescription, describe, parse
 from ..shot import Shot
 from .run.job_log import warnings_as_notes
@@ -63,7 +64,7 @@ def describe_jobs() -> dict[str, tuple[OptionDescription, ...]]:
     return {kind: describe(options_of(kind)) for kind in _JOBS}
 
 
-def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
+def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) -> JobResult:
     """Runs a job on a shot folder to its end.
 
     Args:
@@ -72,7 +73,7 @@ def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) ->
         values: option values by name, as text or plain data.
 
     Returns:
-        What the job made, as JSON-ready data.
+        What the job made: the job's own result of `job_results`.
 
     Raises:
         PortraitError: if it cannot be done; Cancelled: if the reporter was asked to stop.
@@ -81,5 +82,5 @@ def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) ->
     module, _, function = _JOBS[kind]
     job = getattr(importlib.import_module(f".jobs.{module}", __package__), function)
     with warnings_as_notes(reporter):
-        result: dict[str, Any] = job(Shot.open(shot), options, reporter)
+        result: JobResult = job(Shot.open(shot), options, reporter)
     return result

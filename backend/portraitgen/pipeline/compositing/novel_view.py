@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from ...footage.colour import to_linear
 from ...footage.encode import write_exr
 from ...footage.plate import Plate
 from ...images import as_picture, save_png
+from ...schema import Data
 from ...shot import Shot
 from ..data.avatars import frame_parameters
 from ..data.pictures import carried_on
@@ -44,6 +44,36 @@ class NovelView:
     matrix: np.ndarray
 
 
+@dataclass(frozen=True)
+class ViewRecord(Data):
+    """The camera of a frame in a file of cameras.
+
+    Attributes:
+        fx, fy, cx, cy: pixels.
+        matrix: 4 x 4, the plate camera's space to this camera's.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    matrix: tuple[tuple[float, ...], ...]
+
+    @property
+    def flat(self) -> bool:
+        """Whether it sees nothing."""
+        return min(self.fx, self.fy) <= 0
+
+
+@dataclass(frozen=True)
+class ViewsRecord(Data):
+    """A file of cameras, by frame, as Blender writes it; docs/developer.md shows one."""
+
+    width: int
+    height: int
+    frames: Mapping[int, ViewRecord]
+
+
 def read_views(path: Path, frames: Sequence[int]) -> dict[int, NovelView]:
     """Reads cameras from JSON: width, height, and for each frame fx, fy, cx, cy and matrix.
 
@@ -52,18 +82,18 @@ def read_views(path: Path, frames: Sequence[int]) -> dict[int, NovelView]:
     """
     remedy = "write it from Blender, or as docs/developer.md shows"
     try:
-        facts = json.loads(Path(path).read_text("utf-8"))
-        width, height = int(facts["width"]), int(facts["height"])
+        views_record = ViewsRecord.parse(json.loads(Path(path).read_text("utf-8")))
+        width, height = views_record.width, views_record.height
         views = {}
         for frame in frames:
-            given = facts["frames"][str(frame)]
-            fx, fy, cx, cy = (float(given[name]) for name in ("fx", "fy", "cx", "cy"))
-            matrix = np.array(given["matrix"], np.float64)
-            if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or min(fx, fy) <= 0:
+            given = views_record.frames[frame]
+            matrix = np.array(given.matrix, np.float64)
+            if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or given.flat:
                 raise OptionError(f"the camera of frame {frame} is unusable", str(path), remedy)
-            views[frame] = NovelView(Camera(fx, fy, cx, cy, width, height), matrix)
+            lens = Camera(given.fx, given.fy, given.cx, given.cy, width, height)
+            views[frame] = NovelView(lens, matrix)
     except KeyError as error:
-        raise OptionError(f"the cameras lack {error}", str(path), remedy) from None
+        raise OptionError(f"the cameras lack frame {error}", str(path), remedy) from None
     except (OSError, ValueError, TypeError) as error:
         raise OptionError(f"the cameras cannot be read ({error})", str(path), remedy) from None
     if not 0 < max(width, height) <= _LARGEST:
@@ -192,7 +222,7 @@ def write_novel_view(
     shown = np.dstack([drawn.colours, drawn.alpha])
     save_png(path.with_suffix(".png"), shown, colours=plate.picture_colours)
     linear = to_linear(drawn.colours, plate.space) * drawn.alpha
-    passes: dict[str, Any] = {
+    passes = {
         "Combined": np.concatenate([linear, drawn.alpha], axis=2),
         "Depth": drawn.depth,
         "Normal": drawn.normals,

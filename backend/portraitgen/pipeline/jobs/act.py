@@ -5,12 +5,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ...errors import OptionError
 from ...frames import parse_frame_list
+from ...job_results import ActResult
 from ...settings import option
 from ...shot import Shot, check_take_name
 from ...storage import parse_json
@@ -40,12 +40,8 @@ class ActOptions:
     track: int = option(0, "The track version to act on, the latest by default", minimum=0)
 
 
-def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
+def act(shot: Shot, options: ActOptions, reporter: Reporter) -> ActResult:
     """Writes a take's acting. Frames outside of those asked for keep what they had.
-
-    Returns:
-        take, frames (how many were asked for), acted (how many frames of the take differ from
-        the track), path.
 
     Raises:
         OptionError: for what cannot be acted; ShotError: if a file does not fit the shot.
@@ -92,13 +88,8 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> dict[str, Any]:
         acted = sum(not acting.is_still(int(frame)) for frame in acting.frames)
         if not acted:
             reporter.note("The take acts as the plate does.")
-        result = {
-            "take": options.take,
-            "frames": len(tracked),
-            "acted": acted,
-            "path": str(path),
-        }
-        job.finish(result)
+        result = ActResult(options.take, len(tracked), acted, str(path))
+        job.finish(result.told())
     return result
 
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ...errors import OptionError, ShotError
 from ...footage.encode import exr_attributes
+from ...job_results import DeliverResult
 from ...provenance.credentials import BESIDE, EMBEDDED, Signer
 from ...provenance.statement import Statement
 from ...renders import Render, render_of
@@ -42,11 +42,8 @@ class DeliverOptions:
     key: str = option("", "Its private key (PKCS#8 PEM)", path=True)
 
 
-def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> dict[str, Any]:
+def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverResult:
     """Copies frames, pictures, full plates and movie of a take into a folder.
-
-    Returns:
-        take, version (of the render), files (how many), folder, and signed.
 
     Raises:
         OptionError: if no folder is named, or a certificate without its key; ShotError: if nothing
@@ -68,14 +65,14 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> dict[str
         with closing(copies):
             for count, _ in enumerate(copies, 1):
                 stage.step(count)
-        result = {
-            "take": options.take,
-            "version": rendered.version,
-            "files": len(files),
-            "folder": str(out),
-            "signed": signer is not None,
-        }
-        job.finish(result)
+        result = DeliverResult(
+            take=options.take,
+            version=rendered.version,
+            files=len(files),
+            folder=str(out),
+            signed=signer is not None,
+        )
+        job.finish(result.told())
     return result
 
 

@@ -29,6 +29,7 @@ from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list, spread
 from ...images import as_picture, read_codes, save_png
+from ...job_results import EditResult
 from ...records import EditRecord
 from ...settings import option
 from ...shot import Job, Shot, now
@@ -114,11 +115,8 @@ class EditOptions:
     )
 
 
-def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]:
+def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
     """Edits a take; an earlier edit of the same take is kept beside it.
-
-    Returns:
-        take, edit (its number), key_frames, and seconds is left to the caller.
 
     Raises:
         EditError: if the editor cannot be used; ShotError: if nothing was reconstructed.
@@ -208,8 +206,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> dict[str, Any]
         )
         job.check_held()
         published = shot.publish_edit(name, folder, record)
-        result = {"take": name, "edit": published, "key_frames": len(key_frames)}
-        job.finish(result)
+        result = EditResult(name, published, len(key_frames))
+        job.finish(result.told())
     return result
 
 

@@ -5,13 +5,13 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
 from ...editing.looks.look_file import LookFacts
 from ...errors import EditError, OptionError
 from ...images import save_png
+from ...job_results import LearnLookResult
 from ...settings import option
 from ...shot import Shot, now
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
@@ -40,11 +40,8 @@ class LearnLookOptions:
     seed: int = option(0, "Seed of the learning", minimum=0)
 
 
-def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> dict[str, Any]:
+def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> LearnLookResult:
     """Learns a look as a job of a shot.
-
-    Returns:
-        look (the file), pairs, held_out_db, guides, seconds.
 
     Raises:
         OptionError: if there is nothing to learn from; EditError: if pairs cannot be used.
@@ -63,11 +60,11 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> dic
         result = learn(
             pairs, out, facts, options, reporter, job.folder / "preview.png", job.check_held
         )
-        job.finish(result)
+        job.finish(result.told())
     return result
 
 
-def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> dict[str, Any]:
+def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLookResult:
     """Learns a look from a folder of pairs without a shot; as `learn_look`."""
     pairs = pairs_in_folder(Path(options.pairs).expanduser(), reporter)
     out = look_file(options.out or Path(options.pairs).absolute().name)
@@ -101,7 +98,7 @@ def learn(
     reporter: Reporter,
     preview: Path,
     check: Callable[[], None] = lambda: None,
-) -> dict[str, Any]:
+) -> LearnLookResult:
     """Learns until the time is over; whenever it is stopped, the look so far is in its file.
 
     An earlier learning of the same pairs into the same file goes on.
@@ -143,11 +140,11 @@ def learn(
         stage.step(min(round(learner.used * _TICKS), ticks), loss=loss)
     keep()
     look = learner.look(facts)
-    return {
-        "look": str(out),
-        "pairs": len(pairs),
-        "guides": list(look.facts.guides),
-        "held_out_db": look.facts.held_out_db,
-        "seconds": look.facts.seconds,
-        "steps": learner.steps,
-    }
+    return LearnLookResult(
+        look=str(out),
+        pairs=len(pairs),
+        guides=tuple(look.facts.guides),
+        held_out_db=look.facts.held_out_db,
+        seconds=look.facts.seconds,
+        steps=learner.steps,
+    )

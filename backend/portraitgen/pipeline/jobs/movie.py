@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
 from ...images import read_codes, to_codes, to_float
+from ...job_results import MovieResult
 from ...provenance.statement import Statement
 from ...renders import render_of
 from ...settings import option
@@ -40,11 +40,8 @@ class MovieOptions:
     )
 
 
-def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, Any]:
+def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> MovieResult:
     """Makes one movie of frames that were rendered before, in one part or many.
-
-    Returns:
-        take, version (of the render), frames (how many) and movie (its path).
 
     Raises:
         ShotError: if frames are missing, or show different edits of the take.
@@ -70,13 +67,8 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> dict[str, An
         # Those of a take that acts show the background, too.
         whole = (shot.path / "takes" / take / ACTING_FILE).exists()
         path = write_movie(folder, take, track, frames, size, plate, statement, whole, reporter)
-        result = {
-            "take": take,
-            "version": version.version,
-            "frames": len(frames),
-            "movie": str(path),
-        }
-        job.finish(result)
+        result = MovieResult(take, version.version, len(frames), str(path))
+        job.finish(result.told())
     return result
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -19,6 +18,7 @@ from ...footage.image import read_image
 from ...footage.optical_flow import carried, dense_flow, trusted
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
+from ...job_results import QualityResult
 from ...renders import Render, render_of
 from ...settings import option
 from ...shot import Shot
@@ -77,12 +77,8 @@ _MEASURES = {
 }
 
 
-def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> dict[str, Any]:
+def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityResult:
     """Measures a rendered take, and writes a sheet of it beside its frames: one HTML file.
-
-    Returns:
-        take, version (of the render), frames (how many), sheet (its path), exceeded (the measures
-        beyond their limits, with their frames), and first, the frames to look at first.
 
     Raises:
         ShotError: if nothing is rendered.
@@ -130,20 +126,20 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> dict[str
         )
         path = render.folder / "qc.html"
         write_sheet(path, sheet)
-        result: dict[str, Any] = {
-            "take": take,
-            "version": render.version,
-            "frames": len(frames),
-            "sheet": str(path),
-            "exceeded": {name: runs_of(numbers) for name, numbers in exceeded.items()},
-            "first": first,
-        }
+        result = QualityResult(
+            take=take,
+            version=render.version,
+            frames=len(frames),
+            sheet=str(path),
+            exceeded={name: runs_of(numbers) for name, numbers in exceeded.items()},
+            first=tuple(first),
+        )
         for name, numbers in exceeded.items():
             reporter.note(f"{_MEASURES[name][0]} is beyond its limit in frames {runs_of(numbers)}.")
         if options.strict and exceeded:
             told = ", ".join(_MEASURES[name][0].lower() for name in exceeded)
             raise QualityError(f"beyond their limits: {told}", path, "look at the sheet")
-        job.finish(result)
+        job.finish(result.told())
     return result
 
 

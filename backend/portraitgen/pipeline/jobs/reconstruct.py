@@ -5,7 +5,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from ...errors import AvatarError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list, spread
 from ...images import as_picture, save_png
+from ...job_results import ReconstructResult
 from ...locks import Waiting
 from ...records import AvatarMetrics, AvatarRecord, BodyModelRecord
 from ...settings import option
@@ -95,7 +95,7 @@ class ReconstructOptions:
         return (self.size or size) // 8 * 8, self.gaussians or gaussians
 
 
-def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> dict[str, Any]:
+def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> ReconstructResult:
     """Rebuilds the performer.
 
     Returns:
@@ -154,8 +154,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         if published is None:
             job.check_held()
             published = shot.publish("avatar", folder, record)
-        result = {"avatar": published, "track": version} | metrics.figures()
-        job.finish(result)
+        result = ReconstructResult(published, version, metrics)
+        job.finish(result.told())
     return result
 
 

@@ -7,13 +7,13 @@ the plate shows. For who only wants a rig; reconstruction begins with it where i
 """
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from ...body.motion import Motion
 from ...errors import TrackingError
 from ...frames import parse_frame_list
+from ...job_results import RefineResult
 from ...settings import option
 from ...shot import Job, Shot, now
 from ...storage import make_folder, remove_tree
@@ -34,7 +34,7 @@ class RefineOptions:
     frames: str = option("", "Frames to align as 1001-1250 or 1-9x2, all tracked ones by default")
 
 
-def refine_track(shot: Shot, options: RefineOptions, reporter: Reporter) -> dict[str, Any]:
+def refine_track(shot: Shot, options: RefineOptions, reporter: Reporter) -> RefineResult:
     """Aligns the latest track. Frames that an artist fixed stay as they are.
 
     Returns:
@@ -59,12 +59,9 @@ def refine_track(shot: Shot, options: RefineOptions, reporter: Reporter) -> dict
             crops = load_crops(shot, track, usable, ALIGN_SIZE, reporter)
             motion = aligned(shot, track, crops, reporter, job)
             published = _publish(shot, track, motion, job, reporter)
-        result = {
-            "track": published,
-            "frames": len(usable),
-            "moved_px": _moved(track, Track(shot, published), usable),
-        }
-        job.finish(result)
+        moved = _moved(track, Track(shot, published), usable)
+        result = RefineResult(published, len(usable), moved)
+        job.finish(result.told())
     return result
 
 

@@ -10,7 +10,6 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
 from ...frames import parse_frame_list, spread
 from ...images import save_png, to_codes
+from ...job_results import RenderResult
 from ...provenance.statement import Statement
 from ...records import EditRecord, PartsRecord, RenderRecord
 from ...renders import Render, begin_render, renders_of
@@ -135,15 +135,11 @@ class RenderOptions:
     )
 
 
-def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, Any]:
+def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> RenderResult:
     """Renders a take into a version of its own, or goes on with the one that was made of the same.
 
     Frames that are on disk already, made of the same edit, avatar, track and options as their own
     files say, are not rendered again.
-
-    Returns:
-        take, edit (its number, if it is a take), version (of the render), frames (how many),
-        folder, and movie if one was written.
 
     Raises:
         ShotError: if the take was never edited, or nothing was reconstructed.
@@ -195,18 +191,20 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> dict[str, 
                 reporter.frame(take, frame, *run.paths(frame))
                 add(shown)
                 stage.step(count)
-        result: dict[str, Any] = {"take": take, "frames": len(frames), "folder": str(folder)}
-        result["version"] = run.version.version
-        if edit:
-            result["edit"] = int(edit.name)
-        if options.movie and not alone:
-            if whole:
-                result["movie"] = str(folder.parent / f"{take}.mp4")
-            else:
-                reporter.note(
-                    "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
-                )
-        job.finish(result)
+        has_movie = options.movie and not alone
+        if has_movie and not whole:
+            reporter.note(
+                "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
+            )
+        result = RenderResult(
+            take=take,
+            frames=len(frames),
+            folder=str(folder),
+            version=run.version.version,
+            edit=int(edit.name) if edit else None,
+            movie=str(folder.parent / f"{take}.mp4") if has_movie and whole else None,
+        )
+        job.finish(result.told())
     return result
 
 

@@ -24,6 +24,7 @@ from ...footage.matte import MatteMaker, Quality
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
 from ...images import read_codes
+from ...job_results import TrackResult
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
@@ -86,7 +87,7 @@ class TrackOptions(TrackSettings):
     )
 
 
-def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
+def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> TrackResult:
     """Tracks the performer. Frames that an artist fixed in the latest version stay fixed.
 
     Returns:
@@ -99,7 +100,7 @@ def track(shot: Shot, options: TrackOptions, reporter: Reporter) -> dict[str, An
         return _track(shot, plate, options, reporter)
 
 
-def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) -> dict[str, Any]:
+def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) -> TrackResult:
     frames = parse_frames(options.frames, plate.numbers)
     with ExitStack() as opened:
         given = None
@@ -121,15 +122,15 @@ def _track_with(
     garbage: GivenMattes | None,
     options: TrackOptions,
     reporter: Reporter,
-) -> dict[str, Any]:
+) -> TrackResult:
     files = {"mattes": given, "garbage": garbage}
     inputs = {name: each.digest() for name, each in files.items() if each} or None
     with running(
         shot, "track", asdict(options), "track", reporter, inputs=inputs, frames=frames
     ) as job:
         if (published := shot.published_by("track", job)) is not None:
-            result = {"track": published} | shot.track_record(published).summary.to_json()
-            job.finish(result)
+            result = TrackResult(published, shot.track_record(published).summary)
+            job.finish(result.told())
             return result
         for note in plate.notes:
             reporter.note(note)
@@ -184,10 +185,10 @@ def _track_with(
         published = shot.publish("track", staged, record)
         if left := _left_out(shot, published, frames):
             reporter.note(left)
-        result = {"track": published} | record.summary.to_json()
+        result = TrackResult(published, record.summary)
         for note in (*_lost(solution), *_weak(solution), *_guessed(solution)):
             reporter.note(note)
-        job.finish(result)
+        job.finish(result.told())
     return result
 
 

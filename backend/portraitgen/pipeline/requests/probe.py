@@ -15,6 +15,7 @@ from ...footage.encode import write_linear
 from ...footage.plate import Plate, open_plate
 from ...frames import parse_frame_list
 from ...images import save_png
+from ...messages import PlateFacts
 from ..data.shots import plate_options
 
 _GLANCED = 100
@@ -49,8 +50,8 @@ def probe(
         return facts_of(plate) | {"written": [str(path) for path in written]}
 
 
-def glance(footage: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The first ten facts of `probe` and its notes, of what a few seconds show.
+def glance(footage: Path, facts: Mapping[str, Any]) -> PlateFacts:
+    """What panels show of a plate, of what a few seconds tell.
 
     Args:
         footage, facts: as for `probe`.
@@ -61,9 +62,7 @@ def glance(footage: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     with closing(open_plate(footage, **plate_options(facts))) as plate:
         plate.examine(_GLANCED)
         told = facts_of(plate)
-    names = ("kind", "first", "last", "frames", "fps", "width", "height", "bit_depth")
-    told["notes"] = tuple(told["notes"])
-    return {name: told[name] for name in (*names, "colour_space", "pixel_aspect", "notes")}
+    return PlateFacts.parse(told)
 
 
 def facts_of(plate: Plate) -> dict[str, Any]:

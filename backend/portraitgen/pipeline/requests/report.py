@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from ...footage.crop import crop
 from ...frames import spread
 from ...images import save_png
 from ...records import FrameQuality
+from ...schema import Data
 from ...shot import Shot
 from ...storage import make_folder
 from ..data.avatars import frame_parameters
@@ -35,14 +36,20 @@ _TEXT = (0.85, 0.85, 0.85)
 _GROUND = 0.13
 
 
-def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class TrackReport(Data):
+    """A picture of how good a track is: where it lies, of which version, the frames it shows."""
+
+    path: str
+    version: int
+    worst: tuple[int, ...]
+
+
+def report(shot: Shot, version: int | None = None) -> TrackReport:
     """Draws the worst frames with the body over the plate, and the residual of every frame.
 
     Args:
         version: of the track, the latest by default.
-
-    Returns:
-        path of the picture, version, and worst, the frames shown.
 
     Raises:
         ShotError: if there is no such track.
@@ -78,11 +85,7 @@ def report(shot: Shot, version: int | None = None) -> dict[str, Any]:
     path = shot.path / "reports" / f"track_{track.version:04d}.png"
     make_folder(path.parent)
     save_png(path, canvas)
-    return {
-        "path": str(path),
-        "version": track.version,
-        "worst": [each.frame for each in worst],
-    }
+    return TrackReport(str(path), track.version, tuple(each.frame for each in worst))
 
 
 def _goodness(frame: FrameQuality) -> tuple[float, float]:

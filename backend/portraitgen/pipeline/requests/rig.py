@@ -13,6 +13,7 @@ from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
 from ...messages import RigExported, TrackPublished
+from ...records import RigFacts
 from ...shot import Shot, now
 from ...storage import make_folder, remove_tree
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
@@ -50,16 +51,16 @@ def export_rig(shot: Shot, version: int | None = None) -> RigExported:
     track, body = Track(shot, version), body_of(shot)
     path = shot.path / "rigs" / f"{track.version:04d}.safetensors"
     motion = track.motion
-    facts = {
-        "version": track.version,
-        "joints": body.joint_names,
-        "units": body.expression_names,
-        "camera": track.record.camera.to_json(),
-        "correctives": body.pose_directions is not None,
-        "source": track.record.source,
-        "parts": PARTS,
-        "guessed": track.record.summary.guessed_parts,
-    }
+    facts = RigFacts(
+        version=track.version,
+        joints=tuple(body.joint_names),
+        units=tuple(body.expression_names),
+        camera=track.record.camera,
+        correctives=body.pose_directions is not None,
+        source=track.record.source,
+        parts=tuple(PARTS),
+        guessed=track.record.summary.guessed_parts,
+    )
     # A damaged one is made again, as a missing one is.
     if not is_whole(path):
         tensors = _geometry(body, motion) | {
@@ -72,7 +73,7 @@ def export_rig(shot: Shot, version: int | None = None) -> RigExported:
             "residual": _residuals(track),
             "part_residual": _part_residuals(track),
         }
-        save_arrays(path, tensors, {"rig": json.dumps(facts)})
+        save_arrays(path, tensors, {"rig": json.dumps(facts.to_json())})
     return RigExported(str(path), track.version, len(motion))
 
 

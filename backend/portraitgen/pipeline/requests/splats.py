@@ -4,6 +4,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ from ...errors import AvatarError
 from ...footage.colour import ColourSpace, to_linear
 from ...frames import parse_frame_list, spread
 from ...images import as_picture
+from ...messages import CloudExported, SplatsExported, SplatsImported
 from ...raster.conventions import BLUR_VARIANCE
+from ...records import CloudFacts
+from ...schema import Data, Misfit
 from ...shot import Shot, now
 from ...storage import make_folder, read_json, remove_tree
 from ...tensors import save_arrays
@@ -101,7 +105,7 @@ def _carried(source: _Source, frame: int) -> _Carried:
 
 
 @torch.no_grad()
-def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict[str, Any]:
+def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> CloudExported:
     """Writes Gaussians with the triangles that carry them, for Blender to pose by its own rig.
 
     The file holds the performer's own surface in the rest pose: vertices (V, 3), faces (F, 3),
@@ -116,10 +120,6 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
     Args:
         take: whose current edit, empty for the reconstruction.
         version: of the avatar, the latest by default; a take has its own.
-
-    Returns:
-        path, gaussians, version, neural: whether a network changes the take's pictures beyond what
-        its Gaussians hold.
 
     Raises:
         ShotError: if there is no such take or version.
@@ -160,21 +160,16 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> dict
         "albedo": _albedo(source),
         "inside": inside_faces(body)[shown].astype(np.int32),
     }
-    facts = {
-        "take": take,
-        "version": source.version,
-        "joints": body.joint_names,
-        "units": body.expression_names,
-        "softness": _softness(source),
-    }
+    facts = CloudFacts(
+        take=take,
+        version=source.version,
+        joints=tuple(body.joint_names),
+        units=tuple(body.expression_names),
+        softness=_softness(source),
+    )
     path = make_folder(shot.path / "splats") / f"{take or 'reconstruction'}.safetensors"
-    save_arrays(path, arrays, {"splats": json.dumps(facts)})
-    return {
-        "path": str(path),
-        "gaussians": avatar.gaussian_count,
-        "version": source.version,
-        "neural": avatar.neural,
-    }
+    save_arrays(path, arrays, {"splats": json.dumps(facts.to_json())})
+    return CloudExported(str(path), avatar.gaussian_count, source.version, avatar.neural)
 
 
 def _softness(source: _Source) -> float:
@@ -223,7 +218,7 @@ def export_splats(
     frames: str = "",
     version: int | None = None,
     world: Path | None = None,
-) -> dict[str, Any]:
+) -> SplatsExported:
     """Writes a PLY or SPZ file a frame, in the plate camera's space or in a world.
 
     Args:
@@ -232,9 +227,6 @@ def export_splats(
         take, version: as `export_cloud` takes them.
         frames: as 1001-1010, the first by default.
         world: JSON, {"frames": {"1001": 4 x 4}}, the camera's place in a world.
-
-    Returns:
-        files, gaussians, notes.
 
     Raises:
         AvatarError: if the file is neither, or the world lacks a frame.
@@ -255,20 +247,30 @@ def export_splats(
         file = path if len(numbers) == 1 else path.with_suffix(f".{frame:04d}{kind}")
         write(file, _splats(source, frame, places.get(frame)))
         files.append(str(file))
-    notes = ["a network changes this take beyond what its splats hold"]
-    return {
-        "files": files,
-        "gaussians": source.avatar.gaussian_count,
-        "notes": notes if source.avatar.neural else [],
-    }
+    notes = ("a network changes this take beyond what its splats hold",)
+    count, neural = source.avatar.gaussian_count, source.avatar.neural
+    return SplatsExported(tuple(files), count, notes if neural else ())
+
+
+@dataclass(frozen=True)
+class _World(Data):
+    """The plate camera's places in a world, 4 x 4, by frame."""
+
+    frames: Mapping[str, object]
 
 
 def _places(path: Path, frames: list[int]) -> dict[int, np.ndarray]:
-    facts = read_json(path)
+    try:
+        world = _World.parse(read_json(path))
+    except Misfit as misfit:
+        raise AvatarError(
+            f"the world does not say where the camera stands ({misfit})", path, "write it again"
+        ) from None
     places = {}
     for frame in frames:
         try:
-            matrix = np.array(facts["frames"][str(frame)], np.float64).reshape(4, 4)
+            given: Any = world.frames[str(frame)]
+            matrix = np.array(given, np.float64).reshape(4, 4)
         except (KeyError, TypeError, ValueError) as error:
             raise AvatarError(
                 "the world does not say where the camera stands", f"frame {frame}", f"see {path}"
@@ -329,7 +331,7 @@ def import_splats(
     take: str = "",
     version: int | None = None,
     world: Path | None = None,
-) -> dict[str, Any]:
+) -> SplatsImported:
     """Takes retouched splats back: a new avatar version, or a new edit of a take.
 
     Splats are matched by their id, or by their place where a program has dropped it. What was
@@ -340,10 +342,6 @@ def import_splats(
         path: a PLY or SPZ file of one frame.
         frame: which, the track's first by default.
         take, version, world: what was exported.
-
-    Returns:
-        version: of the avatar, or the take's edit, None if nothing was changed; changed, erased and
-        unmatched, numbers of splats; by: "id" or "place".
 
     Raises:
         AvatarError: if the file cannot be read or holds none of the performer's splats.
@@ -368,13 +366,13 @@ def import_splats(
     changed = _changed(given, rows, before, found)
     chosen = np.zeros(len(before.positions), bool)
     chosen[found] = True
-    result: dict[str, Any] = {
-        "version": None,
-        "changed": int(changed.sum()),
-        "erased": int((~chosen).sum()),
-        "unmatched": len(given.positions) - len(rows),
-        "by": by,
-    }
+    result = SplatsImported(
+        version=None,
+        changed=int(changed.sum()),
+        erased=int((~chosen).sum()),
+        unmatched=len(given.positions) - len(rows),
+        by=by,
+    )
     if not changed.any() and chosen.all():
         return result
     carried = _carried(source, frame)
@@ -395,7 +393,7 @@ def import_splats(
         avatar.save(folder / "avatar.safetensors")
         if take:
             edit = replace(shot.edit_record(take), created=now(), job=job.id)
-            result["version"] = shot.publish_edit(take, folder, edit)
+            made = shot.publish_edit(take, folder, edit)
         else:
             record = replace(
                 shot.avatar_record(source.version),
@@ -404,8 +402,9 @@ def import_splats(
                 gaussians=avatar.gaussian_count,
             )
             record.write(folder / "avatar.json")
-            result["version"] = shot.publish("avatar", folder)
-        job.finish(result=result)
+            made = shot.publish("avatar", folder)
+        result = replace(result, version=made)
+        job.finish(result.to_json())
     return result
 
 

@@ -11,7 +11,7 @@ reye_pose (T, 3), left_hand_pose and right_hand_pose (T, 45), axis-angle in radi
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from ...interchange.hands import mean_hands
 from ...interchange.layouts_body import PARTS
 from ...interchange.write_bvh import bvh
 from ...interchange.write_face import arkit_csv
+from ...messages import TrackExported
 from ...shot import Shot
 from ...storage import atomic_path
 from ..data.shots import Track, body_of
@@ -46,11 +47,8 @@ class ExportOptions:
     hands: Literal["flat", "mean"] = "flat"
 
 
-def export_track(shot: Shot, path: Path, options: ExportOptions | None = None) -> dict[str, Any]:
+def export_track(shot: Shot, path: Path, options: ExportOptions | None = None) -> TrackExported:
     """Writes a track: .npz or .json with parameters, .csv with ARKit's weights, or .bvh.
-
-    Returns:
-        path, version, frames and notes.
 
     Raises:
         ShotError: if there is no such track, the ending is another or the file is there already.
@@ -75,12 +73,7 @@ def export_track(shot: Shot, path: Path, options: ExportOptions | None = None) -
         _write(path, arkit_csv(opened, worn, fps))
     else:
         _parameters(shot, track, body, options, path, notes)
-    return {
-        "path": str(path),
-        "version": track.version,
-        "frames": len(motion),
-        "notes": notes,
-    }
+    return TrackExported(str(path), track.version, len(motion), tuple(notes))
 
 
 def _write(path: Path, text: str) -> None:
