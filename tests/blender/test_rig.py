@@ -185,9 +185,14 @@ def test_a_moved_armature_is_folded_into_the_root_and_a_scaled_one_refused(
         (2100.0, 1800.0, 900.0, 560.0, 1920, 1080),
     ],
 )
-def test_the_camera_projects_as_the_backend_does(facts: tuple[float, ...]) -> None:
+def test_the_camera_projects_as_the_backend_does(
+    facts: tuple[float, float, float, float, int, int],
+) -> None:
     camera = module("portraitgen_addon.camera")
-    k = module("portraitgen.records").CameraRecord(*facts)
+    # Found once the extension is enabled.
+    from portraitgen.records import CameraRecord
+
+    k = CameraRecord(*facts)
     scene = bpy.context.scene
     holder = camera.make("plate")
     scene.collection.objects.link(holder)
