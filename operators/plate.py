@@ -32,6 +32,12 @@ class PORTRAITGEN_OT_update_from_strip(bpy.types.Operator):
     bl_label = "Update from Strip"
     bl_options = {"REGISTER", "UNDO"}
 
+    strip: StringProperty(
+        name="Strip",
+        description="The strip that is the plate from now on, where the edit has lost it",
+        options={"HIDDEN", "SKIP_SAVE"},
+    )
+
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a shot whose folder can be read, and no job that works on it."""
@@ -43,7 +49,7 @@ class PORTRAITGEN_OT_update_from_strip(bpy.types.Operator):
 
     def _update(self, context: Any) -> None:
         shot = properties.active_shot(context)
-        strip_sync.update(shot)
+        strip_sync.update(shot, self.strip)
         edit_watch.note_change()
         scene_updates.redraw()
         text = f"Frames {shot.first} to {shot.last}, from scene frame {shot.first + shot.offset} on"

@@ -16,16 +16,19 @@ from typing import Any
 import bpy
 
 from portraitgen.errors import PortraitError
+from portraitgen.renders import renders_of
 
 from . import (
     compat,
     plate_strip,
     sequencer,
     shot_summary,
+    shot_time,
     strip_sync,
     take_layout,
 )
 from .plate_strip import PlateStrip
+from .session import session
 from .take_settings import adopt_takes
 
 _EVERY = 1.0
@@ -56,8 +59,12 @@ class _State:
 
     def __init__(self) -> None:
         self.changed = True
-        self.notices: dict[str, tuple[Notice, ...]] = {}
-        self.folders: dict[str, tuple[object, ...]] = {}
+        self.notices: dict[tuple[str, str], tuple[Notice, ...]] = {}
+        self.folders: dict[tuple[str, str], tuple[object, ...]] = {}
+        # The versions of renders that came last, by shot and take.
+        self.rendered: dict[tuple[str, str, str], int] = {}
+        # Plates and the files of their strips, and whether they were there at the last look.
+        self.files: dict[tuple[str, str], dict[Path, bool]] = {}
         self.next_folders = 0.0
         self.longest = 0.0
 
@@ -67,7 +74,12 @@ _state = _State()
 
 def notices(shot: Any) -> tuple[Notice, ...]:
     """What is to be said of a shot; costs nothing, for panels that are drawn many times."""
-    return _state.notices.get(shot.shot_id, ())
+    return _state.notices.get(_key(shot), ())
+
+
+def _key(shot: Any) -> tuple[str, str]:
+    """What a shot is known by: a copied scene has a copy of it, with strips of its own."""
+    return shot.id_data.name_full, shot.shot_id
 
 
 def forget() -> None:
@@ -124,14 +136,33 @@ def _look_at_folders(force: bool) -> bool:
     news = False
     for scene in bpy.data.scenes:
         for shot in scene.portraitgen.shots:
+            files = _state.files.get(_key(shot), {})
+            news |= any(_exists(path) != there for path, there in files.items())
             stamp = shot_summary.stamp(shot.path)
-            if _state.folders.get(shot.shot_id) != stamp:
-                _state.folders[shot.shot_id] = stamp
+            if _state.folders.get(_key(shot)) != stamp:
+                _state.folders[_key(shot)] = stamp
                 shot_summary.forget_summaries(shot.path)
                 adopt_takes(shot)
+                _note_renders(shot)
                 news = True
     _state.next_folders = now + max(_EVERY, _PATIENCE * (time.monotonic() - now))
     return news
+
+
+def _note_renders(shot: Any) -> None:
+    """Notes which version of each take's render came last, of those that a strip can show."""
+    for take in shot.takes:
+        home = shot.path / "takes" / take.folder_name
+        found = [each for each in renders_of(home) if each.full_plates()]
+        last = max(
+            found,
+            key=lambda each: (each.record.rendered if each.record else "", each.version),
+            default=None,
+        )
+        key = (*_key(shot), take.folder_name)
+        _state.rendered.pop(key, None)
+        if last is not None:
+            _state.rendered[key] = last.version
 
 
 # What differs
@@ -146,9 +177,9 @@ def _look_at(shot: Any) -> bool:
             changed = strip_sync.follow(shot, plate)
         except PortraitError as error:
             told.append(Notice(_sentence(error)))
-    told = [*_of_strip(shot, plate), *told, *_of_folder(shot, plate)]
-    before = _state.notices.get(shot.shot_id)
-    _state.notices[shot.shot_id] = tuple(told)
+    told = [*_of_strip(shot, plate), *told, *_of_rig(shot), *_of_folder(shot, plate)]
+    before = _state.notices.get(_key(shot))
+    _state.notices[_key(shot)] = tuple(told)
     return changed or before != tuple(told)
 
 
@@ -158,9 +189,12 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
     known = shot_summary.summary_of(shot.path)
     if known.error:
         return []
-    missing = not _exists(shot_summary.plate_path(shot.path))
+    place = shot_summary.plate_path(shot.path)
+    files = [place, *(plate_strip.file_of(each.strip) for each in (plate,) if each)]
+    _state.files[_key(shot)] = {each: _exists(each) for each in files}
+    missing = not _exists(place)
     if plate is None:
-        found = [Notice("The plate's strip is no longer in the edit")] if shot.strip else []
+        found = [_lost_strip(shot)] if shot.strip else []
         return found + ([Notice("The plate's file is missing", *relink)] if missing else [])
     strip = plate.strip
     file = plate_strip.file_of(strip)
@@ -185,6 +219,19 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         told.append(Notice(f"A piece of the plate, '{name}', lies elsewhere: make a shot of it"))
     told += _covered(shot, plate)
     return told
+
+
+def _lost_strip(shot: Any) -> Notice:
+    text = "The plate's strip is no longer in the edit"
+    strip = strip_sync.unmarked(shot)
+    if strip is None:
+        return Notice(f"{text}: add the plate's file again")
+    return Notice(
+        f"{text}; '{strip.name}' shows the same file",
+        "portraitgen.update_from_strip",
+        f"Use '{strip.name}'",
+        {"strip": strip.name},
+    )
 
 
 def _untracked(known: shot_summary.ShotSummary, first: int, last: int) -> list[Notice]:
@@ -242,6 +289,19 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     return [*told, Notice(text)]
 
 
+def _of_rig(shot: Any) -> list[Notice]:
+    """What of a rig does not lie where the shot does."""
+    told = []
+    for text in shot_time.disagreements(shot):
+        text = text[:1].upper() + text[1:]
+        if shot_time.rig_offset(shot) != shot.offset:
+            told.append(Notice(text, "portraitgen.update_from_strip", "Update from Strip"))
+        else:
+            version = {"version": shot.track_version}
+            told.append(Notice(text, "portraitgen.show_version", "Show Track Again", version))
+    return told
+
+
 def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
     known = shot_summary.summary_of(shot.path)
     if known.error:
@@ -262,6 +322,13 @@ def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
                     f"{text}, the latest is {known.avatars[-1]}", "portraitgen.edit", "Edit Shot"
                 )
             )
+    if take is not None and plate is not None and not take.watched:
+        last = _state.rendered.get((*_key(shot), take.folder_name))
+        strips = sequencer.take_strips(plate.strip.id_data, shot.shot_id, take.folder_name)
+        shown = max((int(strip.get(sequencer.VERSION, 0)) for strip in strips), default=last)
+        if last is not None and last != shown and not session.busy:
+            text = f"'{take.name}' shows render {shown}, render {last} came last"
+            told.append(Notice(text, "portraitgen.show_frames", "Show Rendered Frames"))
     for each in shot.takes:
         if each.in_folder and each.folder_name not in known.takes:
             if not _exists(shot.path / "takes" / each.folder_name):

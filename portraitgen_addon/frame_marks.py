@@ -9,8 +9,6 @@ switch; the scene's markers stay the artist's.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import bpy
-
 from portraitgen.records import FrameQuality
 
 GOOD = 1.5
@@ -93,7 +91,7 @@ def step(shot: Any, current: int, backwards: bool) -> int | None:
 
 def go_to(shot: Any, frame: int, context: Any) -> None:
     """Puts the playhead on a frame of the plate, where the rig is and where the edit is."""
-    scenes = {context.scene, bpy.data.scenes.get(shot.scene)}
+    scenes = {context.scene, shot.id_data}
     if shot.has_rig and shot.armature.users_scene:
         scenes.add(shot.armature.users_scene[0])
     for scene in scenes - {None}:

@@ -24,6 +24,8 @@ def show(image: Any, mode: str = "VIEW") -> None:
     if manager is None or not manager.windows:
         return  # Without a window the image is in the file all the same.
     area = _editor(manager, image)
+    if area is None and bpy.app.background:
+        return  # `blender -b` has a window's data, and opens none.
     if area is None:
         area = _new_editor(manager, "IMAGE_EDITOR")
     space = area.spaces.active

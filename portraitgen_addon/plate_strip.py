@@ -122,8 +122,9 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
         raise FootageError(
             "only movie and image strips hold a plate", strip.name, "select one of those"
         )
-    _check_plays_straight(strip, scene)
     plate = plate or whereabouts(strip, scene)
+    for each in (strip, *plate.metas):
+        _check_plays_straight(each, scene)
     begin, end = shown(plate)
     fps = rate_of(scene)
     trim = compat.content_trim(strip)
@@ -161,22 +162,28 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
 def _check_plays_straight(strip: Any, scene: Any) -> None:
     """Raises a FootageError where a frame of the scene is not the next frame of the file."""
     if getattr(strip, "use_reverse_frames", False):
-        raise FootageError("the strip plays backwards", strip.name, "turn Reverse Frames off")
+        raise FootageError(
+            f"the {_kind(strip)} plays backwards", strip.name, "turn Reverse Frames off"
+        )
     if getattr(strip, "retiming_keys", None):
         raise FootageError(
-            "the strip is retimed",
+            f"the {_kind(strip)} is retimed",
             strip.name,
             "remove its retiming keys, edit the performer first and retime plate and take together",
         )
     if strip.strobe > 1:
-        raise FootageError("the strip holds frames", strip.name, "set its Strobe to 1")
+        raise FootageError(f"the {_kind(strip)} holds frames", strip.name, "set its Strobe to 1")
     for other, _ in compat.every_strip(scene):
         if other.type == "SPEED" and strip in (other.input_1, getattr(other, "input_2", None)):
             raise FootageError(
-                f"the Speed effect '{other.name}' plays the strip at another speed",
+                f"the Speed effect '{other.name}' plays the {_kind(strip)} at another speed",
                 strip.name,
                 "delete the effect, edit the performer first and put the effect on the take",
             )
+
+
+def _kind(strip: Any) -> str:
+    return "meta strip" if strip.type == "META" else "strip"
 
 
 def _check_rate(strip: Any, fps: tuple[int, int]) -> None:

@@ -262,8 +262,11 @@ def accept_description(description: Description) -> None:
 
 
 def home_scene(shot: Any) -> Any | None:
-    """The scene whose sequencer shows a shot's plate, None if it was deleted."""
-    return bpy.data.scenes.get(shot.scene)
+    """The scene whose sequencer shows a shot's plate: the one that lists the shot.
+
+    Never by its name: scenes are renamed, and a copied scene lists a copy of the shot.
+    """
+    return shot.id_data if shot is not None else None
 
 
 def active_shot(context: Any) -> Any:

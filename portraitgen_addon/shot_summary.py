@@ -103,6 +103,8 @@ def stamp(folder: Path) -> tuple[object, ...]:
         with suppress(OSError), os.scandir(folder / name) as entries:
             names = sorted(entry.name for entry in entries)[-_LOOKED_AT:]
             times += [(each, _time_of(f"{folder}/{name}/{each}/{file}")) for each in names]
+            if name == "takes":
+                times += [_time_of(f"{folder}/{name}/{each}/renders") for each in names]
     return tuple(times)
 
 

@@ -80,13 +80,30 @@ def _rate(fps: Fraction) -> str:
     return f"{float(fps):.3f}".rstrip("0").rstrip(".")
 
 
-def update(shot: Any) -> None:
+def unmarked(shot: Any) -> Any | None:
+    """A strip of the plate's file that is no shot's plate, as one added again; None for none."""
+    scene = properties.home_scene(shot)
+    for strip, _ in compat.every_strip(scene) if scene is not None else ():
+        free = not strip.get(plate_strip.MARK) and not strip.get(sequencer.SHOT)
+        if free and strip.type in ("MOVIE", "IMAGE"):
+            if same_file(shot, plate_strip.file_of(strip)):
+                return strip
+    return None
+
+
+def update(shot: Any, again: str = "") -> None:
     """Brings all of a shot in line with its plate's strip: offset, range, look and rate.
+
+    Args:
+        again: the name of the strip that is the plate from now on, where the edit has lost it.
 
     Raises:
         PortraitError: if the strip can't be the shot's plate as it is; nothing has changed then.
     """
-    plate = plate_of(shot)
+    plate, scene = plate_of(shot), properties.home_scene(shot)
+    if plate is None and again and scene is not None:
+        found = [each for each, _ in compat.every_strip(scene) if each.name == again]
+        plate = plate_strip.whereabouts(found[0], scene) if found else None
     if plate is None:
         raise FootageError(
             "the edit has no strip of the plate any more",
@@ -108,7 +125,7 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
         )
     _check_layers(shot)
     _take_over_rate(shot, footage)
-    was = _shown_before(shot)
+    was, before = _shown_before(shot), shot.offset
     shot_time.move(shot, footage.offset)
     whole = (shot.first, shot.last)
     take_over(shot, plate, footage)
@@ -118,7 +135,7 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
                 own.frame_start = shot.first + shot.offset
                 own.frame_end = shot.last + shot.offset
     now = (footage.first + footage.offset, footage.last + footage.offset + 1)
-    for take in sequencer.all_take_strips(scene, shot.shot_id):
+    for take in takes_on(shot, scene, before):
         _lead(take, footage.offset, was, now)
     follow(shot, plate)
 
@@ -170,6 +187,8 @@ def _lead(take: Any, offset: int, was: tuple[int, int], now: tuple[int, int]) ->
     led = max(start, was[0]), min(start + length, was[1])
     if by:
         compat.move_content(take, start + by)
+        # Blender moves the keys of a strip with it, and the plate's have moved already.
+        take[take_layout.LOOK] = ""
     start += by
     hidden = bool(take.get(HIDDEN))
     begin = max(start if hidden or begin == led[0] else begin + by, now[0])
@@ -180,6 +199,28 @@ def _lead(take: Any, offset: int, was: tuple[int, int], now: tuple[int, int]) ->
             take[HIDDEN], take.mute = False, False
     elif not hidden:
         take[HIDDEN], take.mute = True, True
+
+
+def takes_on(shot: Any, scene: Any, offset: int) -> list[Any]:
+    """The strips of a shot's takes that lie on its plate.
+
+    A copy that the artist uses elsewhere in the edit is none of them, and stays as it is.
+
+    Args:
+        offset: scene frame minus footage frame at which they lie unless they were moved.
+    """
+    alike: dict[tuple[str, int | None], list[Any]] = {}
+    for take in sequencer.all_take_strips(scene, shot.shot_id):
+        alike.setdefault((take[sequencer.TAKE], _first_number(take)), []).append(take)
+    found = []
+    for (_, number), strips in alike.items():
+        place = None if number is None else number + offset
+        lying = [each for each in strips if place == compat.content_start(each)]
+        # None lies there: the artist has moved them, as one.
+        found += lying or [
+            each for each in strips if compat.content_start(each) == compat.content_start(strips[0])
+        ]
+    return found
 
 
 def _first_number(take: Any) -> int | None:
@@ -198,7 +239,7 @@ def follow(shot: Any, plate: PlateStrip) -> bool:
         Whether anything had to be changed.
     """
     changed = False
-    for take in sequencer.all_take_strips(plate.strip.id_data, shot.shot_id):
+    for take in takes_on(shot, plate.strip.id_data, shot.offset):
         if not any(take == each for each in plate.among):
             take = sequencer.move_among(take, plate)
             changed = True

@@ -86,7 +86,7 @@ def test_a_strip_that_is_muted_or_deleted_is_said(shot: Any) -> None:
     bpy.context.scene.sequence_editor.channels[plate().channel].mute = True
     assert look() == ["The plate's strip is muted"]
     bpy.context.scene.sequence_editor.strips.remove(plate())
-    assert look() == ["The plate's strip is no longer in the edit"]
+    assert look() == ["The plate's strip is no longer in the edit: add the plate's file again"]
     with pytest.raises(RuntimeError, match="no strip of the plate any more"):
         bpy.ops.portraitgen.update_from_strip()
 

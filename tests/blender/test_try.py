@@ -118,3 +118,10 @@ def test_panels_speak_blenders_words() -> None:
     text = "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
     assert "portraitgen" not in words(text)
     assert "--" not in words("track each part by itself, such as --frames 10-20")
+
+
+def test_without_a_window_a_picture_opens_nowhere(empty: None) -> None:
+    assert bpy.context.window_manager.windows, "as `blender -b` has one"
+    image = bpy.data.images.new("tried", 8, 8)
+    module("portraitgen_addon.picture_view").show(image)
+    assert len(bpy.context.window_manager.windows) == 1
