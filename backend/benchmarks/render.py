@@ -17,6 +17,7 @@ from pathlib import Path
 from portraitgen.pipeline.data.shots import Track, create_shot
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 from synthetic.clip import write_clip
 
@@ -52,16 +53,15 @@ def measure(footage: Path | None, out: Path) -> dict[str, str | float]:
 
 def costs(shot: Shot, count: int) -> dict[str, str | float]:
     """The figures of a shot's first frames, as `measure` gives them."""
-    frames = shot.version_folder("avatar") / "frames"
-    first = Track(shot, shot.avatar_record(int(frames.parent.name)).track).frames[0]
+    folder = shot.version_folder("avatar")
+    first = Track(shot, shot.avatar_record(int(folder.name)).track).frames[0]
 
     def render(last: int) -> float:
         asked = ("--plate", "--no-movie", "--frames", f"{first}-{first + last - 1}")
         return cpu_seconds("render", str(shot.path), *asked)
 
     def rendered(last: int) -> float:
-        for made in (frames, frames.parent / "plates"):
-            shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(folder / "renders", ignore_errors=True)
         return render(last)
 
     one = min(rendered(1) for _ in range(_RUNS))
@@ -72,7 +72,7 @@ def costs(shot: Shot, count: int) -> dict[str, str | float]:
         "fixed": one - frame,
         "on_disk": min(render(count) for _ in range(_RUNS)),
         "info": min(cpu_seconds("info", str(shot.path)) for _ in range(_RUNS)),
-        "digest": _digest(frames.parent),
+        "digest": _digest(render_of(folder).folder),
     }
 
 

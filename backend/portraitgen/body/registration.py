@@ -13,19 +13,20 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, diags, eye
-from scipy.sparse.linalg import factorized
-from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ..storage import user_cache_folder
 from ..tensors import DamagedTensors, load_arrays, save_arrays
 from .geometry import vertex_normals
 from .model import BodyModel, LandmarkEmbedding
+
+if TYPE_CHECKING:
+    # SciPy takes a third of a second to load, and most who import this find what was registered.
+    from scipy.sparse import coo_matrix
 
 _VERSION = 1
 # Joints whose skin belongs together: points are matched within a group first of all.
@@ -181,6 +182,8 @@ class _Surface:
     def __init__(
         self, vertices: np.ndarray, faces: np.ndarray, normals: np.ndarray, groups: np.ndarray
     ) -> None:
+        from scipy.spatial import cKDTree
+
         self._corners = vertices[faces]
         features = _features(vertices, normals, groups)[faces]
         self._features = features
@@ -235,6 +238,8 @@ def _within(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
 
 def _first_pose(body: BodyModel, other: BodyModel) -> Tensor:
     """The open body's pose (55, 3) in which its bones lie as the other's do."""
+    from scipy.spatial.transform import Rotation
+
     own = body.rest_joints(torch.zeros(body.n_shape)).numpy().astype(np.float64)
     target = other.rest_joints(torch.zeros(other.n_shape)).numpy().astype(np.float64)
     whole = np.tile(np.eye(3), (55, 1, 1))
@@ -270,6 +275,8 @@ def level_arms(body: BodyModel) -> np.ndarray:
 
 
 def _shortest(bone: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    from scipy.spatial.transform import Rotation
+
     a, b = bone / np.linalg.norm(bone), wanted / np.linalg.norm(wanted)
     axis = np.cross(a, b)
     sine = np.linalg.norm(axis)
@@ -378,6 +385,9 @@ def _bent(
     body: BodyModel, vertices: np.ndarray, faces: np.ndarray, surface: _Surface
 ) -> np.ndarray:
     """The open body's vertices moved smoothly onto the surface; a mouth's inside follows."""
+    from scipy.sparse import diags, eye
+    from scipy.sparse.linalg import factorized
+
     inside = inner_vertices(body)
     smoothness = _laplacian(len(vertices), faces)
     groups, moved = _groups(body), vertices
@@ -393,7 +403,9 @@ def _bent(
     return moved
 
 
-def _laplacian(count: int, faces: np.ndarray) -> coo_matrix:
+def _laplacian(count: int, faces: np.ndarray) -> "coo_matrix":
+    from scipy.sparse import coo_matrix, diags
+
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     edges = np.unique(np.sort(np.concatenate([edges, edges[:, ::-1]]), axis=1), axis=0)
     ends = np.concatenate([edges, edges[:, ::-1]])

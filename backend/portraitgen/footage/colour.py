@@ -121,7 +121,8 @@ def _by_ocio(image: np.ndarray, source: str, target: str, studio: str = "") -> n
     if source == target and not studio:
         return image
     result = np.array(image, dtype=np.float32, order="C")
-    _processor(source, target, studio).applyRGB(result)
+    if result.size:
+        _processor(source, target, studio).applyRGB(result)
     return result
 
 

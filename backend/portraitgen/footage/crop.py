@@ -332,7 +332,7 @@ def composite(plate_image: np.ndarray, laid: CompositeLayer) -> tuple[np.ndarray
     # Less than half an 8-bit step would change nothing but the plate's bits.
     over = laid.cover > 0.5 / 255
     blended = region + laid.cover[..., None] * (laid.colours - region)
-    result[laid.rows, laid.columns][over] = blended[over]
+    np.copyto(result[laid.rows, laid.columns], blended, where=over[..., None])
     touched[laid.rows, laid.columns] = over
     return result, touched
 

@@ -31,6 +31,7 @@ _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Vector": "XYZW"
     ("Alpha", "Filled", "Invented"), "A"
 )
 _FULL_PRECISION = ("Depth", "Edges")
+_LARGEST_HALF = 65504
 _CRYPTO = "Crypto"
 """How layers of Cryptomatte begin; halves would lose their names."""
 # The usual 6 takes nearly three times as long for files a fourteenth smaller.
@@ -68,19 +69,20 @@ def write_exr(
     Raises:
         FootageError: if the file cannot be written.
     """
-    channels = [
-        (name, index, letter) for name in passes for index, letter in enumerate(_letters(name))
-    ]
-    names = [f"{LAYER}.{name}.{letter}" for name, _, letter in channels]
-    formats = ["float" if _is_full(name) else "half" for name, _, _ in channels]
+    channels = [(name, letter) for name in passes for letter in _letters(name)]
+    names = [f"{LAYER}.{name}.{letter}" for name, letter in channels]
+    formats = ["float" if _is_full(name) else "half" for name, _ in channels]
     height, width = next(iter(passes.values())).shape[:2]
     pixels = np.empty((height, width, len(channels)), np.float32)
-    for column, (name, index, _) in enumerate(channels):
+    column = 0
+    for name, values in passes.items():
+        count = len(_letters(name))
+        values = values[..., :count]
         # What half cannot hold would become infinite and poison every blur over it.
-        if _is_full(name):
-            pixels[..., column] = passes[name][..., index]
-        else:
-            np.clip(passes[name][..., index], -65504, 65504, out=pixels[..., column])
+        if not _is_full(name) and not max(values.max(), -values.min()) <= _LARGEST_HALF:
+            values = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
+        pixels[..., column : column + count] = values
+        column += count
     space = resolve(colour_space)
     spec = _spec(pixels, names, formats)
     spec.attribute("compression", "zip")

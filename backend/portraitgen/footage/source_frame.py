@@ -116,8 +116,12 @@ class SourceFrame:
             values = np.rint(codes.astype(np.float64) / steps * full)
         elif pixels.dtype == np.float16:
             values = np.clip(values, -LARGEST_FLOAT, LARGEST_FLOAT)
-        for position, channel in enumerate(self.rgb):
-            pixels[where, channel] = values[:, position].astype(pixels.dtype)
+        values = values.astype(pixels.dtype)
+        if self.rgb == tuple(range(pixels.shape[2])):
+            pixels[where] = values
+        else:
+            for position, channel in enumerate(self.rgb):
+                pixels[where, channel] = values[:, position]
         window = _with_display(self.window, pixels, where) if self.window else None
         return dataclasses.replace(self, pixels=pixels, window=window)
 

@@ -426,7 +426,8 @@ class _Run:
             else:
                 rendered = self._rendered(renderer, frame, image)
                 over = (full, _laid_over(rendered, self._plate, frame)) if full else None
-                edges = _edges(rendered, image, self._plate, frame)
+                linear = _linear_colours(rendered, self._plate)
+                edges = _edges(rendered, linear, image, self._plate, frame)
                 texts = self.statement.png_texts(float(rendered.touched.mean()))
                 layers = {"Edges": edges} | self._acted_layers(frame, rendered)
                 made = passes.of(frame, image, rendered.laid)
@@ -435,7 +436,16 @@ class _Run:
                 yield _Made(
                     frame,
                     partial(
-                        _write, path, rendered, layers, self._plate, frame, over, texts, attributes
+                        _write,
+                        path,
+                        rendered,
+                        linear,
+                        layers,
+                        self._plate,
+                        frame,
+                        over,
+                        texts,
+                        attributes,
                     ),
                     partial(self._side_by_side, frame, rendered),
                 )
@@ -607,24 +617,45 @@ def _laid_over(frame: RenderedFrame, plate: Plate, number: int) -> SourceFrame:
     return plate.laid_over(number, frame.over, frame.touched)
 
 
-def _edges(frame: RenderedFrame, image: np.ndarray, plate: Plate, number: int) -> np.ndarray:
+def _linear_colours(frame: RenderedFrame, plate: Plate) -> np.ndarray:
+    """The edit's colours, scene-linear, where it covers the plate; 0 elsewhere, float32 (h, w, 3).
+
+    Colours are taken to linear light by the pixel, which costs more than all else that is done to
+    them.
+    """
+    where = frame.laid.cover > 0
+    colours = np.zeros_like(frame.laid.colours, np.float32)
+    colours[where] = to_linear(frame.laid.colours[where], plate.space)
+    return colours
+
+
+def _edges(
+    frame: RenderedFrame, colours: np.ndarray, image: np.ndarray, plate: Plate, number: int
+) -> np.ndarray:
     """What the strip shows at soft edges beyond Combined laid over the plate in scene-linear,
-    since the edit is laid over display-referred; float32 (h, w, 3)."""
+    since the edit is laid over display-referred; float32 (h, w, 3).
+
+    Args:
+        colours: the edit's, scene-linear, as `_linear_colours` gives them.
+    """
     laid, space = frame.laid, plate.space
     place = (laid.rows, laid.columns)
+    touched = frame.touched[place]
+    where = touched | (laid.cover > 0)
     if space.kind == "display":
-        below = to_linear(image[place], space)
+        below = to_linear(image[place][where], space)
     else:
         # Highlights beyond what an edit sees stay in the plate.
-        below = encoded_to_linear(plate.encoded(number)[place], space)
-    cover = laid.cover[..., None]
-    shown = np.where(
-        frame.touched[place][..., None], to_linear(frame.over[place], space) - below, 0
-    )
+        below = encoded_to_linear(plate.encoded(number)[place][where], space)
+    cover = laid.cover[where][:, None]
+    over = to_linear(frame.over[place][where], space)
+    shown = np.where(touched[where][:, None], over - below, 0)
     # Against the halves that the file holds, so that their rounding does not add up.
-    beauty, alpha = _as_half(to_linear(laid.colours, space) * cover), _as_half(cover)
-    edges: np.ndarray = shown - (beauty - alpha * below)
-    return np.where(np.abs(edges) > _ROUNDING, edges, 0)
+    beauty, alpha = _as_half(colours[where] * cover), _as_half(cover)
+    there: np.ndarray = shown - (beauty - alpha * below)
+    edges = np.zeros_like(colours)
+    edges[where] = np.where(np.abs(there) > _ROUNDING, there, 0)
+    return edges
 
 
 def _as_half(values: np.ndarray) -> np.ndarray:
@@ -634,6 +665,7 @@ def _as_half(values: np.ndarray) -> np.ndarray:
 def _write(
     path: Path,
     frame: RenderedFrame,
+    colours: np.ndarray,
     more: Mapping[str, np.ndarray],
     plate: Plate,
     number: int,
@@ -644,6 +676,7 @@ def _write(
     """A frame's picture, if it is asked for its plate, and last its layers, which vouch for both.
 
     Args:
+        colours: the edit's, scene-linear.
         over: where and what its plate is.
         texts: what the picture says of itself.
         more: layers besides.
@@ -656,7 +689,7 @@ def _write(
     space = plate.space
     alpha = frame.laid.cover[..., None]
     layers = {
-        "Combined": np.concatenate([to_linear(frame.laid.colours, space) * alpha, alpha], axis=2),
+        "Combined": np.concatenate([colours * alpha, alpha], axis=2),
         "Depth": frame.depth[..., None],
         "Normal": frame.normals,
         "Alpha": alpha,
