@@ -85,6 +85,16 @@ class EditResult(JobResult):
 
 
 @dataclass(frozen=True)
+class ApplyResult(JobResult):
+    """A take in other shots: the folders of those that were edited, kept as they were, failed."""
+
+    take: str
+    edited: tuple[str, ...]
+    kept: tuple[str, ...]
+    failed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LearnLookResult(JobResult):
     """A look that was learned.
 

@@ -3,10 +3,12 @@
 """What the two programs say is typed: parsed by whoever receives it, and whole when it arrives."""
 
 import dataclasses
+import importlib
 import io
 import json
 import shutil
 import threading
+import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -152,6 +154,14 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, Mapping[str
 
     monkeypatch.setattr(registry, "run", run)
     yield jobs
+
+
+@pytest.mark.parametrize("kind", JOBS)
+def test_every_job_gives_back_a_result_of_its_own(kind: str) -> None:
+    module, _, name = registry._JOBS[kind]
+    job = getattr(importlib.import_module(f"portraitgen.pipeline.jobs.{module}"), name)
+    made = typing.get_type_hints(job)["return"]
+    assert issubclass(made, JobResult) and made is not JobResult
 
 
 @pytest.mark.parametrize("kind", JOBS)

@@ -7,10 +7,10 @@ import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ...editing.paint_layers import PaintedFrames
 from ...errors import Cancelled, OptionError, PortraitError, ShotError
+from ...job_results import ApplyResult
 from ...records import AppliedRecord
 from ...schema import Values
 from ...settings import option, parse
@@ -59,14 +59,11 @@ class _Prefixed(Reporter):
         self._reporter.check()
 
 
-def apply_take(shot: Shot, options: ApplyOptions, reporter: Reporter) -> dict[str, Any]:
+def apply_take(shot: Shot, options: ApplyOptions, reporter: Reporter) -> ApplyResult:
     """Copies a take to other shots and edits it there.
 
     A shot that cannot be edited is told of, and the others go on. What was edited by an earlier
     run of the same take is not edited again; what was cut off goes on.
-
-    Returns:
-        take, edited, kept and failed: the shots' folders.
 
     Raises:
         OptionError: if no shots are given; ShotError: if there is no such take, or every shot
@@ -93,8 +90,8 @@ def apply_take(shot: Shot, options: ApplyOptions, reporter: Reporter) -> dict[st
                 reporter.note(f"{prefix}: {error}")
         if not edited and not kept:
             raise next(iter(failed.values()))
-        result = {"take": options.take, "edited": edited, "kept": kept, "failed": list(failed)}
-        job.finish(result)
+        result = ApplyResult(options.take, tuple(edited), tuple(kept), tuple(failed))
+        job.finish(result.told())
     return result
 
 
