@@ -51,9 +51,9 @@ def give_rig(made_: Path) -> None:
     built = rig.build(
         "shot", replace(bundle, arrays=arrays), holder, scene().collection, shot().offset
     )
-    facts = {"kind": "sequence", "first": FIRST, "last": FIRST + COUNT - 1}
+    footage = module("portraitgen_addon.shot_summary").summary_of(shot().path).footage
     path = module("portraitgen_addon.plate_strip").file_of(plate())
-    camera.show_plate(holder, path, facts, shot().offset)
+    camera.show_plate(holder, path, footage, "", shot().offset)
     one = shot()
     one.camera, one.armature, one.mesh = built.camera, built.armature, built.mesh
     compat = module("portraitgen_addon.compat")
