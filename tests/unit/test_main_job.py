@@ -30,6 +30,7 @@ from portraitgen.footage.decoder import RemoteReader
 from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import Plate, open_plate
 from portraitgen.footage.source_frame import SourceFrame
+from portraitgen.job_results import ApplyResult
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.key_frames import keep_key, tried_path
 from portraitgen.pipeline.data.shots import Track, body_of
@@ -778,8 +779,8 @@ def test_a_take_is_copied_to_other_shots_and_edited_there_once(
     )
     for _ in range(2):
         result = run("apply", source, values, Reporter())
-        assert not result["failed"]
-    assert result["kept"] == [str(each) for each in others] and not result["edited"]
+        assert isinstance(result, ApplyResult) and not result.failed
+    assert result.kept == tuple(map(str, others)) and not result.edited
     for each in others:
         there = Shot.open(each)
         assert there.take("scar").edit == 1
@@ -792,6 +793,6 @@ def test_a_take_is_copied_to_other_shots_and_edited_there_once(
         assert laid is not None and 0.01 < float((laid > 0.5).mean()) < 0.1
     assert run(
         "apply", source, values | {"shots": json.dumps([str(others[0]), "nowhere"])}, Reporter()
-    )["failed"]
+    ).told()["failed"]
     with pytest.raises(PortraitError, match="no other shot"):
         run("apply", source, values | {"shots": json.dumps([str(source)])}, Reporter())
