@@ -145,18 +145,18 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
             shot=str(folder),
             footage=str(footage.path),
             colour_space=_said_space(footage),
-            fps=_known_rate(folder) or rate if footage.kind == "sequence" else None,
+            fps=_known_rate(folder) or rate if footage.kind != "movie" else None,
             body_model=bpy.path.abspath(model) if model else None,
         )
         names = scene.name, strip.name, self.folder
-        own = 0.0 if footage.kind == "sequence" else float(strip.fps)
+        own = 0.0 if footage.kind != "movie" else float(strip.fps)
 
         def make(facts: PlateFacts) -> None:
             probed = float(Fraction(facts.fps))
             plate_strip.check_probed_rate(names[1], own, footage.fps, probed)
             scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
 
-        if footage.kind == "sequence":
+        if footage.kind != "movie":
             scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
         else:
             probe = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
@@ -203,6 +203,9 @@ def _add(scene_name: str, strip: str, folder: str, footage: StripFootage, made: 
     if scene is None or not found:
         return  # Deleted meanwhile; the folder can be opened.
     last = made.footage.get("last")
+    plate_strip.number_photo(found[0], made.footage.get("first"), last)
+    if footage.kind == "still":
+        footage = plate_strip.footage_of(found[0], scene)
     if isinstance(last, int) and footage.last > last:
         # Blender counts frames that a damaged or cut-off movie only announces.
         footage = dataclasses.replace(footage, last=max(last, footage.first))
@@ -285,7 +288,7 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
             span=(footage.first, footage.last),
             body_model=bpy.path.abspath(model) if model else None,
             colour_space=_said_space(footage),
-            fps=f"{footage.fps[0]}/{footage.fps[1]}" if footage.kind == "sequence" else None,
+            fps=f"{footage.fps[0]}/{footage.fps[1]}" if footage.kind != "movie" else None,
         )
         names = scene.name, strip.name
         scene_updates.ask("Looking for cuts", call, lambda found: _split(*names, footage, found))
@@ -345,6 +348,8 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
         strip = _strip_of(scene, opened.footage_path)
         if strip is not None:
             plate = plate_strip.whereabouts(strip, scene)
+            record = opened.record.footage
+            plate_strip.number_photo(strip, record.first, record.last)
             footage = plate_strip.footage_of(strip, scene, plate)
             shot.offset = footage.offset
             strip_sync.apply(shot, plate, footage)
@@ -359,7 +364,11 @@ def _strip_of(scene: Any, plate: Path) -> Any | None:
     for strip, _ in compat.every_strip(scene):
         if strip.type == "MOVIE" and Path(bpy.path.abspath(strip.filepath)).resolve() == wanted:
             return strip
-        if strip.type == "IMAGE":
+        if strip.type == "IMAGE" and len(strip.elements) == 1:
+            # Beside a photo lie others.
+            if plate_strip.file_of(strip).resolve() == wanted:
+                return strip
+        elif strip.type == "IMAGE":
             folder = Path(bpy.path.abspath(strip.directory)).resolve()
             if folder in (wanted, wanted.parent):
                 return strip

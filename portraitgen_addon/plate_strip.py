@@ -15,6 +15,8 @@ from . import compat
 
 MARK = "portraitgen_plate"
 """The property by which a strip is known as a shot's plate, whatever it is called by then."""
+_NUMBER = "portraitgen_number"
+"""What a photo's strip carries: the number by which its shot knows the one frame."""
 # Blender's own reading of a movie's rate is this exact.
 _SAME_RATE = 2e-3
 
@@ -25,7 +27,7 @@ class StripFootage:
 
     Attributes:
         path: the movie, or one image of the sequence.
-        kind: "movie" or "sequence".
+        kind: "movie", "sequence" or, of a strip of one image, "still".
         first, last: the footage frames that the trimmed strip shows; a movie counts from 1.
         offset: scene frame minus footage frame.
         fps: frames a second, numerator and denominator.
@@ -137,7 +139,11 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
     else:
         path, number = _first_image(strip)
         kind, length = "sequence", len(strip.elements)
-        number += trim
+        if length == 1:
+            # A photo is one frame, wherever its strip begins and however long that holds it.
+            kind, content = "still", begin
+        else:
+            number += trim
     # Beyond its content a strip holds the first or the last frame.
     begin, end = max(begin, content), min(end, content + length)
     if not path.exists():
@@ -239,19 +245,30 @@ def _first_image(strip: Any) -> tuple[Path, int]:
     folder = Path(bpy.path.abspath(strip.directory))
     names = [element.filename for element in strip.elements]
     numbers = [number_of(name) for name in names]
-    if len(names) < 2 or None in numbers:
+    first = numbers[0] if numbers else None
+    if len(names) == 1:
+        return folder / names[0], int(strip.get(_NUMBER, 1 if first is None else first))
+    if first is None or None in numbers:
         raise FootageError(
-            "the strip holds a single image" if len(names) < 2 else "its files have no numbers",
+            "its files have no numbers",
             strip.name,
-            "select a movie or a numbered image sequence",
+            "select a movie, a numbered image sequence or a single image",
         )
-    first = numbers[0]
-    assert first is not None
     if numbers != list(range(first, first + len(numbers))):
         raise FootageError(
             "its files do not follow one another", strip.name, "add the sequence without gaps"
         )
     return folder / names[0], first
+
+
+def number_photo(strip: Any, first: object, last: object) -> None:
+    """Has a strip of one image count its frame as the shot does, which may read its name otherwise.
+
+    Args:
+        first, last: the frames of the shot's plate.
+    """
+    if strip.type == "IMAGE" and len(strip.elements) == 1 and first == last:
+        strip[_NUMBER] = first
 
 
 def number_of(name: str) -> int | None:

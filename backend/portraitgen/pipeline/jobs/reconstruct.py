@@ -118,6 +118,8 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         trainer = new_trainer(body, track, windows, data, options, perceptual=perceptual)
         _train(trainer, job, reporter)
         rows = np.flatnonzero(data.held_out).tolist() or data.trained[::8]
+        for note in _unproven(data):
+            reporter.note(note)
         measured = trainer.evaluate(rows)
         version, placed = track.version, None
         if options.refine:
@@ -188,6 +190,18 @@ def _usable(track: Track, frames: Sequence[int], options: ReconstructOptions) ->
     if not usable:
         raise AvatarError("no frame of the range is tracked", options.frames, "choose others")
     return usable
+
+
+def _unproven(data: TrainingSet) -> list[str]:
+    """What the figures of an avatar do not tell, if they are of frames that it learned from."""
+    if data.held_out.any():
+        return []
+    if len(data.trained) == 1:
+        return [
+            "The avatar learns from one picture: sides, back, closed lids, teeth and how deep the"
+            " head is are guessed, and its figures are of the picture it learned from."
+        ]
+    return ["No frame is kept out: the avatar's figures are of frames that it learned from."]
 
 
 def _glance(

@@ -39,6 +39,7 @@ from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, w
 from ..compositing.opacity import mix_of
 from ..compositing.part_passes import PASSES, PartPasses, PassMaker
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
+from ..compositing.seen_sides import beyond, learned_frames, sides, told
 from ..compositing.take_appearance import TakeAppearance
 from ..data.acting import FILE as ACTING_FILE
 from ..data.acting import StoredActing, load_acting
@@ -178,6 +179,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> RenderResu
             acting,
         )
         run.tell_versions(reporter)
+        run.tell_sides(reporter)
         folder = run.folder
         stage = Stage(reporter, "render", len(frames))
         with (
@@ -295,6 +297,19 @@ class _Run:
         if any(not each.version for each in self._others):
             text += "; frames from before renders had versions stay in the take's folder frames"
         reporter.note(text + ".")
+
+    def tell_sides(self, reporter: Reporter) -> None:
+        """Says where another camera, or another's acting, shows the head as it was never seen."""
+        if not self._alone:
+            return
+        learned = learned_frames(self._shot, int(self._base.name))
+        if not learned:
+            return
+        body, frames = self._body, list(self._frames)
+        seen = sides(body, self._tracked.motion, learned)
+        away = beyond(seen, sides(body, self._motion, frames, self._views))
+        for note in told(dict(zip(frames, away.tolist(), strict=True)), len(learned)):
+            reporter.note(note)
 
     def _grain(self) -> GrainMatch:
         """The plate's grain, measured in a few frames of the track, whichever are rendered."""
