@@ -53,7 +53,7 @@ def test_one_picture_is_tracked_rebuilt_edited_and_seen_through_another_camera(
     cv2.imwrite(str(tmp_path / "portrait.png"), picture)
     folder = tmp_path / "shot"
     create_shot(folder, tmp_path / "portrait.png", {})
-    assert run("track", folder, {}, Reporter())["tracked_frames"] == 1
+    assert run("track", folder, {}, Reporter()).told()["tracked_frames"] == 1
     reporter = Noting()
     made = run(
         "reconstruct",
@@ -61,7 +61,7 @@ def test_one_picture_is_tracked_rebuilt_edited_and_seen_through_another_camera(
         {"steps": 4, "size": 128, "gaussians": 4000, "refine": False},
         reporter,
     )
-    assert made["held_out_frames"] == 0
+    assert made.told()["held_out_frames"] == 0
     assert any("learns from one picture" in note for note in reporter.notes)
     words = {"take": "drawn", "editor": "grade", "editor_options": '{"exposure": 1}', "steps": 3}
     run("edit", folder, words, Reporter())
@@ -79,7 +79,9 @@ def test_one_picture_is_tracked_rebuilt_edited_and_seen_through_another_camera(
         cameras.write_text(json.dumps({**size, "frames": {str(track.frames[0]): frame}}))
         reporter = Noting()
         done = run("render", folder, {"take": "drawn", "camera": str(cameras)}, reporter)
-        alone = cv2.imread(str(next(Path(done["folder"]).glob("*.png"))), cv2.IMREAD_UNCHANGED)
+        alone = cv2.imread(
+            str(next(Path(str(done.told()["folder"])).glob("*.png"))), cv2.IMREAD_UNCHANGED
+        )
         assert alone.shape[2] == 4 and (alone[..., 3] > 0).mean() > 0.05
         beside = [note for note in reporter.notes if "beside the one picture" in note]
         assert bool(beside) == far
