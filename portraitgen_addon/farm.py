@@ -159,7 +159,7 @@ def _look(base: str, job: SentJob) -> None:
     """How a job stands; a Manager that does not answer is asked again."""
     place = f"{base}/api/v3/jobs/{quote(job.id, safe='')}"
     try:
-        job.status = str(_asked(place).get("status", job.status))[:40]
+        status = str(_asked(place).get("status", job.status))[:40]
         tasks = _asked(f"{place}/tasks").get("tasks")
     except PortraitError as error:
         job.error = str(error)
@@ -170,6 +170,8 @@ def _look(base: str, job: SentJob) -> None:
         job.done = sum(
             isinstance(each, dict) and each.get("status") == "completed" for each in tasks
         )
+    # Last: whoever sees that it is over sees how far it came.
+    job.status = status
 
 
 def _asked(place: str, body: object = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """However a job ends, its record says so, and its log holds what is needed to mend it."""
 
+import errno
 import logging
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from portraitgen.pipeline.run.job_context import running
 from portraitgen.pipeline.run.job_log import warnings_as_notes
 from portraitgen.pipeline.run.progress import Reporter, Stage
 from portraitgen.records import JobRecord
-from portraitgen.shot import Shot
+from portraitgen.shot import Job, Shot
 
 
 @pytest.fixture
@@ -110,3 +111,17 @@ def test_a_log_that_leads_out_of_the_shot_is_not_written(shot: Shot, tmp_path: P
     with pytest.raises(PortraitError, match="no plain file"), running(shot, "track", {}, "track"):
         pass
     assert outside.read_text() == "mine" and record_of(shot).state == "failed"
+
+
+def test_a_job_whose_first_line_finds_no_room_has_failed(
+    shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "event", full)
+        with pytest.raises(PortraitError, match="the disk is full"):
+            with running(shot, "edit", {}, "take:x"):
+                raise AssertionError("the job begins all the same")
+    assert record_of(shot).state == "failed" and record_of(shot).code == "disk_full"

@@ -52,11 +52,11 @@ def running(
         sweep(shot.path)
         job = shot.start_job(kind, options, inputs)
         job.check_held = lock.check
-        job.event("resumed" if job.resumed else "started")
         about = f"{kind} {'resumed' if job.resumed else 'started'}: {dict(options)}"
         # Where nothing can be unwound any more, the record says at least that it stopped.
         forget = at_hard_end(partial(job.update, state="cancelled"))
         try:
+            job.event("resumed" if job.resumed else "started")
             with logged(job.log, about):
                 yield job
         except (Cancelled, KeyboardInterrupt):
