@@ -142,7 +142,7 @@ def test_a_strip_restores_what_its_take_was_edited_with(shot: Any) -> None:
     strip = plate_strip(bpy.context.scene)
     updates = module("portraitgen_addon.scene_updates")
     strip[sequencer.SHOT], strip[sequencer.TAKE] = shot.shot_id, "dyed"
-    strip[sequencer.SETTINGS] = updates.edit_settings(Path(shot.path), "dyed", Path(), 1)
+    strip[sequencer.SETTINGS] = updates._settings(shot, "dyed", Path())
     restore(take, {"editor": "relight", "strength": 1.0})
     assert settings_of(take) != before
     assert bpy.ops.portraitgen.restore_settings() == {"FINISHED"}

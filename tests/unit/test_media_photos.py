@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """HEIC photos as phones write them: tiles, crops, turns, profiles, alpha; made box by box."""
 
+import io
+import re
 import struct
 from pathlib import Path
 
@@ -25,10 +27,13 @@ def picture(width: int, height: int) -> np.ndarray:
     return np.stack(planes, axis=2).round().astype(np.uint8)
 
 
-def coded(tile: np.ndarray, folder: Path) -> tuple[bytes, bytes]:
-    """A picture by HEVC: the box hvcC and the sample."""
-    path = folder / "tile.mp4"
-    with av.open(str(path), "w") as container:
+def coded(tile: np.ndarray) -> tuple[bytes, bytes]:
+    """A picture by HEVC: the box hvcC and the sample.
+
+    The box is written here: FFmpeg's own writer refuses what it has just encoded now and then.
+    """
+    stream_of_units = io.BytesIO()
+    with av.open(stream_of_units, "w", format="hevc") as container:
         stream = container.add_stream("libx265", rate=25)
         stream.width, stream.height, stream.pix_fmt = tile.shape[1], tile.shape[0], "yuv444p"
         stream.options = {"x265-params": "qp=2:info=0:pools=none:frame-threads=1:log-level=none"}
@@ -36,11 +41,18 @@ def coded(tile: np.ndarray, folder: Path) -> tuple[bytes, bytes]:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(tile), format="rgb24")
         frame = frame.reformat(format="yuv444p", dst_colorspace="ITU601", dst_color_range="JPEG")
         container.mux([*stream.encode(frame), *stream.encode()])
-    data = path.read_bytes()
-    at = data.index(b"hvcC") - 4
-    with av.open(str(path)) as container:
-        sample = next(bytes(each) for each in container.demux(video=0) if each.size)
-    return data[at : at + int.from_bytes(data[at : at + 4], "big")], sample
+    units = re.split(b"\0{2,}\1", stream_of_units.getvalue())[1:]
+    kinds = [unit[0] >> 1 & 63 for unit in units]
+    parameters = {
+        kind: unit for kind, unit in zip(kinds, units, strict=True) if kind in (32, 33, 34)
+    }
+    profile = parameters[33].replace(b"\0\0\3", b"\0\0")[3:15]
+    config = b"\1" + profile + bytes.fromhex("f000fcfff8f800000f") + bytes([len(parameters)])
+    for kind, unit in parameters.items():
+        config += struct.pack(">B2H", 0x80 | kind, 1, len(unit)) + unit
+    pictures = [unit for kind, unit in zip(kinds, units, strict=True) if kind < 32]
+    sample = b"".join(struct.pack(">I", len(unit)) + unit for unit in pictures)
+    return box(b"hvcC", config), sample
 
 
 def write_heic(
@@ -59,10 +71,10 @@ def write_heic(
     for row in range(rows):
         for column in range(columns):
             tile = padded[row * TILE :, column * TILE :][:TILE, :TILE]
-            config, sample = coded(tile, path.parent)
+            config, sample = coded(tile)
             samples.append(sample)
     if alpha is not None:
-        samples.append(coded(np.repeat(alpha[..., None], 3, 2), path.parent)[1])
+        samples.append(coded(np.repeat(alpha[..., None], 3, 2))[1])
     count = len(samples)
     grid = count + 1
     samples.append(struct.pack(">4B2H", 0, 0, rows - 1, columns - 1, width, height))

@@ -49,8 +49,8 @@ def test_an_unfit_option_is_refused_with_what_was_received() -> None:
     scene = cloud()
     with pytest.raises(RasterError, match="near: .*got -1"):
         scene.render(near=-1)
-    with pytest.raises(RasterError, match="backend: .*'warp'; choose auto, numba"):
-        scene.render(backend="warp")
+    with pytest.raises(RasterError, match="backend: .*'wrap'; choose auto, numba"):
+        scene.render(backend="wrap")
     with pytest.raises(RasterError, match=r"background: .*\(3,\).*\(4,\)"):
         scene.render(background=torch.zeros(4, dtype=torch.float64))
     with pytest.raises(RasterError, match=r"extras: .*\(60, E\).*\(5, 2\)"):

@@ -50,7 +50,7 @@ _DRAWN, _ALIKE = 20, 2e-3
 _PROMPT = "turn the performer into a bronze statue"
 # What an editor is tried with: few steps show as well as many that it runs.
 _QUICK = {"prompt": _PROMPT, "steps": 4, "evaluations": 20, "size": 512}
-_NEEDS_FILES = ("paint", "anydoor")
+_NEEDS_FILES = ("paint", "anydoor", "look")
 
 
 @dataclass
