@@ -16,9 +16,12 @@ from portraitgen.footage.crop import crop
 from portraitgen.images import save_png
 from portraitgen.pipeline.data.crops import load_matte
 from portraitgen.pipeline.data.edit_mask import EditMask
+from portraitgen.pipeline.data.key_frames import keep_key
 from portraitgen.pipeline.data.pictures import sheet
 from portraitgen.pipeline.data.shots import Track, body_of, create_shot, plate_of
+from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.preview import preview_frame
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.renders import render_of
 from portraitgen.shot import Shot
@@ -26,20 +29,25 @@ from synthetic.clip import write_clip
 
 from .avatar import CLIP
 
-_FRAMES = "1-24"
-_STEPS, _EDIT_STEPS = 300, 1
+_ALL, _FRAMES = "1-120", "1-24"
+_STEPS, _EDIT_STEPS, _LEARNT = 300, 1, 400
 _EDITORS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("bronze", "statue", {}),
     ("toon", "toon", {}),
     ("pixel", "pixel", {}),
     ("relight", "relight", {}),
 )
+_CARRIED = ("bronze", "toon")
 _POINTS, _FACING, _COVERED = 400, 0.6, 0.99
 _INNER = 0.95
 
+Pictures = Mapping[int, np.ndarray]
+
 
 def measure(footage: Path | None, out: Path) -> dict[str, str]:
-    """Edits 24 frames of a clip, or of the synthetic performer without one, by editors of frames.
+    """Edits 24 frames of a clip, or of the synthetic performer without one, by editors of frames;
+    then by some of them as editors are whose edits only the avatar knows: 16 key frames of 120 are
+    edited, and all frames show what is carried from them.
 
     Writes delivery_EDITOR.png: the plate, single frames and what is delivered, at the plate's size.
 
@@ -54,10 +62,15 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
         if not footage:
             write_clip(clip.with_suffix(""), frames=24, size=512, identity=0, light="studio")
         shot = create_shot(Path(folder) / "shot", clip, {})
-        run("track", shot.path, {"frames": _FRAMES}, Reporter())
+        run("track", shot.path, {"frames": _ALL if footage else _FRAMES}, Reporter())
         run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
         for name, editor, options in _EDITORS:
             figures[name] = delivered(shot, name, editor, options, out)
+        for name, editor, options in _EDITORS:
+            if name in _CARRIED:
+                figures[f"{name}, carried from key frames"] = carried(
+                    shot, name, editor, options, out
+                )
     return figures
 
 
@@ -72,30 +85,68 @@ def delivered(
     """The figures of one editor over some frames, as `measure` gives them."""
     words = {"take": take, "editor": editor, "editor_options": json.dumps(options)}
     run("edit", shot.path, words | {"steps": _EDIT_STEPS}, Reporter())
-    pictures, seconds = {}, 0.0
-    for kind, steady in (("single", 0.0), ("delivered", 1.0)):
-        begun = time.monotonic()
-        words = {"take": take, "plate": True, "steady": steady, "movie": False, "frames": frames}
-        run("render", shot.path, words, Reporter())
-        seconds = time.monotonic() - begun
-        pictures[kind] = {
-            frame: _read(path)
-            for frame, path in render_of(shot.path / "takes" / take).full_plates().items()
-        }
-    scene = _Scene(shot, sorted(pictures["single"]))
-    single, made = pictures["single"], pictures["delivered"]
+    single, _ = _rendered(shot, take, frames, 0.0)
+    made, seconds = _rendered(shot, take, frames, 1.0)
+    return _told(shot, single, made, seconds, out / f"delivery_{take}.png")
+
+
+def carried(
+    shot: Shot,
+    take: str,
+    editor: str,
+    options: Mapping[str, object],
+    out: Path,
+    frames: str = _FRAMES,
+    more: Mapping[str, object] | None = None,
+) -> str:
+    """The figures of one editor whose key frames' edits are carried, as `measure` gives them.
+
+    A key frame that an artist has repainted, if by a pixel, is no longer what the editor makes of a
+    frame of the plate: from then on only the avatar knows the edit, as with diffusion.
+
+    Args:
+        shot: edited by `delivered` before, by the same editor.
+        more: settings of the edit besides.
+    """
+    words = {"take": take, "editor": editor, "editor_options": json.dumps(options)}
+    single, _ = _rendered(shot, take, frames, 0.0)
+    frame = shot.edit_record(take).key_frames[0]
+    preview_frame(shot, frame, EditOptions(**words))
+    kept = Path(keep_key(shot, take, frame).path)
+    picture = cv2.imread(str(kept))
+    assert picture is not None
+    picture[0, 0] ^= 1
+    cv2.imwrite(str(kept), picture)
+    run("edit", shot.path, words | {"steps": _LEARNT, **(more or {})}, Reporter())
+    made, seconds = _rendered(shot, take, frames, 1.0)
+    return _told(shot, single, made, seconds, out / f"delivery_{take}_carried.png")
+
+
+def _rendered(shot: Shot, take: str, frames: str, steady: float) -> tuple[Pictures, float]:
+    """The full plates of a render, float32 (H, W, 3) by frame, and seconds a frame."""
+    begun = time.monotonic()
+    words = {"take": take, "plate": True, "steady": steady, "movie": False, "frames": frames}
+    run("render", shot.path, words, Reporter())
+    seconds = time.monotonic() - begun
+    plates = render_of(shot.path / "takes" / take).full_plates()
+    pictures = {frame: _read(path) for frame, path in plates.items()}
+    return pictures, seconds / len(pictures)
+
+
+def _told(shot: Shot, single: Pictures, made: Pictures, seconds: float, path: Path) -> str:
+    """The figures of what is delivered beside single frames, and a picture of both."""
+    scene = _Scene(shot, sorted(single))
     own = scene.flicker(scene.plate)
     middle = sorted(made)[len(made) // 2]
     box = scene.track.box(middle)
     side = round(box.side)
     shown = [crop(each[middle], box, side)[0] for each in (scene.plate, single, made)]
-    out.mkdir(parents=True, exist_ok=True)
-    labels = ["plate", "single frames", "delivered"]
-    save_png(out / f"delivery_{take}.png", sheet([shown], labels, side))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(path, sheet([shown], ["plate", "single frames", "delivered"], side))
     return (
         f"sharpness {scene.sharpness(made) / scene.sharpness(single):.2f} of single frames',"
         f" flicker x {scene.flicker(made) / own:.2f} (single frames x"
-        f" {scene.flicker(single) / own:.2f}), {seconds / len(made):.2f} s a frame"
+        f" {scene.flicker(single) / own:.2f}), {seconds:.2f} s a frame"
     )
 
 
@@ -147,7 +198,7 @@ class _Scene:
         box = self.track.box(frame)
         return crop(picture, box, round(box.side))[0]
 
-    def flicker(self, pictures: Mapping[int, np.ndarray]) -> float:
+    def flicker(self, pictures: Pictures) -> float:
         """Grey levels by which points of the face jump, by second differences over time."""
         values = []
         for frame in self._frames:
@@ -159,7 +210,7 @@ class _Scene:
         jumps = course[2:] - 2 * course[1:-1] + course[:-2]
         return float(np.median(np.abs(jumps)) / np.sqrt(6))
 
-    def sharpness(self, pictures: Mapping[int, np.ndarray]) -> float:
+    def sharpness(self, pictures: Pictures) -> float:
         """Mean absolute Laplacian well inside the matte, grey levels."""
         found = []
         for frame in self._frames:

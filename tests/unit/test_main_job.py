@@ -607,6 +607,21 @@ def test_a_key_frame_that_was_kept_and_repainted_is_what_is_learned(
     assert learned is not None and (learned == (0, 200, 0)).all()
     other = cv2.imread(str(next((edit / "dataset").glob(f"{facts['key_frames'][1]:04d}.*"))))
     assert other is not None and not (other == (0, 200, 0)).all()
+    assert made.shape[0] < other.shape[0] == round(Track(Shot.open(copy)).box(frame).side), (
+        "what the avatar is too coarse for is carried from key frames of the plate's size"
+    )
+    between = facts["key_frames"][1] + 1
+    shown = {}
+    for detail in (True, False):
+        if not detail:
+            small = cv2.resize(other, made.shape[:2], interpolation=cv2.INTER_AREA)
+            for each in (edit / "dataset").glob("*.png"):
+                assert cv2.imwrite(str(each), small)
+        words_of = {"take": "toon", "frames": str(between), "movie": False}
+        run("render", copy, words_of | {"detail": 0.8 - 0.01 * (not detail)}, Reporter())
+        exr = render_of(copy / "takes" / "toon").frames / f"toon.{between:04d}.exr"
+        shown[detail] = cv2.Laplacian(read_exr(exr)["Combined"][..., 1], cv2.CV_32F)
+    assert np.abs(shown[True]).mean() > 1.1 * np.abs(shown[False]).mean(), "it is sharper"
     path.write_bytes(b"no picture")
     refused = portraitgen(*words)
     assert refused.returncode == 1 and "is no square picture" in refused.stderr

@@ -88,6 +88,24 @@ def carry(image: np.ndarray, source: Surface, target: Surface) -> tuple[np.ndarr
         float32 (H', W', C) of the target's picture, and how surely each pixel was seen in the
         source, float32 (H', W'): 0 where it was hidden or there is no body.
     """
+    where, surety = places_in(source, target)
+    seen = target.face >= 0
+    carried = np.zeros((*target.face.shape, image.shape[2]), np.float32)
+    carried[seen] = _sample(image, where[seen])
+    return carried, surety
+
+
+def places_in(source: Surface, target: Surface) -> tuple[np.ndarray, np.ndarray]:
+    """Where what one picture shows of the body lies in another.
+
+    Args:
+        source, target: the body in both pictures.
+
+    Returns:
+        For each pixel of the target its place in the source, float32 (H', W', 2), x and y with
+        pixel centres at whole numbers, far outside where there is no body; and how surely it was
+        seen there, float32 (H', W'), 0 where it was hidden.
+    """
     seen = target.face >= 0
     corners = target.faces[target.face[seen]]
     weights = target.barycentric[seen][..., None]
@@ -96,7 +114,6 @@ def carry(image: np.ndarray, source: Surface, target: Surface) -> tuple[np.ndarr
     pixels = np.full((len(points), 2), -1e6)
     pixels[in_front] = source.camera.project(points[in_front].astype(np.float64)) - 0.5
     where = pixels.astype(np.float32)
-    sampled = _sample(image, where)
     facing = source.facing()
     near = np.where(np.isfinite(source.depth), source.depth, 1e6).astype(np.float32)
     column = np.clip(np.rint(where[:, 0]), 0, near.shape[1] - 1).astype(int)
@@ -110,11 +127,11 @@ def carry(image: np.ndarray, source: Surface, target: Surface) -> tuple[np.ndarr
     # A slanted surface changes its depth within a pixel.
     slack = _TOUCHING / np.maximum(facing[row, column], 0.2)
     visible = inside & (np.abs(points[:, 2] - near[row, column]) < slack)
-    carried = np.zeros((*target.face.shape, image.shape[2]), np.float32)
+    places = np.full((*target.face.shape, 2), -1e6, np.float32)
     surety = np.zeros(target.face.shape, np.float32)
-    carried[seen] = sampled
+    places[seen] = where
     surety[seen] = np.where(visible, facing[row, column] ** 2, 0)
-    return carried, surety
+    return places, surety
 
 
 def _sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:

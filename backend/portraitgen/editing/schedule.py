@@ -80,7 +80,7 @@ def pivots(motion: Motion, count: int) -> list[int]:
 
     A blink or a turn of the head of one radian counts like a whole unit of expression.
     """
-    rows, space = len(motion), _space(motion)
+    rows, space = len(motion), pose_space(motion)
     chosen = [typical(motion)]
     distance = np.linalg.norm(space - space[chosen[0]], axis=1)
     while len(chosen) < min(count, rows):
@@ -92,10 +92,11 @@ def pivots(motion: Motion, count: int) -> list[int]:
 
 def typical(motion: Motion) -> int:
     """The row nearest to the median head pose and expression."""
-    space = _space(motion)
+    space = pose_space(motion)
     return int(np.linalg.norm(space - np.median(space, axis=0), axis=1).argmin())
 
 
-def _space(motion: Motion) -> np.ndarray:
+def pose_space(motion: Motion) -> np.ndarray:
+    """Head pose and expression of each row, (N, D): rows that look alike lie near each other."""
     pose = motion.pose[:, list(_POSE_JOINTS)].reshape(len(motion), -1)
     return np.concatenate([pose * 2, motion.expression], axis=1)

@@ -24,6 +24,7 @@ from ..data.shots import Track
 from .deflicker import REACH, Deflicker, deflickered
 from .frame_windows import FrameWindows
 from .grain import GrainMatch
+from .key_detail import KeyDetail
 from .motion_blur import MotionBlur
 from .take_appearance import TakeAppearance
 
@@ -82,7 +83,9 @@ class FrameRenderer:
         parts: EditMask,
         grain: GrainMatch | None = None,
         blur: MotionBlur | None = None,
+        keys: KeyDetail | None = None,
     ) -> None:
+        self._keys = keys
         self._grain, self._blur = grain, blur
         self._track = track
         self._plain = plain
@@ -202,6 +205,8 @@ class FrameRenderer:
             alpha *= 1 - crop(held, box, size)[0]
         detail = 0.0 if self._look.keeps_performer else self._detail
         avatar = composite_layer(image, box, beauty, full, reference=reconstruction, detail=detail)
+        if self._keys is not None:
+            avatar = self._keys.lay(frame, image, box, self._parts, track.motion, beauty, avatar)
         if self._windows:
             request, own = self._windows.request(frame, self._look.strength)
             laid = self._look.of_frame(request, own, image, avatar)

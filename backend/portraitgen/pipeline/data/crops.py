@@ -41,6 +41,10 @@ class Crops:
         """The row of a frame number."""
         return self.frames.index(frame)
 
+    def rows(self, frames: Iterable[int]) -> list[int]:
+        """The rows of some frames, of those there are."""
+        return [self.row(frame) for frame in frames if frame in self.frames]
+
 
 def load_crops(
     shot: Shot,

@@ -19,7 +19,7 @@ from ...storage import dump_json, file_digest, parse_json
 
 _ATTRIBUTE = "portraitgen:made_from"
 # Changes whenever the same inputs give other pixels.
-_RENDERING = 1
+_RENDERING = 2
 
 
 @dataclass(frozen=True)

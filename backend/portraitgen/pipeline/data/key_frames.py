@@ -53,8 +53,11 @@ class KeptKeys:
         edited = sorted(self._take.glob(f"edits/*/dataset/{frame:04d}.*.png"))
         return [tried, *edited] if tried.exists() else edited
 
-    def picture(self, frame: int, size: int) -> np.ndarray | None:
+    def picture(self, frame: int, size: int, largest: int | None = None) -> np.ndarray | None:
         """A frame's picture as float32 (size, size, 3), None if it is not kept.
+
+        Args:
+            largest: a picture larger than `size` is given at its own size, up to this.
 
         Raises:
             EditError: if it is no square picture.
@@ -67,11 +70,17 @@ class KeptKeys:
             raise EditError(
                 "a kept key frame is no square picture", path, "repair it, or delete it"
             )
+        size = max(size, min(read.shape[0], largest or size))
         if read.shape[0] != size:
             method = cv2.INTER_AREA if read.shape[0] > size else cv2.INTER_CUBIC
             read = cv2.resize(read, (size, size), interpolation=method)
         picture: np.ndarray = read[..., ::-1].astype(np.float32) / 255
         return picture
+
+
+def edited_key(edit: Path, frame: int) -> Path | None:
+    """Where a key frame of an edit lies as it was edited last, None if it is none of its."""
+    return max((edit / "dataset").glob(f"{frame:04d}.*.png"), default=None)
 
 
 def tried_path(shot: Shot, take: str, frame: int) -> Path:
@@ -101,7 +110,7 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> KeyKep
         keys = shot.edit_record(take).key_frames
         if nearest:
             frame = min(keys, key=lambda key: abs(key - frame))
-        made = max((edit / "dataset").glob(f"{frame:04d}.*.png"), default=None)
+        made = edited_key(edit, frame)
         if made is None:
             raise EditError(
                 f"frame {frame} is no key frame of take '{take}'",

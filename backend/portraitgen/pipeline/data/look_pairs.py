@@ -20,7 +20,7 @@ from ...tracking.landmarks import LandmarkDetector
 from ..run.progress import Reporter
 from .crops import load_crops
 from .edit_mask import EditMask
-from .key_frames import KeptKeys
+from .key_frames import KeptKeys, edited_key
 from .shots import Track, body_of
 
 MOST = 30
@@ -67,7 +67,7 @@ def pairs_of_take(shot: Shot, take: str, reporter: Reporter) -> tuple[list[Pair]
     for row, frame in enumerate(wanted):
         after = kept.picture(frame, avatar.size)
         if after is None:
-            after = _edited(folder / "dataset", frame)
+            after = _edited(folder, frame, avatar.size)
         if after is None:
             continue
         matte = windows.mattes[row]
@@ -89,10 +89,14 @@ def pairs_of_take(shot: Shot, take: str, reporter: Reporter) -> tuple[list[Pair]
     return pairs, f"take '{take}', editor {record.editor}"
 
 
-def _edited(dataset: Path, frame: int) -> np.ndarray | None:
-    path = max(dataset.glob(f"{frame:04d}.*.png"), default=None)
+def _edited(edit: Path, frame: int, size: int) -> np.ndarray | None:
+    path = edited_key(edit, frame)
     read = None if path is None else read_codes(path)
-    return None if read is None else to_float(read[..., ::-1])
+    if read is None:
+        return None
+    if read.shape[0] != size:
+        read = cv2.resize(read, (size, size), interpolation=cv2.INTER_AREA)
+    return to_float(read[..., ::-1])
 
 
 def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:

@@ -6,11 +6,10 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
@@ -18,7 +17,7 @@ from ...avatar.avatar import Avatar
 from ...avatar.dataset import TrainingSet
 from ...avatar.training import LossWeights, Rates, Trainer, TrainingSettings
 from ...body.model import BodyModel
-from ...editing.editor import Editor, EditRequest, show_anchor
+from ...editing.editor import Editor
 from ...editing.face import FaceAware
 from ...editing.overlays import FrameEditor, PlateOverlay, RenderedEditor
 from ...editing.paint_layers import PaintedFrames
@@ -27,13 +26,13 @@ from ...editing.registry import create_editor
 from ...editing.schedule import Schedule, iterative, one_pass
 from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
-from ...frames import parse_frame_list, spread
-from ...images import as_picture, read_codes, save_png
+from ...frames import parse_frame_list
+from ...images import as_picture, save_png
 from ...job_results import EditResult
 from ...records import EditRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...storage import atomic_path, make_folder, remove_tree
+from ...storage import make_folder, remove_tree
 from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set
 from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
@@ -45,13 +44,14 @@ from ..data.plate_stream import watched
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
+from .dataset_update import DatasetUpdate
+from .key_windows import KeyWindows, key_side, shows_keys
 
 _CHECKPOINT_STEPS = 50
 _PREVIEW_STEPS = 25
-_SAMPLES = 8
-# The one-pass schedule's second round, for editors that repaint the avatar's rendering: when, as
-# a share of the steps, and how strong.
-_AGREED, _GENTLE = 0.6, 0.35
+# When the one-pass schedule's second round begins, for editors that repaint the avatar's rendering,
+# as a share of the steps.
+_AGREED = 0.6
 _STEPS, _STEPS_A_FRAME = 400, 31.2
 # As the method's release weighs them against the pictures, where those count 3: LPIPS 10, after a
 # fifth of the steps.
@@ -153,9 +153,16 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         colours = sources_of(windows, track, avatar if under else None)
         parts = EditMask(body, track, options.parts, painted)
         parts.learn(windows)
-        wanted = _rows(windows, [*kept.frames, *editor.wanted_frames()])
+        wanted = windows.rows([*kept.frames, *editor.wanted_frames()])
         steps = steps_of(options, editor.info.starts_from_render, len(usable), len(wanted))
-        plan = _plan(editor, options, steps, track, windows, wanted, _rows(windows, kept.frames))
+        plan = _plan(editor, options, steps, track, windows, wanted, windows.rows(kept.frames))
+        edits_frames = _edits_frames(editor, options, kept)
+        large = None
+        if shows_keys(editor, edits_frames, options.base):
+            keys = [usable[row] for row in plan.key_rows]
+            side = key_side(track, keys, plain.size)
+            if side > plain.size:
+                large = KeyWindows(shot, track, keys, plain.size, side, parts, reporter)
         held = np.ones(len(usable), bool)
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
@@ -165,7 +172,19 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         aware = face_aware(editor, body, options.face)
         guide = opened.enter_context(closing(expression_guide(editor, options.expression)))
         update = DatasetUpdate(
-            editor, aware, guide, kept, trainer, windows, colours, plan, parts, options, job.work
+            editor,
+            aware,
+            guide,
+            kept,
+            trainer,
+            windows,
+            large,
+            colours,
+            plan,
+            parts,
+            options.strength,
+            options.seed,
+            job.work,
         )
         if isinstance(editor, PlateOverlay):
             editor.watch(watched(shot, track, parts, usable, reporter))
@@ -192,7 +211,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
             commercial=editor.commercial(),
             strength=options.strength,
             follows=rendered is not None,
-            edits_frames=_edits_frames(editor, options, kept),
+            edits_frames=edits_frames,
             learned=rendered.learned() if rendered else {},
             parts=parts.record(),
             schedule="one-pass" if min(plan.edits) < 0 else "iterative",
@@ -331,11 +350,6 @@ def _plan(
     )
 
 
-def _rows(windows: Crops, frames: list[int]) -> list[int]:
-    """The rows of some frames, of those there are."""
-    return [windows.row(frame) for frame in frames if frame in windows.frames]
-
-
 def _training(options: EditOptions, steps: int) -> TrainingSettings:
     """Colours are learned anew; geometry and motion stay what the plate taught."""
     rates = Rates(
@@ -358,108 +372,6 @@ def _training(options: EditOptions, steps: int) -> TrainingSettings:
         weights=LossWeights(stable=0.8, lpips=_LPIPS),
         rates=rates,
     )
-
-
-class DatasetUpdate:
-    """The edited key frames of a take, on disk and in the training set.
-
-    Every edit is kept as `dataset/FRAME.STEP.png`, so that a resumed training sees at every step
-    the images it would have seen.
-    """
-
-    def __init__(
-        self,
-        editor: Editor,
-        aware: Editor | FaceAware,
-        guide: ExpressionGuide,
-        kept: KeptKeys,
-        trainer: Trainer,
-        windows: Crops,
-        colours: np.ndarray,
-        plan: Schedule,
-        parts: EditMask,
-        options: EditOptions,
-        work: Path,
-    ) -> None:
-        self.trainer = trainer
-        self.plan = plan
-        self.folder = work / "dataset"
-        make_folder(self.folder)
-        self._aware = aware
-        self._guide = guide
-        self._kept = kept
-        self._windows = windows
-        self._colours = colours
-        self._options = options
-        self._parts = parts
-        rows = set(spread(range(len(windows.frames)), _SAMPLES))
-        rows |= set(_rows(windows, editor.wanted_frames()))
-        editor.prepare([self.request(row) for row in sorted(rows)])
-
-    @torch.no_grad()
-    def request(self, row: int, strength: float | None = None) -> EditRequest:
-        """What the editor is shown of a row; the take's own strength by default."""
-        output = self.trainer.render_row(row, normals=True)
-        assert output.normals is not None
-        frame = self._windows.frames[row]
-        matte = self._windows.mattes[row].astype(np.float32) / 255
-        image = self._windows.images[row].astype(np.float32) / 255
-        surface = self._parts.surface(frame, self._windows.cameras[row])
-        return EditRequest(
-            frame=frame,
-            rendered=as_picture(output.rgb),
-            source=self._colours[row].astype(np.float32) / 255,
-            matte=matte,
-            mask=self._parts.mask(surface, image, matte),
-            surface=surface,
-            normals=as_picture(output.normals),
-            strength=self._options.strength if strength is None else strength,
-            seed=self._options.seed,
-        )
-
-    def take_up(self, step: int) -> None:
-        """Puts back the edits made before a step."""
-        for edited, row in sorted(self.plan.edits.items()):
-            if edited < step and self._path(row, edited).exists():
-                self._replace(row, self._path(row, edited))
-
-    def before(self, step: int) -> None:
-        """Makes the edit that belongs before a step, or reads it back."""
-        row = self.plan.edits.get(step)
-        if row is None:
-            return
-        path = self._path(row, step)
-        if not path.exists() or read_codes(path, cv2.IMREAD_COLOR) is None:
-            edited = self._kept.picture(self._windows.frames[row], self._colours.shape[1])
-            if edited is None:
-                share = _GENTLE if step in self.plan.gentle else 1.0
-                request = replace(
-                    self.request(row, share * self._options.strength), again=self._again(row, step)
-                )
-                edited = self._guide.guided(self._aware.edit(request), request)
-            codes = (edited * 255 + 0.5).astype(np.uint8)
-            with atomic_path(path) as temporary:
-                temporary.write_bytes(cv2.imencode(".png", codes[..., ::-1])[1].tobytes())
-        self._replace(row, path)
-
-    def _again(self, row: int, step: int) -> int:
-        """How often the iterative schedule has edited a row before: each edit draws its noise, and
-        how much of it, anew. Frames that are edited together share theirs."""
-        if min(self.plan.edits) < 0:
-            return 0
-        return sum(row == other for at, other in self.plan.edits.items() if at < step)
-
-    def _replace(self, row: int, path: Path) -> None:
-        encoded = read_codes(path, cv2.IMREAD_COLOR)
-        if encoded is None:
-            raise EditError("an edited key frame cannot be read", path, "delete it and run again")
-        picture = encoded[..., ::-1].astype(np.float32) / 255
-        self.trainer.data.replace(row, picture)
-        if row == self.plan.anchor:
-            show_anchor(self._aware, replace(self.request(row), rendered=picture))
-
-    def _path(self, row: int, step: int) -> Path:
-        return self.folder / f"{self._windows.frames[row]:04d}.{max(step, 0):05d}.png"
 
 
 def _run(update: DatasetUpdate, job: Job, reporter: Reporter) -> None:

@@ -15,13 +15,14 @@ import numpy as np
 
 from ...body.surface import Surface
 from ...editing.paint_layers import PaintedFrames
+from ...errors import EditError
 from ...footage.colour import encoded_to_linear, to_linear
 from ...footage.crop import CompositeLayer, crop, place
 from ...footage.encode import MovieWriter, write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
 from ...frames import parse_frame_list, spread
-from ...images import save_png, to_codes
+from ...images import read_codes, save_png, to_codes, to_float
 from ...job_results import RenderResult
 from ...provenance.statement import Statement
 from ...records import EditRecord, PartsRecord, RenderRecord
@@ -34,6 +35,7 @@ from ..compositing.acted_stream import ActedStream, ActedTrack
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
 from ..compositing.grain import Grain, GrainMatch
 from ..compositing.hold_out import HoldOut
+from ..compositing.key_detail import KeyDetail
 from ..compositing.motion_blur import MotionBlur, frames_of, pairs_of, shutter_of
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
@@ -47,6 +49,7 @@ from ..data.avatars import load_avatar, tell_device
 from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
 from ..data.frame_identity import FrameInputs, is_made, made_from
+from ..data.key_frames import edited_key
 from ..data.plate_stream import FrameSource
 from ..data.provenance import statement_of
 from ..data.shots import Track, body_of, plate_of
@@ -340,6 +343,22 @@ class _Run:
         maker = PassMaker(track, parts, ({}, 0), frozenset({"motion"}))
         return MotionBlur(maker.vectors, share * self._options.motion_blur)
 
+    def _key_detail(self, record: EditRecord) -> KeyDetail | None:
+        """The detail of the edit's key frames; None where they are no larger than the avatar."""
+        track, edit = self._tracked, self._edit
+        assert edit is not None
+        detail = KeyDetail(track, EditMask(self._body, track, ""), self._size)
+        found = {frame: edited_key(edit, frame) for frame in record.key_frames}
+        paths = {frame: path for frame, path in found.items() if path and frame in track.frames}
+        for frame, image in self._plate.frames(sorted(paths)):
+            encoded = read_codes(paths[frame])
+            if encoded is None or encoded.shape[0] != encoded.shape[1]:
+                raise EditError(
+                    "an edited key frame cannot be read", paths[frame], "edit the take again"
+                )
+            detail.add(frame, image, to_float(encoded[..., ::-1]))
+        return None if detail.empty else detail
+
     def close(self) -> None:
         """Closes the files that it reads besides the plate."""
         self._hold.close()
@@ -410,8 +429,11 @@ class _Run:
         blur = None
         if options.motion_blur > 0 and not self._alone and not look.keeps_performer:
             blur = self._blur(parts, reporter)
+        keys = None
+        if record and not record.base and not (self._alone or look.keeps_performer):
+            keys = self._key_detail(record)
         renderer = FrameRenderer(
-            track, plain, look, size, options.detail, steady, parts, grain, blur
+            track, plain, look, size, options.detail, steady, parts, grain, blur, keys
         )
         wants = frozenset(options.passes.split(",")) - {""}
         names = {name: each.numpy() for name, each in body.parts.items()}

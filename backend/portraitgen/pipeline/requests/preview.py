@@ -27,6 +27,7 @@ from ...images import as_picture, save_png, to_codes, to_float
 from ...messages import FrameTried
 from ...shot import Shot, check_take_name
 from ..compositing.frame_windows import matte_at_plate, normals_at
+from ..compositing.key_detail import sharpened
 from ..compositing.plate_compositor import feather
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.crops import LARGEST, Crops, load_crops, load_matte, painting_side
@@ -90,8 +91,8 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> FrameTried:
         raise EditError("the performer was not tracked here", f"frame {frame}", "try another frame")
     wanted = [each for each in editor.wanted_frames() if each in track.frames]
     size = under.size
-    if isinstance(editor, FrameEditor) and not options.base:
-        # As it is delivered: at the plate's resolution.
+    if not (options.base or isinstance(editor, PlateOverlay)):
+        # As it is delivered, or as a key frame is edited: at the plate's resolution.
         size = max(size, min(LARGEST, round(track.box(frame).side)))
     painted = PaintedFrames(shot.path / "takes" / options.take / "mask")
     parts = EditMask(body, track, options.parts, painted)
@@ -172,6 +173,8 @@ def _request(
     rendered, normals = source, surface.normals
     if under.avatar is not None:
         rendered, normals = _drawn(under.avatar, under, frame, image.shape[0])
+        if image.shape[0] > under.size:
+            rendered = sharpened(rendered, source, coverage, under.size)
     return EditRequest(
         frame=frame,
         rendered=rendered,
