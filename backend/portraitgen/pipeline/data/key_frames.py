@@ -12,6 +12,7 @@ import numpy as np
 from ...errors import EditError
 from ...images import read_codes
 from ...messages import KeyKept
+from ...records import EditRecord
 from ...shot import Shot, check_take_name
 from ...storage import atomic_path, make_folder
 
@@ -50,7 +51,11 @@ class KeptKeys:
     def _made(self, frame: int) -> list[Path]:
         """The pictures of a frame that the take's editor made."""
         tried = self._take / "tried" / f"{frame:04d}.png"
-        edited = sorted(self._take.glob(f"edits/*/dataset/{frame:04d}.*.png"))
+        edited = [
+            path
+            for path in sorted(self._take.glob(f"edits/*/dataset/{frame:04d}.*.png"))
+            if not _was_repainted(path.parents[1], frame)
+        ]
         return [tried, *edited] if tried.exists() else edited
 
     def picture(self, frame: int, size: int, largest: int | None = None) -> np.ndarray | None:
@@ -76,6 +81,12 @@ class KeptKeys:
             read = cv2.resize(read, (size, size), interpolation=method)
         picture: np.ndarray = read[..., ::-1].astype(np.float32) / 255
         return picture
+
+
+def _was_repainted(edit: Path, frame: int) -> bool:
+    """Whether a key frame of an edit may be an artist's, which the edit only took over."""
+    record = EditRecord.read(edit / "edit.json")
+    return frame in record.kept_frames and not record.edits_frames
 
 
 def edited_key(edit: Path, frame: int) -> Path | None:
