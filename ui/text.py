@@ -21,6 +21,7 @@ _WORDS = (
     (r"run track first", "press Track first"),
     (r"run reconstruct first", "press Reconstruct first"),
     (r"`?portraitgen movie`? makes it", "render the whole shot to have one"),
+    (r"`portraitgen relink`", "Relink Plate"),
     (r"`portraitgen (\w+)`", lambda found: found[1].replace("-", " ").title()),
     (r"\(--deinterlace\)", "(portraitgen track --deinterlace, at the terminal)"),
     (r"leave --footage out", "choose the strip of this plate"),

@@ -117,6 +117,7 @@ def test_panels_speak_blenders_words() -> None:
     assert words("the shot has no track yet; run track first").endswith("press Track first")
     text = "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
     assert "portraitgen" not in words(text)
+    assert words("find it again by `portraitgen relink`.") == "find it again by Relink Plate."
     assert "--" not in words("track each part by itself, such as --frames 10-20")
 
 

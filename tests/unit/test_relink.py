@@ -77,3 +77,14 @@ def test_another_file_is_refused_and_the_shot_stays_as_it_was(movie: Shot, tmp_p
     with pytest.raises(FootageError, match="another file than the plate"):
         relink(movie, other)
     assert Shot.open(movie.path).record == before
+
+
+def test_a_plate_that_is_gone_names_what_finds_it(movie: Shot, sequence: Shot) -> None:
+    for shot in (movie, sequence):
+        place = shot.footage_path.resolve()
+        place = place.parent if shot is sequence else place
+        place.rename(place.with_name(f"moved {place.name}"))
+        with pytest.raises(FootageError, match="no longer there.*`portraitgen relink`"):
+            plate_of(shot)
+        relink(shot)
+        plate_of(Shot.open(shot.path)).close()

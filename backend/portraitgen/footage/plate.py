@@ -24,6 +24,7 @@ _DEFAULT_FPS = Fraction(24)
 _KEPT = 4
 _SCANNED = 5000
 _LOOKED_AT = 250
+_PATTERN = frozenset("#%*@$")
 _STILL_SUFFIXES = frozenset((".pam", ".qoi", ".pcx"))
 
 
@@ -269,8 +270,14 @@ class Plate:
         Raises:
             FootageError: missing, unreadable, or not the same plate any more.
         """
+        where = path or Path(record.path)
+        pattern = bool(_PATTERN & set(where.name)) and where.parent.is_dir()
+        if not where.exists() and not pattern:
+            raise FootageError(
+                "the plate is no longer there", where, "find it again by `portraitgen relink`"
+            )
         plate = open_plate(
-            path or Path(record.path),
+            where,
             first=record.first,
             colour_space=record.colour_space,
             matrix=record.asked.matrix,

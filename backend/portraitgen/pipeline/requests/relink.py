@@ -15,7 +15,7 @@ from ...shot import Shot
 _DEPTH = 4
 _FOLDERS = 2000
 _TRIED = 200
-_PATTERN = frozenset("#%*")
+_PATTERN = frozenset("#%*@$")
 
 
 def relink(shot: Shot, where: Path | None = None) -> Path:
