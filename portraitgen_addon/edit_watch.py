@@ -34,6 +34,8 @@ from .take_settings import adopt_takes
 _EVERY = 1.0
 """Seconds between looks at the shot folders, more where a look takes long, as over a network."""
 _PATIENCE = 50
+_REST = 20
+"""How much longer than a look at the edit takes the next one waits."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class _State:
         # Plates and the files of their strips, and whether they were there at the last look.
         self.files: dict[tuple[str, str], dict[Path, bool]] = {}
         self.next_folders = 0.0
+        self.next_look = 0.0
         self.longest = 0.0
 
 
@@ -102,14 +105,18 @@ def look(force: bool = False) -> bool:
         Whether something that is shown is another now.
     """
     news = _look_at_folders(force)
-    if not (_state.changed or news) or _hands_full():
+    _state.changed |= news
+    begun = time.perf_counter()
+    if not _state.changed or _hands_full() or (begun < _state.next_look and not force):
         return news
     _state.changed = False
-    begun = time.perf_counter()
     for scene in bpy.data.scenes:
         for shot in scene.portraitgen.shots:
             news |= _look_at(shot)
-    _state.longest = max(_state.longest, time.perf_counter() - begun)
+    took = time.perf_counter() - begun
+    _state.longest = max(_state.longest, took)
+    # Of a long edit that changes all the time it takes a small share.
+    _state.next_look = begun + took + _REST * took
     # What was just written is no change of the artist's.
     _state.changed = False
     return news
@@ -275,12 +282,13 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     ]
     names = []
     for strip in plate.among:
-        between = plate.strip.channel < strip.channel < top and strip.type != "SOUND"
+        if not plate.strip.channel < strip.channel < top or strip.type == "SOUND":
+            continue
         first, after = compat.strip_range(strip)
         ours = (
             strip.get(sequencer.SHOT) or strip.get(plate_strip.MARK) or strip.get(take_layout.COVER)
         )
-        if between and not ours and not strip.mute and first < end and after > begin:
+        if not ours and not strip.mute and first < end and after > begin:
             names.append(strip.name)
     if not names:
         return told

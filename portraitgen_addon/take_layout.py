@@ -347,10 +347,11 @@ def _something_below(plate: PlateStrip) -> bool:
     """Whether other strips lie below a plate, to be seen through it."""
     begin, end = compat.strip_range(plate.strip)
     for strip in plate.among:
+        if strip.channel >= plate.strip.channel or strip.type == "SOUND":
+            continue
         first, after = compat.strip_range(strip)
-        if strip.channel < plate.strip.channel and first < end and after > begin:
-            if strip.type != "SOUND":
-                return True
+        if first < end and after > begin:
+            return True
     return False
 
 

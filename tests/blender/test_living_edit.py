@@ -218,3 +218,19 @@ def test_many_strips_cost_little(shot: Any) -> None:
     finally:
         compat.every_strip = every
     assert not visited
+
+
+def test_an_edit_that_takes_long_to_look_at_is_looked_at_less_often(shot: Any) -> None:
+    watch, clock = (
+        module("portraitgen_addon.edit_watch"),
+        module("portraitgen_addon.edit_watch").time,
+    )
+    look()
+    move(plate(), 5)
+    watch.note_change()
+    watch._state.next_look = clock.perf_counter() + 60
+    watch.look()
+    assert watch.notices(shot) == (), "not yet"
+    watch._state.next_look = 0.0
+    assert watch.look(), "the change is not forgotten"
+    assert "moved by +5" in watch.notices(shot)[0].text
