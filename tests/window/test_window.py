@@ -51,6 +51,13 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
     # Four clicks: New Shot, OK, Track, Try; then the wipe follows the mouse.
     assert seen["tried without avatar"] == [512, 512] and 0.7 < seen["wiped to"] < 0.9
     assert seen["markers"] == 0
+    # The strip's way by keys is told without the mouse, followed by all, and undone in two steps.
+    offset, start, tracked = seen["place"]
+    assert seen["moved"] == [offset, start + 30, tracked]
+    assert any("moved by +30 frames" in text for text in seen["told"])
+    assert seen["followed"] == [offset + 30, start + 30, tracked + 30]
+    assert seen["update undone"] == seen["moved"] and seen["move undone"] == seen["place"]
+    assert seen["told at last"] == []
     assert seen["version after undo"] == 1 and seen["version after redo"] == 2
     ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
     assert not ours, "\n".join(ours)

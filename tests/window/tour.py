@@ -186,6 +186,46 @@ def wipe(area: Any, shot: Any) -> Iterator[float]:
     yield 0.5
 
 
+def living(area: Any, name: str) -> Iterator[float]:
+    """Moves the plate's strip by click and keys, follows it, and takes both back by keys."""
+    notices = module("portraitgen_addon.edit_watch").notices
+
+    def shot() -> Any:
+        return bpy.data.scenes[name].portraitgen.shots[0]
+
+    def told() -> list[str]:
+        return [each.text for each in notices(shot())]
+
+    def place() -> list[int]:
+        strips = bpy.data.scenes[name].sequence_editor.strips
+        start = module("portraitgen_addon.compat").content_start(strips["performer"])
+        tracked = shot().armature.animation_data.nla_tracks["Tracked"].strips[0]
+        return [shot().offset, start, round(tracked.frame_start)]
+
+    seen["place"] = place()
+    timeline = region(area)
+    x, y = timeline.view2d.view_to_region(START + 20, 2.5)
+    height = window().height
+    yield from outside(f"click {timeline.x + x} {height - timeline.y - y}")
+    yield 0.5
+    yield from outside("key g 3 0 Return")
+    yield from wait(told, 10)
+    seen["moved"], seen["told"] = place(), told()
+    # Nothing has touched the mouse since: what is told is drawn all the same.
+    yield from picture("3_moved")
+    with within(area):
+        # With an undo step, as a click on the button makes it.
+        bpy.ops.portraitgen.update_from_strip("EXEC_DEFAULT", True)
+    yield from wait(lambda: not told(), 10)
+    seen["followed"] = place()
+    yield from picture("3_followed")
+    for key in ("update undone", "move undone"):
+        yield from outside("key ctrl+z")
+        yield 1.5
+        seen[key] = place()
+    seen["told at last"] = told()
+
+
 def tour() -> Iterator[float]:
     bpy.context.preferences.view.show_splash = False
     bpy.ops.extensions.package_install_files(
@@ -235,6 +275,11 @@ def tour() -> Iterator[float]:
     yield from wait(lambda: shot.has_rig)
     yield from picture("3_tracked")
     seen["markers"] = len(scene.timeline_markers)
+    scene_name = scene.name
+    yield from living(area, scene_name)
+    scene = bpy.data.scenes[scene_name]
+    shot = scene.portraitgen.shots[0]
+    area = largest("SEQUENCE_EDITOR")
     yield from wipe(area, shot)
 
     with within(area):
