@@ -255,7 +255,11 @@ def edit_settings(folder: Path, take: str, render: Path, edit: int | None) -> st
     if edit is None:
         return "{}"
     try:
-        return json.dumps(dict(Shot.open(folder).edit_record(take, edit).settings))
+        opened = Shot.open(folder)
+        current = opened.take(take)
+        # The take knows more of its edit than edits of old shots do.
+        shown = current if edit == current.edit else opened.edit_record(take, edit)
+        return json.dumps(dict(shown.settings))
     except PortraitError:
         return "{}"  # The edit is damaged, or was deleted; its frames show all the same.
 
