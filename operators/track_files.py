@@ -10,7 +10,14 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, St
 
 from portraitgen.messages import ExportTrack, ImportTrack, TrackExported, TrackPublished
 
-from ..portraitgen_addon import pins, properties, rig, scene_updates, shot_summary
+from ..portraitgen_addon import (
+    performance_export,
+    pins,
+    properties,
+    rig,
+    scene_updates,
+    shot_summary,
+)
 from ..portraitgen_addon.session import session
 from . import base
 
@@ -174,4 +181,54 @@ def _written(answer: TrackExported) -> None:
     session.told = (f"{answer.frames} frames are in {Path(answer.path).name}", *answer.notes)
 
 
-CLASSES = (PORTRAITGEN_OT_import_track, PORTRAITGEN_OT_export_track)
+class PORTRAITGEN_OT_export_performance(bpy.types.Operator):
+    """Write camera, skeleton, skin and shapes of the shot, corrections and acting included, as
+    Alembic, USD, FBX or BVH, by Blender's own exporters"""
+
+    bl_idname = "portraitgen.export_performance"
+    bl_label = "Export Performance"
+    bl_options = {"REGISTER"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.abc;*.usdc;*.usda;*.fbx;*.bvh", options={"HIDDEN"})
+    kind: EnumProperty(
+        name="Format",
+        items=(
+            (".usdc", "USD (.usdc)", "Skeleton, skin and shapes, and the camera"),
+            (".abc", "Alembic (.abc)", "The mesh frame by frame, and the camera"),
+            (".fbx", "FBX (.fbx)", "Skeleton, skin and shapes, and the camera"),
+            (".bvh", "BVH (.bvh)", "The skeleton"),
+        ),
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a rig, outside of its modes."""
+        mode = "" if context.mode == "OBJECT" else "Leave pose or edit mode first"
+        return base.allowed(cls, base.no_shot(context), base.no_rig(context), mode)
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        """Asks for the file."""
+        self.filepath = "performance"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: Any) -> set[str]:
+        """Writes it."""
+        return base.attempt(self, lambda: self._export(context))
+
+    def _export(self, context: Any) -> None:
+        shot = properties.active_shot(context)
+        path = Path(bpy.path.abspath(self.filepath))
+        if path.suffix.lower() not in (".abc", ".usdc", ".usda", ".fbx", ".bvh"):
+            path = path.with_name(path.name + self.kind)
+        first, last = shot.first + shot.offset, shot.last + shot.offset
+        performance_export.export(pins.parts_of(shot), path, first, last)
+        session.told = (f"Frames {first} to {last} of the scene are in {path.name}",)
+
+
+CLASSES = (
+    PORTRAITGEN_OT_import_track,
+    PORTRAITGEN_OT_export_track,
+    PORTRAITGEN_OT_export_performance,
+)

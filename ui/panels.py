@@ -185,6 +185,7 @@ class _Track(_NeedsShot):
         row = layout.row(align=True)
         row.operator("portraitgen.import_track", icon="IMPORT")
         row.operator("portraitgen.export_track", icon="EXPORT")
+        layout.operator("portraitgen.export_performance", icon="EXPORT")
         for note in session.told:
             draw_text(layout, note)
 
