@@ -42,7 +42,7 @@ def export(parts: rig.Rig, path: Path, first: int, last: int) -> None:
 
 def _alembic(path: str, first: int, last: int) -> set[str]:
     """A mesh cache and the camera."""
-    return bpy.ops.wm.alembic_export(  # type: ignore[no-any-return]
+    return bpy.ops.wm.alembic_export(
         filepath=path,
         start=first,
         end=last,
@@ -54,7 +54,7 @@ def _alembic(path: str, first: int, last: int) -> set[str]:
 
 def _usd(path: str, first: int, last: int) -> set[str]:
     """Skeleton, skin and shapes, and the camera."""
-    return bpy.ops.wm.usd_export(  # type: ignore[no-any-return]
+    return bpy.ops.wm.usd_export(
         filepath=path,
         selected_objects_only=True,
         export_animation=True,
@@ -66,7 +66,7 @@ def _usd(path: str, first: int, last: int) -> set[str]:
 
 def _fbx(path: str, first: int, last: int) -> set[str]:
     """Skeleton, skin and shapes, and the camera."""
-    return bpy.ops.export_scene.fbx(  # type: ignore[no-any-return]
+    return bpy.ops.export_scene.fbx(
         filepath=path,
         use_selection=True,
         bake_anim=True,
@@ -77,9 +77,7 @@ def _fbx(path: str, first: int, last: int) -> set[str]:
 
 def _bvh(path: str, first: int, last: int) -> set[str]:
     """The skeleton."""
-    return bpy.ops.export_anim.bvh(  # type: ignore[no-any-return]
-        filepath=path, frame_start=first, frame_end=last
-    )
+    return bpy.ops.export_anim.bvh(filepath=path, frame_start=first, frame_end=last)
 
 
 _WAYS: Mapping[str, Callable[[str, int, int], set[str]]] = {
