@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Looks: what is learned is worn, files of strangers are judged, bad pairs are told of."""
 
+import argparse
 import json
 import struct
 import zlib
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from portraitgen.cli.look import run
 from portraitgen.editing.editor import EditRequest
 from portraitgen.editing.looks import library
 from portraitgen.editing.looks.learning import Learner, Pair
@@ -225,6 +227,15 @@ def test_a_strangers_file_is_refused_in_one_sentence(tmp_path: Path, change: str
     with pytest.raises(EditError) as told:
         read_look(path)
     assert told.value.remedy and "\n" not in str(told.value)
+
+
+def test_what_a_strangers_file_says_of_itself_cannot_act_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    random_look(made_of="\x1b[31mred\x07").save(tmp_path / "noise.safetensors")
+    run(argparse.Namespace(what="list", folder=tmp_path, json=False))
+    told = capsys.readouterr().out
+    assert "red" in told and "\x1b" not in told and "\x07" not in told
 
 
 def test_learning_goes_on_where_it_was_stopped(tmp_path: Path) -> None:

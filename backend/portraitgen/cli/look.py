@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..storage import printable
 from .output import print_json, words
 from .terminal_reporter import TerminalReporter
 
@@ -70,9 +71,10 @@ def _list(given: argparse.Namespace) -> None:
     print(f"{len(found)} looks in {folder}")
     for path, facts in found.items():
         use = "" if facts.commercial else ", no commercial use"
-        print(f"  {path.stem}: {facts.pairs} pairs, {facts.made_of}{use}")
+        text = f"{path.stem}: {facts.pairs} pairs, {facts.made_of}{use}"
+        print(f"  {printable(text)}")
     for path, reason in refused.items():
-        print(f"  {path.name} cannot be used: {reason}")
+        print(f"  {printable(f'{path.name} cannot be used: {reason}')}")
 
 
 def _info(given: argparse.Namespace) -> None:
