@@ -9,6 +9,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from portraitgen.errors import PortraitError
+from portraitgen.schema import Value
 
 from ..portraitgen_addon import acting_layer, compat, pins, properties, sculpt
 from . import base
@@ -77,13 +78,14 @@ class _Acts(bpy.types.Operator):
             base.busy(context),
         )
 
-    def _act(self, context: Any, settings: dict[str, str], **options: Any) -> set[str]:
+    def _act(self, context: Any, settings: dict[str, str], **options: Value) -> set[str]:
         def work() -> None:
             shot = properties.active_shot(context)
             if not shot.take.folder_name:
                 shot.take.folder_name = shot.take.name
             take = shot.take.folder_name
-            chosen: dict[str, Any] = {"frames": _range(context, shot), "add": True} | options
+            chosen: dict[str, Value] = {"frames": _range(context, shot), "add": True}
+            chosen |= options
             chosen |= {"take": take, "track": shot.track_version, "settings": json.dumps(settings)}
             # What was keyed and not sent yet goes along, whole.
             base.run_job(context, "act", chosen | {"rig": _sent(shot)}, take)

@@ -4,6 +4,7 @@
 
 import re
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
@@ -198,7 +199,7 @@ class PORTRAITGEN_OT_show_preview(bpy.types.Operator):
         return base.attempt(self, lambda: picture_view.show(bpy.data.images[take.preview]))
 
 
-def program_of(editor: str, options: dict[str, Any]) -> Program | None:
+def program_of(editor: str, options: Mapping[str, object]) -> Program | None:
     """The program that an editor would run with these options, None if it runs none."""
     known = backend_properties.editor(editor)
     return Program.of_options(known.options, options) if known else None

@@ -7,6 +7,8 @@ from typing import Any
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
+from portraitgen.schema import Value
+
 from ..portraitgen_addon import backend_properties, look_library, properties
 from ..portraitgen_addon.look_library import Library, Live
 from . import base
@@ -73,7 +75,7 @@ class PORTRAITGEN_OT_learn_look(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
         take = properties.active_shot(context).take
-        options: dict[str, Any] = {
+        options: dict[str, Value] = {
             "out": self.name or take.folder_name,
             "seconds": backend_properties.rounded(self.seconds),
             "licence": self.licence,

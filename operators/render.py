@@ -11,6 +11,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from portraitgen.errors import PortraitError
 from portraitgen.renders import Render, render_of, renders_of
+from portraitgen.schema import Value
 from portraitgen.shot import Shot
 from portraitgen.storage import write_json
 
@@ -54,7 +55,7 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
         """Starts the job; its scene is fixed now, its channel when the strip is made."""
         shot = properties.active_shot(context)
         name = shot.take.folder_name
-        options: dict[str, Any] = {"take": name, "frames": "", "plate": True, "movie": False}
+        options: dict[str, Value] = {"take": name, "frames": "", "plate": True, "movie": False}
         settings = getattr(shot, backend_properties.slot_of_job("render"), None)
         if settings is not None:
             options |= backend_properties.values(settings, backend_properties.job_options("render"))
@@ -367,7 +368,7 @@ class PORTRAITGEN_OT_deliver(bpy.types.Operator):
         shot = properties.active_shot(context)
         name, project = shot.take.folder_name, shot.id_data.portraitgen
         render = _shown_render(shot, name)
-        options: dict[str, Any] = {"take": name, "out": bpy.path.abspath(self.directory)}
+        options: dict[str, Value] = {"take": name, "out": bpy.path.abspath(self.directory)}
         options["version"] = render.version if render else None
         if project.credentials:
             for key, path in (
@@ -399,7 +400,7 @@ class PORTRAITGEN_OT_quality(bpy.types.Operator):
         shot = properties.active_shot(context)
         name = shot.take.folder_name
         render = _shown_render(shot, name)
-        options: dict[str, Any] = {"take": name, "version": render.version if render else None}
+        options: dict[str, Value] = {"take": name, "version": render.version if render else None}
         return base.attempt(self, lambda: base.run_job(context, "qc", options, name))
 
 

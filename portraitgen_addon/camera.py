@@ -154,7 +154,7 @@ def every_frame(shot: Any) -> Iterator[tuple[int, Any]]:
         scene.frame_set(current)
 
 
-def as_seen(camera: Any, plate_camera: Any, size: tuple[int, int], graph: Any) -> dict[str, Any]:
+def as_seen(camera: Any, plate_camera: Any, size: tuple[int, int], graph: Any) -> dict[str, object]:
     """A camera as the backend renders through it.
 
     Args:

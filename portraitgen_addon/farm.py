@@ -14,7 +14,6 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from portraitgen.errors import PortraitError
@@ -138,7 +137,7 @@ def address_of(manager: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _send(base: str, jobs: list[dict[str, Any]], stop: threading.Event) -> None:
+def _send(base: str, jobs: list[dict[str, object]], stop: threading.Event) -> None:
     try:
         for job in jobs:
             told = _asked(f"{base}/api/v3/jobs", job)
@@ -174,7 +173,7 @@ def _look(base: str, job: SentJob) -> None:
     job.status = status
 
 
-def _asked(place: str, body: object = None) -> dict[str, Any]:
+def _asked(place: str, body: object = None) -> dict[str, object]:
     """What a Manager answers.
 
     Raises:

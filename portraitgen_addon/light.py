@@ -13,7 +13,7 @@ _HEAD = "head"
 _NEAREST = 0.05
 
 
-def over_frames(light: Any, shot: Any) -> dict[str, Any]:
+def over_frames(light: Any, shot: Any) -> dict[str, object]:
     """A light over a shot's frames, as the backend's editor reads it.
 
     Args:

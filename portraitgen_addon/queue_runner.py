@@ -16,7 +16,7 @@ import bpy
 
 from portraitgen.errors import PortraitError
 from portraitgen.job_queue import JobQueue, QueuedJob, QueueRecord
-from portraitgen.schema import Values
+from portraitgen.schema import Value, Values
 from portraitgen.shot import Shot
 
 from . import backend_properties, preferences, properties, shot_summary
@@ -176,7 +176,7 @@ def options_of(shot: Any, kind: str) -> Values:
     take = shot.take.folder_name if shot.take else ""
     if kind == "edit":
         return settings_of(shot.take) | {"take": take}
-    options: dict[str, Any] = {}
+    options: dict[str, Value] = {}
     if kind == "render":
         options = {"take": take, "frames": "", "plate": True, "movie": False}
     settings = getattr(shot, backend_properties.slot_of_job(kind), None)

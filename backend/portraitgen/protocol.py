@@ -43,7 +43,7 @@ class Request:
 
     id: int | str
     method: str
-    params: dict[str, Any]
+    params: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Notification:
     """What expects no answer."""
 
     method: str
-    params: dict[str, Any]
+    params: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Failure:
     id: int | str | None
     code: int
     message: str
-    data: dict[str, Any]
+    data: dict[str, object]
 
 
 Message = Request | Notification | Result | Failure
@@ -81,7 +81,7 @@ def encode(message: Message) -> bytes:
     Raises:
         TypeError: if the message holds something JSON has no word for.
     """
-    body: dict[str, Any] = {"jsonrpc": "2.0"}
+    body: dict[str, object] = {"jsonrpc": "2.0"}
     match message:
         case Request(id, method, params):
             body |= {"id": id, "method": method, "params": params}

@@ -287,7 +287,7 @@ class PartsRecord(Data):
     tones: Mapping[str, object] | None = None
 
 
-def _settings_of_old_edit(content: Mapping[str, Any]) -> dict[str, Any]:
+def _settings_of_old_edit(content: Mapping[str, Any]) -> dict[str, object]:
     """What the first schema tells of the settings that an edit was asked with."""
     parts, settings = content.get("parts"), {}
     for name in ("editor", "strength", "base", "schedule"):
@@ -302,7 +302,7 @@ def _settings_of_old_edit(content: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _edit_with_settings(content: dict[str, Any]) -> dict[str, Any]:
+def _edit_with_settings(content: dict[str, object]) -> dict[str, object]:
     return content | {"settings": _settings_of_old_edit(content)}
 
 
@@ -353,7 +353,7 @@ class EditRecord(Record):
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
-def _take_with_settings(content: dict[str, Any]) -> dict[str, Any]:
+def _take_with_settings(content: dict[str, object]) -> dict[str, object]:
     """The first schema repeated the whole edit in its take."""
     repeated = {each.name for each in fields(EditRecord)} - {
         each.name for each in fields(TakeRecord)
@@ -435,7 +435,7 @@ _OLD_INPUTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _job_with_inputs(content: dict[str, Any]) -> dict[str, Any]:
+def _job_with_inputs(content: dict[str, object]) -> dict[str, object]:
     options = content.get("options")
     if not isinstance(options, Mapping):
         return content

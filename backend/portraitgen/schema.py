@@ -69,7 +69,7 @@ class Data:
                 raise Misfit(inner, "is missing", missing=True)
         return cls(**given)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON-ready data; `parse` is its inverse."""
         fields = dataclasses.fields(typing.cast(Any, self))
         return {each.name: plain(getattr(self, each.name)) for each in fields}
@@ -85,7 +85,7 @@ class Record(Data):
 
     SCHEMA: ClassVar[int] = 1
     # What makes the content of a schema that of the next one.
-    MIGRATIONS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+    MIGRATIONS: ClassVar[Mapping[int, Callable[[dict[str, object]], dict[str, object]]]] = {}
     # Files of this kind were once written without a schema; such a one has the first.
     WAS_UNMARKED: ClassVar[bool] = False
 
@@ -132,10 +132,11 @@ class Record(Data):
         """
         return cls.from_json(read_json(path), path)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As JSON-ready data, its schema first."""
         own = super().to_json()
-        rest = own.pop("unknown")
+        del own["unknown"]
+        rest: dict[str, object] = plain(self.unknown)
         return {"schema": self.SCHEMA} | own | rest
 
     def write(self, path: Path) -> None:

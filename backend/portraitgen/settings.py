@@ -117,7 +117,7 @@ def parse(settings: type[Settings], values: Mapping[str, Any]) -> Settings:
     """
     hints = typing.get_type_hints(settings)
     fields = {field.name: field for field in dataclasses.fields(typing.cast(Any, settings))}
-    parsed: dict[str, Any] = {}
+    parsed: dict[str, object] = {}
     for name, value in values.items():
         if name not in fields:
             known = ", ".join(fields) or "none"

@@ -70,7 +70,7 @@ class Program:
         words = [self.program or "Python", *self.arguments]
         return f"{' '.join(words)} in {self.folder}"
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """What is remembered of it."""
         folder = Path(os.path.abspath(self.folder))
         whole = hashlib.sha256()

@@ -83,7 +83,7 @@ def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     reporter.done(run(kind, given.shot, asked | values, reporter))
 
 
-def asked_options(kind: str, given: argparse.Namespace) -> dict[str, Any]:
+def asked_options(kind: str, given: argparse.Namespace) -> dict[str, object]:
     """Those of a job's options that were given."""
     from ..pipeline.registry import options_of
     from ..settings import describe

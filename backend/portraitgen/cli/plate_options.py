@@ -3,7 +3,6 @@
 """What a user may say of a plate that the plate does not say itself, or says wrongly."""
 
 import argparse
-from typing import Any
 
 _NAMES = ("first", "colour_space", "fps", "matrix", "range", "part", "layer", "deinterlace")
 
@@ -22,7 +21,7 @@ def add_plate_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def plate_facts(given: argparse.Namespace) -> dict[str, Any]:
+def plate_facts(given: argparse.Namespace) -> dict[str, object]:
     """What was given of them."""
     facts = {name: getattr(given, name) for name in _NAMES}
     return {

@@ -104,7 +104,7 @@ class PlugInProcess:
 
     def ask(
         self, message: Mapping[str, Any], limit_s: float, check: Callable[[], None]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """Sends a message and waits for its "done".
 
         Raises:
@@ -128,7 +128,7 @@ class PlugInProcess:
 
     def _answer(
         self, types: Sequence[str], limit_s: float, check: Callable[[], None]
-    ) -> dict[str, Any]:
+    ) -> dict[str, object]:
         """The next message of one of the types; whatever goes wrong meanwhile ends the program."""
         until = time.monotonic() + limit_s
         try:
@@ -182,7 +182,7 @@ def _listen(
     return thread
 
 
-def _message(line: str) -> dict[str, Any] | None:
+def _message(line: str) -> dict[str, object] | None:
     """A line as a message; None if it is something else that was printed."""
     if not line.lstrip().startswith("{"):
         return None

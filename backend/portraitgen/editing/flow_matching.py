@@ -97,8 +97,8 @@ class FlowEditor(DiffusionEditor):
         return np.asarray(images[0], np.float32)
 
     def _stepped(
-        self, pipeline: Any, step: int, time: Any, values: dict[str, Any]
-    ) -> dict[str, Any]:
+        self, pipeline: Any, step: int, time: Any, values: dict[str, object]
+    ) -> dict[str, object]:
         """Between two steps of the pipeline, the user may stop the job."""
         self.check()
         return values
@@ -119,7 +119,7 @@ class FlowEditor(DiffusionEditor):
         """The schedule's shift (mu) for an image of this size and all steps."""
         raise NotImplementedError
 
-    def _guidance(self) -> dict[str, Any]:
+    def _guidance(self) -> dict[str, object]:
         """The call's arguments that tell how closely to follow the words."""
         raise NotImplementedError
 

@@ -32,7 +32,7 @@ class RenderedEditor(Editor):
         folder."""
         return {}
 
-    def learned(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, object]:
         """What it found out of the shot that rendering needs, JSON-ready; the edit keeps it."""
         return {}
 

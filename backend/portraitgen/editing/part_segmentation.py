@@ -51,7 +51,7 @@ class ColourModel:
     skin: tuple[np.ndarray, np.ndarray]
     clothes: tuple[np.ndarray, np.ndarray]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """As plain data."""
         return {name: [values.tolist() for values in getattr(self, name)] for name in _TONED}
 

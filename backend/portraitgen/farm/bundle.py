@@ -10,7 +10,6 @@ Deadline Cloud's submitters read it. `openjd run` takes the template, and its pa
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..errors import OptionError
 from ..frames import frame_list
@@ -77,7 +76,7 @@ def write_bundle(
             "everything is done already", take, "name the stages to run again with --stages"
         )
     values = _values(shots, farm)
-    files: dict[str, Any] = {
+    files: dict[str, object] = {
         "template.json": template(name, take, shots, farm),
         "parameter_values.json": {
             "parameterValues": [{"name": name, "value": value} for name, value in values.items()]
@@ -96,7 +95,9 @@ def write_bundle(
     return [out / file for file in files]
 
 
-def template(name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, Any]:
+def template(
+    name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings
+) -> dict[str, object]:
     """The job template, as JSON-ready data."""
     steps = []
     for index, plan in enumerate(shots, 1):
@@ -105,7 +106,7 @@ def template(name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings
             step = _step(index, plan, stage, take, farm)
             if before:
                 step["dependencies"] = [{"dependsOn": before}]
-            before = step["name"]
+            before = str(step["name"])
             steps.append(step)
     return {
         "specificationVersion": _SPECIFICATION,
@@ -118,7 +119,7 @@ def template(name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings
     }
 
 
-def _environment() -> dict[str, Any]:
+def _environment() -> dict[str, object]:
     """Fails at once, and once a session, on a worker that cannot run the job."""
     return {
         "name": "PortraitGen",
@@ -135,8 +136,8 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str, Any]]:
-    paths: list[dict[str, Any]] = []
+def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str, object]]:
+    paths: list[dict[str, object]] = []
     for index, plan in enumerate(shots, 1):
         paths += [
             {
@@ -199,7 +200,9 @@ def _values(shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, str | in
     return values
 
 
-def _step(index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings) -> dict[str, Any]:
+def _step(
+    index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings
+) -> dict[str, object]:
     """A step of one shot; rendering is cut into chunks of frames."""
     name = f"{index} {plan.folder.name}: {stage}"
     if len(name) > _LONGEST:
@@ -209,7 +212,7 @@ def _step(index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings)
         args += ["--take", take]
     args += ["--footage", f"{{{{Param.Plate{index}}}}}"]
     args += plan.options.get(stage, ())
-    step: dict[str, Any] = {"name": name}
+    step: dict[str, object] = {"name": name}
     if stage == "render":
         args += ["--frames={{Task.Param.Frames}}", "--no-movie"]
         whole = len(plan.frames) == plan.frames[-1] - plan.frames[0] + 1

@@ -78,7 +78,7 @@ class _Storage:
 class _JoblibArray:
     """joblib's stand-in for an array whose bytes follow it in the file."""
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
 
     def read(self, file: Any) -> np.ndarray:

@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Callable
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelError
 from ..storage import atomic_path, write_json
@@ -56,7 +55,7 @@ def fetch(model: Model, progress: Progress, endpoint: str | None = None) -> Path
     else:
         files, revision = _from_hub(model, staging, progress, endpoint)
     check_layout(staging, model)
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "name": model.name,
         "repository": model.repository,
         "revision": revision,

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ _COMPILED = (1, 2, 3, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65)
 # What a pass more costs, in channels: it walks the lists of splats again.
 _PASS_COST = 8
 
-Rasterization = Callable[..., tuple[Tensor, Tensor, dict[str, Any]]]
+Rasterization = Callable[..., tuple[Tensor, Tensor, dict[str, object]]]
 
 
 def rasterize_gsplat(scene: Scene) -> tuple[Tensor, Tensor, Tensor]:

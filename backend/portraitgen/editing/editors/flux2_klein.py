@@ -71,5 +71,5 @@ class Flux2Klein(FlowEditor):
         tokens = latents.shape[-2] * latents.shape[-1]
         return compute_empirical_mu(image_seq_len=tokens, num_steps=self.options.steps)
 
-    def _guidance(self) -> dict[str, Any]:
+    def _guidance(self) -> dict[str, object]:
         return {"guidance_scale": self.options.guidance}

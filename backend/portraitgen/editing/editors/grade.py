@@ -70,7 +70,7 @@ class Grade(FrameEditor):
         """The table."""
         return {_TABLE + self._cube.suffix: self._cube} if self._cube else {}
 
-    def learned(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, object]:
         """The map of colours."""
         return {name: getattr(self, f"_{name}").tolist() for name in ("matrix", "from", "to")}
 

@@ -117,7 +117,7 @@ class Paint(PlateOverlay):
                 watched[frame].show(request)
         self._slips = {frame: each.from_frame(frame) for frame, each in watched.items()}
 
-    def learned(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, object]:
         """The slips of each painted frame's paint in each frame."""
         return {
             "slips": {

@@ -51,7 +51,7 @@ class Pixel(FrameEditor):
         )
         self._palette = palette
 
-    def learned(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, object]:
         """The palette."""
         return {} if self._palette is None else {"palette": self._palette.tolist()}
 

@@ -87,7 +87,7 @@ class QwenImageEdit(FlowEditor):
             facts.get("max_shift", 1.15),
         )
 
-    def _guidance(self) -> dict[str, Any]:
+    def _guidance(self) -> dict[str, object]:
         return {
             "true_cfg_scale": self.options.guidance,
             "negative_prompt": self.options.negative if self.options.guidance > 1 else None,
@@ -95,8 +95,8 @@ class QwenImageEdit(FlowEditor):
 
 
 def _picture_tokens(
-    encoder: Any, given: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    encoder: Any, given: tuple[Any, ...], named: dict[str, object]
+) -> tuple[tuple[Any, ...], dict[str, object]]:
     """Tells the text encoder which of its tokens are a picture's.
 
     Qwen2.5-VL gives a picture's tokens their places in its rows and columns (M-RoPE, Wang et al.

@@ -119,7 +119,7 @@ class Relight(FrameEditor, AvatarOverlay):
         ratio = self._light.on(normals) @ LUMA / self._old(normals)[:, 0]
         self._level = float((values * ratio).sum() / values.sum())
 
-    def learned(self) -> dict[str, Any]:
+    def learned(self) -> dict[str, object]:
         """The shot's own light, and that exposure."""
         light = {name: value.tolist() for name, value in vars(self._own).items()}
         return {"light": light, "level": self._level}

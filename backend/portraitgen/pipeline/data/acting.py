@@ -363,7 +363,7 @@ def posed_acting(path: Path, body: "BodyModel") -> PosedActing:
     return PosedActing(acting, sculpts)
 
 
-def _checked(file: Any, facts: dict[str, Any], body: "BodyModel", path: Path) -> list[str]:
+def _checked(file: Any, facts: dict[str, object], body: "BodyModel", path: Path) -> list[str]:
     """The names of the identity directions of a file whose tensors fit the body."""
     if facts.get("body_sha256") != body.sha256:
         raise ShotError(

@@ -87,7 +87,7 @@ def made_from(identity: str, edit: int | None, beside: Mapping[str, Path]) -> di
     return {_ATTRIBUTE: dump_json({"id": identity, "edit": edit, "files": digests}).decode()}
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: Path) -> dict[str, object]:
     """What a frame's EXR says of itself; nothing if it is missing, damaged or an older one."""
     text = exr_attributes(path).get(_ATTRIBUTE, "")
     try:
