@@ -32,7 +32,7 @@ BASE = {
 }
 OUTSIDE = ("benchmarks", "synthetic")
 # `backend/tools/count_untyped.py` says how they are counted.
-UNTYPED_DICTS, STRING_KEYS = 28, 310
+UNTYPED_DICTS, STRING_KEYS = 30, 320
 STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors", "schema"},
