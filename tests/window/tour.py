@@ -97,6 +97,12 @@ def call(area: Any, name: str, **options: Any) -> None:
         assert getattr(bpy.ops.portraitgen, name)(**options) == {"FINISHED"}, name
 
 
+def press(area: Any, name: str) -> None:
+    """As `call`, with the undo step that a click on the button makes."""
+    with within(area):
+        assert getattr(bpy.ops.portraitgen, name)("EXEC_DEFAULT", True) == {"FINISHED"}, name
+
+
 def finished(kind: str) -> Iterator[float]:
     session = module("portraitgen_addon.session").session
     yield from wait(lambda: not session.busy and not session._pending and not session.doing)
@@ -120,7 +126,7 @@ def pin(view: Any, shot: Any) -> Iterator[float]:
     """Drags the tip of the nose by the pin tool, with the mouse."""
     from bpy_extras.view3d_utils import location_3d_to_region_2d
 
-    call(view, "use_pin_tool")
+    press(view, "use_pin_tool")
     yield 0.8
     pins = module("portraitgen_addon.pins")
     facts, canvas = pins.bundle_of(shot).camera, region(view)
@@ -213,9 +219,7 @@ def living(area: Any, name: str) -> Iterator[float]:
     seen["moved"], seen["told"] = place(), told()
     # Nothing has touched the mouse since: what is told is drawn all the same.
     yield from picture("3_moved")
-    with within(area):
-        # With an undo step, as a click on the button makes it.
-        bpy.ops.portraitgen.update_from_strip("EXEC_DEFAULT", True)
+    press(area, "update_from_strip")
     yield from wait(lambda: not told(), 10)
     seen["followed"] = place()
     yield from picture("3_followed")
@@ -291,7 +295,7 @@ def tour() -> Iterator[float]:
     window().scene = scene
     scene.frame_set(START + 12)
     yield from open_tab(view)
-    call(view, "view_rig")
+    press(view, "view_rig")
     yield 1.5
     yield from picture("4_rig")
     scene_name = scene.name
