@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ import pytest
 
 from portraitgen import locks
 from portraitgen.errors import Cancelled, ShotLocked
-from portraitgen.locks import Lock, Waiting, holders
-from portraitgen.process_identity import process_identity
+from portraitgen.frames import frame_list
+from portraitgen.locks import Claim, Lock, Waiting, holders
+from portraitgen.process_identity import is_running, process_identity
 
 
 @pytest.fixture(autouse=True)
@@ -234,3 +235,26 @@ def test_claims_of_dead_processes_on_other_parts_are_removed_too(tmp_path: Path)
     dead = claim(tmp_path, **identity() | {"pid": 2**22 - 1, "resource": "take:x"})
     with lock(tmp_path):
         assert not dead.exists()
+
+
+def a_claim(frames: list[int], **more: Any) -> Claim:
+    facts: dict[str, Any] = {"resource": "take:a", "purpose": "rendering", "user": "ann"}
+    facts |= {"host": "farm-7", "pid": 5, "frame_list": frame_list(frames)}
+    return Claim(frames=(frames[0], frames[-1]), **facts | more)
+
+
+def test_only_claims_that_share_a_frame_conflict() -> None:
+    odd, even = a_claim([1, 3, 5]), a_claim([2, 4, 6])
+    assert not odd.conflicts(even) and odd.conflicts(a_claim([5, 7]))
+    assert odd.conflicts(a_claim([2, 4, 6], frame_list="no list")), "all between its ends"
+    assert not odd.conflicts(a_claim([1, 3], resource="take:b"))
+
+
+def test_a_claim_with_endless_texts_is_none(tmp_path: Path) -> None:
+    claim(tmp_path, user="a" * 500)
+    assert holders(tmp_path) == []
+
+
+def test_a_process_number_that_none_can_have_is_not_looked_up() -> None:
+    for pid in (0, -1, 2**31):
+        assert is_running(replace(process_identity(), pid=pid)) is None

@@ -6,6 +6,8 @@ import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from portraitgen.records import (
     TakeRecord,
     TrackRecord,
 )
-from portraitgen.schema import Record
+from portraitgen.schema import Data, Misfit, Record
 from portraitgen.shot import Shot
 from portraitgen.storage import read_json, write_json
 
@@ -194,3 +196,26 @@ def test_a_job_that_asked_the_same_of_an_older_shot_is_outdated(tmp_path: Path) 
     assert shot.job(first.id).record.state == "outdated"
     assert not (first.folder / "work").exists()
     assert [job.id for job in shot.jobs() if job.record.unfinished] == [second.id]
+
+
+@dataclass(frozen=True)
+class _Pair(Data):
+    both: tuple[int, int]
+    rate: Fraction
+    many: tuple[int, ...] = ()
+
+
+def test_values_that_nearly_fit_are_refused() -> None:
+    good = {"both": [1, 2], "rate": "24/1", "many": [1, 2.0]}
+    assert _Pair.parse(good) == _Pair((1, 2), Fraction(24), (1, 2))
+    for wrong in ({"both": [1, 2, 3]}, {"rate": "0/1"}, {"many": [1, True]}, {"many": [1.5]}):
+        with pytest.raises(Misfit):
+            _Pair.parse(good | wrong)
+
+
+@pytest.mark.parametrize("schema", [True, 0, ShotRecord.SCHEMA + 1])
+def test_a_schema_must_be_one_that_there_is(schema: object) -> None:
+    with pytest.raises(ShotError):
+        ShotRecord.from_json({"schema": schema}, Path("shot.json"))
+    with pytest.raises(ShotError, match="missing"):
+        ShotRecord.from_json({"schema": True}, Path("shot.json"))
