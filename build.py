@@ -303,6 +303,34 @@ def unit_tests(made: Environment, *words: str | Path) -> None:
     run([*command, *words], OMP_NUM_THREADS="1")
 
 
+def blender_tests(blenders: dict[str, "Future[Path | None]"], installed: dict[str, str]) -> None:
+    """Runs the tests in every Blender, two of them side by side; each tells all when it ends."""
+
+    def tested(ready: "Future[Path | None]") -> "subprocess.CompletedProcess[str] | None":
+        blender = ready.result()
+        if blender is None:
+            return None
+        command = [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini"]
+        return subprocess.run(
+            [*command, "-rs"],
+            cwd=ROOT,
+            env=os.environ | installed,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+
+    failed = []
+    with ThreadPoolExecutor(2) as pair:
+        for series, done in zip(blenders, pair.map(tested, blenders.values()), strict=True):
+            if done is not None:
+                say(f"Blender {series}\n{done.stdout}")
+                failed += [series] if done.returncode else []
+    if failed:
+        sys.exit(f"build.py: tests fail in Blender {', '.join(failed)}; see above.")
+
+
 def audit(made: Environment) -> list[str]:
     """What PyPI knows against the locked packages; skipped aloud where it cannot be asked."""
     service = "https://pypi.org/pypi/pip/json"
@@ -401,13 +429,7 @@ def _test(
         )
     else:
         say("NOT TESTED: the window, PORTRAITGEN_BLENDER does not name a Blender")
-    for ready in blenders.values():
-        blender = ready.result()
-        if blender is not None:
-            run(
-                [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"],
-                **installed,
-            )
+    blender_tests(blenders, installed)
     unit_tests(made, "tests/attack")
     for second in seconds.result():
         second.put(built)

@@ -246,7 +246,7 @@ def _check_rig(scene: Any, shot: Any) -> None:
         lens = shot.camera.evaluated_get(graph)
         seen = module("portraitgen_addon.camera").as_seen(lens, lens, (512, 512), graph)
         for name in ("fx", "fy", "cx", "cy"):
-            assert abs(seen[name] - facts[name]) < 0.01, name
+            assert abs(seen[name] - getattr(facts, name)) < 0.01, name
         assert np.abs(np.array(seen["matrix"]) - np.eye(4)).max() < 1e-5
         front = local[:, 2] > 0.2
         error = np.abs(world_to_pixels(shot.camera, scene, world) - wanted)[front].max()
