@@ -310,9 +310,9 @@ def blender_tests(blenders: dict[str, "Future[Path | None]"], installed: dict[st
         blender = ready.result()
         if blender is None:
             return None
-        command = [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini"]
+        command = ["-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"]
         return subprocess.run(
-            [*command, "-rs"],
+            [blender, *command],
             cwd=ROOT,
             env=os.environ | installed,
             stdout=subprocess.PIPE,
