@@ -132,7 +132,7 @@ def test_systems_own_files_are_passed_over_everywhere(shot: Path) -> None:
     assert run("edit", shot, EDIT | {"strength": 0.7}, Reporter()).told()["edit"] == 2
     assert run("render", shot, RENDER, Reporter()).told()["edit"] == 2
     facts = info(Shot.open(shot))
-    assert not facts.problems and facts.takes[0]["rendered_frames"] == 5
+    assert not facts.problems and facts.takes[0]["rendered_frames"] == 1
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}', '{"schema": 2, "a": NaN}'])

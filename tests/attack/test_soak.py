@@ -34,6 +34,8 @@ JOBS: list[tuple[str, dict[str, Any]]] = [
 
 
 RENDER = [sys.executable, "-m", "portraitgen", "render"]
+# Of the shot that is attacked.
+FRAMES = 5
 
 
 class Stops(Reporter):
@@ -77,7 +79,7 @@ def test_cancelled_jobs_leave_neither_memory_nor_threads(shot: Path) -> None:
 
 def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> None:
     generator = random.Random(7)
-    frames = shot / "takes" / "toon" / "renders" / "v001" / "frames"
+    home = shot / "takes" / "toon" / "renders"
     strength = 1.0
 
     def edit() -> int:
@@ -86,13 +88,13 @@ def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> Non
         made = run("edit", shot, EDIT | {"strength": strength, "steps": 1}, Reporter())
         return int(made.told()["edit"])
 
-    def times() -> dict[str, int]:
-        return {path.name: path.stat().st_mtime_ns for path in frames.glob("toon.*.exr")}
+    def frames() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in home.glob("v*/frames/toon.*.exr")}
 
     cut = 0
     for number in range(ATTACKS or 2):
-        first = edit()
-        before, wanted = times(), generator.randrange(0, 4)
+        edit()
+        before, wanted = set(frames().items()), generator.randrange(0, 4)
         process = subprocess.Popen(
             [*RENDER, str(shot), "--take", "toon", "--no-movie"],
             env=environment(),
@@ -101,14 +103,19 @@ def test_renders_killed_while_a_take_is_edited_anew_never_mix(shot: Path) -> Non
         )
         limit = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < limit:
-            if len(set(times().items()) - set(before.items())) > wanted:
+            if len(set(frames().items()) - before) > wanted:
                 break
             time.sleep(0.01)
         process.send_signal(generator.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
         process.wait(timeout=60)
-        cut += len({edit_shown(path) for path in frames.glob("toon.*.exr")} - {first}) > 0
+        cut += 0 < len(set(frames().items()) - before) < FRAMES
         second = edit()
-        result = run("render", shot, {"take": "toon", "movie": False}, Reporter())
-        shown = {edit_shown(path) for path in frames.glob("toon.*.exr")}
-        assert shown == {second} == {result.told()["edit"]}, number
+        result = run("render", shot, {"take": "toon", "movie": False}, Reporter()).told()
+        assert result["edit"] == second, number
+        shown: dict[Path, set[int]] = {}
+        for path in frames():
+            shown.setdefault(path.parent, set()).add(edit_shown(path))
+        assert all(len(edits) == 1 for edits in shown.values()), number
+        assert shown[Path(result["folder"])] == {second}, number
+        assert len(list(Path(result["folder"]).glob("toon.*.exr"))) == FRAMES, number
     assert cut, "no render was cut off"
