@@ -189,7 +189,7 @@ def _blinks_off(truth: np.ndarray, found: np.ndarray) -> float:
 def _heads(
     body: BodyModel, motion: Motion, vertices: torch.Tensor
 ) -> tuple[np.ndarray, np.ndarray]:
-    output = posed(body, motion, vertices)
+    output = posed(body, motion, vertices.numpy())
     return output.vertices.numpy(), output.rotations[:, 15].double().numpy()
 
 

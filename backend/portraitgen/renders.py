@@ -115,6 +115,8 @@ def begin_render(home: Path, wanted: RenderRecord) -> Render:
         ShotError: if a link leads out of the shot, or no number is left.
     """
     while True:
+        # Before they are looked at: what another process begins meanwhile holds the next number.
+        taken = versions_in(home)
         found = renders_of(home)
         for each in reversed(found):
             if each.record and each.record.inputs == wanted.inputs:
@@ -123,7 +125,7 @@ def begin_render(home: Path, wanted: RenderRecord) -> Render:
                 record = replace(each.record, rendered=_moment())
                 record.write(each.folder / "render.json")
                 return replace(each, record=record)
-        version = max(versions_in(home), default=0) + 1
+        version = max(taken, default=0) + 1
         if version > _MOST:
             remedy = "delete the folder of the last version"
             raise ShotError("there is no number left for a render", home / "renders", remedy)

@@ -152,8 +152,9 @@ def test_a_python_is_found_by_its_version() -> None:
     assert build.find_python("2.1") is None
 
 
+@pytest.mark.parametrize("fails", [False, True])
 def test_everything_is_run_on_what_was_built(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
 ) -> None:
     (tmp_path / "portraitgen-1-py3-none-any.whl").write_text("")
     put: list[str] = []
@@ -173,12 +174,22 @@ def test_everything_is_run_on_what_was_built(
     )
     monkeypatch.setattr(build.Environment, "install", lambda made, *words: None)
     monkeypatch.setattr(build.Environment, "put", lambda made, wheel: put.append(wheel.name))
-    monkeypatch.setattr(build, "run", lambda command, **more: ran.append(str(command[0])))
+
+    def tested(command: list[object], **more: object) -> "subprocess.CompletedProcess[str]":
+        ran.append(str(command[0]))
+        return subprocess.CompletedProcess([], int(fails and ran[-1] == "5.0"), "")
+
+    monkeypatch.setattr(build.subprocess, "run", tested)
     monkeypatch.setattr(
         build, "unit_tests", lambda made, *words: ran.append(f"{made.folder.name} {words[0]}")
     )
+    if fails:
+        with pytest.raises(SystemExit, match=r"tests fail in Blender 5\.0; see above"):
+            build.test(allow_cuda=False)
+        assert sorted(ran) == ["4.5", "5.0", "5.3"]
+        return
     build.test(allow_cuda=False)
     assert put == ["portraitgen-1-py3-none-any.whl"] * 2
-    assert ran[:3] == ["4.5", "5.0", "5.3"]
+    assert sorted(ran[:3]) == ["4.5", "5.0", "5.3"]
     assert ran[3] == ".venv-a tests/attack" and ran[-1] == ".venv-a tests/unit"
     assert ran[4].startswith(".venv-b ") and "test_footage_" in ran[4]
