@@ -60,6 +60,25 @@ def user_cache_folder() -> Path:
     return Path(base) / "portraitgen" if base else Path.home() / ".cache/portraitgen"
 
 
+def user_data_folder(variable: str, name: str) -> Path:
+    """The folder for what a user keeps beyond any shot, as models and looks.
+
+    Args:
+        variable: of the environment, which names the folder where it is set.
+        name: of the folder within the platform's folder for data.
+    """
+    if given := os.environ.get(variable):
+        return Path(given).expanduser().absolute()
+    home = Path.home()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return base / "portraitgen" / name
+
+
 def shot_root(path: Path) -> Path | None:
     """The shot folder that a path lies in, by its words alone; None outside of any shot.
 

@@ -8,7 +8,6 @@ models folder, then in the Hugging Face cache.
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from ..errors import ModelError
 from ..messages import ModelRow
+from ..storage import user_data_folder
 from .manifest import Model, ModelFile, models
 from .pipelines import PICKLES, check_pipeline, read_json, refuse_pickle
 
@@ -44,16 +44,7 @@ class Weights:
 
 def models_folder() -> Path:
     """Where models are kept: PORTRAITGEN_MODELS, or this user's data folder."""
-    if given := os.environ.get("PORTRAITGEN_MODELS"):
-        return Path(given).expanduser().absolute()
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "portraitgen" / "models"
+    return user_data_folder("PORTRAITGEN_MODELS", "models")
 
 
 def find_weights(name: str) -> Weights:

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's looks: a folder of files, found by their names."""
 
-import os
-import sys
 from pathlib import Path
 
 from ...errors import EditError
+from ...storage import user_data_folder
 from .look_file import LookFacts, read_facts
 
 SUFFIX = ".safetensors"
@@ -14,16 +13,7 @@ SUFFIX = ".safetensors"
 
 def library_folder() -> Path:
     """Where looks are kept: PORTRAITGEN_LOOKS, or this user's data folder."""
-    if given := os.environ.get("PORTRAITGEN_LOOKS"):
-        return Path(given).expanduser().absolute()
-    home = Path.home()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "portraitgen" / "looks"
+    return user_data_folder("PORTRAITGEN_LOOKS", "looks")
 
 
 def look_path(name: str) -> Path:
