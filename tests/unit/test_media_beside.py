@@ -114,6 +114,31 @@ def test_alpha_of_a_movie_is_in_its_full_plates(tmp_path: Path) -> None:
     assert np.array_equal(again.pixels[8:], image[8:]) and not again.pixels[:8, :, :3].any()
 
 
+def test_alpha_that_a_webm_keeps_beside_its_pictures_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx-vp9", rate=25)
+        stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuva420p"
+        stream.metadata["alpha_mode"] = "1"
+        image = np.full((SIZE, SIZE, 4), 128, np.uint8)
+        frame = av.VideoFrame.from_ndarray(image, format="rgba")
+        container.mux(stream.encode(frame.reformat(format="yuva420p")))
+        container.mux(stream.encode())
+    assert any("alpha (VP8, VP9) is not read" in note for note in open_plate(path).notes)
+
+
+def test_a_second_layer_of_a_phones_movie_is_told(tmp_path: Path) -> None:
+    path = _movie(tmp_path / "in.mov")
+    assert not any("second layer" in note for note in open_plate(path).notes)
+    data = path.read_bytes()
+    at = data.index(b"moov") - 4
+    size = int.from_bytes(data[at : at + 4], "big")
+    assert at + size == len(data)  # Nothing lies behind it that would have to move.
+    layer = (12).to_bytes(4, "big") + b"freelhvC"
+    path.write_bytes(data[:at] + (size + 12).to_bytes(4, "big") + data[at + 4 :] + layer)
+    assert any("second layer" in note for note in open_plate(path).notes)
+
+
 def test_pixels_that_are_not_square_are_inside_and_come_back_squeezed(tmp_path: Path) -> None:
     image = np.rint(ramp() * 255).astype(np.uint8)
     planes = ycbcr(ramp()[:, ::2].repeat(2, 1), 8, 2, 2, False)

@@ -10,8 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
+from test_icc import PROPHOTO, gamma, make_profile
 
 from portraitgen.errors import FootageError
+from portraitgen.footage.encode import write_plate
 from portraitgen.footage.plate import open_plate
 
 TILE = 64
@@ -163,6 +166,17 @@ def test_the_profile_of_a_phone_is_honoured(tmp_path: Path) -> None:
     profile = bytes(128) + struct.pack(">I4s2I", 1, b"desc", 144, len(name)) + name
     photo = write_heic(tmp_path / "photo.heic", picture(80, 70), colour=b"prof" + profile)
     assert open_plate(photo).colour_space == "sRGB P3-D65"
+
+
+def test_the_profile_of_a_phone_goes_into_full_plates(tmp_path: Path) -> None:
+    profile = make_profile(PROPHOTO, gamma(1.8))
+    photo = write_heic(tmp_path / "photo.heic", picture(80, 70), colour=b"prof" + profile)
+    plate = open_plate(photo)
+    where = np.zeros((70, 80), bool)
+    laid = plate.laid_over(1, np.zeros((70, 80, 3), np.float32), where)
+    out = write_plate(tmp_path / "out", laid, plate)
+    assert Image.open(out).info["icc_profile"] == profile
+    assert open_plate(out).colour_space == plate.colour_space
 
 
 def test_alpha_is_kept_and_told(tmp_path: Path) -> None:

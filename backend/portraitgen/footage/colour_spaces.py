@@ -219,7 +219,7 @@ def _tagged_spaces() -> dict[str, ColourSpace]:
 
 
 _TAGGED = _tagged_spaces()
-_CUSTOM = re.compile(r"Linear primaries ((?:-?[0-9.]+ ){7}-?[0-9.]+)")
+_CUSTOM = re.compile(r"(Linear|srgb|gamma [0-9.]+) primaries ((?:-?[0-9.]+ ){7}-?[0-9.]+)")
 
 
 def resolve(name: str) -> ColourSpace:
@@ -236,7 +236,7 @@ def resolve(name: str) -> ColourSpace:
         )
     space = _known().get(_plain(wanted)) or _TAGGED.get(name.strip())
     if space is None and (match := _CUSTOM.fullmatch(name.strip())):
-        space = _custom(tuple(float(each) for each in match[1].split()))
+        space = _custom(tuple(float(each) for each in match[2].split()), match[1].lower())
     if space is None:
         found = builtin_config().getColorSpace(name.strip())
         source = found.getName() if found is not None else ""
@@ -319,15 +319,52 @@ def from_chromaticities(values: tuple[float, ...] | None) -> ColourSpace:
     return _custom(tuple(values))
 
 
-def _custom(values: tuple[float, ...]) -> ColourSpace:
-    """A linear space of any primaries."""
+def from_primaries(values: tuple[float, ...], curve: str) -> ColourSpace | None:
+    """The space of an ICC profile's primaries and curve; None if they span no colours.
+
+    Args:
+        values: x and y of red, green, blue and white.
+        curve: as `Encoding` has it.
+    """
+    matrix = adapted_matrix(values)
+    if matrix is None:
+        return None
+    named = {
+        name: (space.encoding.primaries, space.encoding.curve)
+        for name, space in (SPACES | _TAGGED).items()
+        if space.encoding is not None
+    }
+    named |= {name: (GAMUTS[gamut], known) for (gamut, known), name in _NAMED_TAGS.items()}
+    for name, (primaries, known) in named.items():
+        found = adapted_matrix(primaries)
+        if (
+            found is not None
+            and _same_curve(curve, known)
+            and np.allclose(matrix, found, atol=5e-3)
+        ):
+            return resolve("sRGB" if name == "Rec.709" else name)
+    return _custom(values, curve)
+
+
+def _same_curve(one: str, other: str) -> bool:
+    """Adobe's 2.2 is 563/256."""
+    if not (one.startswith("gamma") and other.startswith("gamma")):
+        return one == other
+    return abs(float(one.split()[1]) - float(other.split()[1])) < 0.02
+
+
+def _custom(values: tuple[float, ...], curve: str = "linear") -> ColourSpace:
+    """A space of any primaries."""
     if adapted_matrix(values) is None:
         raise FootageError(
             "the image's primaries are those of no known colour space", remedy="name colour_space"
         )
-    name = "Linear primaries " + " ".join(f"{value:.5g}" for value in values)
+    primaries = "primaries " + " ".join(f"{value:.5g}" for value in values)
     exact = tuple(float(f"{value:.5g}") for value in values)
-    return ColourSpace(name, "", "linear", name, Encoding(exact, "linear"))
+    linear = f"Linear {primaries}"
+    if curve == "linear":
+        return ColourSpace(linear, "", "linear", linear, Encoding(exact, curve))
+    return ColourSpace(f"{curve} {primaries}", "", "display", linear, Encoding(exact, curve))
 
 
 def from_tags(primaries: int, transfer: int) -> ColourSpace | None:

@@ -236,7 +236,11 @@ def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
 def _say(spec: "oiio.ImageSpec", attributes: Mapping[str, tuple[str, object]]) -> None:
     """Gives a header what another one said."""
     for name, (kind, value) in attributes.items():
-        spec.attribute(name, typed(kind), value)
+        as_type = typed(kind)
+        if as_type.basetype == oiio.UINT8 and isinstance(value, tuple):
+            # OpenImageIO passes over bytes, an ICC profile's among them, unless they are an array.
+            value = np.array(value, np.uint8)
+        spec.attribute(name, as_type, value)
 
 
 def _without_loss(spec: "oiio.ImageSpec") -> None:

@@ -16,8 +16,9 @@ from .display_matrix import swaps_sides, upright
 from .facts import ImageFacts
 from .heif import read_heif_photo
 from .heif_boxes import is_heif_photo
+from .icc import icc_description, icc_encoding
 from .image_layers import Choice, choose, layers_of
-from .image_tags import ColourTags, colour_tags, header_text, icc_description, is_text
+from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
 from .timecode import unpacked
@@ -228,8 +229,11 @@ def _is_heif(path: Path) -> bool:
 def _heif_facts(path: Path) -> ImageFacts:
     """The facts of a HEIC or AVIF photo, which is decoded for them: one says little by itself."""
     pixels, depth, photo, notes = read_heif_photo(path)
+    primaries, curve = icc_encoding(photo.icc) or (None, "")
     tags = ColourTags(
         icc=icc_description(photo.icc),
+        icc_primaries=primaries,
+        icc_curve=curve,
         cicp=photo.nclx[:2] if photo.nclx and not photo.icc else None,
         srgb=photo.nclx is None and not photo.icc,
     )
@@ -249,15 +253,16 @@ def _heif_facts(path: Path) -> ImageFacts:
 
 
 def _heif_frame(path: Path) -> SourceFrame:
-    pixels, depth, _, _ = read_heif_photo(path)
+    pixels, depth, photo, _ = read_heif_photo(path)
     count = pixels.shape[2]
+    profile = (type_code(oiio.TypeDesc(f"uint8[{len(photo.icc)}]")), tuple(photo.icc))
     return SourceFrame(
         pixels,
         ("R", "G", "B", "A")[:count],
         (0, 1, 2),
         depth if pixels.dtype == np.uint16 else 8,
         (pixels.dtype.name,) * count,
-        {},
+        {"ICCProfile": profile} if photo.icc else {},
         file=str(path),
     )
 

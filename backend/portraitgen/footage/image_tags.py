@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Data
+from .icc import icc_description, icc_encoding
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class ColourTags(Data):
         named: the name that other software wrote ("oiio:ColorSpace", "ACES").
         dpx_transfer: a DPX file's transfer characteristic.
         icc: the description of the ICC profile.
+        icc_primaries, icc_curve: see `icc_encoding`; None and "" where it is not made of them.
         cicp: primaries, transfer, matrix and range of ITU-T H.273, or None.
         gamma: the exponent from linear light to the codes (PNG's gAMA), or None.
         srgb: the file says it is sRGB.
@@ -30,6 +32,8 @@ class ColourTags(Data):
     named: str = ""
     dpx_transfer: str = ""
     icc: str = ""
+    icc_primaries: tuple[float, ...] | None = None
+    icc_curve: str = ""
     cicp: tuple[int, ...] | None = None
     gamma: float | None = None
     srgb: bool = False
@@ -63,39 +67,18 @@ def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
 
     chromaticities = spec.getattribute("chromaticities")
     icc, profile = text("ICCProfile:profile_description"), spec.getattribute("ICCProfile")
-    if not icc and profile is not None:
-        icc = icc_description(bytes(profile))
+    profile = b"" if profile is None else bytes(profile)
+    primaries, curve = icc_encoding(profile) or (None, "")
     tags = ColourTags(
         chromaticities=None if chromaticities is None else tuple(map(float, chromaticities)),
         interop=text("colorInteropID") or text("oiio:colorInteropID"),
         named="ACES2065-1" if text("acesImageContainerFlag") == "1" else "",
         dpx_transfer="Printing density" if form == "cineon" else text("dpx:Transfer"),
-        icc=icc,
+        icc=icc or icc_description(profile),
+        icc_primaries=primaries,
+        icc_curve=curve,
     )
     return _png(path, tags) if form == "png" else tags
-
-
-def icc_description(profile: bytes) -> str:
-    """What an ICC profile calls itself; "unnamed" if it does not say, "" without a profile."""
-    if not profile:
-        return ""
-    try:
-        (count,) = struct.unpack_from(">I", profile, 128)
-        for number in range(min(count, 200)):
-            name, place, size = struct.unpack_from(">4s2I", profile, 132 + 12 * number)
-            if name == b"desc":
-                return _icc_text(profile[place : place + size]) or "unnamed"
-    except struct.error:
-        pass
-    return "unnamed"
-
-
-def _icc_text(data: bytes) -> str:
-    if data[:4] == b"mluc":
-        length, place = struct.unpack_from(">2I", data, 20)
-        return data[place : place + length].decode("utf-16-be", "replace").strip("\0 ")
-    (length,) = struct.unpack_from(">I", data, 8)
-    return data[12 : 12 + length].decode("latin-1").strip("\0 ")
 
 
 def _png(path: Path, tags: ColourTags) -> ColourTags:

@@ -19,6 +19,7 @@ from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, picture_streams
 from .movie_index import constant_rate, index_movie
 from .movie_pixels import depth_of, has_alpha, is_grey
+from .truncation import outer_boxes
 
 MATRICES = {
     "bt709": Colorspace.ITU709,
@@ -40,6 +41,7 @@ _OTHER_MATRICES = {
 # Codecs whose grey pictures have video range unless they say otherwise.
 _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
 _FIELDS_LOOKED_AT = 12
+_LARGEST_INDEX = 64 << 20
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
 
@@ -54,6 +56,7 @@ def probe(path: Path) -> MovieFacts:
     container, stream = open_movie(path)
     with container:
         _tell_streams(container, stream, notes)
+        _tell_layers(path, stream, notes)
         shown = frozenset(index.stamps)
         pictures = decoded(container, stream, lambda reason: None)
         meant = (frame for frame in pictures if index.in_order or frame.pts in shown)
@@ -142,6 +145,23 @@ def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
             f"the movie has {len(tracks)} tracks of pictures; track {number} is read"
             f" ({stream.width} x {stream.height}, {why})"
         )
+
+
+def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
+    """What lies coded beside the pictures in their own track, where FFmpeg decodes the pictures."""
+    if any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items()):
+        notes.append("the movie's alpha (VP8, VP9) is not read, nor kept in results")
+    with open(path, "rb") as file:
+        for kind, start, end in outer_boxes(file, path.stat().st_size):
+            if kind != b"moov":
+                continue
+            file.seek(start)
+            # A layered HEVC decoder's configuration: spatial video, or Apple's HEVC with alpha.
+            if b"lhvC" in file.read(min(end - start, _LARGEST_INDEX)):
+                notes.append(
+                    "the movie has a second layer (the other eye's view, or alpha), which is not"
+                    " read, nor kept in results"
+                )
 
 
 def _matrix(frame: Any, stream: Any, notes: list[str]) -> tuple[str, bool]:

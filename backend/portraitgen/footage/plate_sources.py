@@ -275,7 +275,7 @@ def image_space(name: str | None, facts: ImageFacts, notes: list[str]) -> colour
             return space
         notes.append("the images' colour tags (cICP) are not known here; sRGB is assumed")
     if tags.icc:
-        return _icc_space(tags.icc, notes)
+        return _icc_space(tags, notes)
     if tags.gamma is not None and not tags.srgb:
         return _gamma_space(tags, notes)
     return colour.resolve("Rec.709" if tags.dpx_transfer else "sRGB")
@@ -293,8 +293,8 @@ def _named(
     return space
 
 
-def _icc_space(profile: str, notes: list[str]) -> colour.ColourSpace:
-    words = profile.lower()
+def _icc_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
+    words = tags.icc.lower()
     for known, space in (
         # As libjxl names what a JPEG XL says of itself.
         ("rgb_d65_srg_rel_lin", "Linear Rec.709"),
@@ -316,7 +316,11 @@ def _icc_space(profile: str, notes: list[str]) -> colour.ColourSpace:
     ):
         if known in words:
             return colour.resolve(space)
-    notes.append(f"the ICC profile '{profile}' is not used; sRGB is assumed")
+    if tags.icc_primaries is not None:
+        found = colour.from_primaries(tags.icc_primaries, tags.icc_curve)
+        if found is not None:
+            return found
+    notes.append(f"the ICC profile '{tags.icc}' is not used; sRGB is assumed")
     return colour.resolve("sRGB")
 
 

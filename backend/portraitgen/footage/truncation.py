@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a movie file was cut off: what its outermost boxes say they hold, and what is there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,8 +27,8 @@ def missing_bytes(path: Path) -> int:
     return max(0, end - size)
 
 
-def _boxes_end(file: BinaryIO, size: int) -> int:
-    """Where the last of ISO's boxes ends."""
+def outer_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """ISO's outermost boxes: each one's kind, where it begins and where it says that it ends."""
     place = 0
     while place + 8 <= size:
         file.seek(place)
@@ -36,9 +37,14 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
         if length == 1 and len(head) == 16:
             length = int.from_bytes(head[8:16], "big")
         if length == 0 or length < 8 or not head[4:8].isascii():
-            return size  # It reaches to the end, or is no box: padding behind the last.
+            length = size - place  # It reaches to the end, or is no box: padding behind the last.
+        yield head[4:8], place, place + length
         place += length
-    return place
+
+
+def _boxes_end(file: BinaryIO, size: int) -> int:
+    """Where the last of ISO's boxes ends."""
+    return max((end for _, _, end in outer_boxes(file, size)), default=0)
 
 
 def _matroska_end(file: BinaryIO) -> int:
