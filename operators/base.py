@@ -32,6 +32,8 @@ def no_shot(context: Any) -> str:
     shot = properties.active_shot(context)
     if shot is None:
         return "Make a shot from a strip, or open one, first"
+    if shot.id_data.library is not None:
+        return "The shot's scene is linked from another file: open that file to work on it"
     error = shot_summary.summary_of(shot.path).error
     return f"The shot's folder cannot be read: {error}" if error else ""
 
@@ -88,6 +90,15 @@ def not_edited(context: Any) -> str:
         return "Add a take first"
     known = shot_summary.summary_of(shot.path).takes.get(shot.take.folder_name)
     return "" if known and known.edit else "Run the take's edit first"
+
+
+def not_rendered(context: Any) -> str:
+    """Why there are no frames to show or to pass on."""
+    shot = properties.active_shot(context)
+    if not shot or not shot.take:
+        return "Add a take first"
+    known = shot_summary.renders(shot.path, shot.take.folder_name)
+    return "" if known else "Render the take first"
 
 
 def offline() -> str:

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty
 
 from portraitgen.messages import KeepKey, KeyKept, PaintStarted, StartPainting
 
-from ..portraitgen_addon import picture_view, properties, scene_updates, sequencer
+from ..portraitgen_addon import file_marks, picture_view, properties, scene_updates, sequencer
 from . import base
 
 
@@ -68,7 +68,7 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
         shot = properties.active_shot(context)
         take = shot.take if shot else None
         folder = shot.path / "takes" / take.folder_name if take else None
-        edited = folder and any((folder / name).is_dir() for name in ("edits", "tried"))
+        edited = folder and any(file_marks.mark(folder / name) for name in ("edits", "tried"))
         return base.allowed(
             cls,
             base.no_shot(context),

@@ -12,11 +12,11 @@ from portraitgen.messages import FacesFound, FindFaces
 
 from ..portraitgen_addon import (
     backend_properties,
-    compat,
     plate_point,
     properties,
     scene_updates,
     shot_summary,
+    strip_sync,
 )
 from . import base
 
@@ -132,8 +132,8 @@ def _checked(shot_id: str, before: str, point: tuple[float, float], found: Faces
 
 
 def _strip_of(shot: Any) -> Any | None:
-    scene = properties.home_scene(shot)
-    return next((each for each in compat.strips(scene) if each.name == shot.strip), None)
+    plate = strip_sync.plate_of(shot)
+    return plate.strip if plate is not None else None
 
 
 def _sizes(shot: Any) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -3,26 +3,34 @@
 """Presets: a take's settings under a name, kept for every file of this user."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import StringProperty
 
+from portraitgen.schema import Values
 from portraitgen.storage import read_json, write_json
 
-from ..portraitgen_addon import preferences, properties
+from ..portraitgen_addon import file_marks, preferences, properties
 from ..portraitgen_addon.take_settings import restore_settings, settings_of
 from . import base
 
 
 def folder() -> Path:
-    """Where presets are kept."""
-    return Path(bpy.utils.extension_path_user(preferences.PACKAGE, path="presets", create=True))
+    """Where presets are kept; made with the first one."""
+    return preferences.user_folder() / "presets"
 
 
 def names() -> list[str]:
     """The presets there are."""
+    return list(_names(file_marks.mark(folder())))
+
+
+@lru_cache(maxsize=1)
+def _names(mark: tuple[int, int] | None) -> list[str]:
+    """Read once for each state of the folder: menus that are open are drawn all the time."""
     return sorted(path.stem for path in folder().glob("*.json"))
 
 
@@ -57,7 +65,12 @@ class PORTRAITGEN_OT_preset_save(_OnTake):
         take = properties.active_shot(context).take
         # Which take it builds on is this shot's own.
         settings = {key: value for key, value in settings_of(take).items() if key != "base"}
-        return base.attempt(self, lambda: write_json(folder() / f"{name}.json", settings))
+        return base.attempt(self, lambda: self._write(name, settings))
+
+    def _write(self, name: str, settings: Values) -> None:
+        folder().mkdir(exist_ok=True)
+        file_marks.forget(folder())
+        write_json(folder() / f"{name}.json", settings)
 
 
 class PORTRAITGEN_OT_preset_apply(_OnTake):
@@ -87,6 +100,7 @@ class PORTRAITGEN_OT_preset_delete(_OnTake):
     def execute(self, context: Any) -> set[str]:
         """Deletes its file."""
         (folder() / f"{self.name}.json").unlink(missing_ok=True)
+        file_marks.forget(folder())
         return {"FINISHED"}
 
 

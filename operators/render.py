@@ -20,6 +20,7 @@ from ..portraitgen_addon import (
     camera,
     compat,
     compositor,
+    edit_watch,
     properties,
     scene_updates,
     sequencer,
@@ -156,16 +157,11 @@ class PORTRAITGEN_OT_show_frames(bpy.types.Operator):
         """Needs rendered plates."""
         shot = properties.active_shot(context)
         home = properties.home_scene(shot) if shot else None
-        take = shot.take if shot else None
-        rendered = take and any(
-            each.full_plates() for each in renders_of(shot.path / "takes" / take.folder_name)
-        )
         return base.allowed(
             cls,
             base.no_shot(context),
-            base.no_take(context),
+            base.not_rendered(context),
             "" if home else "The scene of the shot's plate is gone",
-            "" if rendered else "Render the take first",
         )
 
     def execute(self, context: Any) -> set[str]:
@@ -206,7 +202,7 @@ class PORTRAITGEN_OT_next_version(bpy.types.Operator):
             base.no_shot(context),
             base.no_take(context),
             "" if home else "The scene of the shot's plate is gone",
-            "" if home and _strips(shot, home) else "Render the take first",
+            "" if home and edit_watch.shown_render(shot, shot.take) else "Render the take first",
         )
 
     def execute(self, context: Any) -> set[str]:
@@ -260,15 +256,7 @@ class PORTRAITGEN_OT_to_compositor(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs rendered frames."""
-        shot = properties.active_shot(context)
-        take = shot.take if shot else None
-        rendered = take and renders_of(shot.path / "takes" / take.folder_name)
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_take(context),
-            "" if rendered else "Render the take first",
-        )
+        return base.allowed(cls, base.no_shot(context), base.not_rendered(context))
 
     def execute(self, context: Any) -> set[str]:
         """Builds or renews the group in the scene of the shot's plate."""
@@ -405,14 +393,10 @@ class PORTRAITGEN_OT_quality(bpy.types.Operator):
 
 
 def _render_poll(operator: Any, context: Any) -> bool:
-    shot = properties.active_shot(context)
-    take = shot.take if shot else None
-    rendered = take and renders_of(shot.path / "takes" / take.folder_name)
     return base.allowed(
         operator,
         base.no_shot(context),
-        base.no_take(context),
-        "" if rendered else "Render the take first",
+        base.not_rendered(context),
         base.no_backend(context),
         base.busy(context),
     )

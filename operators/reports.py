@@ -7,13 +7,16 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import job_report, properties
+from ..portraitgen_addon import file_marks, job_report, properties, scene_updates, shot_summary
 from . import base
 
 
 def _no_log(context: Any) -> str:
     """Why there is nothing to read."""
-    return "" if job_report.latest_log(properties.active_shot(context)) else "No job has run yet"
+    shot = properties.active_shot(context)
+    logged = shot is not None and shot_summary.summary_of(shot.path).logged
+    own = file_marks.mark(scene_updates.worker_log())
+    return "" if logged or own is not None else "No job has run yet"
 
 
 class PORTRAITGEN_OT_open_log(bpy.types.Operator):
@@ -31,7 +34,9 @@ class PORTRAITGEN_OT_open_log(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Loads it anew, and turns an open text editor to it."""
         path = job_report.latest_log(properties.active_shot(context))
-        assert path, "the poll has seen it"
+        if path is None:
+            self.report({"ERROR"}, "The log is no longer there.")
+            return {"CANCELLED"}
         text = _text(path)
         for window in context.window_manager.windows:
             for area in window.screen.areas:

@@ -9,17 +9,17 @@ artist's own steps wait. What is found is kept here and drawn from here.
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import bpy
 
 from portraitgen.errors import PortraitError
-from portraitgen.renders import renders_of
 
 from . import (
     compat,
+    file_marks,
     plate_strip,
     sequencer,
     shot_summary,
@@ -53,6 +53,19 @@ class Notice:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ShownRender:
+    """What a take's strips show.
+
+    Attributes:
+        version: of its render; 0 for frames from before renders had versions.
+        mixed: whether some frames are of another version.
+    """
+
+    version: int
+    mixed: bool
+
+
 _DRAGGING = ("TRANSFORM_OT", "SEQUENCER_OT", "WM_OT_drag")
 
 
@@ -63,8 +76,9 @@ class _State:
         self.changed = True
         self.notices: dict[tuple[str, str], tuple[Notice, ...]] = {}
         self.folders: dict[tuple[str, str], tuple[object, ...]] = {}
-        # The versions of renders that came last, by shot and take.
+        # The versions of renders that came last, and what strips show, by shot and take.
         self.rendered: dict[tuple[str, str, str], int] = {}
+        self.shown: dict[tuple[str, str], dict[str, ShownRender]] = {}
         # Plates and the files of their strips, and whether they were there at the last look.
         self.files: dict[tuple[str, str], dict[Path, bool]] = {}
         self.next_folders = 0.0
@@ -78,6 +92,23 @@ _state = _State()
 def notices(shot: Any) -> tuple[Notice, ...]:
     """What is to be said of a shot; costs nothing, for panels that are drawn many times."""
     return _state.notices.get(_key(shot), ())
+
+
+def shown_render(shot: Any, take: Any) -> ShownRender | None:
+    """What the strips of a take show, None if it has none; costs as little as `notices`."""
+    known = _state.shown.get(_key(shot), {}) if file_marks.watched else _shown(shot)
+    return known.get(take.folder_name)
+
+
+def _shown(shot: Any) -> dict[str, ShownRender]:
+    found: dict[str, ShownRender] = {}
+    for strip in sequencer.all_take_strips(shot.id_data, shot.shot_id):
+        name, mixed = strip[sequencer.TAKE], bool(sequencer.shows_others(strip))
+        if name in found:
+            found[name] = replace(found[name], mixed=found[name].mixed or mixed)
+        else:
+            found[name] = ShownRender(int(strip.get(sequencer.VERSION, 0)), mixed)
+    return found
 
 
 def _key(shot: Any) -> tuple[str, str]:
@@ -110,9 +141,8 @@ def look(force: bool = False) -> bool:
     if not _state.changed or _hands_full() or (begun < _state.next_look and not force):
         return news
     _state.changed = False
-    for scene in bpy.data.scenes:
-        for shot in scene.portraitgen.shots:
-            news |= _look_at(shot)
+    for shot in _own_shots():
+        news |= _look_at(shot)
     took = time.perf_counter() - begun
     _state.longest = max(_state.longest, took)
     # Of a long edit that changes all the time it takes a small share.
@@ -120,6 +150,12 @@ def look(force: bool = False) -> bool:
     # What was just written is no change of the artist's.
     _state.changed = False
     return news
+
+
+def _own_shots() -> list[Any]:
+    """The shots of this file: those of linked scenes are another file's, which looks after them."""
+    scenes = [scene for scene in bpy.data.scenes if scene.library is None]
+    return [shot for scene in scenes for shot in scene.portraitgen.shots]
 
 
 def _hands_full() -> bool:
@@ -140,18 +176,17 @@ def _look_at_folders(force: bool) -> bool:
     now = time.monotonic()
     if not force and now < _state.next_folders:
         return False
-    news = False
-    for scene in bpy.data.scenes:
-        for shot in scene.portraitgen.shots:
-            files = _state.files.get(_key(shot), {})
-            news |= any(_exists(path) != there for path, there in files.items())
-            stamp = shot_summary.stamp(shot.path)
-            if _state.folders.get(_key(shot)) != stamp:
-                _state.folders[_key(shot)] = stamp
-                shot_summary.forget_summaries(shot.path)
-                adopt_takes(shot)
-                _note_renders(shot)
-                news = True
+    news = file_marks.look()
+    for shot in _own_shots():
+        files = _state.files.get(_key(shot), {})
+        news |= any(_exists(path) != there for path, there in files.items())
+        stamp = shot_summary.stamp(shot.path)
+        if _state.folders.get(_key(shot)) != stamp:
+            _state.folders[_key(shot)] = stamp
+            shot_summary.forget_summaries(shot.path)
+            adopt_takes(shot)
+            _note_renders(shot)
+            news = True
     _state.next_folders = now + max(_EVERY, _PATIENCE * (time.monotonic() - now))
     return news
 
@@ -159,17 +194,11 @@ def _look_at_folders(force: bool) -> bool:
 def _note_renders(shot: Any) -> None:
     """Notes which version of each take's render came last, of those that a strip can show."""
     for take in shot.takes:
-        home = shot.path / "takes" / take.folder_name
-        found = [each for each in renders_of(home) if each.full_plates()]
-        last = max(
-            found,
-            key=lambda each: (each.record.rendered if each.record else "", each.version),
-            default=None,
-        )
+        last = shot_summary.last_render(shot.path, take.folder_name)
         key = (*_key(shot), take.folder_name)
         _state.rendered.pop(key, None)
         if last is not None:
-            _state.rendered[key] = last.version
+            _state.rendered[key] = last
 
 
 # What differs
@@ -185,9 +214,9 @@ def _look_at(shot: Any) -> bool:
         except PortraitError as error:
             told.append(Notice(_sentence(error)))
     told = [*_of_strip(shot, plate), *told, *_of_rig(shot), *_of_folder(shot, plate)]
-    before = _state.notices.get(_key(shot))
-    _state.notices[_key(shot)] = tuple(told)
-    return changed or before != tuple(told)
+    before = _state.notices.get(_key(shot)), _state.shown.get(_key(shot))
+    _state.notices[_key(shot)], _state.shown[_key(shot)] = tuple(told), _shown(shot)
+    return changed or before != (_state.notices[_key(shot)], _state.shown[_key(shot)])
 
 
 def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
@@ -201,7 +230,7 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
     _state.files[_key(shot)] = {each: _exists(each) for each in files}
     missing = not _exists(place)
     if plate is None:
-        found = [_lost_strip(shot)] if shot.strip else []
+        found = [_lost_strip(shot)] if shot.strip and not _edited_elsewhere(shot) else []
         return found + ([Notice("The plate's file is missing", *relink)] if missing else [])
     strip = plate.strip
     file = plate_strip.file_of(strip)
@@ -226,6 +255,16 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         told.append(Notice(f"A piece of the plate, '{name}', lies elsewhere: make a shot of it"))
     told += _covered(shot, plate)
     return told
+
+
+def _edited_elsewhere(shot: Any) -> bool:
+    """Whether another scene has the plate, as where a scene was copied without its strips."""
+    others = [
+        each
+        for each in _own_shots()
+        if each.shot_id == shot.shot_id and each.id_data != shot.id_data
+    ]
+    return any(strip_sync.plate_of(each) is not None for each in others)
 
 
 def _lost_strip(shot: Any) -> Notice:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pins: points of the body that belong to points of the plate, frame by frame."""
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -13,7 +15,7 @@ from portraitgen.errors import PortraitError
 from portraitgen.messages import FramePose, PinnedPoint, PinsSolved, SolvePins
 from portraitgen.records import CameraRecord
 
-from . import rig
+from . import file_marks, rig
 from .camera import FLIP
 
 
@@ -28,7 +30,14 @@ def bundle_of(shot: Any) -> rig.RigData:
     Raises:
         ShotError: if it cannot be read.
     """
-    return rig.RigData.load(shot.path / "rigs" / f"{shot.track_version:04d}.safetensors")
+    path = shot.path / "rigs" / f"{shot.track_version:04d}.safetensors"
+    return _read(path, file_marks.mark(path))
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, mark: tuple[int, int] | None) -> rig.RigData:
+    """Read once: pins are drawn with every turn of the viewport, and a rig has all its frames."""
+    return rig.RigData.load(path)
 
 
 def on_frame(shot: Any, frame: int) -> list[Any]:

@@ -3,6 +3,7 @@
 """Where the backend lives and what it may use."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from bpy.props import EnumProperty, FloatProperty, FloatVectorProperty, StringPr
 
 from portraitgen.requirements.sources import Source
 
+from . import file_marks
 from .environment import python_in
 
 PACKAGE = __package__.rpartition(".")[0]
@@ -127,12 +129,18 @@ def get() -> Any:
     return bpy.context.preferences.addons[PACKAGE].preferences
 
 
+@cache
+def user_folder() -> Path:
+    """Where the extension keeps what is this user's; made when it is first asked for."""
+    return Path(bpy.utils.extension_path_user(PACKAGE, create=True))
+
+
 def environment_folder() -> Path:
     """Where the extension's own environment lies or will lie."""
     chosen = get().environment_folder
     if chosen:
         return Path(bpy.path.abspath(chosen)) / "portraitgen-environment"
-    return Path(bpy.utils.extension_path_user(PACKAGE, create=True)) / "environment"
+    return user_folder() / "environment"
 
 
 def interpreter() -> Path | None:
@@ -142,7 +150,7 @@ def interpreter() -> Path | None:
         path = Path(bpy.path.abspath(settings.interpreter)) if settings.interpreter else None
     else:
         path = python_in(environment_folder())
-    return path if path is not None and path.exists() else None
+    return path if path is not None and file_marks.mark(path) is not None else None
 
 
 def source() -> Source:

@@ -8,11 +8,9 @@ import bpy
 
 from portraitgen.errors import PortraitError
 
-from . import part_quality, rig
+from . import part_quality, pins
 
 _ALPHA = 0.55
-# What was shown last: the rig's data is read once.
-_read: dict[str, rig.RigData] = {}
 
 
 def switch(shot: Any, context: Any) -> None:
@@ -35,15 +33,11 @@ def paint(shot: Any, frame: int) -> None:
     """Colours the body as it is tracked in a frame of the scene, if that is wanted."""
     if not shot.show_quality or not shot.has_rig:
         return
-    path = shot.path / "rigs" / f"{shot.track_version:04d}.safetensors"
-    key = str(path)
-    if key not in _read:
-        _read.clear()
-        try:
-            _read[key] = rig.RigData.load(path)
-        except PortraitError:
-            return  # The panel says what is wrong with the shot.
-    part_quality.paint(shot.mesh, _read[key], frame - shot.offset)
+    try:
+        bundle = pins.bundle_of(shot)
+    except PortraitError:
+        return  # The panel says what is wrong with the shot.
+    part_quality.paint(shot.mesh, bundle, frame - shot.offset)
 
 
 @bpy.app.handlers.persistent
@@ -62,4 +56,3 @@ def register() -> None:
 def unregister() -> None:
     """They do no longer."""
     bpy.app.handlers.frame_change_post.remove(_on_frame)
-    _read.clear()

@@ -12,14 +12,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import bpy
-
 from portraitgen.errors import PortraitError
 from portraitgen.job_queue import JobQueue, QueuedJob, QueueRecord
 from portraitgen.schema import Value, Values
 from portraitgen.shot import Shot
 
-from . import backend_properties, preferences, properties, shot_summary
+from . import backend_properties, file_marks, preferences, properties, shot_summary
 from .session import Job, session
 from .take_settings import settings_of
 
@@ -48,8 +46,10 @@ _runner = _Runner()
 
 
 def queue() -> JobQueue:
-    """The list of this user."""
-    return JobQueue(Path(bpy.utils.extension_path_user(preferences.PACKAGE, create=True)) / _FILE)
+    """The list of this user, to be changed: what is drawn of it is read anew."""
+    path = preferences.user_folder() / _FILE
+    file_marks.forget(path)
+    return JobQueue(path)
 
 
 def record() -> QueueRecord:
@@ -58,14 +58,12 @@ def record() -> QueueRecord:
     Raises:
         ShotError: if it is damaged.
     """
-    path = queue().path
-    try:
-        facts = path.stat()
-    except OSError:
+    path = preferences.user_folder() / _FILE
+    mark = file_marks.mark(path)
+    if mark is None:
         return QueueRecord()
-    mark = (facts.st_mtime_ns, facts.st_size)
     if _runner.read is None or _runner.read[0] != mark:
-        _runner.read = mark, queue().read()
+        _runner.read = mark, JobQueue(path).read()
     return _runner.read[1]
 
 

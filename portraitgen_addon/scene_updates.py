@@ -26,6 +26,7 @@ from . import (
     camera,
     compat,
     edit_watch,
+    file_marks,
     frame_marks,
     part_quality,
     preferences,
@@ -64,7 +65,7 @@ def ready() -> str:
 
 def worker_log() -> Path:
     """Where the backend writes down what it does."""
-    return Path(bpy.utils.extension_path_user(preferences.PACKAGE, create=True)) / "worker.log"
+    return preferences.user_folder() / "worker.log"
 
 
 def start() -> None:
@@ -424,6 +425,8 @@ def tick() -> None:
         _stale = True
     if _stale:
         _stale = False
+        # What was just written is drawn as it is now.
+        file_marks.look()
         _tag_areas()
 
 
@@ -438,7 +441,7 @@ def _on_save(target: str = "", *unused: Any) -> None:
     if not target:
         return
     for scene in bpy.data.scenes:
-        for shot in scene.portraitgen.shots:
+        for shot in scene.portraitgen.shots if scene.library is None else ():
             absolute = bpy.path.abspath(shot.folder)
             try:
                 shot.folder = bpy.path.relpath(absolute, start=os.path.dirname(target))

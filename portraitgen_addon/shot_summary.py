@@ -11,8 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
-import bpy
-
 from portraitgen.errors import PortraitError
 from portraitgen.failures import readable
 from portraitgen.records import (
@@ -24,8 +22,11 @@ from portraitgen.records import (
     TakeRecord,
     TrackRecord,
 )
-from portraitgen.renders import versions_in
+from portraitgen.renders import renders_of, versions_in
 from portraitgen.shot import Shot
+from portraitgen.storage import entries
+
+from . import file_marks
 
 _FRESH = 1.0
 _Thing = TypeVar("_Thing")
@@ -41,8 +42,10 @@ class ShotSummary:
         tracks: the versions, `track` the record of the latest.
         avatars: the versions, `avatar` and `metrics` the records of the latest.
         takes: their records by name.
-        renders: the versions of the render of each take, by its name.
+        renders: the versions of the render of each take, by its name; 0 for frames from before
+            renders had versions.
         unfinished: jobs that can be resumed, the latest first.
+        logged: whether a job has written a log.
         problems: what is damaged, a sentence each.
     """
 
@@ -56,6 +59,7 @@ class ShotSummary:
     takes: Mapping[str, TakeRecord] = field(default_factory=dict)
     renders: Mapping[str, Sequence[int]] = field(default_factory=dict)
     unfinished: Sequence[JobRecord] = ()
+    logged: bool = False
     problems: Sequence[str] = ()
 
 
@@ -81,7 +85,7 @@ def summary_of(folder: Path) -> ShotSummary:
     """
     key = str(folder)
     read, known = _views.get(key, (0.0, None))
-    fresh = not bpy.app.background or time.monotonic() - read < _FRESH
+    fresh = file_marks.watched or time.monotonic() - read < _FRESH
     if known is not None and fresh:
         return known
     try:
@@ -121,9 +125,10 @@ def _time_of(path: str) -> int:
 def _read(folder: Path) -> ShotSummary:
     shot = Shot.open(folder)
     tracks, avatars = shot.versions("track"), shot.versions("avatar")
+    jobs = shot.jobs()
     unfinished = [
         job.record
-        for job in reversed(shot.jobs())
+        for job in reversed(jobs)
         if job.record.unfinished and job.record.kind in _RESUMABLE
     ]
     problems = list(shot.damaged_takes().values())
@@ -145,10 +150,48 @@ def _read(folder: Path) -> ShotSummary:
         whole(shot.avatar_record, bool(avatars)),
         whole(shot.avatar_metrics, bool(avatars)),
         {name: shot.take(name) for name in shot.takes()},
-        {name: versions_in(shot.path / "takes" / name) for name in shot.takes()},
+        {name: _versions_of(shot.path / "takes" / name) for name in shot.takes()},
         unfinished,
+        any(job.log.is_file() for job in jobs),
         problems,
     )
+
+
+def renders(folder: Path, take: str) -> Sequence[int]:
+    """The versions of a take's render, as `ShotSummary` has them.
+
+    A script may have rendered just now: where no timer looks, the folder is looked at.
+    """
+    if file_marks.watched:
+        return summary_of(folder).renders.get(take, ())
+    return _versions_of(folder / "takes" / take)
+
+
+def last_render(folder: Path, take: str) -> int | None:
+    """The version of a take's render that came last, of those that a strip can show."""
+    home = folder / "takes" / take
+    versions = summary_of(folder).renders.get(take, ())
+    places = [home / "plates"] * (0 in versions)
+    for number in versions:
+        version = home / "renders" / f"v{number:03d}"
+        places += [version / "render.json", version / "plates"]
+    return _last_render(home, tuple(_time_of(str(place)) for place in places))
+
+
+@lru_cache(maxsize=1000)
+def _last_render(home: Path, times: tuple[int, ...]) -> int | None:
+    """Read once for each state of the folder, as `times` tells it."""
+    found = [
+        (each.record.rendered if each.record else "", each.version)
+        for each in renders_of(home)
+        if each.full_plates()
+    ]
+    return max(found)[1] if found else None
+
+
+def _versions_of(home: Path) -> list[int]:
+    old = any(each.suffix == ".exr" for each in entries(home / "frames"))
+    return [0] * old + versions_in(home)
 
 
 @lru_cache(maxsize=8)

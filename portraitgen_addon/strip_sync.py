@@ -35,6 +35,9 @@ def same_file(shot: Any, footage: Path) -> bool:
     one, other = _resolved(footage), _resolved(plate)
     if one == other or one.parent == other:
         return True
+    known = shot_summary.summary_of(shot.path).footage
+    if known is not None and known.first == known.last:
+        return False  # The neighbour of a photo is another photo.
     numbered = None not in map(plate_strip.number_of, (one.name, other.name))
     return one.parent == other.parent and numbered and _stem(one) == _stem(other)
 

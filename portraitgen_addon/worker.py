@@ -20,11 +20,13 @@ from typing import Any, TypeVar
 from portraitgen import protocol
 from portraitgen.errors import PortraitError
 from portraitgen.messages import NOTIFICATIONS, Call, ErrorData, Heartbeat, Told
+from portraitgen.native_log_filter import is_noise
 from portraitgen.protocol import Failure, Notification, ProtocolError, Request, Result
 from portraitgen.schema import Data, Misfit
 
-# Python's first import of torch from a cold disk is the slowest thing the worker does.
-ANSWER_LIMIT = 60.0
+# What is asked for may be much work on a busy machine: a frame tried as the first thing compiles
+# and loads all it needs. That the worker lives it says itself, all the time.
+ANSWER_LIMIT = 900.0
 # A job may hold the interpreter for a while; a beat this late means that nothing moves any more.
 SILENCE_LIMIT = 30.0
 STDERR_LINES = 20
@@ -237,7 +239,8 @@ class Worker:
         assert self._process.stderr
         with self._process.stderr as stream:
             while line := stream.readline(4096):
-                self._stderr.append(line.decode(errors="replace").rstrip())
+                if not is_noise(line):
+                    self._stderr.append(line.decode(errors="replace").rstrip())
 
     def _write(self) -> None:
         stream = self._process.stdin

@@ -34,6 +34,11 @@ def draw_queue(layout: Any) -> None:
         return
     left = [each for each in record.jobs if each.state != "done"]
     header.label(text=f"Queue: {len(left)} of {len(record.jobs)} left" if record.jobs else "Queue")
+    running = queue_runner.runs() and not record.paused
+    if running:
+        header.operator("portraitgen.queue_pause", text="", icon="PAUSE", emboss=False)
+    elif left:
+        header.operator("portraitgen.queue_start", text="", icon="PLAY", emboss=False)
     if not body:
         return
     _draw_adding(body)
@@ -48,7 +53,7 @@ def draw_queue(layout: Any) -> None:
     if stopped := queue_runner.error():
         draw_text(body, printable(str(stopped)))
     row = body.row(align=True)
-    if queue_runner.runs() and not record.paused:
+    if running:
         row.operator("portraitgen.queue_pause", icon="PAUSE")
     elif left:
         row.operator("portraitgen.queue_start", icon="PLAY")

@@ -5,7 +5,7 @@
 from typing import Any
 
 from ..portraitgen_addon import edit_watch
-from .text import draw_text
+from .text import BOX, draw_text
 
 
 def draw_notices(layout: Any, shot: Any) -> None:
@@ -19,7 +19,7 @@ def draw_notices(layout: Any, shot: Any) -> None:
         column = box.column(align=True)
         column.alert = True
         for each in alike if first.operator else [first]:
-            draw_text(column, each.text)
+            draw_text(column, each.text, inset=BOX)
         if not first.operator:
             continue
         row = box.row(align=True)

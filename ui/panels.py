@@ -17,11 +17,11 @@ from ..portraitgen_addon import (
     backend_properties,
     camera,
     compat,
+    edit_watch,
     part_quality,
     properties,
     rig,
     sculpt,
-    sequencer,
     shot_summary,
 )
 from ..portraitgen_addon.session import session
@@ -451,22 +451,17 @@ class _Output(_NeedsShot):
 
 def _versions(layout: Any, shot: Any) -> None:
     """Which version of its render the take's strip shows."""
-    home = properties.home_scene(shot)
-    if home is None or shot.take is None:
-        return
-    strips = sequencer.take_strips(home, shot.shot_id, shot.take.folder_name)
-    if not strips:
+    shown = edit_watch.shown_render(shot, shot.take) if shot.take is not None else None
+    if shown is None:
         return
     row = layout.row(align=True)
     step = row.operator("portraitgen.next_version", text="", icon="TRIA_LEFT")
     step.backwards = True
-    number = int(strips[0].get(sequencer.VERSION, 0))
-    known = shot_summary.summary_of(shot.path).renders.get(shot.take.folder_name, ())
+    number, known = shown.version, shot_summary.renders(shot.path, shot.take.folder_name)
     text = f"Version {number}" if number else "Rendered before there were versions"
     row.label(text=f"{text} of {max(known)}" if number and known else text)
     row.operator("portraitgen.next_version", text="", icon="TRIA_RIGHT")
-    mixed = any(sequencer.shows_others(strip) for strip in strips)
-    if mixed:
+    if shown.mixed:
         layout.label(text="Some frames show another version", icon="INFO")
 
 

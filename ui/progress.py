@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from ..portraitgen_addon.session import Job, session
-from .text import draw_text
+from .text import BOX, BUTTON, draw_text
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 24
@@ -36,7 +36,7 @@ def draw_message(layout: Any) -> None:
         row = box.row()
         column = row.column(align=True)
         column.alert = True
-        draw_text(column, session.message, "ERROR")
+        draw_text(column, session.message, "ERROR", inset=BOX + BUTTON)
         row.operator("portraitgen.dismiss", text="", icon="X", emboss=False)
 
 

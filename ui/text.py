@@ -5,6 +5,7 @@
 import re
 import textwrap
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import blf
@@ -13,8 +14,10 @@ import bpy
 from portraitgen.storage import printable
 
 _COLUMNS = 46
-# What stands left and right of a line: an icon, the panel's edges, the sidebar's tabs.
-_MARGIN = 62
+# What stands left and right of a line: the panel's edges and the sidebar's tabs, an icon.
+_MARGIN, _ICON = 66, 24
+BOX, BUTTON = 10, 34
+"""What a box around a text, and a button beside it, take of its room, Blender's pixels."""
 _FONT = 0
 # What the terminal says, and where Blender has it. The first that fits.
 _WORDS = (
@@ -65,25 +68,40 @@ def wrapped(text: str, width: float, measure: Callable[[str], float]) -> list[st
     return [*lines, line] if line else lines
 
 
-def lines_of(text: str, width: float = 0.0) -> list[str]:
+def lines_of(text: str, width: float = 0.0, inset: float = 0.0) -> list[str]:
     """A sentence in the lines that the panel being drawn has room for.
 
     Args:
         width: of a dialog, in Blender's pixels; of the region being drawn by default.
+        inset: what stands beside the text, in the same pixels.
     """
     text = printable(blender_words(text))
     region = bpy.context.region
     if not width and region is None:
         return textwrap.wrap(text, _COLUMNS)
     scale = bpy.context.preferences.system.ui_scale
-    room = (width * scale if width else region.width) - _MARGIN * scale
-    blf.size(_FONT, bpy.context.preferences.ui_styles[0].widget.points * scale)
-    return wrapped(text, max(room, 60 * scale), lambda part: blf.dimensions(_FONT, part)[0])
+    room = (width * scale if width else region.width) - (_MARGIN + inset) * scale
+    points = bpy.context.preferences.ui_styles[0].widget.points * scale
+    return list(_measured(text, max(room, 60 * scale), points))
 
 
-def draw_text(layout: Any, text: str, icon: str = "NONE", width: float = 0.0) -> None:
-    """A sentence over as many lines as it needs, the first with an icon."""
+@lru_cache(maxsize=200)
+def _measured(text: str, room: float, points: float) -> tuple[str, ...]:
+    """Measured once: panels are drawn many times a second."""
+    blf.size(_FONT, points)
+    return tuple(wrapped(text, room, lambda part: blf.dimensions(_FONT, part)[0]))
+
+
+def draw_text(
+    layout: Any, text: str, icon: str = "NONE", width: float = 0.0, inset: float = 0.0
+) -> None:
+    """A sentence over as many lines as it needs, the first with an icon.
+
+    Args:
+        width, inset: as `lines_of` takes them; the icon is counted here.
+    """
     column = layout.column(align=True)
-    for index, line in enumerate(lines_of(text, width)):
+    inset += _ICON if icon != "NONE" else 0
+    for index, line in enumerate(lines_of(text, width, inset)):
         symbol = icon if index == 0 or icon == "NONE" else "BLANK1"
         column.label(text=line, icon=symbol, translate=False)

@@ -2,20 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures of the backend as icons that panels can show."""
 
-import os
 from typing import Any
 
 import bpy.utils.previews
+
+from ..portraitgen_addon import file_marks
 
 _collection: Any = None
 
 
 def icon(path: str) -> int:
     """The icon of an image file, 0 while there is none; a file that changed is read again."""
-    try:
-        key = f"{path} {os.stat(path).st_mtime_ns}"
-    except OSError:
+    mark = file_marks.mark(path)
+    if mark is None:
         return 0
+    key = f"{path} {mark[0]}"
     if key not in _collection:
         if len(_collection) > 50:
             _collection.clear()

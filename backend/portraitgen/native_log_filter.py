@@ -17,6 +17,11 @@ _NOISE = re.compile(
 )
 
 
+def is_noise(line: bytes) -> bool:
+    """Whether a line of standard error is a native library's about itself."""
+    return _NOISE.match(line) is not None
+
+
 @contextmanager
 def filter_native_logs() -> Iterator[None]:
     """Standard error without those lines, for the block; all else goes through."""
@@ -44,5 +49,5 @@ def filter_native_logs() -> Iterator[None]:
 def _pass_on(read: int, true: int) -> None:
     with os.fdopen(read, "rb") as lines:
         for line in lines:
-            if not _NOISE.match(line):
+            if not is_noise(line):
                 os.write(true, line)

@@ -114,6 +114,62 @@ def test_a_speed_effect_is_refused_with_what_to_do(clip: Path, tmp_path: Path) -
         bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_retimed_strip_or_meta_strip_is_refused_with_what_to_do(
+    inside: bool, clip: Path, tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    strip = retimed = plate_strip(scene, 1, clip)
+    if inside:
+        retimed = scene.sequence_editor.strips.new_meta(name="meta", channel=4, frame_start=1)
+        strip.move_to_meta(retimed)
+    retimed.retiming_keys.add(timeline_frame=20)
+    what = "meta strip" if inside else "strip"
+    with pytest.raises(RuntimeError, match=f"the {what} is retimed; remove its retiming keys"):
+        bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+
+
+def test_a_scene_copied_without_its_strips_says_nothing_and_one_with_them_its_own(
+    shot: Any,
+) -> None:
+    home = bpy.context.scene
+    for kind in ("LINK_COPY", "FULL_COPY"):
+        bpy.context.window.scene = home
+        bpy.ops.scene.new(type=kind)
+    watch = module("portraitgen_addon.edit_watch")
+    copies = [scene for scene in bpy.data.scenes if scene != home]
+    bare, whole = sorted(copies, key=lambda scene: scene.sequence_editor is not None)
+    move(whole.sequence_editor.strips["performer"], 7)
+    bpy.context.window.scene = home
+    assert look() == []
+    told = {scene: watch.notices(scene.portraitgen.shots[0]) for scene in copies}
+    assert told[bare] == () and "moved by +7 frames" in told[whole][0].text
+    home.sequence_editor.strips.remove(plate())
+    whole.sequence_editor.strips.remove(whole.sequence_editor.strips["performer"])
+    assert look() == ["The plate's strip is no longer in the edit: add the plate's file again"]
+
+
+def test_a_linked_scene_stays_as_its_own_file_has_it(shot: Any, tmp_path: Path) -> None:
+    from portraitgen.shot import Shot
+
+    folder, name, saved = shot.path, bpy.context.scene.name, tmp_path / "edit.blend"
+    move(plate(), 9)
+    bpy.ops.wm.save_as_mainfile(filepath=str(saved))
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
+    with bpy.data.libraries.load(str(saved), link=True) as (_, wanted):
+        wanted.scenes = [name]
+    Shot.open(folder).make_take("night")
+    linked = next(scene for scene in bpy.data.scenes if scene.library)
+    watch = module("portraitgen_addon.edit_watch")
+    watch.note_change()
+    watch.look(force=True)
+    theirs = linked.portraitgen.shots[0]
+    assert watch.notices(theirs) == () and not len(theirs.takes)
+    bpy.context.window.scene = linked
+    with pytest.raises(RuntimeError, match="linked from another file"):
+        bpy.ops.portraitgen.update_from_strip()
+
+
 def test_a_strip_longer_than_its_movie_ends_with_it(clip: Path) -> None:
     strip = plate_strip(bpy.context.scene, 1001, clip)
     trim(strip, 990, 1100)

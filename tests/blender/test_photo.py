@@ -4,10 +4,12 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bpy
+import living_shot
 import pytest
 from conftest import CLIP, PYTHON, module
 
@@ -57,6 +59,20 @@ def test_a_photo_held_for_a_second_is_tracked_as_one_frame(
     module("portraitgen_addon.compat").move_content(strip, 201)
     found = plate_strip.footage_of(strip, scene)
     assert (found.first, found.last, found.offset) == (1, 1, 200)
+
+
+def test_another_photo_of_the_folder_is_another_plate(tmp_path: Path) -> None:
+    from portraitgen.shot import Shot
+
+    path = living_shot.pictures(tmp_path, "plate")
+    shot = living_shot.make(bpy.context.scene, tmp_path / "shot", path)
+    same_file = module("portraitgen_addon.strip_sync").same_file
+    other = path.with_name("plate.1002.png")
+    assert same_file(shot, path) and same_file(shot, other), "of one sequence"
+    opened = Shot.open(shot.path)
+    opened.update(footage=replace(opened.record.footage, last=living_shot.FIRST))
+    module("portraitgen_addon.shot_summary").forget_summaries()
+    assert same_file(shot, path) and not same_file(shot, other)
 
 
 def test_a_photos_frame_has_the_number_that_its_shot_knows(

@@ -99,6 +99,15 @@ def test_silence_is_told_as_a_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "has said nothing" in str(heard.lost[0])
 
 
+def test_a_worker_that_lives_may_take_its_time_and_libraries_talk_is_not_passed_on() -> None:
+    """An artist's first try was refused after a minute on a busy machine, with MediaPipe's log."""
+    assert client.ANSWER_LIMIT > 600 > client.SILENCE_LIMIT
+    noise = "W0000 00:00:1795914148.479417 24603 inference_feedback_manager.cc:114] Feedback"
+    heard = Heard(f"sys.stderr.write('no room\\n{noise}\\n'); sys.exit(3)")
+    heard.until(lambda: heard.lost)
+    assert "no room" in str(heard.lost[0]) and "feedback" not in str(heard.lost[0])
+
+
 def test_a_missing_program_is_one_sentence() -> None:
     with pytest.raises(client.WorkerError, match="cannot be started"):
         client.Worker(["/nowhere/python"], print, print)

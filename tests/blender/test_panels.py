@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Panels are drawn many times a second: what they show is there already, whatever lies in the shot.
+
+`PORTRAITGEN_TAKES`, `PORTRAITGEN_RENDERS` and `PORTRAITGEN_STRIPS` make the shot larger.
+"""
+
+import builtins
+import io
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import living_shot
+import pytest
+from conftest import module
+
+TAKES = int(os.environ.get("PORTRAITGEN_TAKES", "12"))
+RENDERS = int(os.environ.get("PORTRAITGEN_RENDERS", "4"))
+STRIPS = int(os.environ.get("PORTRAITGEN_STRIPS", "60"))
+_ROWS = 10
+_ASKED = (
+    *((os, name) for name in ("stat", "lstat", "scandir", "listdir", "open", "mkdir", "access")),
+    *((owner, "open") for owner in (builtins, io)),
+    *((json, name) for name in ("load", "loads")),
+)
+
+
+class Layout:
+    """Takes what a panel draws, asks each button whether it may be pressed, and draws lists."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *words, **more: self._take(more)
+
+    def _take(self, more: dict[str, Any]) -> "Layout":
+        self.said.append(str(more.get("text", "")))
+        return self
+
+    def panel(self, name: str, default_closed: bool = False) -> tuple["Layout", "Layout"]:
+        """All are open."""
+        return self, self
+
+    def operator(self, name: str, **more: Any) -> "Layout":
+        """Asks as Blender does."""
+        room, _, own = name.partition(".")
+        getattr(getattr(bpy.ops, room), own).poll()
+        return self._take(more)
+
+    def template_list(
+        self, kind: str, title: str, owner: Any, name: str, *more: Any, **rows: int
+    ) -> None:
+        """Draws the rows that a list shows at once."""
+        kinds = [*module("ui.lists").CLASSES, module("ui.frame_marks").PORTRAITGEN_UL_marks]
+        drawn = next(each for each in kinds if each.__name__ == kind)
+        for item in list(getattr(owner, name))[:_ROWS]:
+            drawn.draw_item(None, bpy.context, self, owner, item, 0, *more[:2])
+
+
+def panels() -> dict[str, Callable[[Layout], None]]:
+    """What draws each panel and menu, by name."""
+    found: dict[str, Callable[[Layout], None]] = {}
+
+    def of(kind: type) -> Callable[[Layout], None]:
+        def draw(layout: Layout) -> None:
+            made: Any = type("Drawn", (kind,), {})()
+            made.layout = layout
+            made.draw(bpy.context)
+
+        return draw
+
+    for kind in module("ui.panels")._CONTENTS:
+        found[kind.bl_label] = of(kind)
+    for menu in module("ui.lists").CLASSES:
+        if "_MT_" in menu.__name__:
+            plain = type(menu.__name__, (), {"draw": menu.draw})
+            found[menu.bl_label] = of(plain)
+    return found
+
+
+@pytest.fixture
+def shot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A shot of many takes, renders, jobs and strips, looked at once by the timer."""
+    from portraitgen.records import RenderRecord
+    from portraitgen.shot import Shot
+
+    scene = bpy.context.scene
+    made = living_shot.make(scene, tmp_path / "shot", living_shot.pictures(tmp_path, "plate"))
+    opened = Shot.open(made.path)
+    runner = module("portraitgen_addon.queue_runner")
+    runner.queue().path.unlink(missing_ok=True)
+    for number in range(TAKES):
+        home = opened.make_take(f"take {number}")
+        for version in range(1, RENDERS + 1):
+            folder = home / "renders" / f"v{version:03d}"
+            (folder / "plates").mkdir(parents=True)
+            for plate in tmp_path.glob("plate.*.png"):
+                shutil.copy(plate, folder / "plates" / plate.name.replace("plate", "take"))
+            rendered = f"2026-01-{version:02d}"
+            record = RenderRecord(created="", inputs=str(version), rendered=rendered)
+            record.write(folder / "render.json")
+        queued = runner.QueuedJob
+        runner.add([queued.of(made.path, "edit", {"take": f"take {number}"}, f"take {number}")])
+    strips = scene.sequence_editor.strips
+    for number in range(STRIPS):
+        strips.new_effect(
+            name=f"colour {number}", type="COLOR", channel=1, frame_start=10 * number, **_LENGTH
+        )
+    strip = living_shot.show_take(scene, made, _plate_of(opened, "take 0"))
+    sequencer = module("portraitgen_addon.sequencer")
+    strip[sequencer.TAKE], strip[sequencer.VERSION] = "take 0", 1
+    monkeypatch.setattr(module("portraitgen_addon.file_marks"), "watched", True)
+    module("portraitgen_addon.shot_summary").forget_summaries()
+    living_shot.look(made)
+    yield made
+    runner.queue().path.unlink(missing_ok=True)
+
+
+_LENGTH = {"length": 5} if bpy.app.version >= (5, 0, 0) else {"frame_end": 5}
+
+
+def _plate_of(opened: Any, take: str) -> Path:
+    folder: Path = opened.take_folder(take) / "renders" / "v001" / "plates"
+    return folder / f"take.{living_shot.FIRST}.png"
+
+
+def test_what_is_drawn_again_asks_neither_the_disk_nor_all_strips(
+    shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    drawn, layout = panels(), Layout()
+    for draw in drawn.values():
+        draw(Layout())
+
+    def note(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def noted(*given: Any, **named: Any) -> Any:
+            asked.append(f"{name} {str(given[:1])[-90:]} after {layout.said[-1:]}")
+            return real(*given, **named)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for owner, name in _ASKED:
+        note(owner, name)
+    note(module("portraitgen_addon.compat"), "every_strip")
+    for draw in drawn.values():
+        draw(layout)
+    monkeypatch.undo()
+    assert not asked, "\n".join(asked)
+    assert f"Version 1 of {RENDERS}" in layout.said
+    assert f"Queue: {TAKES} of {TAKES} left" in layout.said
+
+
+def test_what_was_changed_by_others_is_drawn_once_the_timer_has_looked(shot: Any) -> None:
+    runner, draw = module("portraitgen_addon.queue_runner"), panels()["Jobs"]
+    marks = module("portraitgen_addon.file_marks")
+    others = module("portraitgen_addon.queue_runner").JobQueue(runner.queue().path)
+    draw(Layout())
+    others.remove(others.read().jobs[0].id)
+    assert marks.look(), "the timer has this drawn"
+    layout = Layout()
+    draw(layout)
+    assert f"Queue: {TAKES - 1} of {TAKES - 1} left" in layout.said
+    assert not marks.look()
+
+
+def test_what_is_changed_here_is_drawn_at_once(shot: Any) -> None:
+    runner, draw = module("portraitgen_addon.queue_runner"), panels()["Jobs"]
+    draw(Layout())
+    bpy.ops.portraitgen.queue_remove(job=runner.record().jobs[0].id)
+    layout = Layout()
+    draw(layout)
+    assert f"Queue: {TAKES - 1} of {TAKES - 1} left" in layout.said
+
+
+def test_how_long_drawing_takes_is_told(shot: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Tells, and decides nothing: figures come from the larger shot of `PORTRAITGEN_TAKES=100`."""
+    longest: dict[str, float] = {}
+    for name, draw in panels().items():
+        draw(Layout())
+        for _ in range(20):
+            begun = time.perf_counter()
+            draw(Layout())
+            took = 1e3 * (time.perf_counter() - begun)
+            longest[name] = max(longest.get(name, 0.0), took)
+    with capsys.disabled():
+        text = ", ".join(f"{name} {took:.1f}" for name, took in longest.items())
+        print(f"\n{TAKES} takes of {RENDERS} renders, {STRIPS} strips, longest of 20, ms: {text}")

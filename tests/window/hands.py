@@ -1,0 +1,221 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tour's hands and eyes: clicks, keys and pictures by the test outside, and what is seen.
+
+All that waits is a generator of seconds, so that Blender goes on meanwhile.
+"""
+
+import importlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+FOLDER, CLIP, ZIP, PYTHON = sys.argv[sys.argv.index("--") + 1 :]
+PACKAGE = "bl_ext.user_default.portraitgen"
+seen: dict[str, Any] = {"ticks": [], "others": [], "version": bpy.app.version_string}
+# Panels lie in rows of this height; a mouse that goes down by it misses none.
+_ROW = 20
+_asked = 0
+
+
+def module(name: str) -> Any:
+    """A module of the installed extension."""
+    return importlib.import_module(f"{PACKAGE}.{name}")
+
+
+def outside(command: str) -> Iterator[float]:
+    """Has the test do something to the window, and waits until it is done."""
+    global _asked
+    _asked += 1
+    want = Path(FOLDER) / f"want_{_asked:03d}"
+    want.with_suffix(".part").write_text(command)
+    want.with_suffix(".part").rename(want)
+    while not (Path(FOLDER) / f"got_{_asked:03d}").exists():
+        yield 0.03
+
+
+def picture(name: str) -> Iterator[float]:
+    """A picture of the screen, to be looked at."""
+    yield 0.8
+    yield from outside(f"grab {name}.png")
+
+
+def wait(met: Callable[[], object], limit_s: float = 600) -> Iterator[float]:
+    """Until something holds, however long a busy machine takes."""
+    end = time.monotonic() + limit_s
+    while not met():
+        if time.monotonic() > end:
+            raise TimeoutError(module("portraitgen_addon.session").session.message)
+        yield 0.05
+
+
+def finished(kind: str) -> Iterator[float]:
+    """Until a job has ended well and its results are in the scene."""
+    session = module("portraitgen_addon.session").session
+    yield from wait(lambda: not session.busy and not session._pending and not session.doing, 1800)
+    assert session.job.kind == kind and session.job.state == "done", session.job.message
+
+
+# Places
+
+
+def window() -> Any:
+    """Blender's first window, which fills the screen."""
+    return bpy.context.window_manager.windows[0]
+
+
+def largest(kind: str) -> Any:
+    """The largest area of a kind."""
+    areas = [area for area in window().screen.areas if area.type == kind]
+    return max(areas, key=lambda area: area.width * area.height)
+
+
+def region(area: Any, kind: str = "WINDOW") -> Any:
+    """A region of an area."""
+    return next(each for each in area.regions if each.type == kind)
+
+
+def within(area: Any) -> Any:
+    """As if the mouse were in an area."""
+    return bpy.context.temp_override(window=window(), area=area, region=region(area))
+
+
+def at(canvas: Any, x: float, y: float) -> str:
+    """A place in a region as the screen counts: from the upper left."""
+    return f"{round(canvas.x + x)} {window().height - round(canvas.y + y)}"
+
+
+# Panels, by the mouse
+
+
+def open_tab(area: Any) -> Iterator[float]:
+    """Clicks down the sidebar's tabs until ours is open, as an artist would look for it."""
+    area.spaces.active.show_region_ui = True
+    yield 0.5
+    bar = region(area, "UI")
+    for y in range(bar.height - 30, 0, -25):
+        yield from outside(f"click {at(bar, bar.width - 10, y)}")
+        yield 0.3
+        if bar.active_panel_category == "PortraitGen":
+            return
+    raise AssertionError("no click opened the PortraitGen tab")
+
+
+def scroll(area: Any, notches: int) -> Iterator[float]:
+    """Turns the wheel over the sidebar; up where `notches` is negative."""
+    bar = region(area, "UI")
+    word = "scroll" if notches > 0 else "scrollup"
+    yield from outside(f"{word} {at(bar, bar.width // 2, bar.height // 2)} {abs(notches)}")
+    yield 0.3
+
+
+def _hovered(area: Any) -> str:
+    """What the button under the mouse would do, as Blender copies it; empty for none."""
+    manager = bpy.context.window_manager
+    manager.clipboard = ""
+    override = bpy.context.temp_override(window=window(), area=area, region=region(area, "UI"))
+    with override:
+        if bpy.ops.ui.copy_python_command_button.poll():
+            bpy.ops.ui.copy_python_command_button()
+    return str(manager.clipboard)
+
+
+def click(area: Any, command: str, share: float = 0.3) -> Iterator[float]:
+    """Looks down the panels with the mouse for a button, scrolling where needed, and clicks it.
+
+    Args:
+        command: how what it does begins, such as "portraitgen.track(".
+        share: how far from the panel's left, for buttons that stand side by side.
+    """
+    yield from scroll(area, -80)
+    bar = region(area, "UI")
+    top = bar.height - 40
+    for _ in range(8):
+        for y in range(top, 10, -_ROW):
+            yield from outside(f"move {at(bar, share * (bar.width - 40), y)}")
+            yield 0.08
+            if _hovered(area).startswith(f"bpy.ops.{command}"):
+                yield from outside(f"click {at(bar, share * (bar.width - 40), y)}")
+                seen["clicks"] = seen.get("clicks", 0) + 1
+                yield 0.3
+                return
+        yield from scroll(area, 12)
+    raise AssertionError(f"there is no button '{command}' in the panels")
+
+
+def press(area: Any, name: str) -> None:
+    """Runs an operator with the undo step that a click on its button makes."""
+    with within(area):
+        assert getattr(bpy.ops.portraitgen, name)("EXEC_DEFAULT", True) == {"FINISHED"}, name
+
+
+def call(area: Any, name: str, **options: Any) -> None:
+    """Runs an operator as a script does."""
+    with within(area):
+        assert getattr(bpy.ops.portraitgen, name)(**options) == {"FINISHED"}, name
+
+
+# How long Blender is held
+
+
+def time_ticks(session: Any) -> None:
+    """Notes how long each drain of the backend's messages holds Blender, with a job and without."""
+    drain = session.tick
+
+    def timed() -> None:
+        begun = time.perf_counter()
+        drain()
+        kind = "ticks" if session.busy else "others"
+        seen[kind].append(1e3 * (time.perf_counter() - begun))
+
+    session.tick = timed
+
+
+def time_drawing() -> None:
+    """Notes how long each panel takes to draw, its buttons' polls with it, and each handler."""
+    drawn: dict[str, list[float]] = seen.setdefault("drawn", {})
+    last = {"name": "", "end": 0.0}
+
+    def timed(work: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def run(*given: Any, **named: Any) -> Any:
+            begun = time.perf_counter()
+            try:
+                return work(*given, **named)
+            finally:
+                end = time.perf_counter()
+                took = 1e3 * (end - begun)
+                # Blender asks a panel's buttons once the panel itself has drawn.
+                if name:
+                    drawn.setdefault(name, []).append(took)
+                    last["name"] = name
+                elif last["name"] and begun - last["end"] < 0.002:
+                    drawn[last["name"]][-1] += took
+                last["end"] = end
+
+        return run
+
+    for kind in module("ui.panels").CLASSES:
+        kind.draw = timed(kind.draw, kind.__name__.removeprefix("PORTRAITGEN_PT_"))
+    rooms = [each for each in vars(module("operators")).values() if hasattr(each, "CLASSES")]
+    for kind in (each for room in rooms for each in room.CLASSES):
+        if "poll" in dir(kind) and hasattr(kind.poll, "__func__"):
+            kind.poll = classmethod(timed(kind.poll.__func__, ""))
+
+
+def watch_bars() -> None:
+    """Notes each text of a running job's bar as it is drawn, and whether the time is told."""
+    progress = module("ui.progress")
+    describe = progress.describe
+    bars: list[str] = seen.setdefault("bars", [])
+
+    def noted(job: Any) -> str:
+        text = str(describe(job))
+        if text not in bars[-1:]:
+            bars.append(text)
+        return text
+
+    progress.describe = noted
