@@ -24,10 +24,22 @@ class PORTRAITGEN_OT_clean_up(bpy.types.Operator):
     bl_label = "Clean Up"
     bl_options = {"REGISTER"}
 
-    trash: BoolProperty(name="Deleted Takes", default=True)
-    work: BoolProperty(name="Work of Stopped Jobs", default=False)
-    halves: BoolProperty(name="Halves of Files", default=True)
-    previews: BoolProperty(name="Previews", default=True)
+    trash: BoolProperty(
+        name="Deleted Takes", description="Takes that were deleted, with their frames", default=True
+    )
+    work: BoolProperty(
+        name="Work of Stopped Jobs",
+        description="What stopped jobs would go on from; Resume begins anew without it",
+        default=False,
+    )
+    halves: BoolProperty(
+        name="Halves of Files",
+        description="What processes that were killed had begun to write",
+        default=True,
+    )
+    previews: BoolProperty(
+        name="Previews", description="Pictures that jobs and Try have shown", default=True
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -36,7 +48,9 @@ class PORTRAITGEN_OT_clean_up(bpy.types.Operator):
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Looks, and asks."""
-        if not self._found(context):
+        # Sizes of folders: found once, for a dialog is drawn with every move of the mouse.
+        self._shown = self._found(context)
+        if not self._shown:
             self.report({"INFO"}, "There is nothing to remove.")
             return {"CANCELLED"}
         return context.window_manager.invoke_props_dialog(
@@ -45,7 +59,7 @@ class PORTRAITGEN_OT_clean_up(bpy.types.Operator):
 
     def draw(self, context: Any) -> None:
         """A line a kind."""
-        for each in self._found(context):
+        for each in self._shown:
             self.layout.prop(self, each.name, text=str(each))
 
     def _found(self, context: Any) -> list[clean_up.Leftover]:

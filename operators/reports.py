@@ -7,7 +7,16 @@ from typing import Any
 
 import bpy
 
-from ..portraitgen_addon import file_marks, job_report, properties, scene_updates, shot_summary
+from portraitgen.errors import PortraitError
+
+from ..portraitgen_addon import (
+    file_marks,
+    job_report,
+    picture_view,
+    properties,
+    scene_updates,
+    shot_summary,
+)
 from . import base
 
 
@@ -32,19 +41,14 @@ class PORTRAITGEN_OT_open_log(bpy.types.Operator):
         return base.allowed(cls, _no_log(context))
 
     def execute(self, context: Any) -> set[str]:
-        """Loads it anew, and turns an open text editor to it."""
+        """Loads it anew, and shows it in a text editor."""
+        return base.attempt(self, lambda: picture_view.show_text(self._read(context)))
+
+    def _read(self, context: Any) -> Any:
         path = job_report.latest_log(properties.active_shot(context))
         if path is None:
-            self.report({"ERROR"}, "The log is no longer there.")
-            return {"CANCELLED"}
-        text = _text(path)
-        for window in context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type == "TEXT_EDITOR":
-                    area.spaces.active.text = text
-                    return {"FINISHED"}
-        self.report({"INFO"}, f"The text '{text.name}' holds it: open it in a text editor")
-        return {"FINISHED"}
+            raise PortraitError("the log is no longer there")
+        return _text(path)
 
 
 def _text(path: Path) -> Any:

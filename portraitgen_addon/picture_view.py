@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pictures where the artist sees them: an image editor, and a wipe against the plate in it."""
+"""Pictures and texts where they are seen: an editor that is open, or one in a window of its own."""
 
 from typing import Any
 
@@ -66,6 +66,24 @@ def _new_editor(manager: Any, kind: str) -> Any:
     area = max(made.screen.areas, key=lambda each: each.width * each.height)
     area.ui_type = kind
     return area
+
+
+def show_text(text: Any) -> None:
+    """Shows a text in a Text Editor, in a window of its own where none is open."""
+    manager = bpy.context.window_manager
+    if manager is None or not manager.windows:
+        return
+    areas = [
+        area
+        for window in manager.windows
+        for area in window.screen.areas
+        if area.type == "TEXT_EDITOR"
+    ]
+    if not areas and bpy.app.background:
+        return  # `blender -b` has a window's data, and opens none.
+    area = areas[0] if areas else _new_editor(manager, "TEXT_EDITOR")
+    area.spaces.active.text = text
+    area.tag_redraw()
 
 
 def show_curves(owner: Any, start: str) -> None:
