@@ -171,7 +171,7 @@ def _check_plays_straight(strip: Any, scene: Any) -> None:
         raise FootageError(
             f"the {_kind(strip)} plays backwards", strip.name, "turn Reverse Frames off"
         )
-    if getattr(strip, "retiming_keys", None):
+    if _is_retimed(strip):
         raise FootageError(
             f"the {_kind(strip)} is retimed",
             strip.name,
@@ -186,6 +186,16 @@ def _check_plays_straight(strip: Any, scene: Any) -> None:
                 strip.name,
                 "delete the effect, edit the performer first and put the effect on the take",
             )
+
+
+def _is_retimed(strip: Any) -> bool:
+    if strip.type != "META":
+        return bool(getattr(strip, "retiming_keys", None))
+    # Python is not told of a meta strip's keys; that it is longer or shorter than what lies in it
+    # gives them away. One that a script has made has no length of its own in Blender 4.5.
+    ranges = [compat.strip_range(each) for each in strip.strips]
+    held = max(end for _, end in ranges) - min(begin for begin, _ in ranges) if ranges else 0
+    return compat.content_length(strip) > 1 and held > 1 and compat.content_length(strip) != held
 
 
 def _kind(strip: Any) -> str:

@@ -85,8 +85,9 @@ class PORTRAITGEN_MT_base(bpy.types.Menu):
         shot = properties.active_shot(context)
         row = self.layout.operator("portraitgen.take_base", text="Plate", icon="FILE_MOVIE")
         row.base = ""
+        active = shot.take if shot else None
         for take in shot.takes if shot else ():
-            if take != shot.take:
+            if take != active:
                 row = self.layout.operator("portraitgen.take_base", text=take.name)
                 row.base = take.folder_name
 

@@ -119,11 +119,20 @@ def test_a_retimed_strip_or_meta_strip_is_refused_with_what_to_do(
     inside: bool, clip: Path, tmp_path: Path
 ) -> None:
     scene = bpy.context.scene
-    strip = retimed = plate_strip(scene, 1, clip)
-    if inside:
-        retimed = scene.sequence_editor.strips.new_meta(name="meta", channel=4, frame_start=1)
-        strip.move_to_meta(retimed)
-    retimed.retiming_keys.add(timeline_frame=20)
+    strip = plate_strip(scene, 1, clip)
+    strip.select = True
+    window, area = bpy.context.window, bpy.context.window.screen.areas[0]
+    area.type = "SEQUENCE_EDITOR"
+    if hasattr(window.workspace, "sequencer_scene"):
+        window.workspace.sequencer_scene = scene
+    canvas = next(each for each in area.regions if each.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=canvas):
+        if inside:
+            bpy.ops.sequencer.meta_make()
+        assert module("portraitgen_addon.plate_strip").footage_of(strip, scene).last == 48
+        bpy.ops.sequencer.retiming_key_add(timeline_frame=20)
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=50)
+    scene.sequence_editor.active_strip = strip
     what = "meta strip" if inside else "strip"
     with pytest.raises(RuntimeError, match=f"the {what} is retimed; remove its retiming keys"):
         bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
