@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from portraitgen.errors import PortraitError
-from portraitgen.storage import printable
+from portraitgen.storage import parse_json, printable
 
 _TIMEOUT = 20.0
 _LARGEST = 4 << 20
@@ -183,11 +183,11 @@ def _asked(place: str, body: object = None) -> dict[str, object]:
     request = urllib.request.Request(place, data, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            told = json.loads(answer.read(_LARGEST))
+            told = parse_json(answer.read(_LARGEST))
     except urllib.error.HTTPError as error:
         text = error.read(2000).decode("utf-8", "replace")
         try:
-            text = str(json.loads(text).get("message", text))
+            text = str(parse_json(text).get("message", text))
         except (ValueError, AttributeError):
             pass
         raise PortraitError(

@@ -6,7 +6,6 @@ The list is a file in the user's folder, so that it is there again after a resta
 open then. Results go to the shots that the open file has; those of others lie in their folders.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from portraitgen.errors import PortraitError
 from portraitgen.job_queue import JobQueue, QueuedJob, QueueRecord
 from portraitgen.schema import Value, Values
 from portraitgen.shot import Shot
+from portraitgen.storage import parse_json
 
 from . import backend_properties, file_marks, preferences, properties, shot_summary
 from .session import Job, session
@@ -227,7 +227,7 @@ def _alike(made: Mapping[str, object], wanted: Values) -> bool:
 
 def _options(text: object) -> dict[str, object]:
     try:
-        loaded = json.loads(str(text or "{}"))
+        loaded = parse_json(str(text or "{}"))
     except ValueError:
         return {}
     return loaded if isinstance(loaded, dict) else {}

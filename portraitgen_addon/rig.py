@@ -8,7 +8,6 @@ facial units are custom properties of the bone "face" that drive the shape keys,
 properties of pose bones combine rightly with the artist's layer.
 """
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from mathutils import Matrix, Quaternion, Vector
 
 from portraitgen.errors import ShotError
 from portraitgen.records import CameraRecord, RigFacts
+from portraitgen.storage import parse_json
 
 from . import compat, rotations, tensors
 from .camera import FLIP
@@ -56,7 +56,7 @@ class RigData:
         """
         arrays, metadata = tensors.load(path)
         try:
-            facts = RigFacts.parse(json.loads(metadata["rig"]))
+            facts = RigFacts.parse(parse_json(metadata["rig"]))
         except (KeyError, ValueError) as error:
             raise ShotError(
                 f"the rig's facts are damaged ({error})", path, "build the rig again"

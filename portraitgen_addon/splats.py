@@ -7,7 +7,6 @@ personal fields deform as the backend does, and a point cloud that a modifier se
 hold lies in the shot's folder; a saved file keeps it only where that is asked for.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 
 from portraitgen.errors import PortraitError, ShotError
 from portraitgen.records import CloudFacts
-from portraitgen.storage import write_bytes
+from portraitgen.storage import parse_json, write_bytes
 
 from . import compat, splat_nodes, tensors
 from .rig import FACE
@@ -56,7 +55,7 @@ class SplatData:
         """
         arrays, metadata = tensors.load(path)
         try:
-            facts = CloudFacts.parse(json.loads(metadata["splats"]))
+            facts = CloudFacts.parse(parse_json(metadata["splats"]))
             joints, units = list(facts.joints), list(facts.units)
             made = cls(arrays, facts.take, joints, units, facts.softness)
             made._check()

@@ -13,6 +13,7 @@ from typing import Any
 import bpy
 
 from portraitgen.schema import Value, Values
+from portraitgen.storage import parse_json
 
 from . import backend_properties, shot_summary
 
@@ -123,7 +124,7 @@ def _understood(given: Mapping[str, object]) -> dict[str, Any]:
 
 def _load(text: str) -> Values:
     try:
-        loaded = json.loads(text or "{}")
-    except json.JSONDecodeError:
+        loaded = parse_json(text or "{}")
+    except ValueError:
         return {}
     return loaded if isinstance(loaded, dict) else {}

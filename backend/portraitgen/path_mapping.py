@@ -6,12 +6,12 @@ Render farms mount one storage at different places. Open Job Description tells a
 (`pathmapping-1.0`): what begins with `source_path` lies under `destination_path` here.
 """
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from .errors import OptionError
+from .storage import parse_json
 
 _VERSION = "pathmapping-1.0"
 _LARGEST = 1 << 20
@@ -58,6 +58,8 @@ def here(path: Path | str) -> Path:
 def read_rules(file: Path) -> None:
     """Takes over the rules of a `pathmapping-1.0` file.
 
+    A session that maps nothing writes an empty object.
+
     Raises:
         OptionError: if it is no such file.
     """
@@ -67,7 +69,9 @@ def read_rules(file: Path) -> None:
             text = opened.read(_LARGEST + 1)
         if len(text) > _LARGEST:
             raise ValueError("it is larger than 1 MB")
-        data = json.loads(text)
+        data = parse_json(text)
+        if data == {}:
+            return
         if data.get("version") != _VERSION:
             raise ValueError(f"it is not of version {_VERSION}")
         rules = data.get("path_mapping_rules") or []
@@ -76,7 +80,7 @@ def read_rules(file: Path) -> None:
             pure = PureWindowsPath if kind == "WINDOWS" else PurePosixPath
             target = Path(str(rule["destination_path"]))
             _rules.insert(0, PathRule(pure(str(rule["source_path"])), target))
-    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise OptionError(f"no path mapping ({error})", file, remedy) from None
 
 

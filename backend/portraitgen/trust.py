@@ -22,7 +22,7 @@ from .errors import ProgramNotAllowed, ShotError
 from .settings import OptionDescription
 from .storage import read_json, write_json
 
-_typed = False
+_typed: "Program | None" = None
 
 
 @dataclass(frozen=True)
@@ -126,10 +126,13 @@ def allow(program: Program) -> None:
 
 
 @contextmanager
-def typed_by_user() -> Iterator[None]:
-    """Programs that are run meanwhile were named by the user's own typing: they are remembered."""
+def typed_by_user(program: Program | None) -> Iterator[None]:
+    """The program that the user's own typing names may run meanwhile, and is remembered then.
+
+    Others, that a shot names, may not.
+    """
     global _typed
-    before, _typed = _typed, True
+    before, _typed = _typed, program
     try:
         yield
     finally:
@@ -143,9 +146,10 @@ def check_program(command: Sequence[str], folder: Path) -> None:
         ProgramNotAllowed: if this user has not allowed it.
     """
     program = Program.of_command(command, folder)
-    if is_allowed(program) or is_allowed(Program(command[0], program.arguments, program.folder)):
+    alike = (program, Program(command[0], program.arguments, program.folder))
+    if any(is_allowed(each) for each in alike):
         return
-    if not _typed:
+    if _typed is None or _typed.identity() not in [each.identity() for each in alike]:
         raise ProgramNotAllowed(
             "this program is named by the shot's settings, and you have not allowed it yet",
             str(program),

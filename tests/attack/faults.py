@@ -36,11 +36,15 @@ class Killed(BaseException):
 
 
 class _Watch:
-    """What the hook does now: `mode` is "", "count", "kill", "once" or "full"."""
+    """What the hook does now: `mode` is "", "count", "kill", "once" or "full".
+
+    `trace` names the steps so far; `changes` says of each whether it changed what lies on the disk.
+    """
 
     def __init__(self) -> None:
         self.mode, self.root, self.at, self.count = "", "", -1, 0
         self.trace: list[str] = []
+        self.changes: list[bool] = []
 
     def __call__(self, event: str, given: tuple[Any, ...]) -> None:
         if not self.mode or event not in _STEPS:
@@ -58,6 +62,7 @@ class _Watch:
             raise Killed
         self.count += 1
         self.trace.append(f"{event} {text.removeprefix(self.root)}")
+        self.changes.append(_changes(event, text))
         reached = self.count > self.at
         if self.mode == "kill" and reached:
             raise Killed
@@ -65,6 +70,24 @@ class _Watch:
             (self.mode == "once" and self.count == self.at + 1) or (self.mode == "full" and reached)
         ):
             raise OSError(errno.ENOSPC, "No space left on device", text)
+
+
+def _changes(event: str, path: str) -> bool:
+    """Whether a step can change what lies on the disk: making what is there already does not, nor
+    does deleting what is not. Relative names may lie anywhere."""
+    if event == "os.mkdir":
+        return not os.path.lexists(path)
+    return event != "os.remove" or not os.path.isabs(path) or os.path.lexists(path)
+
+
+def kills(watch: _Watch) -> list[int]:
+    """The steps at which a kill leaves something else than at the step before."""
+    return [at for at in range(watch.count) if not at or watch.changes[at - 1]]
+
+
+def writes(watch: _Watch) -> list[int]:
+    """The steps that a full disk can refuse."""
+    return [at for at in range(watch.count) if watch.trace[at].partition(" ")[0] in _GROWING]
 
 
 _watch = _Watch()
@@ -79,7 +102,8 @@ def fault(mode: str, root: Path, at: int = -1) -> Iterator[_Watch]:
         mode: "count" for none, "kill", "once" or "full" (a full disk, for one step or from it on).
         at: the step, counted from 0.
     """
-    _watch.root, _watch.at, _watch.count, _watch.trace = str(root), at, 0, []
+    _watch.root, _watch.at, _watch.count = str(root), at, 0
+    _watch.trace, _watch.changes = [], []
     with pytest.MonkeyPatch.context() as patch:
         if mode == "kill":
             # Claims and temporary files are those of a process that is dead afterwards.

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Killed, or out of disk, at any step on the file system: the same bits in the end, and no litter.
 
-PORTRAITGEN_ATTACKS says at how many steps of each job; 1000 means all of them.
+PORTRAITGEN_ATTACKS says at how many steps of each job; 1000 means all: for kills, all that leave
+something else than the step before, for disks, all that write. PORTRAITGEN_SHARE=2/5 takes the
+second fifth of them.
 """
 
 import hashlib
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from attack_shot import EDIT, SMALL, copy_of
-from faults import fault
+from faults import fault, kills, writes
 
 from portraitgen import locks
 from portraitgen.failures import readable
@@ -29,6 +31,7 @@ from portraitgen.storage import read_json, strays, sweep
 
 ATTACKS = int(os.environ.get("PORTRAITGEN_ATTACKS", "0"))
 Act = Callable[[Path], object]
+Unbroken = Callable[[str], tuple[dict[str, str], list[int], list[int]]]
 
 
 def job(kind: str, options: dict[str, object]) -> Act:
@@ -89,33 +92,39 @@ def litter(shot: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def unbroken(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple]:
-    """What an act makes of the shot when nothing happens, and in how many steps."""
-    known: dict[str, tuple[dict[str, str], int]] = {}
+def unbroken(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Unbroken:
+    """What an act makes of the shot when nothing happens; at which steps it can be killed, and at
+    which the disk can be full."""
+    known: dict[str, tuple[dict[str, str], list[int], list[int]]] = {}
 
-    def made_by(name: str) -> tuple[dict[str, str], int]:
+    def made_by(name: str) -> tuple[dict[str, str], list[int], list[int]]:
         if name not in known:
             shot = copy_of(made, tmp_path_factory.mktemp(name) / "shot")
             with fault("count", shot) as watch:
                 ACTS[name][0](shot)
-            known[name] = marks(shot), watch.count
+            known[name] = marks(shot), kills(watch), writes(watch)
             assert litter(shot) == []
         return known[name]
 
     return made_by
 
 
-def steps(name: str, count: int, seed: int) -> list[int]:
-    most = min(count, ATTACKS or ACTS[name][1 if seed == 1 else 2])
-    return sorted(random.Random(f"{name} {seed}").sample(range(count), most))
+def steps(name: str, there: list[int], seed: int) -> list[int]:
+    most = min(len(there), ATTACKS or ACTS[name][1 if seed == 1 else 2])
+    chosen = sorted(random.Random(f"{name} {seed}").sample(there, most))
+    part, parts = (int(each) for each in os.environ.get("PORTRAITGEN_SHARE", "1/1").split("/"))
+    chosen = chosen[part - 1 :: parts]
+    if ATTACKS:
+        print(f"{name}: {len(chosen)} of {len(there)} steps")
+    return chosen
 
 
 @pytest.mark.parametrize("name", ACTS)
 def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
-    made: Path, unbroken: Callable[[str], tuple], tmp_path: Path, name: str
+    made: Path, unbroken: Unbroken, tmp_path: Path, name: str
 ) -> None:
-    wanted, count = unbroken(name)
-    for at in steps(name, count, 1):
+    wanted, there, _ = unbroken(name)
+    for at in steps(name, there, 1):
         shot = copy_of(made, tmp_path / "shot")
         with fault("kill", shot, at) as watch:
             try:
@@ -132,12 +141,12 @@ def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
 @pytest.mark.parametrize("mode", ["once", "full"])
 @pytest.mark.parametrize("name", ACTS)
 def test_a_disk_that_is_full_at_any_write_is_one_sentence(
-    made: Path, unbroken: Callable[[str], tuple], tmp_path: Path, name: str, mode: str
+    made: Path, unbroken: Unbroken, tmp_path: Path, name: str, mode: str
 ) -> None:
     if not (ATTACKS or ACTS[name][2]):
         pytest.skip("takes long; PORTRAITGEN_ATTACKS asks for it")
-    wanted, count = unbroken(name)
-    for at in steps(name, count, 2 if mode == "once" else 3):
+    wanted, _, there = unbroken(name)
+    for at in steps(name, there, 2 if mode == "once" else 3):
         shot = copy_of(made, tmp_path / "shot")
         told = None
         with fault(mode, shot, at) as watch:

@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attack_shot import EDIT, SMALL, copy_of, environment
+from attack_shot import EDIT, SMALL, Portraitgen, copy_of, environment
 
 from portraitgen.clean_up import leftovers, remove
 from portraitgen.errors import Cancelled, PortraitError, ProgramNotAllowed, ShotError
 from portraitgen.failures import ProgramFault, readable
+from portraitgen.farm.request import bundle_for
 from portraitgen.footage.encode import read_exr
+from portraitgen.messages import FarmShot, WriteBundle
 from portraitgen.pipeline.data.avatars import load_avatar
 from portraitgen.pipeline.data.shots import Track, body_of, info
 from portraitgen.pipeline.registry import run
@@ -123,6 +125,27 @@ def test_a_program_that_a_shot_names_never_runs(shot: Path, tmp_path: Path) -> N
     write_json(record, facts)
     run("render", shot, RENDER, Reporter())
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_a_take_names_goes_neither_to_other_shots_nor_to_a_farm(
+    made: Path, shot: Path, tmp_path: Path, portraitgen: Portraitgen
+) -> None:
+    checkout = tmp_path / "anydoor"
+    checkout.mkdir()
+    (checkout / "portraitgen_anydoor.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    picture = next((shot / "takes" / "toon" / "renders" / "v001" / "frames").glob("*.png"))
+    chosen = {"checkout": str(checkout), "garment": str(picture), "garment_mask": str(picture)}
+    record = shot / "takes" / "toon" / "take.json"
+    settings = {"editor": "anydoor", "editor_options": json.dumps(chosen), "part": "clothes"}
+    write_json(record, read_json(record) | {"settings": settings})
+    # What the user types names no program.
+    told = portraitgen("apply", shot, "--take", "toon", copy_of(made, tmp_path / "other"))
+    assert told.returncode == 1 and "you have not allowed it yet" in told.stderr
+    # A farm's worker believes its command line.
+    call = WriteBundle((FarmShot(str(shot), {"edit": settings}),), "new", str(tmp_path / "job"))
+    with pytest.raises(ProgramNotAllowed):
+        bundle_for(call)
+    assert not (tmp_path / "job").exists() and not (tmp_path / "ran").exists()
 
 
 def test_systems_own_files_are_passed_over_everywhere(shot: Path) -> None:

@@ -89,6 +89,9 @@ def test_a_bundle_holds_what_is_missing(copy: Path, portraitgen: Command, tmp_pa
         (["--take", "toon", "--frames", "1-9999"], "leaves the frames"),
         (["--take", "toon", "--chunk", "0"], "one frame at least"),
         (["--take", "toon", "--edit-option", "steps"], "is no option"),
+        (["--take", "new", "--editor", "look", "--edit-option", "take={{Task.x}}"], "as their own"),
+        (["--take", "toon", "--flamenco", "--render-option", "light=a\nb"], "several lines"),
+        (["--take", "toon", "--flamenco", "--gpus", "1"], "tag the workers"),
     ],
 )
 def test_a_bundle_that_cannot_run_is_refused_in_a_sentence(
@@ -135,14 +138,15 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
     (tmp_path / "rules.json").write_text(json.dumps(rules))
     command = [OPENJD, "run", tmp_path / "b" / "template.json", "--extensions", "TASK_CHUNKING"]
     command += ["--job-param", f"file://{tmp_path / 'b' / 'openjd_parameters.json'}"]
-    command += ["--path-mapping-rules", f"file://{tmp_path / 'rules.json'}"]
+    mapped = ["--path-mapping-rules", f"file://{tmp_path / 'rules.json'}"]
     around = child_environment(OMP_NUM_THREADS="1")
 
-    def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, env=around, timeout=600)
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        words = [*command, *more]
+        return subprocess.run(words, capture_output=True, text=True, env=around, timeout=600)
 
-    assert run().returncode != 0
-    second = run()
+    assert run(*mapped).returncode != 0
+    second = run(*mapped)
     assert second.returncode == 0, second.stdout[-3000:] + second.stderr[-2000:]
     assert "openjd_progress: 100" in second.stdout
     take = copy / "takes" / "toon" / "renders" / "v001"
@@ -151,12 +155,15 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
     # One process makes the same bits.
     for file in (take / "frames").iterdir():
         file.unlink()
-    (elsewhere).rename(copy.parent / "plate.mp4")
+    elsewhere.rename(copy.parent / "plate.mp4")
     assert portraitgen("render", copy, "--take", "toon", "--no-movie").returncode == 0
     for frame, parts in enumerate(chunks, 1):
         whole = read_exr(take / "frames" / f"toon.{frame:04d}.exr")
         assert parts.keys() == whole.keys()
         assert all((parts[name] == whole[name]).all() for name in whole)
+    # A farm that has one storage maps nothing.
+    third = run()
+    assert third.returncode == 0, third.stdout[-3000:] + third.stderr[-2000:]
 
 
 def test_a_movie_is_made_of_frames_that_were_rendered_in_parts(
@@ -251,7 +258,6 @@ def test_paths_of_other_machines_are_found_by_a_farms_rules(tmp_path: Path) -> N
     [
         "",
         "[]",
-        "{}",
         '{"version": "2"}',
         '{"version": "pathmapping-1.0", "path_mapping_rules": [1]}',
     ],
@@ -260,6 +266,13 @@ def test_rules_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rules.json").write_text(text)
     with pytest.raises(OptionError, match="no path mapping"):
         path_mapping.read_rules(tmp_path / "rules.json")
+
+
+def test_a_session_that_maps_no_paths_runs(tmp_path: Path) -> None:
+    (tmp_path / "rules.json").write_text("{}")
+    path_mapping.clear_rules()
+    path_mapping.read_rules(tmp_path / "rules.json")
+    assert path_mapping.here("/vol/a") == Path("/vol/a")
 
 
 def test_exit_codes_tell_a_farm_what_to_try_again(
@@ -349,6 +362,10 @@ def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
         "toon",
         "--set",
         "levels=3",
+        "--render-option",
+        "plate=true",
+        "--render-option",
+        "steady=0.5",
         "--out",
         tmp_path / "b",
     )
@@ -373,6 +390,8 @@ def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
         args = task["commands"][0]["parameters"]["args"]
         parsed = _parser(args[0]).parse_args(args)
         assert str(parsed.shot) == str(copy) and parsed.take == "toon"
+        if args[0] == "render":
+            assert parsed.plate and parsed.steady == "0.5"
 
 
 def test_a_warmed_cache_holds_the_kernels_of_drawing_and_of_training(tmp_path: Path) -> None:

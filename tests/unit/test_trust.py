@@ -37,11 +37,19 @@ def test_a_program_that_was_not_allowed_does_not_run(checkout: Path) -> None:
 
 
 def test_what_the_user_typed_runs_and_is_remembered(checkout: Path) -> None:
-    with typed_by_user():
+    typed = Program("", ("program.py",), checkout)
+    with typed_by_user(typed):
         start(checkout)
     assert (checkout / "ran.txt").exists()
     start(checkout)
     assert (config_folder() / "programs.json").exists()
+
+
+def test_another_program_than_the_typed_one_does_not_run(checkout: Path) -> None:
+    for typed in (None, Program("", ("program.py",), checkout.parent)):
+        with typed_by_user(typed), pytest.raises(ProgramNotAllowed):
+            start(checkout)
+    assert not (checkout / "ran.txt").exists()
 
 
 def test_a_program_that_has_changed_or_lies_elsewhere_is_asked_for_again(checkout: Path) -> None:

@@ -8,7 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..trust import typed_by_user
 from .job_command import add_job, run_job
 
 
@@ -28,6 +27,5 @@ def run(given: argparse.Namespace) -> None:
     if given.models:
         os.environ["PORTRAITGEN_MODELS"] = str(given.models)
     given.shots = None
-    with typed_by_user():
-        shots = json.dumps([str(each.absolute()) for each in given.others])
-        run_job("apply", given, shots=shots)
+    shots = json.dumps([str(each.absolute()) for each in given.others])
+    run_job("apply", given, shots=shots)

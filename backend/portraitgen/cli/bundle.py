@@ -87,5 +87,6 @@ def _words(pairs: list[str]) -> list[str]:
         if value in ("true", "false"):
             words.append(f"--{flag}" if value == "true" else f"--no-{flag}")
         else:
-            words += [f"--{flag}", value]
+            # One word, since a value may be empty, or begin with a minus.
+            words.append(f"--{flag}={value}")
     return words

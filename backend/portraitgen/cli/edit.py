@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..trust import typed_by_user
-from .job_command import add_job, pairs, run_job
+from .job_command import add_job, asked_options, pairs, run_job, typed_program
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -33,5 +33,6 @@ def run(given: argparse.Namespace) -> None:
     values = {}
     if given.set:
         values["editor_options"] = json.dumps(pairs(given.set), sort_keys=True)
-    with typed_by_user():
+    program = typed_program(asked_options("edit", given) | values)
+    with typed_by_user(program):
         run_job("edit", given, **values)

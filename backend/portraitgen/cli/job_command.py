@@ -4,11 +4,12 @@
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..trust import Program
 from .terminal_reporter import Style, TerminalReporter
 
 
@@ -90,6 +91,14 @@ def asked_options(kind: str, given: argparse.Namespace) -> dict[str, object]:
 
     names = [option.name for option in describe(options_of(kind))]
     return {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+
+
+def typed_program(asked: Mapping[str, object]) -> Program | None:
+    """What the user's own typing has an editor run, None if it runs nothing."""
+    from ..pipeline.jobs.edit import program_of
+
+    editor = str(asked.get("editor") or "")
+    return program_of(editor, str(asked.get("editor_options") or "{}")) if editor else None
 
 
 def map_paths(kind: str, given: argparse.Namespace) -> None:

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ..trust import typed_by_user
-from .job_command import add_options, add_paths, asked_options, map_paths, pairs
+from .job_command import (
+    add_options,
+    add_paths,
+    asked_options,
+    map_paths,
+    pairs,
+    typed_program,
+)
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -46,7 +53,7 @@ def run(given: argparse.Namespace) -> None:
     asked = asked_options("edit", given)
     if given.set:
         asked["editor_options"] = json.dumps(pairs(given.set), sort_keys=True)
-    with typed_by_user():
+    with typed_by_user(typed_program(asked)):
         options = parse(EditOptions, asked)
         tried = preview_frame(Shot.open(given.shot), given.frame, options)
     print(f"{tried.path} shows frame {given.frame} with the edit, {tried.plate} without")

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Light on a performer, and a lamp that moves over a shot."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..errors import EditError
 from ..frames import spread
+from ..storage import MAX_JSON, parse_json, read_bytes
 
 LIGHT_FILE = "light.json"
 """Where a take keeps the lamp that Blender gave it."""
@@ -83,13 +83,13 @@ class SceneLight:
         """
         path, remedy = folder / LIGHT_FILE, "press Light from Scene in Blender, or choose a preset"
         try:
-            facts = json.loads(path.read_text("utf-8"))
-            frames = np.array(facts["frames"], np.int64)
+            facts = parse_json(read_bytes(path, MAX_JSON))
+            frames = np.array(facts["frames"], np.int64).reshape(-1)
             directions = np.array(facts["directions"], np.float64).reshape(-1, 3)
             colours = np.array(facts["colours"], np.float64).reshape(-1, 3)
         except FileNotFoundError:
             raise EditError("the take has no lamp of the scene", path, remedy) from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
             raise EditError(f"the lamp cannot be read ({error})", path, remedy) from None
         length = np.linalg.norm(directions, axis=1, keepdims=True)
         usable = (

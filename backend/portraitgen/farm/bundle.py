@@ -200,6 +200,17 @@ def _values(shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, str | in
     return values
 
 
+def _literal(word: str, stage: str) -> str:
+    """A word as a template may hold it, whose double braces stand for parameters.
+
+    Raises:
+        OptionError: if it has such braces: there is no way to write them.
+    """
+    if "{{" in word:
+        raise OptionError("job templates read '{{' as their own", f"{stage} {word}", "write '{ {'")
+    return word
+
+
 def _step(
     index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings
 ) -> dict[str, object]:
@@ -211,7 +222,7 @@ def _step(
     if stage in ("edit", "render", "movie", "qc"):
         args += ["--take", take]
     args += ["--footage", f"{{{{Param.Plate{index}}}}}"]
-    args += plan.options.get(stage, ())
+    args += [_literal(word, stage) for word in plan.options.get(stage, ())]
     step: dict[str, object] = {"name": name}
     if stage == "render":
         args += ["--frames={{Task.Param.Frames}}", "--no-movie"]

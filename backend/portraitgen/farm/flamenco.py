@@ -5,11 +5,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import OptionError
 from ..frames import runs_of
 from ..storage import write_bytes, write_json
 from .bundle import FarmSettings, ShotPlan
 
 JOB_TYPE = Path(__file__).parent / "data" / "portraitgen.js"
+
+_STAGES = ("track", "reconstruct", "edit", "render")
 
 
 def write_flamenco(
@@ -19,22 +22,30 @@ def write_flamenco(
 
     Returns:
         The files.
+
+    Raises:
+        OptionError: if something is asked that Flamenco's workers decide themselves, or that a job
+        of a word a line cannot hold.
     """
+    if farm.gpus or farm.models:
+        raise OptionError(
+            "Flamenco's workers have the cards and weights that they have",
+            "--gpus" if farm.gpus else "--models",
+            "leave it out; tag the workers, and set PORTRAITGEN_MODELS on them",
+        )
     write_bytes(out / JOB_TYPE.name, JOB_TYPE.read_bytes())
     files = [out / JOB_TYPE.name]
     for index, plan in enumerate(shots, 1):
-        edit = list(plan.options.get("edit", ()))
         settings = {
             "shot": str(plan.folder),
             "footage": str(plan.footage),
             "frames": runs_of(plan.frames).replace(" ", ""),
             "chunk_size": farm.chunk,
             "take": take,
-            "edit_arguments": "\n".join(edit),
-            "reconstruct_arguments": "\n".join(plan.options.get("reconstruct", ())),
+            **{f"{stage}_arguments": _lines(plan, stage) for stage in _STAGES},
             "from_stage": plan.stages[0],
             "quality": "qc" in plan.stages,
-            "quality_arguments": "\n".join(plan.options.get("qc", ())),
+            "quality_arguments": _lines(plan, "qc"),
         }
         job = {
             "name": f"{name}: {plan.folder.name}",
@@ -47,3 +58,16 @@ def write_flamenco(
         files.append(out / f"job-{index:02d}-{plan.folder.name}.json")
         write_json(files[-1], job)
     return files
+
+
+def _lines(plan: ShotPlan, stage: str) -> str:
+    """The words of a stage, one a line, as the job type takes them apart again."""
+    words = plan.options.get(stage, ())
+    for word in words:
+        if not word or len(word.splitlines()) > 1:
+            raise OptionError(
+                "a job of Flamenco's holds no empty words and no words of several lines",
+                f"{stage} {word!r}",
+                "write it on one line",
+            )
+    return "\n".join(words)

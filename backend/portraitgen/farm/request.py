@@ -4,11 +4,13 @@
 
 from pathlib import Path
 
-from ..errors import OptionError
+from ..errors import OptionError, ProgramNotAllowed
 from ..messages import BundleWritten, WriteBundle
+from ..pipeline.jobs.edit import program_of
 from ..pipeline.registry import options_of
 from ..schema import Values
 from ..settings import parse
+from ..trust import is_allowed
 from .bundle import FarmSettings, write_bundle
 from .flamenco import write_flamenco
 from .plan import plan_shot
@@ -22,8 +24,11 @@ def bundle_for(call: WriteBundle) -> BundleWritten:
 
     Raises:
         OptionError: if nothing is to be done, or an option cannot be meant; ShotError: if a shot
-        lacks what comes before its first stage.
+        lacks what comes before its first stage; ProgramNotAllowed: if its settings name a program
+        that this user has not allowed.
     """
+    for shot in call.shots:
+        _check_program(shot.options.get("edit", {}))
     if call.chunk < 1:
         raise OptionError("a task renders one frame at least", "chunk", "give 1 or more")
     plans = []
@@ -35,6 +40,19 @@ def bundle_for(call: WriteBundle) -> BundleWritten:
     write = write_flamenco if call.flamenco else write_bundle
     files = write(Path(call.out), f"PortraitGen {call.take}", call.take, plans, farm)
     return BundleWritten(tuple(str(file) for file in files), tuple(plan.stages for plan in plans))
+
+
+def _check_program(edit: Values) -> None:
+    """A worker takes the words of its command line for typed by its user."""
+    program = None
+    if editor := str(edit.get("editor") or ""):
+        program = program_of(editor, str(edit.get("editor_options") or "{}"))
+    if program is not None and not is_allowed(program):
+        raise ProgramNotAllowed(
+            "this program is named by the shot's settings, and you have not allowed it yet",
+            str(program),
+            "press Edit Shot and allow it there",
+        )
 
 
 def words_of(stage: str, options: Values) -> tuple[str, ...]:

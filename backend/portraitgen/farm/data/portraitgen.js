@@ -22,10 +22,14 @@ const JOB_TYPE = {
         { key: "from_stage", type: "string", required: true, default: "track", visible: "submission",
           choices: ["track", "reconstruct", "edit", "render", "movie", "qc"],
           description: "The first stage to run; earlier ones were done" },
+        { key: "track_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
+          description: "What track is given, a word a line" },
         { key: "edit_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
           description: "What edit is given, a word a line: --editor, relight, --set, key=left" },
         { key: "reconstruct_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
           description: "What reconstruct is given, a word a line" },
+        { key: "render_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
+          description: "What render is given, a word a line: --plate, --steady=0.5" },
         { key: "quality", type: "bool", required: false, default: false, visible: "submission",
           description: "Measure the rendered take against its plate, and write a sheet" },
         { key: "quality_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
@@ -55,11 +59,11 @@ function compileJob(job) {
     const common = [settings.shot, "--footage", settings.footage];
     const take = ["--take", settings.take];
 
-    stage("track", "misc", [["track", ["track", ...common, `--frames=${hull(settings.frames)}`]]]);
+    stage("track", "misc", [["track", ["track", ...common, ...words(settings.track_arguments), `--frames=${hull(settings.frames)}`]]]);
     stage("reconstruct", "misc", [["reconstruct", ["reconstruct", ...common, ...words(settings.reconstruct_arguments)]]]);
     stage("edit", "misc", [["edit", ["edit", ...common, ...take, ...words(settings.edit_arguments)]]]);
     stage("render", "blender", frameChunker(settings.frames, settings.chunk_size).map((range) => [
-        `render ${range}`, ["render", ...common, ...take, `--frames=${range}`, "--no-movie"],
+        `render ${range}`, ["render", ...common, ...take, ...words(settings.render_arguments), `--frames=${range}`, "--no-movie"],
     ]));
     stage("movie", "misc", [["movie", ["movie", ...common, ...take, `--frames=${settings.frames}`]]]);
     if (settings.quality) {

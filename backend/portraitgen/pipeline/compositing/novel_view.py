@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The avatar alone: through another camera, or driven by another shot's performance."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from ...footage.plate import Plate
 from ...images import as_picture, save_png
 from ...schema import Data
 from ...shot import Shot
+from ...storage import MAX_JSON, parse_json, read_bytes
 from ..data.avatars import frame_parameters
 from ..data.pictures import carried_on
 from ..data.shots import Track
@@ -82,7 +82,7 @@ def read_views(path: Path, frames: Sequence[int]) -> dict[int, NovelView]:
     """
     remedy = "write it from Blender, or as docs/developer.md shows"
     try:
-        views_record = ViewsRecord.parse(json.loads(Path(path).read_text("utf-8")))
+        views_record = ViewsRecord.parse(parse_json(read_bytes(Path(path), MAX_JSON)))
         width, height = views_record.width, views_record.height
         views = {}
         for frame in frames:

@@ -15,7 +15,7 @@ from ...records import AppliedRecord
 from ...schema import Values
 from ...settings import option, parse
 from ...shot import Shot, now
-from ...storage import file_digest, make_folder
+from ...storage import file_digest, make_folder, parse_json
 from ..data.acting import FILE
 from ..data.carried_take import Place, carry_acting, carry_painting
 from ..data.key_frames import KeptKeys
@@ -97,7 +97,7 @@ def apply_take(shot: Shot, options: ApplyOptions, reporter: Reporter) -> ApplyRe
 
 def _targets(shot: Shot, text: str) -> list[Path]:
     try:
-        given = json.loads(text)
+        given = parse_json(text)
     except ValueError:
         given = None
     if not isinstance(given, list) or not all(isinstance(each, str) and each for each in given):

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The edit job: key frames through an editor, the avatar trained to agree with them all."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -22,7 +21,7 @@ from ...editing.face import FaceAware
 from ...editing.overlays import FrameEditor, PlateOverlay, RenderedEditor
 from ...editing.paint_layers import PaintedFrames
 from ...editing.part_segmentation import PARTS
-from ...editing.registry import create_editor
+from ...editing.registry import create_editor, editor_class
 from ...editing.schedule import Schedule, iterative, one_pass
 from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
@@ -30,9 +29,10 @@ from ...frames import parse_frame_list
 from ...images import as_picture, save_png
 from ...job_results import EditResult
 from ...records import EditRecord
-from ...settings import option
+from ...settings import describe, option
 from ...shot import Job, Shot, now
-from ...storage import make_folder, remove_tree
+from ...storage import make_folder, parse_json, remove_tree
+from ...trust import Program
 from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set
 from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
@@ -290,6 +290,15 @@ def sources_of(windows: Crops, track: Track, avatar: Avatar | None) -> np.ndarra
     return np.stack(sources)
 
 
+def program_of(editor: str, options: str) -> Program | None:
+    """What an editor would run with its options, a JSON object; None if it runs nothing.
+
+    Raises:
+        EditError: if there is no such editor; OptionError: if the options are no JSON object.
+    """
+    return Program.of_options(describe(editor_class(editor).Options), editor_values(options))
+
+
 def editor_values(text: str) -> Mapping[str, Any]:
     """The editor's options from their JSON text.
 
@@ -297,8 +306,8 @@ def editor_values(text: str) -> Mapping[str, Any]:
         OptionError: if it is no JSON object.
     """
     try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
+        values = parse_json(text)
+    except ValueError as error:
         raise OptionError(f"not JSON ({error})", "editor_options", "give an object") from None
     if not isinstance(values, dict):
         raise OptionError("not a JSON object", "editor_options", "give names and values")
