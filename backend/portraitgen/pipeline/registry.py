@@ -3,6 +3,7 @@
 """The jobs by name: what the command line and the worker both run."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,20 @@ def options_of(kind: str) -> type:
     return found
 
 
+def keep_threads() -> None:
+    """Has numba start its threads now, if torch is loaded, and leaves torch as many as it had.
+
+    When numba starts them it gives torch as many as itself, and the last bits of what torch computes
+    depend on how many it has. A resumed job comes to that moment elsewhere than one in one go.
+    """
+    if torch := sys.modules.get("torch"):
+        import numba
+
+        count = torch.get_num_threads()
+        numba.get_num_threads()
+        torch.set_num_threads(count)
+
+
 def describe_jobs() -> dict[str, tuple[OptionDescription, ...]]:
     """Every job's options."""
     return {kind: describe(options_of(kind)) for kind in _JOBS}
@@ -81,6 +96,7 @@ def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) ->
     options: Any = parse(options_of(kind), values)
     module, _, function = _JOBS[kind]
     job = getattr(importlib.import_module(f".jobs.{module}", __package__), function)
+    keep_threads()
     with warnings_as_notes(reporter):
         result: JobResult = job(Shot.open(shot), options, reporter)
     return result
