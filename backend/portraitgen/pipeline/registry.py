@@ -63,8 +63,8 @@ def options_of(kind: str) -> type:
 def keep_threads() -> None:
     """Has numba start its threads now, if torch is loaded, and leaves torch as many as it had.
 
-    When numba starts them it gives torch as many as itself, and the last bits of what torch computes
-    depend on how many it has. A resumed job comes to that moment elsewhere than one in one go.
+    When numba starts them it gives torch as many as itself, and the last bits of what torch
+    computes depend on that. A resumed job comes to that moment elsewhere than one in one go.
     """
     if torch := sys.modules.get("torch"):
         import numba
