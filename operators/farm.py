@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from portraitgen.errors import PortraitError
 from portraitgen.messages import BundleWritten, FarmShot, WriteBundle
@@ -57,6 +57,11 @@ class PORTRAITGEN_OT_send_to_farm(bpy.types.Operator):
     chunk: IntProperty(
         name="Frames a Task", description="Frames that one task renders", default=16, min=1
     )
+    quality: BoolProperty(
+        name="QC Sheet",
+        description="Measure each take at the end, by the limits of the panel; the job fails where"
+        " they are strict and one is exceeded",
+    )
     gpus: IntProperty(name="GPUs", description="Cards that a worker must have", default=0, min=0)
 
     @classmethod
@@ -84,8 +89,10 @@ class PORTRAITGEN_OT_send_to_farm(bpy.types.Operator):
         """The questions."""
         layout = self.layout
         layout.use_property_split = True
-        for name in ("target", "folder", "shots", "chunk", "gpus"):
+        for name in ("target", "folder", "shots", "chunk", "quality"):
             layout.prop(self, name)
+        if self.target != "FLAMENCO":
+            layout.prop(self, "gpus")
         if self.target == "FLAMENCO":
             layout.prop(preferences.get(), "flamenco_manager")
         layout.prop(preferences.get(), "farm_command")
@@ -111,7 +118,9 @@ class PORTRAITGEN_OT_send_to_farm(bpy.types.Operator):
             out=str(out),
             flamenco=self.target == "FLAMENCO",
             chunk=self.chunk,
-            gpus=self.gpus,
+            # Flamenco's workers have the cards that they have.
+            gpus=0 if self.target == "FLAMENCO" else self.gpus,
+            quality=self.quality,
             command=preferences.get().farm_command or "portraitgen",
         )
         target, manager = self.target, preferences.get().flamenco_manager

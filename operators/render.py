@@ -22,6 +22,7 @@ from ..portraitgen_addon import (
     compositor,
     edit_watch,
     properties,
+    queue_runner,
     scene_updates,
     sequencer,
     shot_time,
@@ -388,7 +389,8 @@ class PORTRAITGEN_OT_quality(bpy.types.Operator):
         shot = properties.active_shot(context)
         name = shot.take.folder_name
         render = _shown_render(shot, name)
-        options: dict[str, Value] = {"take": name, "version": render.version if render else None}
+        options = dict(queue_runner.options_of(shot, "qc"))
+        options["version"] = render.version if render else None
         return base.attempt(self, lambda: base.run_job(context, "qc", options, name))
 
 

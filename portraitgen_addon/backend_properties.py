@@ -32,6 +32,7 @@ from portraitgen.storage import read_json, write_json
 _ASKED_ELSEWHERE = {
     "edit": {"take", "editor", "editor_options", "frames", "strength", "seed"},
     "render": {"take", "plate", "movie", "mix", "camera", "drive"},
+    "qc": {"take", "frames", "version"},
 }
 # Written from another property's keys.
 _KEYED = {"mix_keys"}

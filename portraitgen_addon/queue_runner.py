@@ -177,6 +177,8 @@ def options_of(shot: Any, kind: str) -> Values:
     options: dict[str, Value] = {}
     if kind == "render":
         options = {"take": take, "frames": "", "plate": True, "movie": False}
+    if kind == "qc":
+        options = {"take": take}
     settings = getattr(shot, backend_properties.slot_of_job(kind), None)
     if settings is not None:
         options |= backend_properties.values(settings, backend_properties.job_options(kind))

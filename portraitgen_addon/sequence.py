@@ -11,7 +11,7 @@ from portraitgen.schema import Value, Values
 from . import queue_runner
 from .take_settings import restore_settings, settings_of
 
-_STAGES = ("track", "reconstruct", "edit", "render")
+_STAGES = ("track", "reconstruct", "edit", "render", "qc")
 
 
 def jobs_of_takes(shot: Any) -> list[QueuedJob]:

@@ -427,6 +427,8 @@ class _Output(_NeedsShot):
         _versions(layout, shot)
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
         _run(layout, "portraitgen.quality", "QC Sheet", "qc")
+        if (settings := getattr(shot, backend_properties.slot_of_job("qc"), None)) is not None:
+            _folded(layout, settings, backend_properties.job_options("qc"), "qc")
         header, body = layout.panel("portraitgen_delivery", default_closed=True)
         header.label(text="Delivery")
         if body:

@@ -796,6 +796,7 @@ class WriteBundle(Call[BundleWritten]):
         flamenco: for Flamenco 3, else for Open Job Description.
         chunk: frames of one task.
         command: `portraitgen` as workers call it.
+        quality: whether each take is measured at the end.
     """
 
     METHOD: ClassVar[str] = "farm.bundle"
@@ -807,6 +808,7 @@ class WriteBundle(Call[BundleWritten]):
     chunk: int = 16
     gpus: int = 0
     command: str = "portraitgen"
+    quality: bool = False
 
 
 # Jobs

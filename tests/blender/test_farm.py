@@ -39,14 +39,17 @@ def test_a_bundle_is_written_with_the_takes_own_settings(
     shot: Any, tmp_path: Path, session: Any, until: Callable[..., None]
 ) -> None:
     out = tmp_path / "job"
-    assert bpy.ops.portraitgen.send_to_farm(target="FOLDER", folder=str(out)) == {"FINISHED"}
+    shot.settings_qc.strict, shot.settings_qc.flicker = True, 1.5
+    sent = bpy.ops.portraitgen.send_to_farm(target="FOLDER", folder=str(out), quality=True)
+    assert sent == {"FINISHED"}
     until(lambda: shot.take.watched)
     template = json.loads((out / "template.json").read_text())
     args = {
         step["name"].rpartition(": ")[2]: step["script"]["actions"]["onRun"]["args"]
         for step in template["steps"]
     }
-    assert list(args) == ["track", "reconstruct", "edit", "render", "movie"]
+    assert list(args) == ["track", "reconstruct", "edit", "render", "movie", "qc"]
+    assert "--strict" in args["qc"] and "--flicker=1.5" in args["qc"]
     assert "--frames=3-8" in args["track"] and "--plate" in args["render"]
     assert args["edit"][args["edit"].index("--editor") + 1] == "grade"
     assert "--strength=0.5" in args["edit"]

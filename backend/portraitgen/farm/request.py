@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A farm's job of what Blender asks for: the settings of takes as words of the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import OptionError, ProgramNotAllowed
@@ -35,7 +36,10 @@ def bundle_for(call: WriteBundle) -> BundleWritten:
     for shot in call.shots:
         words = {stage: words_of(stage, options) for stage, options in shot.options.items()}
         frames = str(shot.options.get("render", {}).get("frames") or "")
-        plans.append(plan_shot(Path(shot.folder), call.take, frames, (), words))
+        plan = plan_shot(Path(shot.folder), call.take, frames, (), words)
+        if call.quality:
+            plan = replace(plan, stages=(*plan.stages, "qc"))
+        plans.append(plan)
     farm = FarmSettings(call.chunk, call.gpus, command=call.command)
     write = write_flamenco if call.flamenco else write_bundle
     files = write(Path(call.out), f"PortraitGen {call.take}", call.take, plans, farm)
