@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from .provenance.png_text import with_colours, with_texts
-from .storage import atomic_path
+from .storage import atomic_path, is_plain
 
 if TYPE_CHECKING:
     # Footage is read, and most commands answer, without waiting for torch.
@@ -70,6 +70,8 @@ def read_codes(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
     Whatever it is called: OpenCV would hand it to any of its other readers, and what lies in a shot
     may be a stranger's.
     """
+    if not is_plain(path):
+        return None
     try:
         data = path.read_bytes()
     except OSError:

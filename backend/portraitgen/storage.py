@@ -165,12 +165,33 @@ def is_litter(path: Path) -> bool:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, by name, without systems' own and hidden files; [] if it is none."""
+    """What lies in a folder, by name, without systems' own and hidden files, pipes and devices; []
+    if it is none."""
     try:
-        found = [Path(entry.path) for entry in os.scandir(folder)]
+        with os.scandir(folder) as scanned:
+            found = [Path(each.path) for each in scanned if _is_kept(each)]
     except OSError:
         return []
     return sorted(path for path in found if not is_litter(path))
+
+
+def _is_kept(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a file, a folder, or a link, which whoever follows it judges."""
+    try:
+        return entry.is_file() or entry.is_dir() or entry.is_symlink()
+    except OSError:
+        return True
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a path is a file, or nothing at all, which whoever opens it tells.
+
+    Opening a pipe could wait for ever, in libraries where nothing can stop it.
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return True
 
 
 # Writing
@@ -509,7 +530,13 @@ def check_digests(folder: Path, digests: Mapping[str, str]) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """The SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        ShotError: if it is a pipe or a device; OSError: if it cannot be read.
+    """
+    if not is_plain(path):
+        raise ShotError("this is no plain file", path, _RESTORE)
     whole = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

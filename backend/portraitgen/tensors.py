@@ -19,7 +19,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from .errors import PortraitError
-from .storage import as_size, atomic_path, parse_json, read_bytes
+from .storage import as_size, atomic_path, is_plain, parse_json, read_bytes
 
 if TYPE_CHECKING:
     # Arrays are read without waiting for torch.
@@ -98,6 +98,8 @@ def header_of(path: Path, largest: int) -> dict[str, Any]:
     Raises:
         DamagedTensors: if it is no such file, too large, or promises more than it holds.
     """
+    if not is_plain(path):
+        raise DamagedTensors("it is no plain file")
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)

@@ -84,6 +84,14 @@ def next_job(shot: Path) -> None:
         sweep(shot)
 
 
+def done(made: Path, shot: Path) -> bool:
+    """Whether a job had said that it is done before it was killed; the same again is a new one."""
+    new = {each.name for each in (shot / "jobs").iterdir()}
+    new -= {each.name for each in (made / "jobs").iterdir()}
+    records = [shot / "jobs" / name / "job.json" for name in new]
+    return any(read_json(path)["state"] == "done" for path in records if path.exists())
+
+
 def litter(shot: Path) -> list[str]:
     """What should not be left."""
     left = strays(shot, older_than=-1) + list((shot / "locks").glob("*"))
@@ -131,7 +139,8 @@ def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
                 ACTS[name][0](shot)
             except BaseException as error:  # noqa: BLE001 - a kill comes out as anything.
                 assert not isinstance(error, AssertionError)
-        ACTS[name][0](shot)
+        if not done(made, shot):
+            ACTS[name][0](shot)
         next_job(shot)
         assert marks(shot) == wanted, f"killed at step {at}, {watch.trace[-1]}"
         assert litter(shot) == [], f"killed at step {at}, {watch.trace[-1]}"

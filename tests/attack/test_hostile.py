@@ -136,7 +136,7 @@ def test_a_program_that_a_take_names_goes_neither_to_other_shots_nor_to_a_farm(
     picture = next((shot / "takes" / "toon" / "renders" / "v001" / "frames").glob("*.png"))
     chosen = {"checkout": str(checkout), "garment": str(picture), "garment_mask": str(picture)}
     record = shot / "takes" / "toon" / "take.json"
-    settings = {"editor": "anydoor", "editor_options": json.dumps(chosen), "part": "clothes"}
+    settings = {"editor": "anydoor", "editor_options": json.dumps(chosen), "parts": "clothes"}
     write_json(record, read_json(record) | {"settings": settings})
     # What the user types names no program.
     told = portraitgen("apply", shot, "--take", "toon", copy_of(made, tmp_path / "other"))
@@ -156,6 +156,64 @@ def test_systems_own_files_are_passed_over_everywhere(shot: Path) -> None:
     assert run("render", shot, RENDER, Reporter()).told()["edit"] == 2
     facts = info(Shot.open(shot))
     assert not facts.problems and facts.takes[0]["rendered_frames"] == 1
+
+
+READS_PIPES = """
+import os, sys
+from pathlib import Path
+from portraitgen.failures import ProgramFault, readable
+from portraitgen.pipeline.data.acting import load_acting
+from portraitgen.pipeline.data.avatars import load_avatar
+from portraitgen.pipeline.data.key_frames import KeptKeys
+from portraitgen.pipeline.data.shots import Track, body_of, info
+from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.editing.paint_layers import PaintedFrames
+from portraitgen.shot import Shot
+from portraitgen.editing.looks.look_file import read_facts
+
+folder = Path(sys.argv[1])
+shot, take = Shot.open(folder), folder / "takes" / "toon"
+body = body_of(shot)
+for name in ("acting.safetensors", "light.json", "keys/0002.png", "paint/0002.png"):
+    (take / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(take / name)
+acts = {
+    "info": lambda: info(shot),
+    "acting": lambda: load_acting(take / "acting.safetensors", body),
+    "look": lambda: read_facts(take / "acting.safetensors"),
+    "keys": lambda: KeptKeys(take).digest(),
+    "paint": lambda: PaintedFrames(take / "paint").digest(),
+    "render": lambda: run("render", folder, {"take": "toon", "frames": "2"}, Reporter()),
+    "edit": lambda: run("edit", folder, {"take": "toon", "editor": "toon", "steps": 1}, Reporter()),
+    "qc": lambda: run("qc", folder, {"take": "toon"}, Reporter()),
+    "movie": lambda: run("movie", folder, {"take": "toon"}, Reporter()),
+    "avatar": lambda: load_avatar(folder / "avatar" / "0001", body),
+    "track": lambda: Track(shot),
+    "matte": lambda: Track(shot, 1).matte(2),
+}
+for path in sorted(folder.rglob("*")):
+    if path.is_file() and path.suffix in (".exr", ".png", ".safetensors", ".jsonl", ".txt"):
+        if "0001/params" not in str(path):
+            path.unlink()
+            os.mkfifo(path)
+for name, act in acts.items():
+    print(name, flush=True)
+    try:
+        act()
+    except Exception as error:
+        assert not isinstance(told := readable(error), ProgramFault), f"{name}: {told}"
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
+def test_pipes_in_the_place_of_files_are_not_waited_for(shot: Path) -> None:
+    # Told by the last line which act waits, should one: no signal ends such a wait.
+    command = [sys.executable, "-c", READS_PIPES, str(shot)]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema": 99}', '{"schema": 2, "a": NaN}'])

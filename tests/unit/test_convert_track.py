@@ -56,6 +56,19 @@ def test_a_program_in_a_pickle_never_runs(tmp_path: Path) -> None:
     assert not mark.exists() and not (tmp_path / "evil.npz").exists()
 
 
+class _Endless:
+    """A tensor of ten thousand million numbers that are one and the same."""
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return torch._utils._rebuild_tensor_v2, (np.zeros(1), 0, (10**10,), (0,))  # type: ignore[attr-defined]
+
+
+def test_a_tensor_is_not_believed_about_its_size(tmp_path: Path) -> None:
+    (tmp_path / "large.pkl").write_bytes(pickle.dumps({"pose": _Endless()}))
+    with pytest.raises(ShotError, match="too large for a track"):
+        convert_track(tmp_path / "large.pkl", tmp_path / "large.npz")
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -5,6 +5,7 @@
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +180,16 @@ def _text(name: str, text: str) -> Callable[[Path], Path]:
     return make
 
 
+def _pipe(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("this system has no pipes among files")
+        os.mkfifo(folder / name)
+        return folder / name
+
+    return make
+
+
 def _objects(folder: Path) -> Path:
     np.savez(folder / "objects.npz", global_orient=np.array([{}], object))
     return folder / "objects.npz"
@@ -224,6 +235,9 @@ BROKEN: dict[str, Callable[[Path], Path]] = {
     "table with words": _csv("open"),
     "table with NaN": _csv("nan"),
     "empty folder": _empty_folder,
+    "pipe as arrays": _pipe("pipe.npz"),
+    "pipe as JSON": _pipe("pipe.json"),
+    "pipe as table": _pipe("pipe.csv"),
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..body.surface import Surface, carry
 from ..errors import EditError
 from ..images import read_codes
+from ..storage import is_plain
 
 _UNTOUCHED, _PAINTED = 2 / 255, 8 / 255
 SURE = 0.08
@@ -30,7 +31,7 @@ class PaintedFrames:
         self._stems = {
             int(stem): stem
             for stem in sorted(stems)
-            if stem.isdigit() and (folder / f"{stem}.png").exists()
+            if stem.isdigit() and (folder / f"{stem}.png").is_file()
         }
         self.frames = sorted(self._stems)
 
@@ -40,7 +41,8 @@ class PaintedFrames:
             return ""
         whole = hashlib.sha256()
         for path in sorted(self.folder.glob("[!.]*.png")):
-            whole.update(path.name.encode() + path.read_bytes())
+            if is_plain(path):
+                whole.update(path.name.encode() + path.read_bytes())
         return whole.hexdigest()
 
     def read(self, frame: int, size: int) -> tuple[np.ndarray, np.ndarray]:

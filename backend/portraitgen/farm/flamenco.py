@@ -33,8 +33,7 @@ def write_flamenco(
             "--gpus" if farm.gpus else "--models",
             "leave it out; tag the workers, and set PORTRAITGEN_MODELS on them",
         )
-    write_bytes(out / JOB_TYPE.name, JOB_TYPE.read_bytes())
-    files = [out / JOB_TYPE.name]
+    jobs: dict[str, object] = {}
     for index, plan in enumerate(shots, 1):
         settings = {
             "shot": str(plan.folder),
@@ -47,7 +46,7 @@ def write_flamenco(
             "quality": "qc" in plan.stages,
             "quality_arguments": _lines(plan, "qc"),
         }
-        job = {
+        jobs[f"job-{index:02d}-{plan.folder.name}.json"] = {
             "name": f"{name}: {plan.folder.name}",
             "type": "portraitgen",
             "priority": 50,
@@ -55,9 +54,10 @@ def write_flamenco(
             "settings": settings,
             "metadata": {"take": take},
         }
-        files.append(out / f"job-{index:02d}-{plan.folder.name}.json")
-        write_json(files[-1], job)
-    return files
+    write_bytes(out / JOB_TYPE.name, JOB_TYPE.read_bytes())
+    for name, job in jobs.items():
+        write_json(out / name, job)
+    return [out / name for name in (JOB_TYPE.name, *jobs)]
 
 
 def _lines(plan: ShotPlan, stage: str) -> str:

@@ -15,7 +15,7 @@ import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
-from ..storage import atomic_path
+from ..storage import atomic_path, is_plain
 from .colour import chromaticities, resolve
 from .decoder import ask
 from .decoder_messages import ReadParts
@@ -137,6 +137,8 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     Raises:
         FootageError: missing, damaged or not such a file.
     """
+    if not is_plain(path):
+        raise FootageError("this is no plain file", path, "render it again")
     image = oiio.ImageInput.open(str(path))
     pixels = image.read_image(0, 0, 0, image.spec().nchannels, oiio.FLOAT) if image else None
     if pixels is None:

@@ -11,6 +11,7 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
+from ..storage import is_plain
 from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
 from .facts import ImageFacts
@@ -58,6 +59,8 @@ def open_image(path: Path) -> "oiio.ImageInput":
     # Nothing multiplied by alpha, nothing divided. (PFM is upright only where a wish is given.)
     wish = oiio.ImageSpec()
     wish.attribute("oiio:UnassociatedAlpha", 1)
+    if not is_plain(path):
+        raise FootageError("this is no plain file", path, "copy or render it again")
     try:
         if path.stat().st_size == 0:
             raise FootageError("the file is empty", path, "copy or render it again")
@@ -222,6 +225,8 @@ def _is_inverted(spec: "oiio.ImageSpec") -> bool:
 
 
 def _is_heif(path: Path) -> bool:
+    if not is_plain(path):
+        return False
     with open(path, "rb") as file:
         return is_heif_photo(file.read(12))
 

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import ShotError
+from ..storage import read_bytes
 
 MAX_BYTES = 1 << 30
 """The largest array, and the largest text, that is read."""
@@ -102,6 +103,8 @@ class ForeignArrays:
         values = self._raw(name)
         if values.dtype.kind not in "fiub":
             raise ShotError(f"'{name}' holds no numbers", self.path, _REMEDY)
+        if values.size > MAX_BYTES // 4:
+            raise ShotError(f"'{name}' is too large for a track", self.path, _REMEDY)
         found = values.astype(np.float64)
         if not np.isfinite(found).all():
             raise ShotError(
@@ -133,6 +136,8 @@ class ForeignArrays:
     # Files
 
     def _open_npz(self) -> None:
+        if self.path.exists() and not self.path.is_file():
+            raise ShotError("this is no plain file", self.path, _REMEDY)
         try:
             with open(self.path, "rb") as file:
                 start = file.read(6)
@@ -226,7 +231,8 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > MAX_BYTES // 4:
             raise ShotError("the file is too large for a track", path, "save it as .npz")
-        return json.loads(path.read_text("utf-8-sig"))
+        # Numbers that are none are told with their names, where they are asked for.
+        return json.loads(read_bytes(path, MAX_BYTES // 4).decode("utf-8-sig"))
     except FileNotFoundError:
         raise ShotError("there is no such file", path, "give the right path") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -6,12 +6,12 @@ Names, shapes and conventions are those that the projects document or write; whe
 convention open, what is assumed is a note.
 """
 
-import json
 from collections.abc import Callable
 
 import numpy as np
 
 from ..errors import ShotError
+from ..storage import parse_json, read_bytes
 from .arrays_file import ForeignArrays
 from .foreign_track import (
     FLIPPED,
@@ -372,9 +372,9 @@ def _smpler_x(track: ForeignTrack, arrays: ForeignArrays) -> None:
     for part in arrays.parts:
         meta = part.path.parent.parent / "meta" / f"{part.path.stem}.json"
         try:
-            told = json.loads(meta.read_text("utf-8")) if meta.stat().st_size < 1 << 20 else {}
+            told = parse_json(read_bytes(meta, 1 << 20))
             lens = [*map(float, told["focal"]), *map(float, told["princpt"])]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ShotError, OSError, ValueError, KeyError, TypeError):
             break
         if len(lens) != 4 or not np.isfinite(lens).all() or min(lens[:2]) <= 0:
             break

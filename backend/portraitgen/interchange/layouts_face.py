@@ -17,6 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from ..errors import ShotError
+from ..storage import read_bytes
 from .arrays_file import MAX_BYTES
 from .foreign_track import REMEDY, ForeignTrack
 
@@ -62,7 +63,7 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         if path.stat().st_size > MAX_BYTES // 4:
             raise ShotError("the file is too large for a track", path, "shorten the recording")
-        text = path.read_text("utf-8-sig")
+        text = read_bytes(path, MAX_BYTES // 4).decode("utf-8-sig")
         lines = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
     except FileNotFoundError:
         raise ShotError("there is no such file", path, "give the right path") from None

@@ -61,7 +61,8 @@ def confine() -> None:
         import resource
     except ImportError:
         return  # Windows: the audit hook alone.
-    for name, limit in (("RLIMIT_FSIZE", 0), ("RLIMIT_NPROC", 0), ("RLIMIT_CORE", 0)):
+    limits = {"RLIMIT_FSIZE": 0, "RLIMIT_NPROC": 0, "RLIMIT_CORE": 0, "RLIMIT_AS": 4 * MAX_BYTES}
+    for name, limit in limits.items():
         try:
             resource.setrlimit(getattr(resource, name), (limit, limit))
         except (AttributeError, ValueError, OSError):
@@ -105,6 +106,9 @@ def _tensor(storage: Any, offset: int, size: Any, stride: Any, *_: Any) -> np.nd
     last = int(offset) + sum((n - 1) * s for n, s in zip(shape, steps, strict=True) if n)
     if min((*shape, *steps, int(offset)), default=0) < 0 or last >= max(len(storage), 1):
         raise Refused("a tensor leaves its storage")
+    # Steps of 0 would make any size of a few bytes.
+    if math.prod(shape) * storage.dtype.itemsize > MAX_BYTES:
+        raise Refused("it is too large for a track")
     if not math.prod(shape):
         return np.zeros(shape, storage.dtype)
     width = storage.dtype.itemsize

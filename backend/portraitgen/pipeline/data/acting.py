@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from ...body.identity import IDENTITY, identity_offsets
 from ...body.motion import Motion
 from ...errors import ShotError
-from ...storage import file_digest, parse_json
+from ...storage import file_digest, is_plain, parse_json
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .shots import Track
 
@@ -246,6 +246,8 @@ def load_acting(path: Path, body: "BodyModel") -> StoredActing:
     Raises:
         ShotError: if it is damaged, of a newer schema, or made on another body.
     """
+    if not is_plain(path):
+        raise ShotError("this is no plain file", path, _REMEDY)
     try:
         if path.stat().st_size > _LARGEST:
             raise ShotError("the acting is larger than any can be", path, _REMEDY)

@@ -14,7 +14,7 @@ from ...images import read_codes
 from ...messages import KeyKept
 from ...records import EditRecord
 from ...shot import Shot, check_take_name
-from ...storage import atomic_path, make_folder
+from ...storage import atomic_path, is_plain, make_folder
 
 
 class KeptKeys:
@@ -29,7 +29,7 @@ class KeptKeys:
         self._paths = {
             int(path.stem): path
             for path in sorted((take / "keys").glob("*.png"))
-            if path.stem.isdigit()
+            if path.stem.isdigit() and is_plain(path)
         }
         self.frames = sorted(self._paths)
 
@@ -54,9 +54,9 @@ class KeptKeys:
         edited = [
             path
             for path in sorted(self._take.glob(f"edits/*/dataset/{frame:04d}.*.png"))
-            if not _was_repainted(path.parents[1], frame)
+            if is_plain(path) and not _was_repainted(path.parents[1], frame)
         ]
-        return [tried, *edited] if tried.exists() else edited
+        return [tried, *edited] if tried.is_file() else edited
 
     def picture(self, frame: int, size: int, largest: int | None = None) -> np.ndarray | None:
         """A frame's picture as float32 (size, size, 3), None if it is not kept.

@@ -29,7 +29,7 @@ from ...records import EditRecord, PartsRecord, RenderRecord
 from ...renders import Render, begin_render, renders_of
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import atomic_path, dump_json, make_folder
+from ...storage import MAX_JSON, atomic_path, dump_json, make_folder, read_bytes
 from ..compositing.acted_plate import ActedPlate
 from ..compositing.acted_stream import ActedStream, ActedTrack
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
@@ -644,7 +644,7 @@ def _movie(
 
 def _alone_folder(options: RenderOptions) -> str:
     """A folder for each camera move and each performance, so that none overwrites another."""
-    moves = Path(options.camera).read_bytes() if options.camera else b""
+    moves = read_bytes(Path(options.camera), MAX_JSON) if options.camera else b""
     digest = hashlib.sha256(moves + options.drive.encode()).hexdigest()
     return f"alone-{digest[:8]}"
 
