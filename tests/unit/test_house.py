@@ -43,7 +43,7 @@ STDLIB_ONLY = {
     "clean_up": {"locks", "shot", "storage"},
     "trust": {"errors", "storage", "settings"},
     "storage": {"errors", "process_identity"},
-    "path_mapping": {"errors"},
+    "path_mapping": {"errors", "storage"},
     "shot": {"errors", "locks", "path_mapping", "storage", "schema", "records"},
     "frames": {"errors"},
     "protocol": {"storage"},
