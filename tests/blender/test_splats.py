@@ -21,51 +21,21 @@ FRAMES, SIZE, OFFSET = 6, 256, 1000
 # A tracked shot whose avatar holds something of everything, and its Gaussians in every frame.
 _MAKE = """
 import sys
-from dataclasses import replace
 from pathlib import Path
-import numpy as np, torch
+import torch
 sys.path.insert(0, sys.argv[3])
-import shot_records
-from portraitgen.avatar.avatar import Avatar
+from performer_shot import performer_shot
 from portraitgen.body.model import BodyModel
-from portraitgen.body.uv import gaussian_texels
-from portraitgen.pipeline.data.avatars import frame_parameters
-from portraitgen.pipeline.data.shots import create_shot
+from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
+from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig
 from portraitgen.pipeline.requests.splats import export_cloud
-from portraitgen.records import AvatarRecord, CameraRecord, FrameQuality, WindowRecord
 from portraitgen.tensors import save_arrays
-from synthetic.acting import act, camera
+from synthetic.acting import camera
 folder, count, size = Path(sys.argv[1]), int(sys.argv[4]), int(sys.argv[5])
-body = BodyModel.load()
-shot = create_shot(folder / "shot", Path(sys.argv[2]), {})
-motion, seen = act(body, range(1, count + 1), 0), camera(size)
-staged = folder / "staged"
-staged.mkdir()
-motion.save(staged / "params.safetensors")
-shot_records.track(
-    camera=CameraRecord(seen.fx, seen.fy, seen.cx, seen.cy, size, size),
-    window=WindowRecord("fixed", {1: (0, 0, size)}),
-    quality=tuple(FrameQuality(frame, "tracked", 1.0, 1.0) for frame in range(1, count + 1)),
-).write(staged / "track.json")
-shot.publish("track", staged)
-torch.manual_seed(1)
-avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, 4000))
-skin = torch.tensor([0.75, 0.55, 0.45])
-with torch.no_grad():
-    avatar.texture.features[:, :3] = skin
-    avatar.texture.scale += 0.3
-    for name, value in avatar.named_parameters():
-        if name in ("displacement", "bases.fields", "texture.offset"):
-            value += 1e-3 * torch.randn_like(value)
-        elif name.startswith(("texture.", "bases.")):
-            value += 0.05 * torch.randn_like(value)
-staged.mkdir()
-avatar.save(staged / "avatar.safetensors")
-AvatarRecord(created="", track=1, size=size, gaussians=avatar.gaussian_count).write(
-    staged / "avatar.json")
-(staged / "metrics.json").write_text("{}")
-shot.publish("avatar", staged)
+body, seen = BodyModel.load(), camera(size)
+shot = performer_shot(folder, Path(sys.argv[2]), body, frames=count, size=size, splats=4000)
+motion, avatar = Track(shot).motion, load_avatar(shot.version_folder("avatar"), body).on("cpu")
 export_rig(shot)
 export_cloud(shot)
 truth = {}

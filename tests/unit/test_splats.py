@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import shot_records
 import torch
 from footage_media import write_movie
+from performer_shot import performer_shot
 
 from portraitgen.avatar.avatar import Avatar
 from portraitgen.avatar.texture import spherical_harmonics
@@ -40,32 +40,7 @@ def body() -> BodyModel:
 def shot(tmp_path: Path, body: BodyModel) -> Shot:
     """A shot whose avatar holds something of everything."""
     plate = write_movie(tmp_path / "plate.mp4", FRAMES, size=(SIZE, SIZE))
-    made = create_shot(tmp_path / "shot", plate, {})
-    motion = act(body, range(1, FRAMES + 1), 0)
-    staged = tmp_path / "staged"
-    staged.mkdir()
-    motion.save(staged / "params.safetensors")
-    seen = camera(SIZE)
-    record = shot_records.track(
-        camera=CameraRecord(seen.fx, seen.fy, seen.cx, seen.cy, SIZE, SIZE),
-        window=WindowRecord("fixed", {1: (0, 0, SIZE)}),
-        quality=tuple(FrameQuality(frame, "tracked", 1.0, 1.0) for frame in range(1, FRAMES + 1)),
-    )
-    record.write(staged / "track.json")
-    made.publish("track", staged)
-    torch.manual_seed(1)
-    avatar = Avatar(body, torch.from_numpy(motion.betas), gaussian_texels(body, 600))
-    with torch.no_grad():
-        for name, value in avatar.named_parameters():
-            if name.startswith(("texture.", "bases.")) or name == "displacement":
-                scale = 1e-3 if name in ("displacement", "bases.fields", "texture.offset") else 0.1
-                value += scale * torch.randn_like(value)
-    staged.mkdir()
-    avatar.save(staged / "avatar.safetensors")
-    record = AvatarRecord(created="", track=1, size=SIZE, gaussians=avatar.gaussian_count)
-    record.write(staged / "avatar.json")
-    made.publish("avatar", staged)
-    return made
+    return performer_shot(tmp_path, plate, body, frames=FRAMES, size=SIZE, splats=600)
 
 
 def drawn(shot: Shot, body: BodyModel, frame: int, version: int | None = None) -> tuple:

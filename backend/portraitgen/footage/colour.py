@@ -39,6 +39,7 @@ __all__ = [
     "from_display",
     "from_linear",
     "from_primaries",
+    "from_rec709",
     "from_tags",
     "resolve",
     "tags_of",
@@ -103,6 +104,13 @@ def from_linear(linear: np.ndarray, space: ColourSpace) -> np.ndarray:
     if space.source and source.source and not space.studio:
         return _by_ocio(linear, source.source, space.source)
     return _from_rec709(to_rec709(linear, source), space)
+
+
+def from_rec709(linear: np.ndarray, space: ColourSpace) -> np.ndarray:
+    """Scene-linear Rec.709, (H, W, 3), as working values of a plate in `space`, 0..1."""
+    if space.kind != "display":
+        return to_display(linear, resolve("Linear Rec.709"))
+    return np.clip(_from_rec709(np.maximum(linear, 0), space), 0, 1)
 
 
 def to_rec709(encoded: np.ndarray, space: ColourSpace) -> np.ndarray:

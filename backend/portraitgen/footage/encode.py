@@ -158,6 +158,46 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     return passes
 
 
+def read_linear(path: Path, width: int, height: int) -> np.ndarray:
+    """Reads a picture of linear Rec.709 with alpha, of one part, as renderers write it.
+
+    Args:
+        width, height: that it must have; nothing is read of a file that has others.
+
+    Returns:
+        float32 (H, W, 4), colours multiplied by alpha; what is no number is 0.
+
+    Raises:
+        FootageError: missing, damaged, of another size, without alpha or in other primaries.
+    """
+    with _quiet_open(path) as image:
+        if image is None:
+            raise FootageError("the picture is missing or damaged", path, "render it again")
+        spec = image.spec()
+        if (spec.width, spec.height) != (width, height):
+            raise FootageError(
+                f"the picture is {spec.width} x {spec.height}, the plate {width} x {height}",
+                path,
+                "render it at the plate's size",
+            )
+        names = list(spec.channelnames)
+        if not set("RGBA") <= set(names):
+            raise FootageError(
+                "the picture has no red, green, blue and alpha", path, "render it with alpha"
+            )
+        said = spec.getattribute("chromaticities")
+        rec709 = chromaticities(resolve("Linear Rec.709"))
+        if said is not None and not np.allclose(said, rec709, atol=1e-3):
+            raise FootageError(
+                "the picture's primaries are not Rec.709's", path, "write it as Linear Rec.709"
+            )
+        pixels = image.read_image(0, 0, 0, spec.nchannels, oiio.FLOAT)
+        if pixels is None:
+            raise FootageError("the picture is damaged", path, "render it again")
+    chosen = pixels[..., [names.index(channel) for channel in "RGBA"]]
+    return np.nan_to_num(chosen, nan=0.0, posinf=0.0, neginf=0.0)
+
+
 def exr_attributes(path: Path) -> dict[str, str]:
     """The texts that an EXR's header holds, by name; {} if the file is missing or not whole."""
     if not path.is_file():

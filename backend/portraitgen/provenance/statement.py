@@ -36,7 +36,7 @@ class Statement:
         commercial: whether the licences allow commercial use.
         weights: that the editor draws with.
         plate: the digest of the plate.
-        by_hand: what an artist did: "pins", "paint", "key frames".
+        by_hand: what an artist did: "pins", "acting", "light", "paint", "key frames".
     """
 
     software: str

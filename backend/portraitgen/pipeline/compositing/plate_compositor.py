@@ -18,13 +18,14 @@ from ...images import as_picture
 from ..data.avatars import frame_parameters
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
-from ..data.pictures import carried_on
+from ..data.pictures import carried_on, outward
 from ..data.plate_stream import FrameSource
 from ..data.shots import Track
 from .deflicker import REACH, Deflicker, deflickered
 from .frame_windows import FrameWindows
 from .grain import GrainMatch
 from .key_detail import KeyDetail
+from .lit_frames import LitFrames
 from .motion_blur import MotionBlur
 from .take_appearance import TakeAppearance
 
@@ -84,8 +85,9 @@ class FrameRenderer:
         grain: GrainMatch | None = None,
         blur: MotionBlur | None = None,
         keys: KeyDetail | None = None,
+        lit: LitFrames | None = None,
     ) -> None:
-        self._keys = keys
+        self._keys, self._lit = keys, lit
         self._grain, self._blur = grain, blur
         self._track = track
         self._plain = plain
@@ -96,7 +98,7 @@ class FrameRenderer:
         self._steadier = Deflicker(steady)
         self._windows: FrameWindows | None = None
         # What lies on the plate moves with it.
-        still = steady == 0 or look.keeps_performer
+        still = steady == 0 or look.keeps_performer or lit is not None
         if look.edits_frames:
             still = steady == 0 or look.keeps_grain
             self._windows = FrameWindows(track, parts, 0.0 if still else steady)
@@ -145,6 +147,10 @@ class FrameRenderer:
         window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, size)
         reconstruction, reach = carried_on(plain)
         rendered = reconstruction if edited is plain else carried_on(edited)[0]
+        if self._lit is not None:
+            shown, alpha = self._lit.window(frame, box, size)
+            self._lit.compare(frame, alpha, as_picture(edited.alpha)[..., 0])
+            rendered, _ = outward(shown, alpha)
         self._drawn[frame] = _Drawn(window, plain, edited, reconstruction, rendered, reach)
         if self._windows:
             assert plain.normals is not None
@@ -152,7 +158,8 @@ class FrameRenderer:
 
     def _steadied(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """The reconstruction's and the take's colours in a frame that was drawn."""
-        if self._look.keeps_performer:
+        if self._look.keeps_performer or self._lit is not None:
+            # Lights of a scene may change from frame to frame.
             return self._drawn[frame].reconstruction, self._drawn[frame].rendered
         drawn = {at: each for at, each in self._drawn.items() if at == frame or at in self._tracked}
         along = self._steadier.along(frame, {at: each.window for at, each in drawn.items()})

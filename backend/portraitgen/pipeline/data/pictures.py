@@ -30,8 +30,11 @@ def carried_on(drawn: AvatarOutput) -> tuple[np.ndarray, np.ndarray]:
         float32 (H, W, 3), not multiplied by alpha, and how far they can be believed, (H, W), 1
         falling to 0 where the avatar is far away.
     """
-    thin = as_picture(drawn.alpha)[..., 0]
-    colour = as_picture(drawn.premultiplied).clip(0, 1)
+    return outward(as_picture(drawn.premultiplied).clip(0, 1), as_picture(drawn.alpha)[..., 0])
+
+
+def outward(colour: np.ndarray, thin: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `carried_on`, of colours (H, W, 3) multiplied by their coverage (H, W)."""
     sigmas = [share * thin.shape[0] for share in _CARRIED]
     filled, known = filled_outward(colour, thin, sigmas, _SOLID, False)
     return (filled / np.maximum(known, 1e-3)[..., None]).clip(0, 1), known

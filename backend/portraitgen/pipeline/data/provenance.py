@@ -17,7 +17,14 @@ from .shots import Track
 
 
 def statement_of(
-    shot: Shot, take: str, edit: Path | None, record: EditRecord | None, avatar: int, track: Track
+    shot: Shot,
+    take: str,
+    edit: Path | None,
+    record: EditRecord | None,
+    avatar: int,
+    track: Track,
+    *,
+    lit: bool = False,
 ) -> Statement:
     """How the pictures of a take were made.
 
@@ -25,6 +32,7 @@ def statement_of(
         edit: the edit's folder, None for the unedited reconstruction.
         record: the edit's.
         avatar: the version it is rendered from.
+        lit: whether another renderer lit the performer.
     """
     common: dict[str, Any] = {
         "software": "PortraitGen for Blender",
@@ -37,7 +45,7 @@ def statement_of(
     pinned = track.motion.fixed.any()
     acted = (shot.path / "takes" / take / ACTING_FILE).exists()
     if edit is None or record is None:
-        hand = {"pins": pinned, "acting": acted}
+        hand = {"pins": pinned, "acting": acted, "light": lit}
         return Statement(
             **common, edit=None, by_hand=tuple(name for name, done in hand.items() if done)
         )
@@ -61,6 +69,7 @@ def statement_of(
     hands = {
         "pins": pinned,
         "acting": acted,
+        "light": lit,
         "paint": record.editor == "paint" or (edit / "mask").is_dir(),
         "key frames": bool(record.kept_frames),
     }

@@ -36,6 +36,7 @@ from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlat
 from ..compositing.grain import Grain, GrainMatch
 from ..compositing.hold_out import HoldOut
 from ..compositing.key_detail import KeyDetail
+from ..compositing.lit_frames import LitFrames
 from ..compositing.motion_blur import MotionBlur, frames_of, pairs_of, shutter_of
 from ..compositing.novel_view import NovelViewRenderer, motion_of, read_views, write_novel_view
 from ..compositing.opacity import mix_of
@@ -112,6 +113,12 @@ class RenderOptions:
         path=True,
         label="Hold-Out",
     )
+    lit: str = option(
+        "",
+        "A folder of pictures of the performer as another renderer lit them, NAME.####.exr, linear"
+        " Rec.709 with alpha, as large as the plate; they take the place of what the avatar shows",
+        path=True,
+    )
     grain: float = option(
         0.0,
         "How much of the plate's grain, as it is measured, is laid on what was drawn",
@@ -147,11 +154,15 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> RenderResu
 
     Raises:
         ShotError: if the take was never edited, or nothing was reconstructed.
+        FootageError: if a picture of the lit performer is missing or not as it must be.
     """
     take = options.take or RECONSTRUCTION
+    if options.take and options.lit:
+        shot.make_take(take)
     acts = bool(options.take) and (shot.take_folder(take) / ACTING_FILE).exists()
     edit = None
-    if options.take and (options.edit or not acts or shot.take(take).edit):
+    bare = acts or bool(options.lit)
+    if options.take and (options.edit or not bare or shot.take(take).edit):
         edit = shot.edit_folder(take, options.edit)
     record = shot.edit_record(take, options.edit) if edit else None
     base = shot.version_folder("avatar", record.avatar if record else None)
@@ -159,6 +170,10 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> RenderResu
     track = Track(shot, options.track or reconstruction.track)
     frames = parse_frame_list(options.frames, track.frames)
     alone = bool(options.camera or options.drive)
+    if alone and options.lit:
+        raise EditError(
+            "a lit performer lies over the plate", remedy="give no camera and no other shot with it"
+        )
     home = shot.path / "takes" / take if options.take else base
     home = make_folder(home / _alone_folder(options) if alone else home)
     whole = frames == track.frames
@@ -252,6 +267,8 @@ class _Run:
         self._mix = mix_of(options.mix, frames)
         self._hold = HoldOut(options.holdout, plate, frames)
         more += self._hold.digest
+        self._lit = LitFrames(options.lit, plate, frames) if options.lit else None
+        more += self._lit.digest if self._lit is not None else ""
         self._views = read_views(Path(options.camera), frames) if options.camera else None
         self._motion = motion_of(shot, self._track, options.drive, options.normalise)
         self._alone = bool(options.camera or options.drive)
@@ -270,7 +287,9 @@ class _Run:
             },
             more + (self._motion.digest() if options.drive else ""),
         )
-        self.statement = statement_of(shot, take, edit, record, int(base.name), track)
+        self.statement = statement_of(
+            shot, take, edit, record, int(base.name), track, lit=self._lit is not None
+        )
         self.version = begin_render(home, self._made_of(home))
         self.folder = make_folder(self.version.frames)
         self._others = [each for each in renders_of(home) if each.version != self.version.version]
@@ -282,7 +301,7 @@ class _Run:
         decides = {"frames": self._inputs.digest, "edit": self._inputs.edit, "home": home.name}
         inputs = dump_json(decides | {"mix": [mix[frame] for frame in sorted(mix)]})
         names = ["detail", "steady", "mix", "clean", "camera", "drive", "normalise"]
-        names += ["holdout", "passes", "grain", "motion_blur"]
+        names += ["holdout", "lit", "passes", "grain", "motion_blur"]
         return RenderRecord(
             created=now(),
             inputs=hashlib.sha256(inputs).hexdigest(),
@@ -416,24 +435,28 @@ class _Run:
         plain = load_avatar(base, body)
         edited = load_avatar(edit, body) if edit else plain
         size, record = self._size, self._record
-        painted = PaintedFrames(edit / "mask") if edit else None
-        parts = EditMask.of(body, track, record.parts if record else PartsRecord(), painted)
-        look = TakeAppearance(edited, edit, record, track, parts)
+        # Lit, all of the performer is; what an editor would add is not.
+        shown_edit, shown_record = (edit, record) if self._lit is None else (None, None)
+        painted = PaintedFrames(shown_edit / "mask") if shown_edit else None
+        chosen = shown_record.parts if shown_record else PartsRecord()
+        parts = EditMask.of(body, track, chosen, painted)
+        look = TakeAppearance(edited, shown_edit, shown_record, track, parts)
         # Alone, nothing lies on the plate.
         wanted = [] if self._alone else look.wanted_frames
         side = max((painting_side(track.box(frame)) for frame in wanted), default=size)
         look.prepare(load_crops(shot, track, wanted, side, reporter, self._plate))
         # What only acts is the plate itself, which nothing is laid over.
-        steady = 0.0 if self._acting is not None and edit is None else options.steady
+        only_acts = self._acting is not None and edit is None
+        steady = 0.0 if only_acts else options.steady
         grain = self._grain() if options.grain > 0 and not self._alone else None
         blur = None
         if options.motion_blur > 0 and not self._alone and not look.keeps_performer:
             blur = self._blur(parts, reporter)
         keys = None
-        if record and not record.base and not (self._alone or look.keeps_performer):
-            keys = self._key_detail(record)
+        if shown_record and not shown_record.base and not (self._alone or look.keeps_performer):
+            keys = self._key_detail(shown_record)
         renderer = FrameRenderer(
-            track, plain, look, size, options.detail, steady, parts, grain, blur, keys
+            track, plain, look, size, options.detail, steady, parts, grain, blur, keys, self._lit
         )
         wants = frozenset(options.passes.split(",")) - {""}
         names = {name: each.numpy() for name, each in body.parts.items()}
@@ -486,8 +509,9 @@ class _Run:
                     ),
                     partial(self._side_by_side, frame, rendered),
                 )
-        if self._stream is not None and (note := self._stream.note()):
-            reporter.note(note)
+        for told in (self._stream, self._lit):
+            if told is not None and (note := told.note()):
+                reporter.note(note)
 
     def _is_made(self, frame: int, version: Render) -> bool:
         """Whether a version holds this very frame, whole."""
@@ -517,10 +541,11 @@ class _Run:
         """A frame; of a take that acts, the window of the whole picture is shown."""
         if self._stream is None:
             return renderer.render(frame, image, self._mix[frame], self._hold.cover(frame))
-        share = self._mix[frame] if self._edit else 0.0
+        shows = self._edit is not None or self._lit is not None
+        share = self._mix[frame] if shows else 0.0
         drawn = renderer.render(frame, image, share, self._hold.cover(frame))
         box, laid = self._track.box(frame), drawn.laid
-        if self._edit is None:
+        if not shows:
             matte = load_matte(self._track, frame).astype(np.float32) / 255
             cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
             laid = CompositeLayer(image[rows, columns], cover, rows, columns)
