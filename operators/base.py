@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 
 from portraitgen.failures import ProgramFault, readable
-from portraitgen.schema import Values
+from portraitgen.schema import Value, Values
 
-from ..portraitgen_addon import properties, scene_updates, shot_summary
+from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import Job, session
 
@@ -136,6 +136,17 @@ def run_job(context: Any, kind: str, options: Values, take: str = "", record: st
     job = Job(kind, shot.shot_id, shot.path, shot.scene, take, options, record)
     scene_updates.run(job)
     scene_updates.wait_for(job)
+
+
+def strip_options(shot: Any) -> dict[str, Value]:
+    """What the render job is asked for a strip of the active take, with the shot's settings."""
+    name = shot.take.folder_name
+    options: dict[str, Value] = {"take": name, "frames": "", "plate": True, "movie": False}
+    settings = getattr(shot, backend_properties.slot_of_job("render"), None)
+    if settings is not None:
+        options |= backend_properties.values(settings, backend_properties.job_options("render"))
+    options["mix"] = shot.mix_keys(shot.take)
+    return options
 
 
 def watch(program: BackgroundProcess) -> None:

@@ -16,7 +16,6 @@ from portraitgen.shot import Shot
 from portraitgen.storage import write_json
 
 from ..portraitgen_addon import (
-    backend_properties,
     camera,
     compat,
     compositor,
@@ -56,12 +55,8 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Starts the job; its scene is fixed now, its channel when the strip is made."""
         shot = properties.active_shot(context)
+        options = base.strip_options(shot)
         name = shot.take.folder_name
-        options: dict[str, Value] = {"take": name, "frames": "", "plate": True, "movie": False}
-        settings = getattr(shot, backend_properties.slot_of_job("render"), None)
-        if settings is not None:
-            options |= backend_properties.values(settings, backend_properties.job_options("render"))
-        options["mix"] = shot.mix_keys(shot.take)
         return base.attempt(self, lambda: base.run_job(context, "render", options, name))
 
 

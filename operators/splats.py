@@ -18,7 +18,18 @@ from portraitgen.messages import (
 )
 from portraitgen.storage import write_json
 
-from ..portraitgen_addon import camera, compat, properties, scene_updates, shot_summary, splats
+from ..portraitgen_addon import (
+    acting_layer,
+    camera,
+    compat,
+    lit_render,
+    properties,
+    rig,
+    scene_updates,
+    shot_summary,
+    splats,
+)
+from ..portraitgen_addon.session import Job, session
 from . import base
 
 
@@ -138,6 +149,95 @@ class PORTRAITGEN_OT_pack_splats(bpy.types.Operator):
         text = f"takes about {size:.0f} MB" if cloud[splats.PACKED] else "is read from the shot"
         self.report({"INFO"}, f"'{cloud.name}' {text} in saved files")
         return {"FINISHED"}
+
+
+class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
+    """Render the lit performer through the plate's camera by the scene's engine, and lay it over
+    the plate as the take's frames are: into its strip, bit-exact where the performer is not"""
+
+    bl_idname = "portraitgen.render_lit_take"
+    bl_label = "Render Lit Take"
+    bl_options = {"REGISTER"}
+
+    frames: EnumProperty(
+        name="Frames",
+        items=[
+            ("ALL", "All Frames", "The whole shot"),
+            ("CURRENT", "Current Frame", "To see what the light does before the shot is rendered"),
+        ],
+    )
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take, its rig, a performer that the scene lights, and a free backend."""
+        missing = compat.splats_missing()
+        cloud = None if missing else _performer(context)
+        lit = cloud is not None and splats.is_lit(cloud)
+        return base.allowed(
+            cls,
+            missing,
+            base.no_shot(context),
+            base.no_rig(context),
+            base.no_take(context),
+            _no_performer(context),
+            "" if lit else "Press Lit by Scene first",
+            base.no_backend(context),
+            base.busy(context),
+            "Blender is rendering" if bpy.app.is_job_running("RENDER") else "",
+        )
+
+    def execute(self, context: Any) -> set[str]:
+        """Renders, and has the backend lay it over the plate."""
+        return base.attempt(self, lambda: self._start(context))
+
+    def _start(self, context: Any) -> None:
+        shot, cloud = properties.active_shot(context), _performer(context)
+        if cloud is None or cloud[splats.SHOT] != shot.shot_id:
+            raise PortraitError("the performer is another shot's", shot.name, "select this one's")
+        if reason := _posed_otherwise(shot):
+            raise PortraitError(reason, shot.name, "or what is rendered lies beside the plate")
+        frames = range(shot.first, shot.last + 1)
+        options = base.strip_options(shot)
+        if self.frames == "CURRENT":
+            frame = context.scene.frame_current - shot.offset
+            if frame not in frames:
+                raise PortraitError("the current frame is not the shot's", shot.name)
+            frames = range(frame, frame + 1)
+            options["frames"] = str(frame)
+        name = shot.take.folder_name
+        made = lit_render.prepare(shot, cloud, name, frames)
+        options |= {"lit": str(made.folder), "track": shot.track_version}
+        job = Job("render", shot.shot_id, shot.path, shot.scene, name, options)
+
+        def lay() -> None:
+            made.finish()
+            scene_updates.run(job)
+
+        try:
+            if bpy.app.background:
+                lit_render.render_now(made)
+                lay()
+            else:
+                lit_render.render_beside(
+                    made, lambda complete: session.later(lay if complete else made.discard)
+                )
+        except RuntimeError:
+            made.discard()
+            raise
+        if bpy.app.background:
+            scene_updates.wait_for(job)
+
+
+def _posed_otherwise(shot: Any) -> str:
+    """Why the rig does not show what the backend knows of the take, empty if it seems to."""
+    name = shot.take.folder_name
+    shown = acting_layer.acting_take(shot.armature)
+    if not shown and rig.has_corrections(shot.armature):
+        return "send the corrections to the shot first"
+    acts = (shot.path / "takes" / name / acting_layer.FILE).exists()
+    if shown and (shown != name or not acts):
+        return "send the acting first" if shown == name else f"the rig shows how '{shown}' acts"
+    return "let the rig show how the take acts first" if acts and not shown else ""
 
 
 class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
@@ -293,6 +393,7 @@ CLASSES = (
     PORTRAITGEN_OT_to_3d,
     PORTRAITGEN_OT_lit_by_scene,
     PORTRAITGEN_OT_pack_splats,
+    PORTRAITGEN_OT_render_lit_take,
     PORTRAITGEN_OT_export_splats,
     PORTRAITGEN_OT_take_retouched_splats,
 )

@@ -12,7 +12,7 @@ import bpy
 
 SURFACE, CAMERA, SOFTNESS = "Surface", "Camera", "Softness"
 FIELDS, HARMONICS = 20, 8
-NORMAL, ALBEDO, INSIDE = "pg_normal", "pg_albedo", "pg_inside"
+NORMAL, ALBEDO, ROUGHNESS, INSIDE = "pg_normal", "pg_albedo", "pg_roughness", "pg_inside"
 _DEGREE_0 = 0.28209479177387814
 # Metres that the shadow's surface lies inside of the performer's.
 _INSIDE = 0.008
@@ -239,23 +239,26 @@ def softening_tree() -> Any:
 
 def lit_material() -> Any:
     """The material by which Blender's lights light splats: what the shot's own light is divided
-    out of, on the smooth normals of the surface. One for all performers."""
+    out of, on the smooth normals of the surface, each part as rough as it is. One for all
+    performers."""
     name = "PortraitGen Lit by Scene"
     if (known := bpy.data.materials.get(name)) is not None:
         return known
     material = bpy.data.materials.new(name)
     nodes, link = material.node_tree.nodes, material.node_tree.links.new
     nodes.clear()
-    albedo, normal = (nodes.new("ShaderNodeAttribute") for _ in range(2))
-    albedo.attribute_name, normal.attribute_name = ALBEDO, NORMAL
+    albedo, normal, rough = (nodes.new("ShaderNodeAttribute") for _ in range(3))
+    for node, name in ((albedo, ALBEDO), (normal, NORMAL), (rough, ROUGHNESS)):
+        node.attribute_name = name
     skin, output = nodes.new("ShaderNodeBsdfPrincipled"), nodes.new("ShaderNodeOutputMaterial")
-    skin.inputs["Roughness"].default_value = 0.6
     skin.inputs["Specular IOR Level"].default_value = 0.25
     link(albedo.outputs["Color"], skin.inputs["Base Color"])
+    link(rough.outputs["Fac"], skin.inputs["Roughness"])
     link(normal.outputs["Vector"], skin.inputs["Normal"])
     link(skin.outputs[0], output.inputs["Surface"])
-    for node, place in ((albedo, -300), (normal, -300), (output, 400)):
-        node.location = (place, 0 if node != normal else -300)
+    places = {albedo: (-300, 0), rough: (-300, -200), normal: (-300, -400), output: (400, 0)}
+    for node, place in places.items():
+        node.location = place
     return material
 
 

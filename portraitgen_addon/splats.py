@@ -83,6 +83,7 @@ class SplatData:
             "harmonics": (splats, splat_nodes.HARMONICS, 3),
             "tints": (fields, splats, 3),
             "albedo": (splats, 3),
+            "roughness": (splats,),
             "weights": (len(arrays["frames"]), fields),
         }
         for name, shape in shapes.items():
@@ -401,6 +402,7 @@ def _fill_cloud(cloud: Any, data: SplatData) -> None:
         "pg_opacity": ("FLOAT", "value", arrays["opacity"]),
         "pg_colour": ("FLOAT_VECTOR", "vector", arrays["colour"]),
         splat_nodes.ALBEDO: ("FLOAT_VECTOR", "vector", arrays["albedo"]),
+        splat_nodes.ROUGHNESS: ("FLOAT", "value", arrays["roughness"]),
         ID: ("INT", "value", np.arange(count, dtype=np.int32)),
     }
     for index in range(3):

@@ -447,6 +447,11 @@ class _Output(_NeedsShot):
             row.operator("portraitgen.lit_by_scene", icon="LIGHT_SUN")
             row.operator("portraitgen.pack_splats", text="", icon="PACKAGE")
             row = body.row(align=True)
+            row.operator("portraitgen.render_lit_take", icon="RENDER_ANIMATION").frames = "ALL"
+            row.operator(
+                "portraitgen.render_lit_take", text="", icon="RENDER_STILL"
+            ).frames = "CURRENT"
+            row = body.row(align=True)
             row.operator("portraitgen.export_splats", icon="EXPORT")
             row.operator("portraitgen.take_retouched_splats", text="Take Retouched", icon="IMPORT")
 

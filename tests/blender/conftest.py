@@ -3,7 +3,9 @@
 """Installs the built zip through Blender's own operators, once, and empties the file each test."""
 
 import importlib
+import json
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -86,6 +88,35 @@ def plate_strip(scene: Any, start: int = 1001, path: Path = CLIP) -> Any:
     )
     scene.sequence_editor.active_strip = strip
     return strip
+
+
+@pytest.fixture(scope="session")
+def splat_shot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a shot of the synthetic performer, and the truth of its splats."""
+    from splat_performer import make_shot
+
+    folder = tmp_path_factory.mktemp("splats")
+    make_shot(folder)
+    return folder
+
+
+@pytest.fixture
+def performer_shot(splat_shot: Path, tmp_path: Path, until: Callable[..., None]) -> Any:
+    """That shot with its rig, opened in the scene from a folder of its own."""
+    from splat_performer import OFFSET, SIZE
+
+    folder = Path(shutil.copytree(splat_shot / "shot", tmp_path / "shot"))
+    facts = json.loads((folder / "shot.json").read_text())
+    facts["footage"]["path"] = str(splat_shot / "plate.mp4")
+    (folder / "shot.json").write_text(json.dumps(facts))
+    scene = bpy.context.scene
+    scene.render.resolution_x = scene.render.resolution_y = SIZE
+    plate_strip(scene, OFFSET + 1, splat_shot / "plate.mp4")
+    assert bpy.ops.portraitgen.open_shot(directory=str(folder)) == {"FINISHED"}
+    bpy.ops.portraitgen.show_version(version=0)
+    shot = scene.portraitgen.shots[0]
+    until(lambda: shot.has_rig)
+    return shot
 
 
 def shown(strip: Any) -> tuple[int, int]:

@@ -3,8 +3,6 @@
 """A performer as Blender's own splats: where the backend has them, whatever poses the rig."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,99 +10,24 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import CLIP, PYTHON, ROOT, module, plate_strip
-
-NATIVE = bpy.app.version >= (5, 3, 0)
-native = pytest.mark.skipif(not NATIVE, reason="splats came with Blender 5.3")
-FRAMES, SIZE, OFFSET = 6, 256, 1000
-
-# A tracked shot whose avatar holds something of everything, and its Gaussians in every frame.
-_MAKE = """
-import sys
-from pathlib import Path
-import torch
-sys.path.insert(0, sys.argv[3])
-from performer_shot import performer_shot
-from portraitgen.body.model import BodyModel
-from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
-from portraitgen.pipeline.data.shots import Track
-from portraitgen.pipeline.requests.rig import export_rig
-from portraitgen.pipeline.requests.splats import export_cloud
-from portraitgen.tensors import save_arrays
-from synthetic.acting import camera
-folder, count, size = Path(sys.argv[1]), int(sys.argv[4]), int(sys.argv[5])
-body, seen = BodyModel.load(), camera(size)
-shot = performer_shot(folder, Path(sys.argv[2]), body, frames=count, size=size, splats=4000)
-motion, avatar = Track(shot).motion, load_avatar(shot.version_folder("avatar"), body).on("cpu")
-export_rig(shot)
-export_cloud(shot)
-truth = {}
-with torch.no_grad():
-    for frame in range(1, count + 1):
-        parameters = frame_parameters(motion, [frame])
-        made, _ = avatar.gaussians(parameters, None, 3)
-        fields = vars(made) | {"features": made.features[..., :3]}
-        truth |= {f"{name}{frame}": value[0].numpy() for name, value in fields.items()}
-    K = torch.from_numpy(seen.matrix())[None]
-    drawn = avatar.render(frame_parameters(motion, [3]), K, size)
-    truth["rgb"], truth["alpha"] = drawn.premultiplied[0].numpy(), drawn.alpha[0, 0].numpy()
-save_arrays(folder / "truth.safetensors", truth)
-"""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("splats")
-    tests = ROOT / "tests" / "unit"
-    words: list[Any] = [PYTHON, "-c", _MAKE, folder, CLIP, tests, str(FRAMES), str(SIZE)]
-    path = str(ROOT / "backend")
-    subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": path})
-    return folder
+from conftest import module
+from splat_performer import (
+    FRAMES,
+    NATIVE,
+    OFFSET,
+    apart,
+    native,
+    ply_rows,
+    psnr,
+    put_together,
+    rendered,
+    shown,
+)
 
 
 @pytest.fixture
-def built(made: Path) -> SimpleNamespace:
-    return put_together(made, "one")
-
-
-def put_together(made: Path, name: str) -> SimpleNamespace:
-    rig, camera = module("portraitgen_addon.rig"), module("portraitgen_addon.camera")
-    splats = module("portraitgen_addon.splats")
-    bundle = rig.RigData.load(made / "shot" / "rigs" / "0001.safetensors")
-    scene = bpy.context.scene
-    holder = camera.make(f"{name} camera")
-    scene.collection.objects.link(holder)
-    scene.camera = holder
-    camera.set_intrinsics(holder, bundle.camera)
-    camera.fit_scene(scene, bundle.camera, (25, 1))
-    parts = rig.build(name, bundle, holder, scene.collection, OFFSET)
-    path = made / "shot" / "splats" / "reconstruction.safetensors"
-    data = splats.SplatData.load(path)
-    performer = splats.build(name, name, data, path, parts.armature, holder, OFFSET)
-    truth, _ = module("portraitgen_addon.tensors").load(made / "truth.safetensors")
-    return SimpleNamespace(
-        scene=scene, parts=parts, performer=performer, truth=truth, splats=splats, data=data
-    )
-
-
-def shown(cloud: Any) -> dict[str, np.ndarray]:
-    """What a cloud evaluates to: positions, rotations, scales and radiance."""
-    points = cloud.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
-    assert points.type == "GAUSSIAN_SPLAT"
-    found = {}
-    fields = {"position": "vector", "rotation": "value", "scale": "vector"}
-    for name, field in (fields | {"radiance:base": "color"}).items():
-        attribute = points.attributes[name]
-        width = 3 if name in ("position", "scale") else 4
-        values = np.empty(len(attribute.data) * width, np.float32)
-        attribute.data.foreach_get(field, values)
-        found[name] = values.reshape(-1, width)
-    return found
-
-
-def apart(found: dict[str, np.ndarray], truth: dict[str, np.ndarray], frame: int) -> np.ndarray:
-    """Millimetres between carried splats and the backend's."""
-    return np.linalg.norm(found["position"] - truth[f"means{frame}"], axis=1) * 1000
+def built(splat_shot: Path) -> SimpleNamespace:
+    return put_together(splat_shot, "one")
 
 
 @native
@@ -137,8 +60,8 @@ def test_posing_the_rig_moves_the_splats_at_once(built: SimpleNamespace) -> None
 
 
 @native
-def test_two_performers_stand_in_one_scene(built: SimpleNamespace, made: Path) -> None:
-    other = put_together(made, "two")
+def test_two_performers_stand_in_one_scene(built: SimpleNamespace, splat_shot: Path) -> None:
+    other = put_together(splat_shot, "two")
     other.parts.camera.location.x += 1
     built.scene.frame_set(4 + OFFSET)
     for each in (built, other):
@@ -182,6 +105,35 @@ def test_a_performer_is_appended_into_another_file(built: SimpleNamespace, tmp_p
 
 
 @native
+def test_blenders_own_importer_reads_what_is_written(splat_shot: Path) -> None:
+    truth, _ = module("portraitgen_addon.tensors").load(splat_shot / "truth.safetensors")
+    rows = ply_rows(splat_shot / "frame3.ply")
+    bpy.ops.wm.ply_import(filepath=str(splat_shot / "frame3.ply"))
+    points = bpy.context.object.data
+    assert points.type == "GAUSSIAN_SPLAT"
+
+    def values(name: str, width: int, field: str = "vector") -> np.ndarray:
+        found = np.empty(len(rows) * width, np.float32)
+        points.attributes[name].data.foreach_get(field, found)
+        return found.reshape(-1, width)
+
+    def relative(found: np.ndarray, wanted: np.ndarray) -> float:
+        return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+
+    assert relative(values("position", 3), truth["means3"]) < 1e-5
+    assert np.abs(values("scale", 3) / truth["scales3"] - 1).max() < 1e-5
+    turned = np.abs((values("rotation", 4, "value") * truth["quats3"]).sum(1))
+    assert 1 - turned.min() < 1e-5
+    base = values("radiance:base", 4)
+    assert relative(base[:, :3], np.stack([rows[f"f_dc_{at}"] for at in range(3)], 1)) < 1e-5
+    assert relative(base[:, 3], truth["opacities3"]) < 1e-5
+    for index in range(8):
+        own = np.stack([rows[f"f_rest_{channel * 8 + index}"] for channel in range(3)], 1)
+        assert relative(values(f"radiance:sh_{index}", 3), own) < 1e-5
+    assert values("id", 1, "value")[:, 0].tolist() == list(range(len(rows)))
+
+
+@native
 def test_what_modifiers_did_to_the_splats_is_written(
     built: SimpleNamespace, tmp_path: Path
 ) -> None:
@@ -206,11 +158,8 @@ def test_what_modifiers_did_to_the_splats_is_written(
     link(erase.outputs[0], exit_.inputs[0])
     cloud.modifiers.new("Retouch", "NODES").node_group = group
     built.splats.write_retouched(cloud, tmp_path / "retouched.ply")
-    data = (tmp_path / "retouched.ply").read_bytes()
-    header, body = data.split(b"end_header\n", 1)
-    assert b"element vertex %d\n" % (len(built.data.arrays["opacity"]) - 100) in header
-    names = [line.split()[2].decode() for line in header.splitlines() if b"property" in line]
-    rows = np.frombuffer(body, [(name, "<i4" if name == "id" else "<f4") for name in names])
+    rows = ply_rows(tmp_path / "retouched.ply")
+    assert len(rows) == len(built.data.arrays["opacity"]) - 100
     assert rows["id"].tolist() == list(range(100, len(rows) + 100))
     place = np.stack([rows[name] for name in "xyz"], axis=1)
     assert np.abs(place - built.truth["means3"][100:]).max() < 1e-4
@@ -224,21 +173,7 @@ def test_what_modifiers_did_to_the_splats_is_written(
         built.splats.write_retouched(cloud, tmp_path / "lost.ply")
 
 
-@pytest.fixture
-def opened(made: Path, tmp_path: Path, session: Any, until: Any) -> Any:
-    """The shot with its rig, opened in the scene from a folder of its own."""
-    folder = Path(shutil.copytree(made / "shot", tmp_path / "shot"))
-    scene = bpy.context.scene
-    scene.render.resolution_x = scene.render.resolution_y = SIZE
-    plate_strip(scene, OFFSET + 1)
-    assert bpy.ops.portraitgen.open_shot(directory=str(folder)) == {"FINISHED"}
-    bpy.ops.portraitgen.show_version(version=0)
-    shot = scene.portraitgen.shots[0]
-    until(lambda: shot.has_rig)
-    return shot
-
-
-def test_splats_go_out_and_come_back(opened: Any, tmp_path: Path, until: Any) -> None:
+def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until: Any) -> None:
     """The buttons: on every Blender as files, where it has splats in the scene too."""
     session = module("portraitgen_addon.session").session
     summary = module("portraitgen_addon.shot_summary")
@@ -261,7 +196,7 @@ def test_splats_go_out_and_come_back(opened: Any, tmp_path: Path, until: Any) ->
     assert not bpy.ops.portraitgen.lit_by_scene.poll()
     bpy.ops.portraitgen.to_3d()
     until(splats.performers)
-    (cloud,) = splats.performers(opened.shot_id, "")
+    (cloud,) = splats.performers(performer_shot.shot_id, "")
     count = len(cloud.data.points)
     bpy.ops.portraitgen.lit_by_scene()
     assert splats.is_lit(cloud)
@@ -280,18 +215,18 @@ def test_splats_go_out_and_come_back(opened: Any, tmp_path: Path, until: Any) ->
     cloud.modifiers.new("Fade", "NODES").node_group = group
     bpy.context.view_layer.objects.active = cloud
     bpy.ops.portraitgen.take_retouched_splats()
-    until(lambda: summary.summary_of(opened.path).avatars == [1, 2] or session.error)
+    until(lambda: summary.summary_of(performer_shot.path).avatars == [1, 2] or session.error)
     assert session.error is None, session.error
     until(lambda: not session.doing and not session.waiting_work)
-    (cloud,) = splats.performers(opened.shot_id, "")
+    (cloud,) = splats.performers(performer_shot.shot_id, "")
     assert splats.is_lit(cloud) and len(cloud.modifiers) == 2
     assert np.abs(shown(cloud)["scale"] / [0.004, 0.004, 0.002] - 1).max() < 0.01
 
 
 @native
-def test_data_that_lead_nowhere_are_refused(made: Path, tmp_path: Path) -> None:
+def test_data_that_lead_nowhere_are_refused(splat_shot: Path, tmp_path: Path) -> None:
     tensors, splats = module("portraitgen_addon.tensors"), module("portraitgen_addon.splats")
-    path = made / "shot" / "splats" / "reconstruction.safetensors"
+    path = splat_shot / "shot" / "splats" / "reconstruction.safetensors"
     data = splats.SplatData.load(path)
     for name, change in (("corners", 10**6), ("faces", -1)):
         broken = {**data.arrays, name: data.arrays[name] + change}
@@ -300,24 +235,6 @@ def test_data_that_lead_nowhere_are_refused(made: Path, tmp_path: Path) -> None:
     tensors.save(tmp_path / "bad.safetensors", {"vertices": data.arrays["vertices"]})
     with pytest.raises(Exception, match="the splats are damaged .* press To 3D again"):
         splats.SplatData.load(tmp_path / "bad.safetensors")
-
-
-def rendered(scene: Any, path: Path, samples: int) -> np.ndarray:
-    """A Cycles render with transparent film, scene-linear, (H, W, 4) premultiplied."""
-    scene.render.engine, scene.cycles.samples = "CYCLES", samples
-    scene.cycles.use_denoising, scene.cycles.seed = False, 1
-    scene.render.film_transparent, scene.render.filepath = True, str(path)
-    scene.render.image_settings.file_format = "OPEN_EXR"
-    scene.render.image_settings.color_depth = "32"
-    bpy.ops.render.render(write_still=True)
-    image = bpy.data.images.load(f"{path}.exr")
-    pixels = np.empty(len(image.pixels), np.float32)
-    image.pixels.foreach_get(pixels)
-    return pixels.reshape(SIZE, SIZE, 4)[::-1]
-
-
-def psnr(first: np.ndarray, second: np.ndarray) -> float:
-    return float(-10 * np.log10(np.mean((first - second) ** 2)))
 
 
 @native

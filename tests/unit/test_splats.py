@@ -12,21 +12,17 @@ import torch
 from footage_media import write_movie
 from performer_shot import performer_shot
 
-from portraitgen.avatar.avatar import Avatar
 from portraitgen.avatar.texture import spherical_harmonics
 from portraitgen.body.model import BodyModel
-from portraitgen.body.uv import gaussian_texels
 from portraitgen.errors import AvatarError
 from portraitgen.messages import SplatsImported
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
-from portraitgen.pipeline.data.shots import Track, create_shot
+from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply
 from portraitgen.pipeline.requests.splats import export_cloud, export_splats, import_splats
 from portraitgen.pipeline.requests.spz_file import read_spz, write_spz
-from portraitgen.records import AvatarRecord, CameraRecord, FrameQuality, WindowRecord
 from portraitgen.shot import Shot
 from portraitgen.tensors import load_arrays
-from synthetic.acting import act, camera
 
 FRAMES, SIZE = 4, 128
 
@@ -191,6 +187,11 @@ def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: Bod
     )
     assert np.abs(lifted.numpy() - made.means[0].numpy()).max() < 1e-6
     assert arrays["albedo"].min() >= 0 and arrays["albedo"].max() <= 1
+    rough = {
+        name: arrays["roughness"][body.parts[name].numpy()[avatar.texel_faces.numpy()]]
+        for name in ("eyes", "face", "torso")
+    }
+    assert rough["eyes"].max() < rough["face"].min() <= 0.5 < rough["torso"].min() < 1
     assert answer.gaussians == len(arrays["opacity"])
 
 

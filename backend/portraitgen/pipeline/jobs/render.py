@@ -509,8 +509,8 @@ class _Run:
                     ),
                     partial(self._side_by_side, frame, rendered),
                 )
-        for told in (self._stream, self._lit):
-            if told is not None and (note := told.note()):
+        for source in (self._stream, self._lit):
+            if source is not None and (note := source.note()):
                 reporter.note(note)
 
     def _is_made(self, frame: int, version: Render) -> bool:

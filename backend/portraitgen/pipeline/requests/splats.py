@@ -22,6 +22,7 @@ from ...avatar.texture import (
 )
 from ...body.model import BodyModel
 from ...editing.light_estimation import fitted_light
+from ...editing.part_segmentation import PARTS, face_labels
 from ...errors import AvatarError
 from ...footage.colour import ColourSpace, to_linear
 from ...frames import parse_frame_list, spread
@@ -51,6 +52,9 @@ _REACH = 0.005
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _LIT_FRAMES, _LIT_SIZE = 5, 256
 _DARKEST = 0.15
+# Of the microfacets, as renderers take it: wet eyes and lips shine, cloth does not.
+_ROUGHNESS = {"hair": 0.55, "lips": 0.35, "eyes": 0.12, "mouth": 0.3, "clothes": 0.85}
+_SKIN_ROUGHNESS = 0.5
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,8 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     weight_joints and weight_values (M); of each Gaussian corners (N, 3) among these vertices,
     barycentric (N, 3), offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its triangle's
     frame, rest_scale (N), opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame,
-    tints (K, N, 3) and albedo (N, 3), linear; and weights (T, K) of fields and tints in the frames
-    (T). Metres, OpenCV's axes, colours display-referred. Its metadata holds "splats", JSON with the
+    tints (K, N, 3), albedo (N, 3), linear, and roughness (N); and weights (T, K) of fields and
+    tints in the frames (T). Metres, OpenCV's axes, colours display-referred. Its metadata holds "splats", JSON with the
     names of joints and units.
 
     Args:
@@ -158,6 +162,7 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
         "weight_values": weights[vertices, joints],
         "frames": motion.frames,
         "albedo": _albedo(source),
+        "roughness": _roughness(source),
         "inside": inside_faces(body)[shown].astype(np.int32),
     }
     facts = CloudFacts(
@@ -206,6 +211,15 @@ def _albedo(source: _Source) -> np.ndarray:
     lit = np.mean([light.on(each)[..., 0] for each in normals], axis=0)
     albedo: np.ndarray = np.clip(linear / np.maximum(lit, _DARKEST)[:, None], 0, 1)
     return albedo.astype(np.float32)
+
+
+def _roughness(source: _Source) -> np.ndarray:
+    """How rough the body's part under each Gaussian is, (N,); as skin where none is told."""
+    body, faces = source.body, source.avatar.texel_faces.numpy()
+    if not body.parts:
+        return np.full(len(faces), _SKIN_ROUGHNESS, np.float32)
+    by_part = np.array([_ROUGHNESS.get(part, _SKIN_ROUGHNESS) for part in PARTS], np.float32)
+    return by_part[face_labels(body.parts, len(body.faces))[faces]]
 
 
 # Out

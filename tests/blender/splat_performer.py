@@ -1,0 +1,132 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A performer as Blender's own splats, for the tests that look at one."""
+
+import os
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+from conftest import PYTHON, ROOT, module
+
+NATIVE = bpy.app.version >= (5, 3, 0)
+native = pytest.mark.skipif(not NATIVE, reason="splats came with Blender 5.3")
+FRAMES, SIZE, OFFSET = 6, 256, 1000
+
+# A tracked shot whose avatar holds something of everything, and its Gaussians in every frame.
+_MAKE = """
+import sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[2])
+from footage_media import write_movie
+from performer_shot import performer_shot
+from portraitgen.body.model import BodyModel
+from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
+from portraitgen.pipeline.data.shots import Track
+from portraitgen.pipeline.requests.rig import export_rig
+from portraitgen.pipeline.requests.splats import export_cloud, export_splats
+from portraitgen.tensors import save_arrays
+from synthetic.acting import camera
+from portraitgen.footage.plate import open_plate
+folder, count, size = Path(sys.argv[1]), int(sys.argv[3]), int(sys.argv[4])
+body, seen = BodyModel.load(), camera(size)
+plate = write_movie(folder / "plate.mp4", count, size=(size, size))
+shot = performer_shot(folder, plate, body, frames=count, size=size, splats=4000)
+motion, avatar = Track(shot).motion, load_avatar(shot.version_folder("avatar"), body).on("cpu")
+export_rig(shot)
+export_cloud(shot)
+export_splats(shot, folder / "frame3.ply", frames="3")
+truth = {}
+with torch.no_grad():
+    for frame in range(1, count + 1):
+        parameters = frame_parameters(motion, [frame])
+        made, _ = avatar.gaussians(parameters, None, 3)
+        fields = vars(made) | {"features": made.features[..., :3]}
+        truth |= {f"{name}{frame}": value[0].numpy() for name, value in fields.items()}
+    K = torch.from_numpy(seen.matrix())[None]
+    drawn = avatar.render(frame_parameters(motion, [3]), K, size)
+    truth["rgb"], truth["alpha"] = drawn.premultiplied[0].numpy(), drawn.alpha[0, 0].numpy()
+opened = open_plate(plate)
+truth["plate"] = next(codes for frame, codes in opened.frames_uint8() if frame == 3)
+opened.close()
+save_arrays(folder / "truth.safetensors", truth)
+"""
+
+
+def make_shot(folder: Path) -> None:
+    """Makes the shot in a folder, with the truth of its splats."""
+    words: list[Any] = [PYTHON, "-c", _MAKE, folder, ROOT / "tests" / "unit"]
+    path = str(ROOT / "backend")
+    subprocess.run(
+        [*words, str(FRAMES), str(SIZE)], check=True, env=os.environ | {"PYTHONPATH": path}
+    )
+
+
+def put_together(made: Path, name: str) -> SimpleNamespace:
+    rig, camera = module("portraitgen_addon.rig"), module("portraitgen_addon.camera")
+    splats = module("portraitgen_addon.splats")
+    bundle = rig.RigData.load(made / "shot" / "rigs" / "0001.safetensors")
+    scene = bpy.context.scene
+    holder = camera.make(f"{name} camera")
+    scene.collection.objects.link(holder)
+    scene.camera = holder
+    camera.set_intrinsics(holder, bundle.camera)
+    camera.fit_scene(scene, bundle.camera, (25, 1))
+    parts = rig.build(name, bundle, holder, scene.collection, OFFSET)
+    path = made / "shot" / "splats" / "reconstruction.safetensors"
+    data = splats.SplatData.load(path)
+    performer = splats.build(name, name, data, path, parts.armature, holder, OFFSET)
+    truth, _ = module("portraitgen_addon.tensors").load(made / "truth.safetensors")
+    return SimpleNamespace(
+        scene=scene, parts=parts, performer=performer, truth=truth, splats=splats, data=data
+    )
+
+
+def shown(cloud: Any) -> dict[str, np.ndarray]:
+    """What a cloud evaluates to: positions, rotations, scales and radiance."""
+    points = cloud.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    assert points.type == "GAUSSIAN_SPLAT"
+    found = {}
+    fields = {"position": "vector", "rotation": "value", "scale": "vector"}
+    for name, field in (fields | {"radiance:base": "color"}).items():
+        attribute = points.attributes[name]
+        width = 3 if name in ("position", "scale") else 4
+        values = np.empty(len(attribute.data) * width, np.float32)
+        attribute.data.foreach_get(field, values)
+        found[name] = values.reshape(-1, width)
+    return found
+
+
+def apart(found: dict[str, np.ndarray], truth: dict[str, np.ndarray], frame: int) -> np.ndarray:
+    """Millimetres between carried splats and the backend's."""
+    return np.linalg.norm(found["position"] - truth[f"means{frame}"], axis=1) * 1000
+
+
+def ply_rows(path: Path) -> np.ndarray:
+    """The splats of a PLY file of ours, a structured row each."""
+    header, body = path.read_bytes().split(b"end_header\n", 1)
+    names = [line.split()[2].decode() for line in header.splitlines() if b"property" in line]
+    return np.frombuffer(body, [(name, "<i4" if name == "id" else "<f4") for name in names])
+
+
+def rendered(scene: Any, path: Path, samples: int) -> np.ndarray:
+    """A Cycles render with transparent film, scene-linear, (H, W, 4) premultiplied."""
+    scene.render.engine, scene.cycles.samples = "CYCLES", samples
+    scene.cycles.use_denoising, scene.cycles.seed = False, 1
+    scene.render.film_transparent, scene.render.filepath = True, str(path)
+    scene.render.image_settings.file_format = "OPEN_EXR"
+    scene.render.image_settings.color_depth = "32"
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(f"{path}.exr")
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(SIZE, SIZE, 4)[::-1]
+
+
+def psnr(first: np.ndarray, second: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((first - second) ** 2)))
