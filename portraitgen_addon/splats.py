@@ -279,7 +279,15 @@ def _before_save(target: str = "", *unused: Any) -> None:
 
 @bpy.app.handlers.persistent
 def _fill_all(*unused: Any) -> None:
-    """Fills what a file did not hold, after it was saved, opened or appended from."""
+    """Fills what a file did not hold, after it was saved, opened, appended or linked from."""
+    for cloud in performers():
+        if cloud.library is not None and not len(cloud.data.points):
+            # Blender lets nobody fill what belongs to another file.
+            session.error = ShotError(
+                "a linked performer's splats are not in its file",
+                cloud.name,
+                "press Pack Splats there, save it and link again",
+            )
     for cloud in _own():
         if not len(cloud.data.points):
             try:

@@ -105,6 +105,43 @@ def test_a_performer_is_appended_into_another_file(built: SimpleNamespace, tmp_p
 
 
 @native
+def test_a_packed_performer_is_linked_and_another_is_told(
+    built: SimpleNamespace, tmp_path: Path, session: Any
+) -> None:
+    built.performer.cloud[built.splats.PACKED] = True
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "packed.blend"))
+    built.performer.cloud[built.splats.PACKED] = False
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "small.blend"))
+    for name in ("packed", "small"):
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
+        folder = str(tmp_path / f"{name}.blend" / "Object")
+        bpy.ops.wm.link(directory=folder + os.sep, filename="one splats")
+        (cloud,) = built.splats.performers()
+        assert cloud.library is not None
+        if name == "packed":
+            assert session.error is None
+            bpy.context.scene.frame_set(3 + OFFSET)
+            assert np.percentile(apart(shown(cloud), built.truth, 3), 99) < 0.1
+    assert "press Pack Splats there" in session.message
+    # Saving does not touch what is another file's.
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
+
+
+@native
+def test_light_is_undone_and_redone(built: SimpleNamespace) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    built.splats.light_by_scene(built.performer.cloud, True)
+    bpy.ops.ed.undo_push(message="lit")
+    for step, lit in ((bpy.ops.ed.undo, False), (bpy.ops.ed.redo, True)):
+        step()
+        (cloud,) = built.splats.performers()
+        assert built.splats.is_lit(cloud) == lit == bool(cloud.data.materials)
+        assert cloud.visible_shadow != lit
+        bpy.context.scene.frame_set(5 + OFFSET)
+        assert np.percentile(apart(shown(cloud), built.truth, 5), 99) < 0.1
+
+
+@native
 def test_blenders_own_importer_reads_what_is_written(splat_shot: Path) -> None:
     truth, _ = module("portraitgen_addon.tensors").load(splat_shot / "truth.safetensors")
     rows = ply_rows(splat_shot / "frame3.ply")

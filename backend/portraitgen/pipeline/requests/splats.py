@@ -118,8 +118,8 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     barycentric (N, 3), offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its triangle's
     frame, rest_scale (N), opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame,
     tints (K, N, 3), albedo (N, 3), linear, and roughness (N); and weights (T, K) of fields and
-    tints in the frames (T). Metres, OpenCV's axes, colours display-referred. Its metadata holds "splats", JSON with the
-    names of joints and units.
+    tints in the frames (T). Metres, OpenCV's axes, colours display-referred. Its metadata holds
+    "splats", JSON with the names of joints and units.
 
     Args:
         take: whose current edit, empty for the reconstruction.
