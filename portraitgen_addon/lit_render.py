@@ -137,9 +137,12 @@ def _stage(source: Any, scene: Any, cloud: Any) -> None:
             around.objects.link(each)
     layer = scene.view_layers[0]
     layer.use = True
-    # Cycles leaves them out of sight; what cannot do that cuts them out.
     seen = layer.layer_collection.children[around.name]
-    seen.indirect_only = seen.holdout = True
+    # Cycles alone can leave them out of sight; others cut out what is behind them.
+    if scene.render.engine == "CYCLES":
+        seen.indirect_only = True
+    else:
+        seen.holdout = True
 
 
 def _rendered(layer: Any) -> Iterator[Any]:

@@ -1,0 +1,260 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures a performer in Blender against the backend's, and makes the picture of it in docs.
+
+    python performer_in_3d.py FOLDER ZIP PYTHON OUT
+
+FOLDER holds a shot that is tracked and reconstructed, `shot` (of `build.py demo`, say), of which a
+copy is used. Run it with the Python of an environment that has bpy 5.3 or later; ZIP is the built
+extension, PYTHON the backend's. OUT gets performer_3d.jpg; the figures are printed.
+"""
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from math import radians
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Blender reads it when it is imported; the user's own configuration stays untouched.
+_USER = tempfile.TemporaryDirectory(prefix="portraitgen-blender-")
+os.environ["BLENDER_USER_RESOURCES"] = _USER.name
+
+import bpy  # noqa: E402
+
+_PACKAGE = "bl_ext.user_default.portraitgen"
+_SAMPLES, _SAMPLES_OF_PICTURE = 64, 48
+_EVERY, _SHOWN = 6, 21
+_PANEL = 400
+# What the pictures of the performer alone stand before, scene-linear.
+_GROUND = 0.13
+
+
+def part(name: str) -> Any:
+    """A module of the installed extension."""
+    return importlib.import_module(f"{_PACKAGE}.portraitgen_addon.{name}")
+
+
+def open_shot(folder: Path, zipped: Path, python: Path) -> Any:
+    """A shot with its rig and its performer in 3D, in an empty file."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.extensions.package_install_files(
+        filepath=str(zipped), repo="user_default", enable_on_install=True
+    )
+    # Blender finds the backend's wheel once the extension has brought it.
+    from portraitgen.shot import Shot
+
+    settings = part("preferences").get()
+    settings.source, settings.interpreter = "EXISTING", str(python)
+    opened, scene = Shot.open(folder), bpy.context.scene
+    plate = opened.record.footage
+    scene.view_settings.view_transform = "Standard"
+    scene.render.fps, scene.render.fps_base = plate.fps.numerator, plate.fps.denominator
+    scene.render.resolution_x, scene.render.resolution_y = plate.width, plate.height
+    scene.sequence_editor_create()
+    scene.sequence_editor.active_strip = scene.sequence_editor.strips.new_movie(
+        name="plate", filepath=str(opened.footage_path), channel=2, frame_start=plate.first
+    )
+    bpy.ops.portraitgen.open_shot(directory=str(folder))
+    bpy.ops.portraitgen.show_version(version=0)
+    bpy.ops.portraitgen.to_3d()
+    shot = scene.portraitgen.shots[0]
+    scene.camera, scene.render.engine = shot.camera, "CYCLES"
+    scene.cycles.use_denoising, scene.render.use_sequencer = False, False
+    scene.render.film_transparent = True
+    scene.view_layers[0].use_pass_z = True
+    return shot
+
+
+def rendered(frame: int, samples: int, size: int, path: Path) -> dict[str, np.ndarray]:
+    """A frame as Cycles renders it: Combined (H, W, 4), scene-linear, and Depth (H, W)."""
+    scene = bpy.context.scene
+    scene.frame_set(frame)
+    scene.cycles.samples = samples
+    scene.render.resolution_percentage = round(100 * size / scene.render.resolution_x)
+    image = scene.render.image_settings
+    image.media_type, image.file_format = "MULTI_LAYER_IMAGE", "OPEN_EXR_MULTILAYER"
+    image.color_mode, image.color_depth = "RGBA", "32"
+    scene.render.filepath = str(path)
+    bpy.ops.render.render(write_still=True)
+    return _passes(path.with_suffix(".exr"))
+
+
+def _passes(path: Path) -> dict[str, np.ndarray]:
+    """The passes of an EXR by name, the first row above, read by the backend's interpreter."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "passes.npz"
+        subprocess.run([sys.argv[3], "-c", _READ, path, target], check=True)
+        with np.load(target) as found:
+            return {name: found[name] for name in found.files}
+
+
+_READ = """
+import sys
+import numpy as np, OpenImageIO as oiio
+image, passes, index = oiio.ImageInput.open(sys.argv[1]), {}, 0
+while image.seek_subimage(index, 0):
+    spec = image.spec()
+    pixels = image.read_image(index, 0, 0, spec.nchannels, oiio.FLOAT)
+    for name in dict.fromkeys(each.rsplit(".", 1)[0] for each in spec.channelnames):
+        chosen = sorted(
+            (each for each in spec.channelnames if each.rsplit(".", 1)[0] == name),
+            key=lambda each: "RGBAXYZ".index(each[-1]))
+        passes[name.split(".")[-1]] = pixels[..., [spec.channelnames.index(e) for e in chosen]]
+    index += 1
+np.savez(sys.argv[2], **passes)
+"""
+
+
+def display(linear: np.ndarray) -> np.ndarray:
+    """Scene-linear values as sRGB, 0..1."""
+    kept = linear.clip(0, 1)
+    curved: np.ndarray = np.where(kept < 0.0031308, 12.92 * kept, 1.055 * kept ** (1 / 2.4) - 0.055)
+    return curved
+
+
+def measure(shot: Any, work: Path) -> dict[str, str]:
+    """Renders frames over the shot, and compares them with the backend's unedited render."""
+    from portraitgen.shot import Shot
+
+    opened = Shot.open(shot.path)
+    size = opened.avatar_record(opened.versions("avatar")[-1]).size
+    lens = opened.track_record(shot.track_version).camera
+    share = size / lens.width
+    frames = list(range(shot.first, shot.last + 1, _EVERY))
+    view = {name: getattr(lens, name) * share for name in ("fx", "fy", "cx", "cy")}
+    view["matrix"] = np.eye(4).tolist()
+    cameras = work / "cameras.json"
+    cameras.write_text(
+        json.dumps({"width": size, "height": size, "frames": {str(each): view for each in frames}})
+    )
+    words = ["-m", "portraitgen", "render", shot.path, "--camera", cameras]
+    chosen = ["--frames", ",".join(str(each) for each in frames)]
+    subprocess.run([sys.argv[3], *words, *chosen], check=True, stdout=subprocess.DEVNULL)
+    colours, alphas, without, thin = [], [], [], []
+    for frame in frames:
+        drawn = rendered(frame + shot.offset, _SAMPLES, size, work / f"cycles{frame}")
+        (path,) = shot.path.glob(f"avatar/*/alone-*/renders/*/frames/*.{frame:04d}.exr")
+        wanted = _passes(path)
+        first, second = drawn["Combined"], wanted["Combined"]
+        inside = (first[..., 3] > 0.9) & (second[..., 3] > 0.99)
+        shown = [
+            display(each[..., :3] / np.maximum(each[..., 3:], 1e-6)) for each in (first, second)
+        ]
+        colours.append(_psnr(shown[0][inside], shown[1][inside]))
+        alphas.append(_psnr(first[..., 3], second[..., 3]))
+        nowhere = drawn["Depth"][..., 0] > 1e6
+        without.append(100 * nowhere[first[..., 3] > 0.9].mean())
+        thin.append(100 * nowhere[first[..., 3] > 0.5].mean())
+    return {
+        "frames": str(len(frames)),
+        "inside, median and worst frame": f"{np.median(colours):.1f}, {min(colours):.1f} dB",
+        "alpha, median and worst frame": f"{np.median(alphas):.1f}, {min(alphas):.1f} dB",
+        "without depth where alpha > 0.9, worst frame": f"{max(without):.2f} %",
+        "without depth where alpha > 0.5, worst frame": f"{max(thin):.2f} %",
+    }
+
+
+def _psnr(first: np.ndarray, second: np.ndarray) -> float:
+    return float(-10 * np.log10(np.mean((first - second) ** 2)))
+
+
+def add_light(kind: str, energy: float, colour: tuple[float, float, float], turn: Any) -> Any:
+    """A light of the scene, turned by Euler angles in degrees."""
+    light = bpy.data.objects.new(kind.lower(), bpy.data.lights.new(kind.lower(), kind))
+    light.data.energy, light.data.color = energy, colour
+    light.rotation_euler = [radians(each) for each in turn]
+    bpy.context.scene.collection.objects.link(light)
+    return light
+
+
+def make_picture(shot: Any, work: Path, path: Path) -> None:
+    """The plate; the performer turned and smiling in the plate's light; lit by the scene, with a CG
+    ball that throws its shadow on the face; and in that light over the plate, side by side."""
+    from portraitgen.shot import Shot
+
+    frame, size = _SHOWN + shot.offset, 2 * _PANEL
+    plate = work / "probe"
+    words = ["-m", "portraitgen", "probe", Shot.open(shot.path).footage_path, "--out", plate]
+    chosen = ["--frames", str(_SHOWN)]
+    subprocess.run([sys.argv[3], *words, *chosen], check=True, stdout=subprocess.DEVNULL)
+    (seen,) = plate.glob("*.png")
+    panels = [_picture(seen)]
+    cloud = part("splats").performers()[0]
+    bones = shot.armature.pose.bones
+    panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, size, work / "plain")))
+    bpy.ops.portraitgen.lit_by_scene()
+    add_light("SUN", 4.0, (1.0, 0.75, 0.5), (70, 0, -50))
+    add_light("SUN", 2.5, (0.35, 0.55, 1.0), (100, 0, 120))
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.05, segments=48, ring_count=32)
+    ball = bpy.context.object
+    head = shot.armature.matrix_world @ bones["head"].head
+    ball.location = (head.x - 0.2, head.y - 0.14, head.z + 0.06)
+    bpy.ops.object.shade_smooth()
+    panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, size, work / "lit")))
+    bpy.ops.portraitgen.take_add(editor="grade")
+    bpy.context.view_layer.objects.active = cloud
+    bpy.ops.portraitgen.render_lit_take(frames="CURRENT")
+    (laid,) = shot.path.glob(f"takes/*/renders/*/plates/*.{_SHOWN:04d}.*")
+    panels.append(_picture(laid))
+    whole = np.concatenate([_shrunk(each) for each in panels], axis=1)
+    image = bpy.data.images.new("panels", whole.shape[1], whole.shape[0])
+    solid = np.dstack([whole, np.ones(whole.shape[:2])])
+    image.pixels.foreach_set(solid[::-1].astype(np.float32).ravel())
+    image.filepath_raw, image.file_format = str(path), "JPEG"
+    image.save(quality=88)
+
+
+def over_ground(passes: dict[str, np.ndarray]) -> np.ndarray:
+    """A picture with alpha over plain grey, sRGB (H, W, 3)."""
+    drawn = passes["Combined"]
+    return display(drawn[..., :3] + (1 - drawn[..., 3:]) * _GROUND)
+
+
+def _picture(path: Path) -> np.ndarray:
+    """An image's own values, (H, W, 3), the first row above."""
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    values = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(values)
+    return values.reshape(image.size[1], image.size[0], -1)[::-1, :, :3]
+
+
+def _shrunk(picture: np.ndarray) -> np.ndarray:
+    """A square picture at a panel's size, by means over whole pixels or the nearest ones."""
+    side = picture.shape[0]
+    if side % _PANEL == 0:
+        share = side // _PANEL
+        means: np.ndarray = picture.reshape(_PANEL, share, _PANEL, share, 3).mean((1, 3))
+        return means
+    chosen = (np.arange(_PANEL) + 0.5) * side / _PANEL
+    low = np.clip(np.floor(chosen - 0.5).astype(int), 0, side - 2)
+    part_of = np.clip(chosen - 0.5 - low, 0, 1)[:, None, None]
+    rows = picture[low] * (1 - part_of) + picture[low + 1] * part_of
+    across = part_of.transpose(1, 0, 2)
+    mixed: np.ndarray = rows[:, low] * (1 - across) + rows[:, low + 1] * across
+    return mixed
+
+
+def main() -> None:
+    """Runs the command line."""
+    folder, zipped, python, out = (Path(word).absolute() for word in sys.argv[1:5])
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        copied = Path(shutil.copytree(folder / "shot", work / "shot"))
+        shot = open_shot(copied, zipped, python)
+        for what, figure in measure(shot, work).items():
+            print(f"{what}: {figure}")
+        make_picture(shot, work, out / "performer_3d.jpg")
+        part("session").session.end()
+
+
+if __name__ == "__main__":
+    main()
