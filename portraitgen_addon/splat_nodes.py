@@ -16,6 +16,8 @@ NORMAL, ALBEDO, ROUGHNESS, INSIDE = "pg_normal", "pg_albedo", "pg_roughness", "p
 _DEGREE_0 = 0.28209479177387814
 # Metres that the shadow's surface lies inside of the performer's.
 _INSIDE = 0.008
+# How often each of its corners is averaged with its neighbours.
+_SMOOTHED = 8
 _LEAST_STRETCH, _MOST_STRETCH = 0.3, 3.0
 
 
@@ -281,8 +283,15 @@ def shadow_tree() -> Any:
     outer = make.node("GeometryNodeDeleteGeometry", domain="FACE")
     make.link(info.outputs["Geometry"], outer.inputs["Geometry"])
     make.link(make.named(INSIDE, "INT"), outer.inputs["Selection"])
+    # Lids and lips fold: by its own normal the far side of a fold would move outwards.
+    smooth = [make.node("GeometryNodeBlurAttribute", data_type="FLOAT_VECTOR") for _ in range(2)]
+    place = make.node("GeometryNodeInputPosition").outputs[0]
+    for node, values in zip(smooth, (place, normal), strict=True):
+        make.link(values, node.inputs["Value"])
+        node.inputs["Iterations"].default_value = _SMOOTHED
+    inwards = make.vector("SCALE", make.vector("NORMALIZE", smooth[1].outputs[0]), scale=-_INSIDE)
     moved = make.node("GeometryNodeSetPosition")
     make.link(outer.outputs[0], moved.inputs["Geometry"])
-    make.link(make.vector("SCALE", normal, scale=-_INSIDE), moved.inputs["Offset"])
+    make.link(make.vector("ADD", smooth[0].outputs[0], inwards), moved.inputs["Position"])
     make.link(moved.outputs[0], exit_.inputs["Geometry"])
     return group
