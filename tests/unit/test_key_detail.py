@@ -13,6 +13,7 @@ from portraitgen.body.camera import Box
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.footage.crop import CompositeLayer
+from portraitgen.pipeline.compositing import key_detail
 from portraitgen.pipeline.compositing.key_detail import KeyDetail, fine_detail
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.shots import Track
@@ -63,7 +64,7 @@ class Scene:
         self.parts = EditMask(self.body, self.track, "")
 
     def detail(self, side: int = SIZE) -> KeyDetail:
-        detail = KeyDetail(self.track, self.parts, SMALL)
+        detail = KeyDetail(self.body, self.track, self.parts, SMALL)
         for frame in KEYS:
             edited = cv2.resize(self.meant[frame], (side, side), interpolation=cv2.INTER_AREA)
             detail.add(frame, self.plate[frame].rgb, edited)
@@ -121,3 +122,27 @@ def test_what_stands_before_the_performer_takes_no_detail(scene: Scene) -> None:
 
 def test_key_frames_no_larger_than_the_avatar_have_nothing_to_give(scene: Scene) -> None:
     assert scene.detail(SMALL).empty and not scene.detail().empty
+
+
+def test_a_mouth_comes_from_one_key_frame_and_not_from_two(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[np.ndarray] = []
+    lay_out = key_detail._laid_out
+
+    def counted(key: object, places: np.ndarray, surety: np.ndarray, *rest: object) -> np.ndarray:
+        shares.append(surety)
+        return lay_out(key, places, surety, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(key_detail, "_laid_out", counted)
+    scene.laid(FRAMES[1])
+    surface = scene.parts.surface(FRAMES[1], stage(SIZE))
+    lips, cheek = np.zeros((2, SIZE, SIZE), bool)
+    seen = surface.face >= 0
+    lips[seen] = scene.body.parts["lips"].numpy()[surface.face[seen]]
+    cheek[seen] = scene.body.parts["face"].numpy()[surface.face[seen]]
+    cheek &= cv2.dilate(lips.astype(np.uint8), np.ones((41, 41), np.uint8)) == 0
+    parts = np.stack([[each[lips].mean(), each[cheek].mean()] for each in shares])
+    assert len(shares) == 2, "both key frames look like it"
+    assert np.sort(parts[:, 0])[0] < 0.05 * parts[:, 0].max()
+    assert np.sort(parts[:, 1])[0] > 0.1 * parts[:, 1].max()

@@ -10,6 +10,8 @@ import numpy as np
 from ..body.motion import Motion
 
 _POSE_JOINTS = (12, 15)
+POSES = 3 * len(_POSE_JOINTS)
+"""How many columns of `pose_space`, its first, tell of the head's pose."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ An avatar knows an edit at its own size, which a plate is some times larger than
 frames agree on, broad colours, comes from it; what is finer comes from the key frames themselves,
 edited at the plate's size. It is carried over the tracked body from the key frames that look most
 like a frame, and the plate tells where the skin slipped on the way, and where a key frame shows
-something else: there the avatar stays as it is.
+something else: there the avatar stays as it is. Mouths are not mixed: lips come from the one key
+frame whose lips are most alike.
 """
 
 from dataclasses import dataclass, replace
@@ -15,10 +16,11 @@ import cv2
 import numpy as np
 
 from ...body.camera import Box
+from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...body.surface import Surface, places_in
 from ...editing.hole_filling import filled_outward
-from ...editing.schedule import pose_space
+from ...editing.schedule import POSES, pose_space
 from ...footage.crop import CompositeLayer, crop, place
 from ...footage.optical_flow import alike, carried, dense_flow, trusted
 from ..data.crops import load_matte
@@ -37,29 +39,37 @@ _SEEN, _SMOOTH, _SOFT = 0.05, 0.012, 0.006
 _SAME_COLOUR = 24.0
 _SURE = 0.35
 _GLANCING = 0.05
+# How sharply the mouth most alike is chosen, metres; a head that turns by so much of `pose_space`
+# counts as much as lips that lie a metre apart.
+_LIPS, _CHOSEN, _TURN = 0.0004, 16.0, 200.0
+# How far the mouth reaches round the lips, and how softly, of a window's side.
+_ROUND, _BETWEEN = 0.02, 0.01
 
 
 @dataclass(frozen=True)
 class _Key:
     """A key frame: its window of the plate, uint8 (F, F, 3), the body in it, the detail that its
-    edit has there, float16 (N, N, 3), and where that is the performer's, (F, F)."""
+    edit has there, float16 (N, N, 3), where that is the performer's, (F, F), and its lips."""
 
     window: np.ndarray
     surface: Surface
     fine: np.ndarray
     cover: np.ndarray
+    lips: np.ndarray
 
 
 class KeyDetail:
     """The detail of key frames.
 
     Args:
+        body: the shot's body model.
         track, parts: where the body was in the key frames.
         size: of the avatar's windows.
     """
 
-    def __init__(self, track: Track, parts: EditMask, size: int) -> None:
+    def __init__(self, body: BodyModel, track: Track, parts: EditMask, size: int) -> None:
         self._track, self._parts, self._size = track, parts, size
+        self._mouth = _Mouth(body)
         self._dense = dense_flow("medium")
         self._keys: dict[int, _Key] = {}
         self._space = pose_space(track.motion)
@@ -83,11 +93,13 @@ class KeyDetail:
         side = min(_SIDE, sides)
         window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
         matte = load_matte(self._track, frame, sides).astype(np.float32) / 255
+        surface = self._parts.surface(frame, self._track.camera.window(box, side))
         self._keys[frame] = _Key(
             window,
-            self._parts.surface(frame, self._track.camera.window(box, side)),
+            surface,
             fine_detail(edited, matte, COARSE * sides / self._size).astype(np.float16),
             load_matte(self._track, frame, side).astype(np.float32) / 255,
+            self._mouth.lips(surface),
         )
 
     def lay(
@@ -115,9 +127,12 @@ class KeyDetail:
         surface = parts.surface(frame, self._track.camera.window(box, side))
         pose = pose_space(motion.rows(np.array([motion.index(frame)])))[0]
         total = np.zeros((*laid.cover.shape, 5), np.float32)
-        for number, share in self._near(pose).items():
+        face, lips = self._near(pose), self._nearest_lips(pose, surface)
+        mouth = self._mouth.mask(surface)
+        for number in sorted(face.keys() | lips.keys()):
             key = self._keys[number]
             places, surety, facing = self._followed(key, surface, window)
+            share = face.get(number, 0.0) * (1 - mouth) + lips.get(number, 0.0) * mouth
             total += _laid_out(key, places, share * surety, facing, box, laid)
         fine = total[..., :3] / np.maximum(total[..., 3:4], 1e-4)
         height, width = image.shape[:2]
@@ -138,6 +153,17 @@ class KeyDetail:
         alike -= np.sort(alike)[-_SHOWN - 1] if len(alike) > _SHOWN else 0
         alike /= alike.max()
         return {each: float(share) for each, share in zip(frames, alike, strict=True) if share > 0}
+
+    def _nearest_lips(self, pose: np.ndarray, surface: Surface) -> dict[int, float]:
+        """The key frame whose lips are most like a frame's, and how much of it shows; two where
+        both are, so that one gives way to the other within a frame or two."""
+        frames, lips = sorted(self._keys), self._mouth.lips(surface)
+        turned = self._space[[self._track.motion.index(frame) for frame in frames]] - pose
+        turn = np.linalg.norm(turned[:, :POSES], axis=1)
+        apart = np.array([_distance(self._keys[frame].lips, lips) for frame in frames])
+        apart += turn / _TURN
+        share = ((apart.min() + _LIPS) / (apart + _LIPS)) ** _CHOSEN
+        return {each: float(one) for each, one in zip(frames, share, strict=True) if one > _SEEN}
 
     def _followed(
         self, key: _Key, surface: Surface, window: np.ndarray
@@ -166,6 +192,47 @@ class KeyDetail:
         places = own + slip + carried(away, slip)
         surety *= carried(key.cover, places - own) * (cover > _SEEN)
         return places, cv2.GaussianBlur(surety, (0, 0), _SOFT * side), carried(facing, slip)
+
+
+class _Mouth:
+    """Where a body's mouth is, and how its lips stand."""
+
+    def __init__(self, body: BodyModel) -> None:
+        def faces(*names: str) -> np.ndarray:
+            known = [body.parts[name].numpy() for name in names if name in body.parts]
+            return np.any(known, axis=0) if known else np.zeros(len(body.faces), bool)
+
+        self._inside = faces("lips", "mouth", "teeth", "tongue")
+        corners = body.faces.numpy()
+        self._lips = np.unique(corners[faces("lips")])
+        self._still = np.setdiff1d(np.unique(corners[faces("face")]), self._lips)
+
+    def lips(self, surface: Surface) -> np.ndarray:
+        """The lips as they stand in a face that does not move, metres (L, 3)."""
+        here, there = surface.vertices[self._still], surface.rest[self._still]
+        if not len(here):
+            return np.zeros((0, 3))
+        middle, goal = here.mean(0), there.mean(0)
+        left, _, right = np.linalg.svd((here - middle).T @ (there - goal))
+        # A turn, never a reflection.
+        left[:, -1] *= np.sign(np.linalg.det(left @ right))
+        placed: np.ndarray = (surface.vertices[self._lips] - middle) @ (left @ right)
+        return placed
+
+    def mask(self, surface: Surface) -> np.ndarray:
+        """Where the mouth shows, softly, float32 (F, F)."""
+        seen = surface.face >= 0
+        mouth = np.zeros(seen.shape, np.float32)
+        mouth[seen] = self._inside[surface.face[seen]]
+        side = seen.shape[0]
+        width = 2 * max(1, round(_ROUND * side)) + 1
+        wide = cv2.dilate(mouth, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width)))
+        return cv2.GaussianBlur(wide, (0, 0), _BETWEEN * side)
+
+
+def _distance(first: np.ndarray, second: np.ndarray) -> float:
+    """How far apart two mouths' lips (L, 3) lie on the mean, metres."""
+    return float(np.linalg.norm(first - second, axis=1).mean()) if len(first) else 0.0
 
 
 def _laid_out(

@@ -366,7 +366,7 @@ class _Run:
         """The detail of the edit's key frames; None where they are no larger than the avatar."""
         track, edit = self._tracked, self._edit
         assert edit is not None
-        detail = KeyDetail(track, EditMask(self._body, track, ""), self._size)
+        detail = KeyDetail(self._body, track, EditMask(self._body, track, ""), self._size)
         found = {frame: edited_key(edit, frame) for frame in record.key_frames}
         paths = {frame: path for frame, path in found.items() if path and frame in track.frames}
         for frame, image in self._plate.frames(sorted(paths)):
