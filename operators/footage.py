@@ -50,7 +50,7 @@ def _active_strip(context: Any) -> Any:
 
 
 _PROBED: list[PlateFacts] = []
-"""What the backend said of the plate that the dialog is about; empty while it is awaited."""
+"""What the backend said of the plate that the dialog is about."""
 
 
 _BLENDERS_DEFAULTS = frozenset(("", "sRGB", "Rec.709", "Linear Rec.709", "Linear"))
@@ -92,6 +92,9 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         subtype="DIR_PATH",
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
+    looked_at: StringProperty(
+        description="The strip whose plate was looked at", options={"HIDDEN", "SKIP_SAVE"}
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -103,31 +106,38 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         return base.allowed(cls, reason, base.no_backend(context))
 
     def invoke(self, context: Any, event: Any) -> set[str]:
-        """Proposes a folder beside the file, or beside the plate while there is none."""
+        """Has the plate looked at; the dialog opens with what was found, since Blender draws one
+        that is open no second time."""
         strip = _active_strip(context)
+        if not self.looked_at:
+            return base.attempt(self, lambda: self._look(context))
+        if strip.name != self.looked_at:
+            return {"CANCELLED"}
         name = re.sub(r"[^\w-]+", "_", Path(strip.name).stem).strip("_") or "shot"
         if bpy.data.filepath:
             self.folder = f"//portraitgen/{name}"
         else:
             source = strip.filepath if strip.type == "MOVIE" else strip.directory
             self.folder = str(Path(bpy.path.abspath(source)).parent / "portraitgen" / name)
-        _PROBED.clear()
-        if base.attempt(self, lambda: self._look(context)) == {"CANCELLED"}:
-            return {"CANCELLED"}
         return context.window_manager.invoke_props_dialog(self, width=500)
 
     def _look(self, context: Any) -> None:
-        footage = plate_strip.footage_of(_active_strip(context), compat.sequencer_scene(context))
+        strip = _active_strip(context)
+        footage = plate_strip.footage_of(strip, compat.sequencer_scene(context))
         call = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
-        scene_updates.ask("Looking at the plate", call, _PROBED.append)
+        name, windows = strip.name, list(context.window_manager.windows)
+        place = windows.index(context.window) if context.window in windows else 0
+
+        def looked(facts: PlateFacts) -> None:
+            _PROBED[:] = [facts]
+            _ask_where(name, place)
+
+        scene_updates.ask("Looking at the plate", call, looked)
 
     def draw(self, context: Any) -> None:
         """The folder, and how the backend would read the plate."""
         self.layout.prop(self, "folder")
         column = self.layout.column(align=True)
-        if not _PROBED:
-            column.label(text=session.message or "Looking at the plate...")
-            return
         for line in plate_lines(_PROBED[-1]):
             column.label(text=line)
 
@@ -161,6 +171,17 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         else:
             probe = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
             scene_updates.ask("Looking at the plate", probe, make)
+
+
+def _ask_where(strip: str, place: int) -> None:
+    """Opens the dialog of New Shot in a window, if the strip is the active one still."""
+    windows = bpy.context.window_manager.windows
+    if bpy.app.background or place >= len(windows):
+        return
+    with bpy.context.temp_override(window=windows[place]):
+        active = _active_strip(bpy.context)
+        if active is not None and active.name == strip:
+            bpy.ops.portraitgen.new_shot("INVOKE_DEFAULT", looked_at=strip)
 
 
 def _known_rate(folder: Path) -> str:

@@ -12,6 +12,7 @@ from portraitgen.messages import EditorDescription
 from portraitgen.records import TrackSummary
 from portraitgen.settings import OptionDescription
 
+from ..operators.performer import points_of
 from ..portraitgen_addon import (
     acting_layer,
     backend_properties,
@@ -141,7 +142,9 @@ def _performer(layout: Any, shot: Any, settings: Any) -> None:
     row.operator("portraitgen.pick_performer", icon="EYEDROPPER")
     if settings.performer:
         row.operator("portraitgen.forget_performer", text="", icon="X")
-        layout.prop(settings, "performer")
+        picked = sorted(frame + shot.offset for frame in points_of(settings.performer))
+        frames = ", ".join(str(frame) for frame in picked)
+        layout.label(text=f"Picked on frame {frames}", icon="CHECKMARK")
 
 
 class _Track(_NeedsShot):

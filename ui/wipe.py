@@ -7,41 +7,30 @@ from typing import Any
 
 import bpy
 import gpu
+import numpy as np
 from gpu_extras.batch import batch_for_shader
 
-from ..portraitgen_addon import picture_view
+from ..portraitgen_addon import file_marks, picture_view
 
 _LINE = (1.0, 0.75, 0.2, 0.9)
 _handlers: list[Any] = []
 
 
 @lru_cache(maxsize=1)
-def _codes_shader() -> Any:
-    """A shader that shows a picture's codes: its texture comes linear, and a region shows codes.
+def _codes(name: str, path: str, mark: tuple[int, int] | None) -> Any:
+    """A picture as a texture of its codes, which a region shows as they are.
 
-    Blender's own of this kind has no name that 4.5 knows.
+    Of Blender's own texture of an image, what is drawn hangs on the version and on the shader.
+
+    Args:
+        name: of the image.
+        path, mark: its file, and which state of it; another picture has others.
     """
-    between = gpu.types.GPUStageInterfaceInfo("portraitgen_wipe")
-    between.smooth("VEC2", "place")
-    info = gpu.types.GPUShaderCreateInfo()
-    info.push_constant("MAT4", "projection")
-    info.sampler(0, "FLOAT_2D", "image")
-    info.vertex_in(0, "VEC2", "pos")
-    info.vertex_in(1, "VEC2", "texCoord")
-    info.vertex_out(between)
-    info.fragment_out(0, "VEC4", "shown")
-    info.vertex_source(
-        "void main() { place = texCoord; gl_Position = projection * vec4(pos, 0.0, 1.0); }"
-    )
-    info.fragment_source(
-        "void main() {"
-        " vec3 light = max(texture(image, place).rgb, vec3(0.0));"
-        " vec3 low = light * 12.92;"
-        " vec3 high = 1.055 * pow(light, vec3(1.0 / 2.4)) - 0.055;"
-        " shown = vec4(mix(low, high, step(vec3(0.0031308), light)), 1.0);"
-        "}"
-    )
-    return gpu.shader.create_from_info(info)
+    image = bpy.data.images[name]
+    codes = np.empty(4 * image.size[0] * image.size[1], np.float32)
+    image.pixels.foreach_get(codes)
+    data = gpu.types.Buffer("FLOAT", len(codes), codes)
+    return gpu.types.GPUTexture(tuple(image.size), format="RGBA16F", data=data)
 
 
 def line_x(context: Any, image: Any) -> int:
@@ -61,15 +50,14 @@ def _draw() -> None:
     (left, bottom), (right, top) = (
         to_region(*corner, clip=False) for corner in ((0.0, 0.0), (share, 1.0))
     )
-    if right > left:
-        shader = _codes_shader()
+    if right > left and plate.size[0]:
+        shader = gpu.shader.from_builtin("IMAGE")
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         places = ((0, 0), (share, 0), (share, 1), (0, 1))
         batch = batch_for_shader(shader, "TRI_FAN", {"pos": corners, "texCoord": places})
-        matrix = gpu.matrix.get_projection_matrix() @ gpu.matrix.get_model_view_matrix()
         shader.bind()
-        shader.uniform_float("projection", matrix)
-        shader.uniform_sampler("image", gpu.texture.from_image(plate))
+        path = bpy.path.abspath(plate.filepath)
+        shader.uniform_sampler("image", _codes(plate.name, path, file_marks.mark(path)))
         batch.draw(shader)
     gpu.state.blend_set("ALPHA")
     line = gpu.shader.from_builtin("UNIFORM_COLOR")
@@ -158,6 +146,7 @@ def register() -> None:
 
 def unregister() -> None:
     """Takes it out."""
+    _codes.cache_clear()
     while _handlers:
         bpy.types.SpaceImageEditor.draw_handler_remove(_handlers.pop(), "WINDOW")
     for each in reversed(_CLASSES):

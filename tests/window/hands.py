@@ -180,29 +180,39 @@ def time_drawing() -> None:
     drawn: dict[str, list[float]] = seen.setdefault("drawn", {})
     last = {"name": "", "end": 0.0}
 
-    def timed(work: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def run(*given: Any, **named: Any) -> Any:
-            begun, worked = time.perf_counter(), time.thread_time()
-            try:
-                return work(*given, **named)
-            finally:
-                end, took = time.perf_counter(), 1e3 * (time.thread_time() - worked)
-                # Blender asks a panel's buttons once the panel itself has drawn.
-                if name:
-                    drawn.setdefault(name, []).append(took)
-                    last["name"] = name
-                elif last["name"] and begun - last["end"] < 0.002:
-                    drawn[last["name"]][-1] += took
-                last["end"] = end
+    def note(work: Callable[[Any, Any], Any], first: Any, context: Any, name: str = "") -> Any:
+        begun, worked = time.perf_counter(), time.thread_time()
+        try:
+            return work(first, context)
+        finally:
+            end, took = time.perf_counter(), 1e3 * (time.thread_time() - worked)
+            # Blender asks a panel's buttons once the panel itself has drawn.
+            if name:
+                drawn.setdefault(name, []).append(took)
+                last["name"] = name
+            elif last["name"] and begun - last["end"] < 0.002:
+                drawn[last["name"]][-1] += took
+            last["end"] = end
+
+    def timed_panel(draw: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any], Any]:
+        # Blender counts the arguments that a function names.
+        def run(self: Any, context: Any) -> Any:
+            return note(draw, self, context, name)
 
         return run
 
+    def timed_poll(poll: Callable[[Any, Any], Any]) -> Any:
+        def run(cls: Any, context: Any) -> Any:
+            return note(poll, cls, context)
+
+        return classmethod(run)
+
     for kind in module("ui.panels").CLASSES:
-        kind.draw = timed(kind.draw, kind.__name__.removeprefix("PORTRAITGEN_PT_"))
+        kind.draw = timed_panel(kind.draw, kind.__name__.removeprefix("PORTRAITGEN_PT_"))
     rooms = [each for each in vars(module("operators")).values() if hasattr(each, "CLASSES")]
     for kind in (each for room in rooms for each in room.CLASSES):
         if "poll" in dir(kind) and hasattr(kind.poll, "__func__"):
-            kind.poll = classmethod(timed(kind.poll.__func__, ""))
+            kind.poll = timed_poll(kind.poll.__func__)
 
 
 def watch_bars() -> None:

@@ -120,6 +120,7 @@ def four_clicks(area: Any, scene: Any) -> Iterator[float]:
 def wipe(shot: Any) -> Iterator[float]:
     """Drags the wipe of the frame that was tried against the plate."""
     image = bpy.data.images[shot.take.preview]
+    seen["wipe"] = []
     yield 2.0
     place, editor = next(
         (each, area)
@@ -136,6 +137,11 @@ def wipe(shot: Any) -> Iterator[float]:
     yield from outside(f"drag {' '.join(ends)}")
     yield 0.5
     seen["wiped to"] = image.portraitgen_wipe
+    # Left of the line the plate, as its file has it, right of it the edit.
+    for share, part in ((0.3, image.portraitgen_plate), (0.9, image.name)):
+        x, y = canvas.view2d.view_to_region(share, 0.9, clip=False)
+        path = bpy.path.abspath(bpy.data.images[part].filepath)
+        seen["wipe"].append([at(canvas, x + place.x, y + place.y), path, share, 0.9])
     yield from picture("3_wiped")
     if place != window():
         with bpy.context.temp_override(window=place):
@@ -154,7 +160,7 @@ def pick(area: Any, shot: Any) -> Iterator[float]:
     yield from wait(lambda: settings.performer and not session.doing)
     seen["performer"], seen["performer refused"] = settings.performer, session.message
     yield from picture("3_picked")
-    yield from click(area, "portraitgen.forget_performer(", share=0.9)
+    yield from click(area, "portraitgen.forget_performer(", share=0.97)
     yield from wait(lambda: not settings.performer, 10)
 
 
@@ -358,12 +364,12 @@ def versions(area: Any, scene: Any) -> Iterator[float]:
     shot.take.mix = 0.5
     yield from click(area, 'portraitgen.queue_add(kind="render"', share=0.97)
     yield from wait(lambda: runner.record().jobs)
-    yield from click(area, "portraitgen.queue_start(", share=0.9)
+    yield from click(area, "portraitgen.queue_start(", share=0.96)
     yield from wait(lambda: not runner.runs(), 1800)
     seen["queue"] = [each.state for each in runner.record().jobs]
     yield from wait(lambda: shown() == 2)
     seen["versions"].append(shown())
-    yield from click(area, "portraitgen.next_version(backwards=True", share=0.05)
+    yield from click(area, "portraitgen.next_version(backwards=True", share=0.08)
     yield from wait(lambda: shown() == 1)
     seen["versions"].append(shown())
     yield from picture("9_version_1")
