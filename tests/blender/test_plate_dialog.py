@@ -28,6 +28,21 @@ def test_new_shot_says_how_the_plate_would_be_read(
     assert "8 bits, Rec.709" in lines[1]
 
 
+def test_new_shots_dialog_opens_when_the_plate_was_looked_at(
+    session: Any, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It opened at once and said "Looking at the plate..." for ever: it is drawn only once."""
+    footage = module("operators.footage")
+    opened: list[Any] = []
+    monkeypatch.setattr(footage, "_ask_where", lambda *given: opened.append(given))
+    footage._PROBED.clear()
+    strip = plate_strip(bpy.context.scene)
+    footage.PORTRAITGEN_OT_new_shot._look(None, bpy.context)
+    assert not opened
+    until(lambda: opened or session.error)
+    assert opened == [(strip.name, 0)] and footage._PROBED[0].width == 512
+
+
 def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
     tmp_path: Path,
 ) -> None:
