@@ -42,9 +42,9 @@ def line_x(context: Any, image: Any) -> int:
 def _draw() -> None:
     context = bpy.context
     image = picture_view.wiped(context)
-    if image is None:
+    plate = picture_view.plate_of(image) if image is not None else None
+    if image is None or plate is None:
         return
-    plate = picture_view.plate_of(image)
     share = image.portraitgen_wipe
     to_region = context.region.view2d.view_to_region
     (left, bottom), (right, top) = (
