@@ -21,6 +21,8 @@ from synthetic.clip import write_clip
 _TAKE = "look"
 _SHOTS, _FRAMES, _CHUNK, _SIZE = 3, 24, 8, 256
 _PROCESSES = 4
+# Of the shot whose frames are signed, and how many of its frames a render takes more than another.
+_SIGNED_SIZE, _MORE = 1080, 4
 _SMALL = ["--reconstruct-option", "size=96", "--reconstruct-option", "gaussians=3000"]
 _SMALL += ["--reconstruct-option", "steps=60", "--edit-option", "steps=20", "--edit-option"]
 _SMALL += ["keys=2", "--render-option", "plate=true"]
@@ -46,8 +48,8 @@ def measure(
 
     Returns:
         bundle: how many frames and movies there are; chunks: whether four processes made the bits
-        that one makes; signing: its cost as a share of a frame's, and told apart: what is said of
-        files that do not hold, where c2pa-python is installed.
+        that one makes; signing: its cost as a share of an HD frame's, and told apart: what is said
+        of files that do not hold, where c2pa-python is installed.
 
     Raises:
         PortraitError: if openjd-cli is not installed, or a command fails.
@@ -66,8 +68,8 @@ def measure(
         for made in ("avatar", "takes", "jobs"):
             shutil.rmtree(shot / made, ignore_errors=True)
     figures = {"bundle": _bundle(openjd, folder, shots, frames)}
-    figures["chunks"], seconds = _chunks(shots[0], frames)
-    return figures | _credentials(shots[0], folder, seconds)
+    figures["chunks"] = _chunks(shots[0], frames)
+    return figures | _credentials(folder)
 
 
 def _portraitgen(*words: str | Path) -> None:
@@ -108,15 +110,13 @@ def _bundle(openjd: Path, folder: Path, shots: list[Path], count: int) -> str:
     )
 
 
-def _chunks(shot: Path, count: int) -> tuple[str, float]:
-    """Whether four processes make the bits that one makes; and a frame's CPU seconds in one."""
+def _chunks(shot: Path, count: int) -> str:
+    """Whether four processes make the bits that one makes."""
     home = shot / "takes" / _TAKE
     command = [sys.executable, "-m", "portraitgen", "render", str(shot), "--take", _TAKE]
     command += ["--no-movie", "--plate", "--steady", "0.9"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    begun = _children_seconds()
     subprocess.run(command, check=True, **quiet)
-    seconds = (_children_seconds() - begun) / count
     render = render_of(home)
     whole = _pixels(render)
     for path in (*render.frames.iterdir(), *render.plates.iterdir()):
@@ -130,7 +130,26 @@ def _chunks(shot: Path, count: int) -> tuple[str, float]:
     same = again.folder == render.folder and len(whole) == count and _pixels(again) == whole
     text = "bit for bit the same" if same and not any(states) else f"DIFFERENT ({states})"
     every = f"every {_PROCESSES}th frame each"
-    return f"{count} frames by {_PROCESSES} processes, {every}: {text}", seconds
+    return f"{count} frames by {_PROCESSES} processes, {every}: {text}"
+
+
+def _signed_shot(folder: Path) -> tuple[Path, float]:
+    """A rendered shot as large as a delivery, and what one of its frames cost, CPU seconds."""
+    shot, clip = folder / "shot-hd", folder / "plate-hd"
+    if not clip.with_suffix(".json").exists():
+        write_clip(clip, frames=_MORE + 2, size=_SIGNED_SIZE)
+    if not (shot / "takes").exists():
+        _portraitgen("track", shot, "--footage", clip.with_suffix(".mp4"))
+        _portraitgen("reconstruct", shot, "--gaussians", "3000", "--steps", "60")
+        small = ["--steps", "20", "--keys", "2"]
+        _portraitgen("edit", shot, "--take", _TAKE, "--editor", "toon", *small)
+    shutil.rmtree(shot / "takes" / _TAKE / "renders", ignore_errors=True)
+    seconds = []
+    for frames in ("1", f"2-{_MORE + 2}"):
+        begun = _children_seconds()
+        _portraitgen("render", shot, "--take", _TAKE, "--plate", "--no-movie", "--frames", frames)
+        seconds.append(_children_seconds() - begun)
+    return shot, (seconds[1] - seconds[0]) / _MORE
 
 
 def _children_seconds() -> float:
@@ -148,7 +167,7 @@ def _pixels(render: Render) -> dict[int, bytes]:
     }
 
 
-def _credentials(shot: Path, folder: Path, seconds: float) -> dict[str, str]:
+def _credentials(folder: Path) -> dict[str, str]:
     """What signing a frame's EXR, picture and full plate costs, of a frame's own cost; and what
     `verify` says of a file that was changed, of another signature and of a foreign root."""
     try:
@@ -161,6 +180,7 @@ def _credentials(shot: Path, folder: Path, seconds: float) -> dict[str, str]:
     from portraitgen.pipeline.data.shots import Track
     from portraitgen.provenance.credentials import Signer
 
+    shot, seconds = _signed_shot(folder)
     chain, key, root = certificate(folder, "ours")
     *_, foreign = certificate(folder, "theirs")
     opened = Shot.open(shot)
@@ -179,7 +199,8 @@ def _credentials(shot: Path, folder: Path, seconds: float) -> dict[str, str]:
     signed = next(iter(render.exr_frames().values()))
     return {
         "signing": f"{1000 * cost:.1f} ms of CPU a frame (three files),"
-        f" {100 * cost / seconds:.2f} % of its rendering's {seconds:.2f} s",
+        f" {100 * cost / seconds:.2f} % of its rendering's {seconds:.2f} s,"
+        f" {_SIGNED_SIZE} x {_SIGNED_SIZE}",
         "told apart": _told_apart(signed, folder, root, foreign),
     }
 

@@ -16,11 +16,14 @@ import pytest
 from attack_shot import EDIT, SMALL, Portraitgen, copy_of, environment
 
 from portraitgen.clean_up import leftovers, remove
+from portraitgen.editing.looks.look_file import Look, LookFacts, read_look
+from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.errors import Cancelled, PortraitError, ProgramNotAllowed, ShotError
 from portraitgen.failures import ProgramFault, readable
 from portraitgen.farm.request import bundle_for
 from portraitgen.footage.encode import read_exr
 from portraitgen.messages import FarmShot, WriteBundle
+from portraitgen.pipeline.data.acting import Acting, load_acting
 from portraitgen.pipeline.data.avatars import load_avatar
 from portraitgen.pipeline.data.shots import Track, body_of, info
 from portraitgen.pipeline.registry import run
@@ -87,6 +90,17 @@ def test_nothing_outside_is_touched_through_a_link(shot: Path, outside: Path, li
         except PortraitError as error:
             assert not isinstance(error, ProgramFault), error
     assert contents(outside) == before
+
+
+@pytest.mark.parametrize("name", ["frames/toon.0002.png", "plates/toon.0002.png", "toon.mp4"])
+def test_what_a_link_leads_to_is_not_delivered(shot: Path, outside: Path, name: str) -> None:
+    path = shot / "takes" / "toon" / "renders" / "v001" / name
+    path.unlink(missing_ok=True)
+    path.symlink_to(outside / "a.json")
+    copies = outside.parent / "delivery"
+    with pytest.raises(ShotError, match="this is a link"):
+        run("deliver", shot, {"take": "toon", "out": str(copies)}, Reporter())
+    assert not copies.exists()
 
 
 def test_a_resumed_job_neither_follows_nor_deletes_a_linked_work_folder(
@@ -243,13 +257,31 @@ def test_a_damaged_version_names_the_one_that_is_whole(shot: Path) -> None:
         Track(Shot.open(shot))
 
 
+def whole_arrays(path: Path) -> None:
+    """Reads tensors as all of ours are read."""
+    try:
+        load_arrays(path, may_be_nan=("residual", "part_residual"))
+    except DamagedTensors as error:
+        raise ShotError(str(error), path, "") from None
+
+
 def test_flipped_bits_in_a_version_are_refused_or_change_nothing(shot: Path) -> None:
     opened = Shot.open(shot)
     body, generator = body_of(opened), random.Random(5)
-    base = shot / "avatar" / "0001"
+    base, edit = shot / "avatar" / "0001", shot / "takes" / "toon" / "edits" / "0001"
+    track = Track(opened)
+    acting, look = shot / "takes" / "toon" / "acting.safetensors", shot / "a.look"
+    Acting.none(body, track.frames).save(acting, track, body)
+    thumbnail = np.zeros((96, 192, 3), np.uint8)
+    Look(LookFacts(name="a", guides=Guides().names), LookNetwork(Guides()), thumbnail).save(look)
+    rig = Path(export_rig(opened).path)
     for path, read in (
         (shot / "track" / "0002" / "params.safetensors", lambda: Track(opened)),
         (base / "avatar.safetensors", lambda: load_avatar(base, body)),
+        (edit / "avatar.safetensors", lambda: load_avatar(edit, body)),
+        (acting, lambda: load_acting(acting, body)),
+        (look, lambda: read_look(look)),
+        (rig, lambda: whole_arrays(rig)),
     ):
         whole = path.read_bytes()
         for _ in range(int(os.environ.get("PORTRAITGEN_ATTACKS", "25"))):

@@ -17,7 +17,7 @@ from ...provenance.statement import Statement
 from ...renders import Render, render_of
 from ...settings import option
 from ...shot import Shot
-from ...storage import atomic_path, entries
+from ...storage import atomic_path, entries, is_link
 from ..data.frame_identity import edit_shown
 from ..data.provenance import statement_of
 from ..data.shots import Track
@@ -77,7 +77,11 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
 
 
 def _files(rendered: Render, take: str) -> list[Path]:
-    """What can be delivered of a render."""
+    """What can be delivered of a render.
+
+    Raises:
+        ShotError: if a file is a link: what it leads to is no part of the render.
+    """
     files = [
         path
         for place in (rendered.frames, rendered.plates)
@@ -85,7 +89,11 @@ def _files(rendered: Render, take: str) -> list[Path]:
         if path.suffix.lower() in EMBEDDED or path.suffix.lower() in BESIDE
     ]
     movie = rendered.folder / f"{take}.mp4"
-    return files + ([movie] if movie.exists() else [])
+    files += [movie] if movie.exists() else []
+    for path in files:
+        if is_link(path):
+            raise ShotError("this is a link", path, "delete it, and render again")
+    return files
 
 
 def sign_take(
