@@ -412,7 +412,7 @@ class Shot:
         for job in alike:
             job.update(state="outdated")
             remove_tree(job.folder / "work")
-        sweep(self.path)
+        self.sweep()
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         job_id = f"{stamp}-{kind}-{uuid.uuid4().hex[:6]}"
         record = JobRecord(
@@ -421,6 +421,17 @@ class Shot:
         job = Job(make_folder(self.path / "jobs" / job_id), record)
         job.update()
         return job
+
+    def sweep(self) -> None:
+        """Deletes what killed processes left: halves of files, and work of jobs that are over.
+
+        Raises:
+            ShotError: if a link leads out of the shot.
+        """
+        sweep(self.path)
+        for job in self.jobs():
+            if job.record.state in ("done", "outdated"):
+                remove_tree(job.folder / "work")
 
     def jobs(self) -> list["Job"]:
         """All jobs, oldest first; a folder whose record cannot be read is passed over."""

@@ -27,7 +27,7 @@ from portraitgen.pipeline.requests.paint import start_painting
 from portraitgen.pipeline.requests.rig import export_rig
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
-from portraitgen.storage import read_json, strays, sweep
+from portraitgen.storage import read_json, strays
 
 ATTACKS = int(os.environ.get("PORTRAITGEN_ATTACKS", "0"))
 Act = Callable[[Path], object]
@@ -80,8 +80,9 @@ def marks(shot: Path) -> dict[str, str]:
 
 def next_job(shot: Path) -> None:
     """What every job does first."""
-    with Shot.open(shot).hold("track", "tracking"):
-        sweep(shot)
+    opened = Shot.open(shot)
+    with opened.hold("track", "tracking"):
+        opened.sweep()
 
 
 def done(made: Path, shot: Path) -> bool:

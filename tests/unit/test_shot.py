@@ -234,3 +234,13 @@ def test_a_job_killed_after_it_published_does_not_publish_again(shot: Shot) -> N
         edit = job.work / "edit"
         edit.mkdir(exist_ok=True)
         assert shot.publish_edit("look", edit, shot_records.edit(job.id)) == 1
+
+
+def test_work_of_a_job_that_was_killed_once_it_was_done_is_swept(shot: Shot) -> None:
+    done, cut = shot.start_job("edit", {"strength": 0.1}), shot.start_job("edit", {"strength": 0.2})
+    for job in (done, cut):
+        (job.work / "checkpoint").write_bytes(b"x")
+    done.update(state="done")
+    cut.update(state="cancelled")
+    shot.sweep()
+    assert not (done.folder / "work").exists() and (cut.folder / "work" / "checkpoint").exists()

@@ -13,7 +13,7 @@ from ...locks import Waiting
 from ...schema import Values
 from ...shot import Job, Shot
 from ...stopping import at_hard_end
-from ...storage import is_disk_full, sweep
+from ...storage import is_disk_full
 from .job_log import logged
 from .progress import Reporter
 
@@ -49,7 +49,7 @@ def running(
     """
     waiting = waiting_of(reporter)
     with shot.hold(resource, kind, frames, waiting) as lock:
-        sweep(shot.path)
+        shot.sweep()
         job = shot.start_job(kind, options, inputs)
         job.check_held = lock.check
         about = f"{kind} {'resumed' if job.resumed else 'started'}: {dict(options)}"
