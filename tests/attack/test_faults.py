@@ -123,9 +123,14 @@ def steps(name: str, there: list[int], seed: int) -> list[int]:
     chosen = sorted(random.Random(f"{name} {seed}").sample(there, most))
     part, parts = (int(each) for each in os.environ.get("PORTRAITGEN_SHARE", "1/1").split("/"))
     chosen = chosen[part - 1 :: parts]
-    if ATTACKS:
-        print(f"{name}: {len(chosen)} of {len(there)} steps")
+    tell(f"{name}: {len(chosen)} of {len(there)} steps")
     return chosen
+
+
+def tell(text: str) -> None:
+    """Where a long attack stands, for whoever lets pytest print (-s)."""
+    if ATTACKS:
+        print(text, flush=True)
 
 
 @pytest.mark.parametrize("name", ACTS)
@@ -145,6 +150,7 @@ def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
         next_job(shot)
         assert marks(shot) == wanted, f"killed at step {at}, {watch.trace[-1]}"
         assert litter(shot) == [], f"killed at step {at}, {watch.trace[-1]}"
+        tell(f"{name}: killed at step {at}, the same")
         shutil.rmtree(shot)
 
 
@@ -173,4 +179,5 @@ def test_a_disk_that_is_full_at_any_write_is_one_sentence(
         next_job(shot)
         assert marks(shot) == wanted, where
         assert litter(shot) == [], where
+        tell(f"{name}: {where}, told, then the same")
         shutil.rmtree(shot)
