@@ -213,6 +213,19 @@ def test_tampering_foreign_signers_and_no_signer_are_told_apart(
     assert portraitgen("verify", path).returncode == 1
 
 
+def test_a_plate_that_the_library_cannot_take_apart_is_named_all_the_same(
+    studios: Path, tmp_path: Path
+) -> None:
+    from portraitgen.provenance.credentials import Signer, verify
+
+    plate, ours = tmp_path / "plate.mov", studios / "ours"
+    plate.write_bytes(bytes(range(256)) * 9)
+    path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.float32))
+    Signer(ours / "chain.pem", ours / "key.pem").sign(path, PLAIN, plate)
+    assert verify(path, ours / "root.pem").state == "trusted"
+    assert b"plate.mov" in path.read_bytes()
+
+
 def test_a_key_that_is_not_the_certificates_is_refused(
     studios: Path, portraitgen: Command, shot: Path, tmp_path: Path
 ) -> None:
@@ -241,6 +254,10 @@ def test_a_signature_by_another_key_is_told_from_a_file_that_was_changed() -> No
     assert [forged[0], changed[0], foreign[0]] == ["forged", "tampered", "untrusted"]
     assert "not by the key" in forged[1] and "was changed" in changed[1]
     assert len({forged[1], changed[1], foreign[1]}) == 3
+    assert _verdict(Path("a.png"), {"manifests": {}}, None).state == "tampered"
+    assert _verdict(Path("a.png"), {"manifests": None, "active_manifest": "a"}, None).state == (
+        "tampered"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".dpx", ".jpg"])

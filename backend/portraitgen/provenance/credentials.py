@@ -121,15 +121,7 @@ class Signer:
             manifest = _manifest(statement, path.name, mime, plate is not None)
             builder = self._c2pa.Builder(json.dumps(manifest), context=context)
             if plate is not None:
-                kind = EMBEDDED.get(plate.suffix.lower()) or "application/octet-stream"
-                ingredient = {
-                    "title": plate.name,
-                    "relationship": "parentOf",
-                    "label": "plate",
-                    "instance_id": "plate",
-                }
-                with open(plate, "rb") as opened:
-                    builder.add_ingredient(json.dumps(ingredient), kind, opened)
+                self._add_plate(builder, plate)
             target = path if suffix in EMBEDDED else path.with_name(path.name + ".c2pa")
             with atomic_path(target) as temporary, open(path, "rb") as source:
                 if suffix in EMBEDDED:
@@ -147,6 +139,25 @@ class Signer:
                 f"signing failed ({error})", path, "check certificate, key and command"
             ) from error
         return target
+
+    def _add_plate(self, builder: Any, plate: Path) -> None:
+        """Names the plate as the ingredient; one that the library cannot take apart keeps no
+        credentials, but is named all the same."""
+        told = {
+            "title": plate.name,
+            "relationship": "parentOf",
+            "label": "plate",
+            "instance_id": "plate",
+        }
+        kinds = [EMBEDDED.get(plate.suffix.lower()), "application/octet-stream"]
+        for kind in filter(None, kinds):
+            try:
+                with open(plate, "rb") as opened:
+                    builder.add_ingredient(json.dumps(told), kind, opened)
+                return
+            except self._c2pa.C2paError:
+                if kind == kinds[-1]:
+                    raise
 
 
 def verify(path: Path, roots: Path | None = None) -> Verdict:
@@ -186,11 +197,13 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
 
 
 def _verdict(path: Path, facts: dict[str, Any], roots: Path | None) -> Verdict:
-    active = facts["manifests"][facts["active_manifest"]]
+    active = (facts.get("manifests") or {}).get(facts.get("active_manifest"))
+    if not active:
+        return Verdict("tampered", f"{path.name}: its credential is damaged (it is empty)", {})
     statement: dict[str, Any] = next(
         (each["data"] for each in active.get("assertions", []) if each["label"] == LABEL), {}
     )
-    signer = active.get("signature_info", {}).get("common_name") or "an unnamed signer"
+    signer = (active.get("signature_info") or {}).get("common_name") or "an unnamed signer"
     codes = {str(each.get("code")) for each in facts.get("validation_status", [])}
     foreign = {"signingCredential.untrusted"}
     if _WRONG_KEY in codes and not any("Hash.mismatch" in code for code in codes):
