@@ -138,9 +138,11 @@ def _signed_shot(folder: Path) -> tuple[Path, float]:
     shot, clip = folder / "shot-hd", folder / "plate-hd"
     if not clip.with_suffix(".json").exists():
         write_clip(clip, frames=_MORE + 2, size=_SIGNED_SIZE)
-    if not (shot / "takes").exists():
+    if not (shot / "track").exists():
         _portraitgen("track", shot, "--footage", clip.with_suffix(".mp4"))
+    if not (shot / "avatar").exists():
         _portraitgen("reconstruct", shot, "--gaussians", "3000", "--steps", "60")
+    if not (shot / "takes").exists():
         small = ["--steps", "20", "--keys", "2"]
         _portraitgen("edit", shot, "--take", _TAKE, "--editor", "toon", *small)
     shutil.rmtree(shot / "takes" / _TAKE / "renders", ignore_errors=True)
