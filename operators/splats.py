@@ -95,6 +95,12 @@ def _show(shot_id: str, take: str, answer: CloudExported) -> None:
     if shot is None or not shot.has_rig:
         return
     data = splats.SplatData.load(Path(answer.path))
+    if not splats.fits(data, shot.armature):
+        raise PortraitError(
+            f"track {shot.track_version} is of another body than the avatar was learned on",
+            shot.name,
+            "show a later version of the track, or reconstruct again",
+        )
     lit = False
     for old in splats.performers(shot_id, take):
         lit = lit or splats.is_lit(old)

@@ -34,6 +34,7 @@ ID = "pg_id"
 _PERSONAL = "personal {:02d}"
 _DEGREE_0 = 0.28209479177387814
 _REMEDY = "press To 3D again"
+_SAME_BODY = 1e-3
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ class SplatData:
         shapes = {
             "vertices": (vertices, 3),
             "inside": (len(arrays["faces"]),),
+            "joints": (len(self.joints), 3),
             "units": (len(self.units), vertices, 3),
             "fields": (fields, vertices, 3),
             "corners": (splats, 3),
@@ -147,6 +149,18 @@ def build(
     return Performer(surface, cloud)
 
 
+def fits(data: SplatData, armature: Any) -> bool:
+    """Whether a rig is of the body that the splats were learned on: its joints lie where theirs do,
+    to a millimetre. A track before the avatar's, or another solve, may be of another."""
+    bones = armature.data.bones
+    apart = [
+        np.linalg.norm(np.array(bones[name].head_local) - place)
+        for name, place in zip(data.joints, data.arrays["joints"], strict=True)
+        if name in bones
+    ]
+    return bool(max(apart, default=0.0) < _SAME_BODY)
+
+
 def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]:
     """The clouds of performers in the file: all, a shot's, or those of a take."""
     return [
@@ -180,8 +194,9 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
     """Lets Blender's lights light a performer, or shows it in the light of the plate."""
     materials = cloud.data.materials
     materials.clear()
-    # Splats would throw the shadow of each on the next; a surface inside of them does it.
-    cloud.visible_shadow = not lit
+    # Splats would throw the shadow of each on the next, and light that comes from all around would
+    # end at them, in blotches; a surface inside of them throws their shadow.
+    cloud.visible_shadow = cloud.visible_diffuse = not lit
     shadow = cloud.get(SHADOW)
     if not lit:
         if shadow is not None:

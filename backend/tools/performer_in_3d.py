@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measures a performer in Blender against the backend's, and makes the picture of it in docs.
 
-    python performer_in_3d.py FOLDER ZIP PYTHON OUT
+    python performer_in_3d.py FOLDER ZIP PYTHON OUT [TRUTH]
 
 FOLDER holds a shot that is tracked and reconstructed, `shot` (of `build.py demo`, say), of which a
 copy is used. Run it with the Python of an environment that has bpy 5.3 or later; ZIP is the built
-extension, PYTHON the backend's. OUT gets performer_3d.jpg; the figures are printed.
+extension, PYTHON the backend's. OUT gets performer_3d.jpg; the figures are printed. TRUTH is the
+clip of the synthetic performer that the shot was made of, beside its motion
+(`tests/data/performer.mp4`): then the performer is also lit as the truth can be, and compared.
 """
 
 import importlib
@@ -27,11 +29,14 @@ _USER = tempfile.TemporaryDirectory(prefix="portraitgen-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = _USER.name
 
 import bpy  # noqa: E402
+from mathutils import Matrix, Vector  # noqa: E402
 
 _PACKAGE = "bl_ext.user_default.portraitgen"
-_SAMPLES, _SAMPLES_OF_PICTURE = 64, 48
-_EVERY, _SHOWN = 6, 21
+_SAMPLES, _SAMPLES_OF_PICTURE = 64, 64
+_EVERY, _SHOWN = 12, 21
 _PANEL = 400
+# Degrees from the plate's camera.
+_BESIDE = 20
 # What the pictures of the performer alone stand before, scene-linear.
 _GROUND = 0.13
 
@@ -165,6 +170,61 @@ def _psnr(first: np.ndarray, second: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((first - second) ** 2)))
 
 
+_LIT_TRUTH = """
+import sys
+from pathlib import Path
+import numpy as np
+from portraitgen.body.model import BodyModel
+from portraitgen.body.motion import Motion
+from synthetic.acting import camera
+from synthetic.render import LIGHTS, _AMBIENT, Performer
+motion = Motion.load(Path(sys.argv[1]).with_suffix(".safetensors"))
+size, frame, light = int(sys.argv[2]), int(sys.argv[3]), "left"
+shown = Performer(BodyModel.load(), motion, light=light).render(frame, camera(size))
+(lamp,) = LIGHTS[light]
+np.savez(sys.argv[4], rgb=shown.rgb, alpha=shown.alpha[..., 0], around=_AMBIENT,
+    direction=lamp.direction, colour=lamp.colour)
+"""
+
+
+def measure_light(shot: Any, clip: Path, work: Path) -> str:
+    """Lights the performer as the synthetic stage does with its lamp on the left, and compares it
+    with the truth in that light: PSNR inside, in dB, with one gain for all since the plate does not
+    tell how strong its own light was."""
+    frame, target = _SHOWN, work / "truth.npz"
+    lens_size = bpy.context.scene.render.resolution_x
+    backend = Path(__file__).resolve().parents[1]
+    words = [sys.argv[3], "-c", _LIT_TRUTH, clip, str(lens_size), str(frame), target]
+    subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": str(backend)})
+    truth = np.load(target)
+    scene = bpy.context.scene
+    scene.world = bpy.data.worlds.new("around")
+    (around,) = (each for each in scene.world.node_tree.nodes if each.type == "BACKGROUND")
+    around.inputs["Color"].default_value = (*truth["around"], 1)
+    around.inputs["Strength"].default_value = 1
+    x, y, z = truth["direction"]
+    towards = shot.camera.matrix_world.to_3x3() @ Vector((x, -y, -z))
+    strongest = float(truth["colour"].max())
+    # Half of a lamp's light counts there, and a diffuse surface sends out a pi-th of a sun's.
+    sun = add_light("SUN", np.pi * strongest / 2, truth["colour"] / strongest, (0, 0, 0))
+    sun.rotation_euler = towards.to_track_quat("Z", "Y").to_euler()
+    bpy.ops.portraitgen.lit_by_scene()
+    drawn = rendered(frame + shot.offset, _SAMPLES, lens_size // 2, work / "sun")["Combined"]
+    bpy.ops.portraitgen.lit_by_scene()
+    bpy.data.objects.remove(sun)
+    scene.world = None
+    half = drawn.shape[0]
+    wanted, alpha = (
+        truth[name].reshape(half, 2, half, 2, -1).mean((1, 3)) for name in ("rgb", "alpha")
+    )
+    inside = (alpha[..., 0] > 0.99) & (drawn[..., 3] > 0.9)
+    linear = (drawn[..., :3] / np.maximum(drawn[..., 3:], 1e-6))[inside]
+    goal = wanted[inside]
+    bright = np.where(goal < 0.04045, goal / 12.92, ((goal + 0.055) / 1.055) ** 2.4)
+    gain = (linear * bright).sum() / (linear * linear).sum()
+    return f"{_psnr(display(gain * linear), goal):.1f} dB (gain {gain:.2f})"
+
+
 def add_light(kind: str, energy: float, colour: tuple[float, float, float], turn: Any) -> Any:
     """A light of the scene, turned by Euler angles in degrees."""
     light = bpy.data.objects.new(kind.lower(), bpy.data.lights.new(kind.lower(), kind))
@@ -175,31 +235,37 @@ def add_light(kind: str, energy: float, colour: tuple[float, float, float], turn
 
 
 def make_picture(shot: Any, work: Path, path: Path) -> None:
-    """The plate; the performer turned and smiling in the plate's light; lit by the scene, with a CG
-    ball that throws its shadow on the face; and in that light over the plate, side by side."""
+    """Four panels: the plate; the performer in its light, seen from beside; lit by the scene, with
+    a CG ball that throws its shadow on the face; and in that light over the plate."""
     from portraitgen.shot import Shot
 
-    frame, size = _SHOWN + shot.offset, 2 * _PANEL
+    frame, scene = _SHOWN + shot.offset, bpy.context.scene
     plate = work / "probe"
     words = ["-m", "portraitgen", "probe", Shot.open(shot.path).footage_path, "--out", plate]
     chosen = ["--frames", str(_SHOWN)]
     subprocess.run([sys.argv[3], *words, *chosen], check=True, stdout=subprocess.DEVNULL)
     (seen,) = plate.glob("*.png")
     panels = [_picture(seen)]
-    cloud = part("splats").performers()[0]
-    bones = shot.armature.pose.bones
-    panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, size, work / "plain")))
+    scene.frame_set(frame)
+    scene.cycles.use_denoising = True
+    head = shot.armature.matrix_world @ shot.armature.pose.bones["head"].head
+    beside = bpy.data.objects.new("beside", shot.camera.data)
+    scene.collection.objects.link(beside)
+    turned = Matrix.Rotation(radians(_BESIDE), 4, "Z")
+    about = Matrix.Translation(head) @ turned @ Matrix.Translation(-head)
+    beside.matrix_world = about @ shot.camera.matrix_world
+    scene.camera = beside
+    panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, _PANEL, work / "plain")))
+    scene.camera = shot.camera
     bpy.ops.portraitgen.lit_by_scene()
     add_light("SUN", 4.0, (1.0, 0.75, 0.5), (70, 0, -50))
     add_light("SUN", 2.5, (0.35, 0.55, 1.0), (100, 0, 120))
-    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.05, segments=48, ring_count=32)
-    ball = bpy.context.object
-    head = shot.armature.matrix_world @ bones["head"].head
-    ball.location = (head.x - 0.2, head.y - 0.14, head.z + 0.06)
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.03, segments=48, ring_count=32)
     bpy.ops.object.shade_smooth()
-    panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, size, work / "lit")))
+    bpy.context.object.location = head + Vector((-0.13, -0.17, 0.08))
+    panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, _PANEL, work / "lit")))
     bpy.ops.portraitgen.take_add(editor="grade")
-    bpy.context.view_layer.objects.active = cloud
+    bpy.context.view_layer.objects.active = part("splats").performers()[0]
     bpy.ops.portraitgen.render_lit_take(frames="CURRENT")
     (laid,) = shot.path.glob(f"takes/*/renders/*/plates/*.{_SHOWN:04d}.*")
     panels.append(_picture(laid))
@@ -252,6 +318,8 @@ def main() -> None:
         shot = open_shot(copied, zipped, python)
         for what, figure in measure(shot, work).items():
             print(f"{what}: {figure}")
+        if len(sys.argv) > 5:
+            print(f"lit as the truth: {measure_light(shot, Path(sys.argv[5]), work)}")
         make_picture(shot, work, out / "performer_3d.jpg")
         part("session").session.end()
 

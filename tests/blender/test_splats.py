@@ -136,7 +136,7 @@ def test_light_is_undone_and_redone(built: SimpleNamespace) -> None:
         step()
         (cloud,) = built.splats.performers()
         assert built.splats.is_lit(cloud) == lit == bool(cloud.data.materials)
-        assert cloud.visible_shadow != lit
+        assert cloud.visible_shadow == cloud.visible_diffuse != lit
         bpy.context.scene.frame_set(5 + OFFSET)
         assert np.percentile(apart(shown(cloud), built.truth, 5), 99) < 0.1
 
@@ -261,6 +261,14 @@ def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until:
 
 
 @native
+def test_a_rig_of_another_body_carries_no_splats(built: SimpleNamespace) -> None:
+    assert built.splats.fits(built.data, built.parts.armature)
+    moved = built.data.arrays | {"joints": built.data.arrays["joints"] + [0, 0.007, 0]}
+    other = type(built.data)(moved, "", built.data.joints, built.data.units, 0.0)
+    assert not built.splats.fits(other, built.parts.armature)
+
+
+@native
 def test_data_that_lead_nowhere_are_refused(splat_shot: Path, tmp_path: Path) -> None:
     tensors, splats = module("portraitgen_addon.tensors"), module("portraitgen_addon.splats")
     path = splat_shot / "shot" / "splats" / "reconstruction.safetensors"
@@ -285,6 +293,28 @@ def test_cycles_draws_what_the_backend_draws(built: SimpleNamespace, tmp_path: P
     colour = psnr(display[inside], (wanted / np.maximum(alpha[..., None], 1e-6))[inside])
     print(f"inside {colour:.1f} dB, alpha {psnr(picture[..., 3], alpha):.1f} dB")
     assert colour > 30 and psnr(picture[..., 3], alpha) > 30
+
+
+@native
+def test_even_light_on_one_colour_shows_no_blotches(built: SimpleNamespace, tmp_path: Path) -> None:
+    built.scene.frame_set(3 + OFFSET)
+    cloud = built.performer.cloud
+    built.splats.light_by_scene(cloud, True)
+    count = len(cloud.data.points)
+    albedo = np.full(count * 3, 0.5, np.float32)
+    cloud.data.attributes["pg_albedo"].data.foreach_set("vector", albedo)
+    cloud.data.attributes["pg_roughness"].data.foreach_set("value", np.ones(count, np.float32))
+    cloud.data.update_tag()
+    world = built.scene.world = bpy.data.worlds.new("even")
+    (background,) = (each for each in world.node_tree.nodes if each.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (1, 1, 1, 1)
+    background.inputs["Strength"].default_value = 1
+    picture = rendered(built.scene, tmp_path / "even", 24)
+    inside = picture[..., 3] > 0.99
+    shown = picture[..., 1][inside]
+    print(f"even light: mean {shown.mean():.3f}, deviation {shown.std():.3f}")
+    # Chin and ears take some of it; splats that stood in each other's light took half.
+    assert 0.4 < shown.mean() < 0.52 and shown.std() < 0.09
 
 
 @native

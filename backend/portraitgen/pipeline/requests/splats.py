@@ -113,13 +113,13 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     """Writes Gaussians with the triangles that carry them, for Blender to pose by its own rig.
 
     The file holds the performer's own surface in the rest pose: vertices (V, 3), faces (F, 3),
-    inside (F), 1 for mouth, teeth and eyes, units (E, V, 3), fields (K, V, 3), weight_vertices,
-    weight_joints and weight_values (M); of each Gaussian corners (N, 3) among these vertices,
-    barycentric (N, 3), offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its triangle's
-    frame, rest_scale (N), opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame,
-    tints (K, N, 3), albedo (N, 3), linear, and roughness (N); and weights (T, K) of fields and
-    tints in the frames (T). Metres, OpenCV's axes, colours display-referred. Its metadata holds
-    "splats", JSON with the names of joints and units.
+    inside (F), 1 for mouth, teeth and eyes, joints (J, 3), units (E, V, 3), fields (K, V, 3),
+    weight_vertices, weight_joints and weight_values (M); of each Gaussian corners (N, 3) among
+    these vertices, barycentric (N, 3), offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its
+    triangle's frame, rest_scale (N), opacity (N), colour (N, 3), harmonics (N, 8, 3) in its
+    triangle's frame, tints (K, N, 3), albedo (N, 3), linear, and roughness (N); and weights (T, K)
+    of fields and tints in the frames (T). Metres, OpenCV's axes, colours display-referred. Its
+    metadata holds "splats", JSON with the names of joints and units.
 
     Args:
         take: whose current edit, empty for the reconstruction.
@@ -136,12 +136,14 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     rest = FrameParameters(torch.zeros(1, 55, 3), torch.zeros(1, units), torch.zeros(1, 3))
     directions = body.directions[body.n_shape : body.n_shape + units].view(units, -1, 3)
     weights = body.weights[used].numpy()
+    at_rest = body.forward(avatar.betas[None], rest.pose, rest.expression, rest.transl)
     # As the avatar chooses its faces: those whose corners all carry Gaussians.
     shown = torch.isin(body.faces, used).all(1).numpy()
     vertices, joints = np.nonzero(weights)
     tensors = {
         "vertices": avatar.pose_vertices(rest, avatar.displacement[None])[0],
         "faces": avatar.faces.int(),
+        "joints": at_rest.joints[0],
         "units": directions[:, used],
         "fields": avatar.bases.fields,
         "corners": texture.face_corners.int(),
