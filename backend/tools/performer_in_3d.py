@@ -197,11 +197,7 @@ def measure_light(shot: Any, clip: Path, work: Path) -> str:
     words = [sys.argv[3], "-c", _LIT_TRUTH, clip, str(lens_size), str(frame), target]
     subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": str(backend)})
     truth = np.load(target)
-    scene = bpy.context.scene
-    scene.world = bpy.data.worlds.new("around")
-    (around,) = (each for each in scene.world.node_tree.nodes if each.type == "BACKGROUND")
-    around.inputs["Color"].default_value = (*truth["around"], 1)
-    around.inputs["Strength"].default_value = 1
+    fill_world(truth["around"])
     x, y, z = truth["direction"]
     towards = shot.camera.matrix_world.to_3x3() @ Vector((x, -y, -z))
     strongest = float(truth["colour"].max())
@@ -212,7 +208,6 @@ def measure_light(shot: Any, clip: Path, work: Path) -> str:
     drawn = rendered(frame + shot.offset, _SAMPLES, lens_size // 2, work / "sun")["Combined"]
     bpy.ops.portraitgen.lit_by_scene()
     bpy.data.objects.remove(sun)
-    scene.world = None
     half = drawn.shape[0]
     wanted, alpha = (
         truth[name].reshape(half, 2, half, 2, -1).mean((1, 3)) for name in ("rgb", "alpha")
@@ -223,6 +218,14 @@ def measure_light(shot: Any, clip: Path, work: Path) -> str:
     bright = np.where(goal < 0.04045, goal / 12.92, ((goal + 0.055) / 1.055) ** 2.4)
     gain = (linear * bright).sum() / (linear * linear).sum()
     return f"{_psnr(display(gain * linear), goal):.1f} dB (gain {gain:.2f})"
+
+
+def fill_world(colour: Any) -> None:
+    """Lets even light of a colour, linear RGB, come from all around."""
+    world = bpy.context.scene.world = bpy.data.worlds.new("around")
+    (around,) = (each for each in world.node_tree.nodes if each.type == "BACKGROUND")
+    around.inputs["Color"].default_value = (*colour, 1)
+    around.inputs["Strength"].default_value = 1
 
 
 def add_light(kind: str, energy: float, colour: tuple[float, float, float], turn: Any) -> Any:
@@ -260,6 +263,7 @@ def make_picture(shot: Any, work: Path, path: Path) -> None:
     bpy.ops.portraitgen.lit_by_scene()
     add_light("SUN", 4.0, (1.0, 0.75, 0.5), (70, 0, -50))
     add_light("SUN", 2.5, (0.35, 0.55, 1.0), (100, 0, 120))
+    fill_world((0.2, 0.22, 0.26))
     bpy.ops.mesh.primitive_uv_sphere_add(radius=0.03, segments=48, ring_count=32)
     bpy.ops.object.shade_smooth()
     bpy.context.object.location = head + Vector((-0.13, -0.17, 0.08))
