@@ -184,7 +184,12 @@ def _tag_areas() -> None:
     manager = bpy.context.window_manager
     for window in manager.windows if manager else ():
         for area in window.screen.areas:
-            if area.type in _AREAS:
+            if area.type == "VIEW_3D":
+                # What changes in the view itself Blender draws by itself; a scene may take long.
+                for region in area.regions:
+                    if region.type == "UI":
+                        region.tag_redraw()
+            elif area.type in _AREAS:
                 area.tag_redraw()
     # The status bar is no area of a screen's. It draws itself when it hears of this.
     bpy.msgbus.publish_rna(key=(bpy.types.ViewLayer, "name"))
