@@ -252,9 +252,10 @@ class _Rig(_NeedsShot):
         row = layout.row(align=True)
         row.operator("portraitgen.send_to_shot", icon="EXPORT")
         row.operator("portraitgen.discard_corrections")
-        row = layout.row(align=True)
-        row.operator_menu_enum("portraitgen.face_to_character", "way", icon="SHAPEKEY_DATA")
-        row.operator_menu_enum("portraitgen.pose_to_character", "preset", icon="ARMATURE_DATA")
+        # One below the other: side by side their names are cut in a sidebar of usual width.
+        column = layout.column(align=True)
+        column.operator_menu_enum("portraitgen.face_to_character", "way", icon="SHAPEKEY_DATA")
+        column.operator_menu_enum("portraitgen.pose_to_character", "preset", icon="ARMATURE_DATA")
         _acting(layout, shot)
 
 
