@@ -121,14 +121,14 @@ def _hovered(area: Any) -> str:
     with override:
         if bpy.ops.ui.copy_python_command_button.poll():
             bpy.ops.ui.copy_python_command_button()
-    return str(manager.clipboard)
+    return str(manager.clipboard).replace('"', "'")
 
 
 def click(area: Any, command: str, share: float = 0.3) -> Iterator[float]:
     """Looks down the panels with the mouse for a button, scrolling where needed, and clicks it.
 
     Args:
-        command: how what it does begins, such as "portraitgen.track(".
+        command: how what it does begins, such as "portraitgen.track("; strings in single quotes.
         share: how far from the panel's left, for buttons that stand side by side.
     """
     yield from scroll(area, -80)

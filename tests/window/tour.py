@@ -291,7 +291,7 @@ def tour() -> Iterator[float]:
     shot = scene.portraitgen.shots[0]
     seen["version after redo"] = shot.track_version
 
-    shot.settings_reconstruct.steps = 250
+    shot.settings_reconstruct.steps = 100
     call(view, "reconstruct")
     begun = time.monotonic()
     yield from wait(lambda: session.job.preview or not session.busy)
@@ -303,7 +303,7 @@ def tour() -> Iterator[float]:
     shot = scene.portraitgen.shots[0]
     shot.take.options_relight.key = "left"
     shot.take.options_relight.ratio = 8
-    shot.take.settings_edit.steps = 120
+    shot.take.settings_edit.steps = 40
     yield from scroll(view, 26)
     yield from picture("6_settings")
     call(view, "edit")
@@ -362,7 +362,7 @@ def versions(area: Any, scene: Any) -> Iterator[float]:
 
     seen["versions"] = [shown()]
     shot.take.mix = 0.5
-    yield from click(area, 'portraitgen.queue_add(kind="render"', share=0.97)
+    yield from click(area, "portraitgen.queue_add(kind='render'", share=0.97)
     yield from wait(lambda: runner.record().jobs)
     yield from click(area, "portraitgen.queue_start(", share=0.96)
     yield from wait(lambda: not runner.runs(), 1800)
