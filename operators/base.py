@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the operators share: the shot they work on, and how they say why they cannot."""
 
+import textwrap
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from ..portraitgen_addon import backend_properties, properties, scene_updates, s
 from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import Job, session
 
+_COLUMNS = 88
 Reason = Callable[[Any], str]
 
 
@@ -108,6 +110,11 @@ def offline() -> str:
     return "Blender is offline: turn on Preferences > System > Network > Allow Online Access"
 
 
+def reported(text: str, in_window: bool) -> str:
+    """A sentence as a report shows it: a window shows each of its lines as one, however long."""
+    return "\n".join(textwrap.wrap(text, _COLUMNS)) if in_window else text
+
+
 def attempt(operator: Any, work: Callable[[], None]) -> set[str]:
     """Runs an operator's work and reports a failure in its own sentence."""
     try:
@@ -116,7 +123,7 @@ def attempt(operator: Any, work: Callable[[], None]) -> set[str]:
         failure = readable(error)
         if isinstance(failure, ProgramFault):
             traceback.print_exc()
-        operator.report({"ERROR"}, str(failure))
+        operator.report({"ERROR"}, reported(str(failure), not bpy.app.background))
         return {"CANCELLED"}
     return {"FINISHED"}
 

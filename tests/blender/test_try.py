@@ -112,6 +112,14 @@ def test_sentences_are_wrapped_to_the_room_there_is() -> None:
     assert text.wrapped("", 20, len) == []
 
 
+def test_a_report_is_no_line_across_the_whole_screen() -> None:
+    reported = module("operators.base").reported
+    sentence = "clip: the movie runs at 29.97 frames a second, the scene at 24; " * 4
+    lines = reported(sentence, True).splitlines()
+    assert len(lines) > 1 and max(map(len, lines)) <= 88 and " ".join(lines) == sentence.strip()
+    assert reported(sentence, False) == sentence, "a script's message is one line"
+
+
 def test_panels_speak_blenders_words() -> None:
     words = module("ui.text").blender_words
     assert words("the shot has no track yet; run track first").endswith("press Track first")
