@@ -333,7 +333,8 @@ def _split(scene_name: str, strip_name: str, footage: StripFootage, found: Plate
         if last < first:
             continue  # The strip is trimmed to other parts.
         whole = dataclasses.replace(footage, first=first, last=last)
-        _list_shot(scene, strip, folder, whole, part.shot_id, Path(part.shot).name)
+        shot = _list_shot(scene, strip, folder, whole, part.shot_id, Path(part.shot).name)
+        _count_people(shot)
     shot_summary.forget_summaries()
     scene_updates.undo_step("Split at Cuts")
 
