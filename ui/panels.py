@@ -31,7 +31,7 @@ from .job_list import draw_farm, draw_queue, queue_button
 from .lists import base_label
 from .looks import draw_looks
 from .notices import draw_notices
-from .progress import JOB_LABELS, draw_job, draw_message, sparkline
+from .progress import JOB_LABELS, draw_awaited, draw_job, draw_message, sparkline
 from .text import draw_text
 
 
@@ -345,6 +345,7 @@ class _Edit(_NeedsShot):
             row = layout.row()
             row.scale_y = 1.3
             row.operator("portraitgen.try_frame", icon="HIDE_OFF")
+            draw_awaited(layout)
             return
         layout.menu("PORTRAITGEN_MT_presets", icon="PRESET")
         known = backend_properties.editor(take.editor)
@@ -373,6 +374,7 @@ class _Edit(_NeedsShot):
         masking = layout.operator("portraitgen.paint_frame", text="Paint Mask", icon="MOD_MASK")
         masking.mask = True
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
+        draw_awaited(layout)
         self._preview(layout, take)
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")
         layout.operator("portraitgen.keep_key", icon="PINNED")

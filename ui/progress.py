@@ -27,10 +27,15 @@ JOB_LABELS = {
 """Jobs as their buttons call them."""
 
 
-def draw_message(layout: Any) -> None:
-    """What went wrong last, or what is awaited."""
+def draw_awaited(layout: Any) -> None:
+    """What a person waits for besides a job."""
     if session.doing:
         layout.label(text=f"{session.doing}...", icon="SORTTIME")
+
+
+def draw_message(layout: Any) -> None:
+    """What went wrong last, or what is awaited."""
+    draw_awaited(layout)
     if session.message:
         box = layout.box()
         row = box.row()
@@ -95,10 +100,13 @@ def _status(header: Any, context: Any) -> None:
         row = header.layout.row()
         row.ui_units_x = 14
         row.progress(factor=job.share, type="BAR", text=f"PortraitGen {describe(job)}")
+    else:
+        # The panels may be scrolled, or hidden.
+        draw_awaited(header.layout)
 
 
 def register() -> None:
-    """Adds the running job to the status bar."""
+    """Adds the running job, and what is awaited, to the status bar."""
     bpy.types.STATUSBAR_HT_header.append(_status)
 
 

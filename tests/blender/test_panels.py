@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -178,6 +179,18 @@ def test_what_is_changed_here_is_drawn_at_once(shot: Any) -> None:
     layout = Layout()
     draw(layout)
     assert f"Queue: {TAKES - 1} of {TAKES - 1} left" in layout.said
+
+
+def test_what_is_awaited_is_said_beside_try_and_in_the_status_bar(session: Any, shot: Any) -> None:
+    """It stood at the top of the panels alone, out of sight of who had scrolled down to Try."""
+    session.doing = "Trying frame 12"
+    try:
+        layout, bar = Layout(), SimpleNamespace(layout=Layout())
+        panels()["Edit"](layout)
+        module("ui.progress")._status(bar, bpy.context)
+    finally:
+        session.doing = ""
+    assert "Trying frame 12..." in layout.said and "Trying frame 12..." in bar.layout.said
 
 
 def test_how_long_drawing_takes_is_told(shot: Any, capsys: pytest.CaptureFixture[str]) -> None:
