@@ -12,7 +12,7 @@ from test_avatar import FRAMES, SIZE, body, pictures, trainer
 
 from portraitgen.avatar.avatar import FrameParameters
 from portraitgen.avatar.keyframe_selection import COUNT, pivot_frames
-from portraitgen.avatar.pruning import pruned
+from portraitgen.avatar.pruning import showing
 from portraitgen.body.model import BodyModel
 from portraitgen.pipeline.run.progress import Reporter, Stage
 from synthetic.acting import act, camera
@@ -26,7 +26,7 @@ def test_what_never_shows_is_left_out_and_not_missed(body: BodyModel, pictures: 
     made = trainer(body, pictures, steps=3)
     while not made.finished:
         made.step()
-    before, after = made.avatar, pruned(made, body)
+    before, after = made.avatar, made.avatar.kept(body, showing(made))
     assert 0.3 * before.gaussian_count < after.gaussian_count < 0.95 * before.gaussian_count
     parameters = made.parameters_of(1)
     K = torch.from_numpy(camera(SIZE).matrix()).float()[None]

@@ -12,6 +12,7 @@ from ..body.model import BodyModel
 from ..body.uv import Texels
 from ..errors import AvatarError
 from ..raster import rasterize
+from ..raster.conventions import BLUR_VARIANCE
 from ..tensors import DamagedTensors, load_tensors, save_tensors
 from .blendshapes import PersonalBases
 from .cuda_graphs import Graphs
@@ -155,7 +156,7 @@ class Avatar(nn.Module):
             fewer.use_paper_renderer()
         place = torch.searchsorted(self.vertices, fewer.vertices)
         state = {name: value.cpu() for name, value in self.state_dict().items()}
-        for name, _ in self.texture.named_parameters():
+        for name in [*dict(self.texture.named_parameters()), "sampling"]:
             state[f"texture.{name}"] = state[f"texture.{name}"][chosen]
         state["displacement"] = state["displacement"][place]
         state["bases.fields"] = state["bases.fields"][:, place]
@@ -298,7 +299,7 @@ class Avatar(nn.Module):
         drawn = rasterize(
             gaussians.means,
             gaussians.quats,
-            gaussians.scales,
+            self._widened(gaussians, views, Ks),
             gaussians.opacities,
             gaussians.features,
             views,
@@ -322,6 +323,18 @@ class Avatar(nn.Module):
             directions,
             displaced,
         )
+
+    def _widened(self, gaussians: Gaussians, views: Tensor, Ks: Tensor) -> Tensor:
+        """The Gaussians' scales, (B, N, 3), as soft as the pixels that they were learned from.
+
+        The rasteriser blurs a splat by a part of a pixel. From nearer than any frame was, or in
+        larger pictures, a pixel is less, and gaps would open between splats: what is lacking is
+        given in space (the 3D filter of Mip-Splatting, Yu et al. 2024).
+        """
+        depth = (gaussians.means @ views[:, 2, :3, None])[..., 0] + views[:, 2, 3:]
+        lacking = self.texture.sampling.square() - (depth / Ks[:, :1, 0]).square()
+        wider = BLUR_VARIANCE * lacking.clamp_min(0)
+        return (gaussians.scales.square() + wider[..., None]).sqrt()
 
     def save(self, path: Path) -> None:
         """Writes avatar.safetensors in one step."""

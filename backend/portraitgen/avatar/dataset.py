@@ -46,11 +46,15 @@ class TrainingSet:
         self.colours = torch.from_numpy(np.ascontiguousarray(colours))
         self.mattes = torch.from_numpy(np.ascontiguousarray(mattes))
         self.Ks = torch.from_numpy(np.ascontiguousarray(Ks, np.float32))
-        self.held_out = held_out
-        self.trained = [int(row) for row in np.flatnonzero(~held_out)]
+        self.hold_out(held_out)
         self.pose = torch.from_numpy(motion.pose)
         self.expression = torch.from_numpy(motion.expression)
         self.transl = torch.from_numpy(motion.transl)
+
+    def hold_out(self, rows: np.ndarray) -> None:
+        """Keeps these rows alone, bool (N,), out of training."""
+        self.held_out = rows
+        self.trained = [int(row) for row in np.flatnonzero(~rows)]
 
     def on(self, device: torch.device) -> "TrainingSet":
         """This set with its tensors on a device."""

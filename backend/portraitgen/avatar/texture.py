@@ -7,6 +7,7 @@ and a rotation; the deforming triangle under it carries place, orientation and s
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +42,16 @@ class NeuralGaussianTexture(nn.Module):
     Args:
         body: the body model.
         texels: where they sit.
+
+    Attributes:
+        sampling: (N,), metres that a pixel spanned at each in the nearest frame it was learned
+            from; 0 if nothing is known of it, as in older avatars.
     """
 
     face_corners: Tensor
     barycentric: Tensor
     rest_scale: Tensor
+    sampling: Tensor
 
     def __init__(self, body: BodyModel, texels: Texels) -> None:
         super().__init__()
@@ -75,6 +81,13 @@ class NeuralGaussianTexture(nn.Module):
                 chosen = body.parts[part][texels.face]
                 offset[chosen, 2] = layer[chosen] * depth
         self.offset = nn.Parameter(offset)
+        self.register_buffer("sampling", torch.zeros(count))
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
+    ) -> None:
+        state_dict.setdefault(f"{prefix}sampling", torch.zeros_like(self.sampling))
+        super()._load_from_state_dict(state_dict, prefix, *rest, **named)
 
     def carriers(self, vertices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What carries the Gaussians on a posed body, by the triangle under each.

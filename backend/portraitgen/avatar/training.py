@@ -28,6 +28,8 @@ from .lpips import Lpips
 from .pose_refinement import Refinement, steady_shapes
 
 _FINAL_RATE = 0.08
+# Coverage of a matte from which on nothing shines through.
+_OPAQUE = 0.99
 # LPIPS costs more than all the rest: every fifth step, on a crop.
 _LPIPS_EVERY, _LPIPS_CROP = 5, 96
 # Steps that place a held-out frame once the avatar is done, and how much quicker they go.
@@ -85,6 +87,9 @@ class TrainingSettings:
         steps: of Adam, over all.
         coarse: the share of steps at half size.
         refine: whether pose, expression and identity are trained too.
+        ground: in every which step pictures are compared over a plain ground of any colour, so
+            that black does not pass for nothing; 0 for none. Colours pay for more: what is drawn
+            thinner or thicker than the matte fits the rim better.
         neural: whether the avatar's network is to have its say, and is trained.
         batch: frames a step, drawn in one rasterisation: a GPU has room for several.
         seed: of the order of the frames.
@@ -94,6 +99,7 @@ class TrainingSettings:
     steps: int = 1200
     coarse: float = 0.4
     refine: bool = True
+    ground: int = 8
     neural: bool = False
     batch: int = 1
     seed: int = 0
@@ -332,21 +338,41 @@ class Trainer:
         intrinsics = self.data.intrinsics(rows, size)
         return self.avatar.render(parameters, intrinsics, size, normals=normals)
 
-    def _likeness(self, output: AvatarOutput, colour: Tensor, alpha: Tensor) -> Tensor:
-        """How far a picture is from what it should be."""
+    def _likeness(
+        self, output: AvatarOutput, colour: Tensor, alpha: Tensor, ground: Tensor | None = None
+    ) -> Tensor:
+        """How far a picture is from what it should be, over a ground (B, 3, H, W), or black."""
         weights = self.settings.weights
-        drawn = output.premultiplied
+        drawn, preview = output.premultiplied, output.preview
+        if ground is not None:
+            through = (1 - output.alpha) * ground
+            drawn, preview, colour = (
+                drawn + through,
+                preview + through,
+                colour + (1 - alpha) * ground,
+            )
         loss = weights.image * (drawn - colour).abs().mean()
         loss = loss + weights.structure * (1 - ssim(drawn, colour)).mean()
         loss = loss + weights.gradients * gradient_pyramid(drawn, colour)
-        loss = loss + weights.stable * (output.preview - colour).abs().mean()
+        loss = loss + weights.stable * (preview - colour).abs().mean()
         return loss + weights.matte * (output.alpha - alpha).abs().mean()
+
+    def _ground(self, alpha: Tensor) -> Tensor | None:
+        """What lies behind the performer, (B, 3, H, W), which depends on the step alone; nothing
+        behind what is opaque, (B, 1, H, W), which would only make its colours tremble."""
+        every = self.settings.ground
+        if not every or self.done % every:
+            return None
+        generator = np.random.default_rng([self.settings.seed, self.done, 2])
+        chosen = torch.from_numpy(generator.random((3, 1, 1), np.float32))
+        return chosen.to(self._device) * (alpha < _OPAQUE)
 
     def _loss(
         self, output: AvatarOutput, colour: Tensor, alpha: Tensor, rows: Sequence[int]
     ) -> Tensor:
         weights, texture = self.settings.weights, self.avatar.texture
-        loss, drawn = self._likeness(output, colour, alpha), output.premultiplied
+        loss = self._likeness(output, colour, alpha, self._ground(alpha))
+        drawn = output.premultiplied
         begun = self.done >= self.settings.perceptual_from * self.settings.steps
         if self._perceptual is not None and begun and self.done % _LPIPS_EVERY == 0:
             crop = self._crop(drawn.shape[-1])

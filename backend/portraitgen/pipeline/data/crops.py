@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The portrait windows of a shot, cut from its plate with their mattes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
@@ -44,6 +44,15 @@ class Crops:
     def rows(self, frames: Iterable[int]) -> list[int]:
         """The rows of some frames, of those there are."""
         return [self.row(frame) for frame in frames if frame in self.frames]
+
+    def some(self, rows: Sequence[int]) -> "Crops":
+        """Some rows of them."""
+        return Crops(
+            [self.frames[row] for row in rows],
+            self.images[rows],
+            self.mattes[rows],
+            [self.cameras[row] for row in rows],
+        )
 
 
 def load_crops(

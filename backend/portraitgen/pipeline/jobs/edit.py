@@ -375,6 +375,7 @@ def _training(options: EditOptions, steps: int) -> TrainingSettings:
         steps=steps,
         coarse=0.3,
         refine=False,
+        ground=0,
         neural=True,
         seed=options.seed,
         perceptual_from=_PERCEPTUAL_FROM,

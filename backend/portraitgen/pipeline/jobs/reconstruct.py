@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -14,8 +15,10 @@ from ...avatar.colour_init import project_colours
 from ...avatar.dataset import TrainingSet
 from ...avatar.keyframe_selection import pivot_frames
 from ...avatar.lpips import Lpips
-from ...avatar.pruning import pruned
+from ...avatar.pruning import showing
 from ...avatar.training import Trainer, TrainingSettings
+from ...avatar.unseen import looks_of, settle
+from ...body.camera import orbit
 from ...body.geometry import rasterize_mesh
 from ...body.model import BodyModel
 from ...body.uv import gaussian_texels
@@ -41,6 +44,11 @@ from .refine_track import ALIGN_SIZE, aligned, base_track, hides_a_track, is_ali
 _CHECKPOINT_STEPS = 100
 _PREVIEW_STEPS = 25
 _LOOKS = 24
+# How far beside the matte a face may lie and be the performer's, of a window's side.
+_MARGIN, _ON = 0.03, 24
+# From how many of them, and from how many degrees to either side, faces are looked for that no
+# window shows, and how densely those are covered.
+_SIDEWAYS, _TURNS, _BESIDE, _HEAD = 4, (-45.0, -25.0, 25.0, 45.0), 0.15, 15
 # So many frames colour the first picture, and so many steps close its gaps.
 _GLANCES, _GLANCE_STEPS = 5, 30
 _GPU_BATCH = 4
@@ -130,7 +138,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         folder = job.work / "avatar"
         remove_tree(folder)
         make_folder(folder)
-        avatar = pruned(trainer, body)
+        avatar = finished(trainer, body)
         avatar.save(folder / "avatar.safetensors")
         record = AvatarRecord(
             created=now(),
@@ -279,11 +287,23 @@ def new_trainer(
     return Trainer(avatar.on(device), data, settings, perceptual)
 
 
+def finished(trainer: Trainer, body: BodyModel) -> Avatar:
+    """The trained avatar without what never shows, and with what is likely where it saw nothing."""
+    chosen = showing(trainer)
+    avatar = trainer.avatar.kept(body, chosen)
+    settle(avatar, body, looks_of(trainer).of(chosen))
+    return avatar
+
+
 def _seen_faces(body: BodyModel, track: Track, windows: Crops) -> np.ndarray:
-    """1 for faces that the windows show, with their neighbours; less for what stays hidden."""
-    chosen = spread(range(len(windows.frames)), _LOOKS)
+    """1 for faces that the windows show of the performer, with their neighbours, and what is
+    inside; less for what they would show from either side; 0 for the rest."""
+    rows = range(len(windows.frames))
+    chosen, sideways = spread(rows, _LOOKS), set(spread(rows, _SIDEWAYS))
     faces = body.faces.numpy()
-    shown = np.zeros(len(faces), bool)
+    shown, beside, within = np.zeros((3, len(faces)), bool)
+    side = windows.mattes.shape[1]
+    margin = 2 * max(1, round(_MARGIN * side)) + 1
     for row in chosen:
         parameters = frame_parameters(track.motion, [windows.frames[row]])
         output = body.forward(
@@ -292,8 +312,21 @@ def _seen_faces(body: BodyModel, track: Track, windows: Crops) -> np.ndarray:
             parameters.expression,
             parameters.transl,
         )
-        face_id, _, _ = rasterize_mesh(output.vertices[0].numpy(), faces, windows.cameras[row])
-        shown[face_id[face_id >= 0]] = True
+        vertices, camera = output.vertices[0].numpy(), windows.cameras[row]
+        near = (
+            cv2.dilate((windows.mattes[row] > _ON).astype(np.uint8), np.ones((margin, margin))) > 0
+        )
+        face_id, _, _ = rasterize_mesh(vertices, faces, camera)
+        shown[face_id[(face_id >= 0) & near]] = True
+        # What lies beyond the plate's edge is nobody's: there the avatar ends.
+        at = np.floor(camera.project(vertices[faces].mean(1))).astype(int)
+        inside = ((at >= 0) & (at < side)).all(1)
+        within[inside] |= near[at[inside, 1], at[inside, 0]]
+        for turn in _TURNS if row in sideways else ():
+            view = orbit(output.joints[0, _HEAD].numpy(), turn).astype(np.float32)
+            turned = vertices @ view[:3, :3].T + view[:3, 3]
+            face_id, _, _ = rasterize_mesh(turned, faces, camera)
+            beside[face_id[face_id >= 0]] = True
     for _ in range(2):
         touched = np.zeros(body.vertex_count, bool)
         touched[faces[shown]] = True
@@ -302,7 +335,7 @@ def _seen_faces(body: BodyModel, track: Track, windows: Crops) -> np.ndarray:
     for part in ("mouth", "teeth", "tongue", "eyes", "lips"):
         if part in body.parts:
             inside |= body.parts[part].numpy()
-    return (shown | inside).astype(np.float64)
+    return np.where(shown | inside, 1.0, _BESIDE * (beside & within))
 
 
 def _checkpoint(job: Job) -> Path:
