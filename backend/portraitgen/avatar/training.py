@@ -99,7 +99,7 @@ class TrainingSettings:
     steps: int = 1200
     coarse: float = 0.4
     refine: bool = True
-    ground: int = 8
+    ground: int = 16
     neural: bool = False
     batch: int = 1
     seed: int = 0
