@@ -139,6 +139,15 @@ def typed_by_user(program: Program | None) -> Iterator[None]:
         _typed = before
 
 
+def not_allowed(program: Program) -> ProgramNotAllowed:
+    """What is told of a program that this user has not allowed."""
+    return ProgramNotAllowed(
+        "this program is named by the shot's settings, and you have not allowed it yet",
+        str(program),
+        "press Edit Shot and allow it there, or name it on a command line of yours",
+    )
+
+
 def check_program(command: Sequence[str], folder: Path) -> None:
     """Called before any program is run for an editor.
 
@@ -150,9 +159,5 @@ def check_program(command: Sequence[str], folder: Path) -> None:
     if any(is_allowed(each) for each in alike):
         return
     if _typed is None or _typed.identity() not in [each.identity() for each in alike]:
-        raise ProgramNotAllowed(
-            "this program is named by the shot's settings, and you have not allowed it yet",
-            str(program),
-            "press Edit Shot and allow it there, or name it on a command line of yours",
-        )
+        raise not_allowed(program)
     allow(program)

@@ -5,13 +5,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import OptionError, ProgramNotAllowed
+from ..errors import OptionError
 from ..messages import BundleWritten, WriteBundle
 from ..pipeline.jobs.edit import program_of
 from ..pipeline.registry import options_of
 from ..schema import Values
 from ..settings import parse
-from ..trust import is_allowed
+from ..trust import is_allowed, not_allowed
 from .bundle import FarmSettings, write_bundle
 from .flamenco import write_flamenco
 from .plan import plan_shot
@@ -52,11 +52,7 @@ def _check_program(edit: Values) -> None:
     if editor := str(edit.get("editor") or ""):
         program = program_of(editor, str(edit.get("editor_options") or "{}"))
     if program is not None and not is_allowed(program):
-        raise ProgramNotAllowed(
-            "this program is named by the shot's settings, and you have not allowed it yet",
-            str(program),
-            "press Edit Shot and allow it there",
-        )
+        raise not_allowed(program)
 
 
 def words_of(stage: str, options: Values) -> tuple[str, ...]:
