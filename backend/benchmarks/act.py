@@ -15,7 +15,7 @@ from portraitgen.body.geometry import rasterize_mesh
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.footage.crop import place
-from portraitgen.images import save_png
+from portraitgen.images import save_png, to_float
 from portraitgen.pipeline.compositing.acted_plate import ActedPlate
 from portraitgen.pipeline.compositing.clean_plate import SeenCleanPlate
 from portraitgen.pipeline.data.acting import Acting
@@ -192,7 +192,7 @@ def _avatar_alone(
     rgb, alpha = actor.avatar_alone(frame, _WINDOW)
     colours, rows, columns = place(rgb, box, width, height)
     cover = place(alpha, box, width, height)[0][..., None]
-    matte = place(load_matte(track, frame).astype(np.float32) / 255, box, width, height)[0]
+    matte = place(to_float(load_matte(track, frame)), box, width, height)[0]
     wanted = np.zeros(image.shape[:2], bool)
     wanted[rows, columns] = matte > 0
     result = clean.frame(frame, image, wanted).image.copy()

@@ -13,6 +13,7 @@ from portraitgen.errors import PortraitError
 from portraitgen.footage.file_kind import MOVIE_SUFFIXES
 from portraitgen.footage.plate import open_plate
 from portraitgen.frames import spread
+from portraitgen.images import to_float
 from portraitgen.pipeline.data.crops import load_crops
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.shots import Track, body_of, create_shot
@@ -89,9 +90,9 @@ def _silhouette(shot: Shot) -> float:
     for frame, camera, image, matte in zip(
         windows.frames, windows.cameras, windows.images, windows.mattes, strict=True
     ):
-        cover = matte.astype(np.float32) / 255
+        cover = to_float(matte)
         surface = parts.surface(frame, camera)
-        hair = parts.mask(surface, image.astype(np.float32) / 255, cover)
+        hair = parts.mask(surface, to_float(image), cover)
         assert hair is not None
         bald = hair < 0.5
         body, seen = (surface.face >= 0) & bald, (cover > 0.5) & bald

@@ -13,7 +13,7 @@ import numpy as np
 
 from portraitgen.body.surface import Surface
 from portraitgen.footage.crop import crop
-from portraitgen.images import save_png
+from portraitgen.images import read_channels, save_png, to_float
 from portraitgen.pipeline.data.crops import load_matte
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.key_frames import keep_key
@@ -151,10 +151,9 @@ def _told(shot: Shot, single: Pictures, made: Pictures, seconds: float, path: Pa
 
 
 def _read(path: Path) -> np.ndarray:
-    codes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    codes = read_channels(path)
     assert codes is not None
-    top = 65535 if codes.dtype == np.uint16 else 255
-    return codes[..., 2::-1].astype(np.float32) / top
+    return to_float(codes[..., :3])
 
 
 class _Scene:
@@ -188,7 +187,7 @@ class _Scene:
 
     def _matte(self, frame: int) -> np.ndarray:
         side = round(self.track.box(frame).side)
-        return load_matte(self.track, frame, side).astype(np.float32) / 255
+        return to_float(load_matte(self.track, frame, side))
 
     def _points(self, surface: Surface) -> np.ndarray:
         points = (surface.vertices[self._corners] * self._weights).sum(1)

@@ -19,7 +19,7 @@ from portraitgen.editing.registry import create_editor
 from portraitgen.editing.schedule import iterative, one_pass
 from portraitgen.footage.matte import foreground_colours
 from portraitgen.footage.optical_flow import carried, dense_flow
-from portraitgen.images import as_picture, save_png
+from portraitgen.images import as_picture, save_png, to_float, to_grey
 from portraitgen.pipeline.compositing.deflicker import Deflicker, deflickered
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.crops import Crops, load_crops
@@ -127,9 +127,9 @@ class _Scene:
         self._body = body_of(shot)
         frames = self._track.tracked(self._track.frames)
         self.windows: Crops = load_crops(shot, self._track, frames, _SIZE, Reporter())
-        self.mattes = [matte.astype(np.float32) / 255 for matte in self.windows.mattes]
+        self.mattes = [to_float(matte) for matte in self.windows.mattes]
         self.sources = [
-            foreground_colours(image, matte).astype(np.float32) / 255
+            to_float(foreground_colours(image, matte))
             for image, matte in zip(self.windows.images, self.windows.mattes, strict=True)
         ]
         self._parts = EditMask(self._body, self._track, "")
@@ -230,9 +230,7 @@ class _Scene:
 
     def _flow(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         """Where each pixel of the next frame comes from in this one, and where that is sure."""
-        before, after = (
-            cv2.cvtColor(self.windows.images[index], cv2.COLOR_RGB2GRAY) for index in (row, row + 1)
-        )
+        before, after = (to_grey(self.windows.images[index]) for index in (row, row + 1))
         flow = dense_flow("medium")
         back, forth = flow(after, before), flow(before, after)
         apart = np.linalg.norm(back + carried(forth, back), axis=2)
@@ -276,7 +274,7 @@ class _Scene:
 
     def _landmarks(self, pictures: list[np.ndarray]) -> np.ndarray:
         """The face's landmarks in pictures laid over the plate, (N, 478, 2), NaN without a face."""
-        images = [image.astype(np.float32) / 255 for image in self.windows.images]
+        images = [to_float(image) for image in self.windows.images]
         return landmarks(
             [
                 picture * matte[..., None] + image * (1 - matte[..., None])

@@ -7,7 +7,6 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from portraitgen.body.model import BodyModel
@@ -15,7 +14,7 @@ from portraitgen.body.motion import Motion
 from portraitgen.editing.editor import EditRequest
 from portraitgen.editing.schedule import pivots
 from portraitgen.footage.crop import crop
-from portraitgen.images import save_png
+from portraitgen.images import save_png, to_codes, to_float, to_grey
 from portraitgen.pipeline.data.avatars import load_avatar
 from portraitgen.pipeline.data.crops import Crops, load_crops
 from portraitgen.pipeline.data.expression_guide import ExpressionGuide
@@ -70,8 +69,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         for frame in keys:
             row = windows.row(frame)
             meant, drifted = (_bronze(each, track, frame) for each in (plain, other))
-            source = windows.images[row].astype(np.float32) / 255
-            matte = windows.mattes[row].astype(np.float32) / 255
+            source = to_float(windows.images[row])
+            matte = to_float(windows.mattes[row])
             request = EditRequest(frame, source, source, matte, source)
             takes["meant"].append(meant)
             takes["drifted"].append(drifted)
@@ -79,7 +78,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
         guide.close()
         truth = [_bronze(plain, track, frame) for frame in windows.frames]
         own, shown, figures = landmarks(truth), [], {}
-        mattes = [matte.astype(np.float32) / 255 for matte in windows.mattes]
+        mattes = [to_float(matte) for matte in windows.mattes]
         shown.append([on_grey(truth[row], mattes[row]) for row in _SHOWN])
         for take, pictures in takes.items():
             learned = _learned(shot, windows, track, take, dict(zip(keys, pictures, strict=True)))
@@ -108,8 +107,8 @@ def _drifted(body: BodyModel, motion: Motion) -> Motion:
 def _bronze(performer: Performer, track: Track, frame: int) -> np.ndarray:
     """A frame's window as the editor draws the performer in it."""
     seen = performer.render(frame, camera(_SIZE)).rgb
-    picture, _ = crop((255 * seen + 0.5).astype(np.uint8), track.box(frame), _WINDOW)
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].astype(np.float32) / 255
+    picture, _ = crop(to_codes(seen), track.box(frame), _WINDOW)
+    grey = to_float(to_grey(picture)[..., None])
     grey = np.clip(1.25 * (grey - 0.1), 0, 1)
     drawn = grey * np.array(_BRONZE, np.float32) + _SHEEN * grey**4
     return np.clip(drawn, 0, 1)
@@ -125,13 +124,13 @@ def _learned(
     made = shot.edit_record(take)
     assert made.kept_frames == made.key_frames, "the editor drew some of the key frames"
     drawn = sources_of(windows, track, load_avatar(shot.edit_folder(take), body_of(shot)))
-    return list(drawn.astype(np.float32) / 255)
+    return list(to_float(drawn))
 
 
 def landmarks(pictures: list[np.ndarray]) -> np.ndarray:
     """The face's landmarks in pictures (H, W, 3) of 0..1, (N, L, 2) pixels, NaN without a face."""
     detector = LandmarkDetector()
-    codes = [(255 * picture + 0.5).astype(np.uint8) for picture in pictures]
+    codes = [to_codes(picture) for picture in pictures]
     seen = detector.whole(range(len(codes)), codes)
     detector.close()
     return seen.face.astype(np.float64)

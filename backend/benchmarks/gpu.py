@@ -21,7 +21,7 @@ from portraitgen.avatar.training import Trainer
 from portraitgen.editing.editor import EditRequest
 from portraitgen.errors import RasterError
 from portraitgen.frames import spread
-from portraitgen.images import as_picture
+from portraitgen.images import as_picture, to_float
 from portraitgen.pipeline.data.avatars import best_device
 from portraitgen.pipeline.data.crops import Crops
 from portraitgen.pipeline.data.edit_mask import EditMask
@@ -241,8 +241,8 @@ def _request(trainer: Trainer, windows: Crops, parts: EditMask, row: int) -> Edi
     return EditRequest(
         frame=frame,
         rendered=as_picture(output.rgb),
-        source=windows.images[row].astype(np.float32) / 255,
-        matte=windows.mattes[row].astype(np.float32) / 255,
+        source=to_float(windows.images[row]),
+        matte=to_float(windows.mattes[row]),
         normals=as_picture(output.normals),
         surface=parts.surface(frame, camera),
     )

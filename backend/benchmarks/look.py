@@ -24,7 +24,7 @@ from portraitgen.editing.looks.wearing import wear
 from portraitgen.editing.registry import create_editor
 from portraitgen.footage.matte import foreground_colours
 from portraitgen.footage.optical_flow import carried, dense_flow
-from portraitgen.images import save_png, to_float
+from portraitgen.images import save_png, to_codes, to_float, to_grey
 from portraitgen.pipeline.data.crops import load_crops
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.pictures import sheet
@@ -405,9 +405,7 @@ def flicker(look: str, frames: Sequence[Frame], out: Path) -> dict[str, str]:
     """The change along the plate's flow, over the plate's own: the look, and its editor."""
     made = read_look(out / f"{look}.safetensors")
     flow, sources = dense_flow("medium"), [each.request.source for each in frames]
-    codes = [
-        cv2.cvtColor((each * 255 + 0.5).astype(np.uint8), cv2.COLOR_RGB2GRAY) for each in sources
-    ]
+    codes = [to_grey(to_codes(each)) for each in sources]
     back = [flow(after, before) for before, after in zip(codes, codes[1:], strict=False)]
 
     def changed(pictures: Sequence[np.ndarray]) -> float:

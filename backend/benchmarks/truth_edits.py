@@ -12,7 +12,7 @@ import numpy as np
 from portraitgen.body.model import BodyModel
 from portraitgen.editing.colour import LUMA
 from portraitgen.footage.crop import crop
-from portraitgen.images import save_png
+from portraitgen.images import read_codes, save_png, to_float
 from portraitgen.pipeline.data.pictures import sheet
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.registry import run
@@ -121,9 +121,9 @@ def _compare(
     for frame in _COMPARED:
         before, after = (each.render(frame, camera(_SIZE)) for each in (plain, truth))
         file = render_of(shot.path / "takes" / take).full_plates()[frame]
-        read = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        read = read_codes(file)
         assert read is not None
-        made = read[..., ::-1].astype(np.float32) / 255
+        made = to_float(read)
         changed = np.abs(after.rgb - before.rgb).max(2) > _VISIBLE
         where = changed & (after.alpha[..., 0] > 0.9)
         if where.sum() < 100:

@@ -12,14 +12,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from .cli import TerminalReporter
 from .errors import PortraitError
 from .footage.crop import crop
-from .images import as_picture, save_png
+from .images import as_picture, read_channels, save_png, to_float
 from .pipeline.data.avatars import frame_parameters, load_avatar
 from .pipeline.data.crops import load_matte
 from .pipeline.data.pictures import mesh_overlay, on_grey, sheet
@@ -94,7 +93,7 @@ def contact_sheet(shot: Shot) -> np.ndarray:
         box = track.box(frame)
         camera = track.camera.window(box, 2 * _HEIGHT)
         window, _ = crop(plate.read(frame), box, 2 * _HEIGHT)
-        matte = load_matte(track, frame, 2 * _HEIGHT) / 255.0
+        matte = to_float(load_matte(track, frame, 2 * _HEIGHT))
         parameters = frame_parameters(track.motion, [frame])
         posed = body.forward(
             torch.from_numpy(track.motion.betas)[None],
@@ -124,11 +123,10 @@ def contact_sheet(shot: Shot) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    codes = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    codes = read_channels(path)
     if codes is None:
         raise PortraitError("the picture is missing", path, "render the take again")
-    full = 65535.0 if codes.dtype == np.uint16 else 255.0
-    return np.ascontiguousarray(codes[..., 2::-1]).astype(np.float32) / full
+    return to_float(np.ascontiguousarray(codes[..., :3]))
 
 
 def _json(values: Values) -> str:

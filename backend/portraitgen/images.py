@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one place where codes become floats, channels change their order and arrays become files.
 
-Pictures are RGB. As floats they are float32 in 0..1; as codes, uint8 in 0..255.
+Pictures are RGB. As floats they are float32 in 0..1; as codes, uint8 in 0..255. OpenCV, which keeps
+BGR in files, is asked for it here alone. What footage of any depth holds becomes codes in the
+decoders (`footage/movie_pixels.py`), and floats in `footage/source_frame.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,14 +22,40 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def to_float(codes: np.ndarray) -> np.ndarray:
-    """Codes, uint8, as float32 in 0..1, of the same shape."""
-    return codes.astype(np.float32) / 255
+def to_float(
+    codes: np.ndarray, kind: type[np.float32] | type[np.float64] = np.float32
+) -> np.ndarray:
+    """Codes, uint8 or uint16, as floats in 0..1, of the same shape."""
+    whole: np.ndarray = codes.astype(kind)
+    whole /= 65535 if codes.dtype == np.uint16 else 255
+    return whole
 
 
 def to_codes(picture: np.ndarray) -> np.ndarray:
     """Floats as the nearest codes, uint8, of the same shape; what lies beyond 0..1 is clipped."""
     return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def to_grey(picture: np.ndarray) -> np.ndarray:
+    """The luma of a picture (H, W, 3), uint8 or float32, as (H, W) of the same type."""
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+def to_lab(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W, 3) in CIE L*a*b*: of float32, L in 0..100; of uint8, in 0..255."""
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)
+
+
+def from_lab(lab: np.ndarray) -> np.ndarray:
+    """The inverse of `to_lab`; what no display shows lies beyond 0..1."""
+    return cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)
+
+
+def as_pillow(picture: np.ndarray) -> Any:
+    """A picture (H, W, 3) in 0..1 as Pillow's, which diffusion pipelines ask for."""
+    from PIL import Image
+
+    return Image.fromarray(to_codes(picture))
 
 
 def as_picture(planes: "Tensor") -> np.ndarray:
@@ -47,9 +75,7 @@ def save_png(
         texts: to keep in the file, by keyword.
         colours: primaries and transfer by ITU-T H.273, None for sRGB.
     """
-    codes = to_codes(picture)
-    codes = codes[..., [2, 1, 0, 3][: codes.shape[2]]]
-    encoded = cv2.imencode(".png", np.ascontiguousarray(codes))[1].tobytes()
+    encoded = as_png(to_codes(picture))
     if texts:
         encoded = with_texts(encoded, texts)
     if colours:
@@ -59,17 +85,64 @@ def save_png(
     return path
 
 
+def as_png(codes: np.ndarray, level: int | None = None) -> bytes:
+    """A PNG of grey (H, W), RGB or RGBA codes, uint8 or uint16.
+
+    Args:
+        level: 0 to 9, how hard it is packed; OpenCV's own choice if None.
+    """
+    flags = [] if level is None else [cv2.IMWRITE_PNG_COMPRESSION, level]
+    return _encoded(".png", codes, flags)
+
+
+def as_jpeg(codes: np.ndarray, quality: int) -> bytes:
+    """A JPEG of uint8 RGB (H, W, 3); quality 0 to 100."""
+    return _encoded(".jpg", codes, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def _encoded(suffix: str, codes: np.ndarray, flags: Sequence[int]) -> bytes:
+    coded, data = cv2.imencode(suffix, _swapped(codes), flags)
+    assert coded
+    return data.tobytes()
+
+
+def _swapped(codes: np.ndarray) -> np.ndarray:
+    """RGB as BGR and back, alpha kept; what has no colours as it is."""
+    if codes.ndim == 2 or codes.shape[2] < 3:
+        return codes
+    # Of codes whose channels lie backwards, as a view, OpenCV wants a copy.
+    how = cv2.COLOR_RGB2BGR if codes.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    return cv2.cvtColor(np.ascontiguousarray(codes), how)
+
+
 def tag_colours(path: Path, primaries: int, transfer: int) -> None:
     """Lets a PNG name its colour space by ITU-T H.273's numbers."""
     path.write_bytes(with_colours(path.read_bytes(), primaries, transfer))
 
 
-def read_codes(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray | None:
-    """A PNG or JPEG as OpenCV gives it (BGR), by what it holds; None for anything else.
+def read_codes(path: Path) -> np.ndarray | None:
+    """A PNG or JPEG as uint8 RGB (H, W, 3), by what it holds; None for anything else.
 
     Whatever it is called: OpenCV would hand it to any of its other readers, and what lies in a shot
     may be a stranger's.
     """
+    found = _read(path, cv2.IMREAD_COLOR)
+    return None if found is None else _swapped(found)
+
+
+def read_grey(path: Path) -> np.ndarray | None:
+    """A PNG or JPEG as uint8 (H, W), such as a matte; None as `read_codes`."""
+    return _read(path, cv2.IMREAD_GRAYSCALE)
+
+
+def read_channels(path: Path) -> np.ndarray | None:
+    """A PNG or JPEG with all it holds: (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, uint8 or uint16;
+    None as `read_codes`."""
+    found = _read(path, cv2.IMREAD_UNCHANGED)
+    return None if found is None else _swapped(found)
+
+
+def _read(path: Path, flags: int) -> np.ndarray | None:
     if not is_plain(path):
         return None
     try:

@@ -10,10 +10,9 @@ from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from portraitgen.body.model import BodyModel
 from portraitgen.footage.encode import MovieWriter
+from portraitgen.images import to_codes
 from portraitgen.storage import atomic_path, write_json
 
 from .acting import FPS, act, camera
@@ -39,7 +38,7 @@ def write_clip(
     with MovieWriter(stem.with_suffix(".mp4"), Fraction(FPS)) as movie:
         for frame in motion.frames:
             rendering = performer.render(int(frame), seen)
-            movie.add((rendering.rgb * 255 + 0.5).astype(np.uint8))
+            movie.add(to_codes(rendering.rgb))
     with atomic_path(stem.with_suffix(".safetensors")) as temporary:
         motion.save(temporary)
     facts = {"identity": identity, "light": light, "camera": asdict(seen)}

@@ -33,6 +33,18 @@ BASE = {
 OUTSIDE = ("benchmarks", "synthetic")
 # `backend/tools/count_untyped.py` says how they are counted.
 UNTYPED_DICTS, STRING_KEYS = 30, 320
+# Where codes and floats meet outside of `images.py`, how often, and why.
+CONVERSIONS = {
+    "avatar/colour_init.py": (2, "sums over the codes of all frames"),
+    "avatar/dataset.py": (2, "batches of tensors, on the card"),
+    "editing/programs/portraitgen_anydoor.py": (
+        4,
+        "stands alone, beside another program's packages",
+    ),
+    "footage/movie_pixels.py": (2, "whole numbers of any depth, in a decoder's process"),
+    "pipeline/requests/spz_file.py": (2, "bytes of Gaussians, no picture"),
+    "tracking/photometric_alignment.py": (2, "luma and weights of a table of codes"),
+}
 STDLIB_ONLY = {
     "errors": set(),
     "settings": {"errors", "schema"},
@@ -259,6 +271,44 @@ def test_what_needs_no_torch_does_not_wait_for_it() -> None:
         text=True,
     )
     assert made.returncode == 0, made.stderr
+
+
+_FULL = (255, 65535)
+_CONVERTERS = {"cvtColor", "imencode", "imdecode", "imread", "imwrite", "fromarray"}
+
+
+def conversions(source: str) -> list[str]:
+    """Codes made into floats and back, channels reversed, pictures coded: what `images` is for."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.BinOp(op=ast.Mult() | ast.Div()):
+                sides = [each for each in (node.left, node.right) if isinstance(each, ast.Constant)]
+                # A fraction such as 8 / 255 is a threshold.
+                hit = len(sides) == 1 and sides[0].value in _FULL
+            case ast.Call():
+                hit = ast.unparse(node.func).rpartition(".")[2] in _CONVERTERS
+            case ast.Subscript(slice=ast.Tuple(elts=[*before, ast.Slice(step=ast.expr() as step)])):
+                hit = ast.unparse(step) == "-1" and [ast.unparse(each) for each in before] == [
+                    "..."
+                ]
+            case _:
+                continue
+        if hit:
+            found.append(ast.unparse(node))
+    return found
+
+
+def test_pictures_are_converted_in_one_place() -> None:
+    source = "a / 255.0; 65535 * a; 8 / 255; a[..., 2::-1]; a[::-1]; cv2.cvtColor(a, 1)"
+    assert len(conversions(source)) == 4
+    found = {
+        path.relative_to(BACKEND).as_posix(): conversions(path.read_text("utf-8"))
+        for path in SOURCES
+        if path.name != "images.py"
+    }
+    told = {name: len(each) for name, each in found.items() if each}
+    assert told == {name: count for name, (count, _) in CONVERSIONS.items()}, found
 
 
 def test_untyped_dicts_and_string_keys_do_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..body.motion import Motion
 from ..errors import AvatarError
+from ..images import to_codes
 from .avatar import FrameParameters
 
 
@@ -70,8 +71,7 @@ class TrainingSet:
 
     def replace(self, row: int, colours: np.ndarray) -> None:
         """Gives a row new colours, float32 (S, S, 3) in 0..1: an edit."""
-        codes = (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
-        self.colours[row] = torch.from_numpy(codes)
+        self.colours[row] = torch.from_numpy(to_codes(colours))
 
     def target(self, rows: Sequence[int], size: int) -> tuple[Tensor, Tensor]:
         """Colours times alpha (B, 3, s, s) and alpha (B, 1, s, s), area-averaged."""

@@ -23,7 +23,7 @@ from torch import Tensor
 from ..body.camera import Camera
 from ..body.surface import Surface
 from ..errors import EditError, ModelError
-from ..images import read_codes
+from ..images import read_channels, to_float
 from ..models.pipelines import check_pipeline, check_stable_diffusion_file
 from ..models.store import Weights, find_weights
 from ..raster.choice import best_device
@@ -285,11 +285,11 @@ def read_picture(path: str, editor: str) -> np.ndarray:
         EditError: if it cannot be read.
     """
     file = Path(path).expanduser()
-    encoded = read_codes(file, cv2.IMREAD_UNCHANGED) if file.is_file() else None
+    encoded = read_channels(file) if file.is_file() else None
     if encoded is None or encoded.ndim != 3 or encoded.dtype not in (np.uint8, np.uint16):
         raise EditError("the picture cannot be read", path, f"give {editor} an RGB PNG or JPEG")
-    image = encoded.astype(np.float32) / (255 if encoded.dtype == np.uint8 else 65535)
-    colours = np.ascontiguousarray(image[..., 2::-1])
+    image = to_float(encoded)
+    colours = np.ascontiguousarray(image[..., :3])
     if image.shape[2] == 4:
         alpha = image[..., 3:]
         colours = colours * alpha + (1 - alpha)

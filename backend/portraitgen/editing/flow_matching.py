@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..images import as_pillow
 from .diffusion import DiffusionEditor, noise_of, plane, read_picture, resized, to_tensor
 from .editor import EditRequest
 
@@ -80,7 +81,7 @@ class FlowEditor(DiffusionEditor):
         )
         try:
             images = pipeline(
-                image=[picture(image) for image in shown],
+                image=[as_pillow(image) for image in shown],
                 prompt=words,
                 height=request.source.shape[0],
                 width=request.source.shape[1],
@@ -141,10 +142,3 @@ def partial_sigmas(scheduler: Any, steps: int, strength: float, shift: float) ->
     copy = type(scheduler).from_config(scheduler.config)
     copy.set_timesteps(sigmas=times.tolist(), mu=shift)
     return [float(sigma) for sigma in copy.sigmas[:-1]]
-
-
-def picture(image: np.ndarray) -> Any:
-    """An image (H, W, 3) in 0..1 as Pillow's, which the pipelines ask for."""
-    from PIL import Image
-
-    return Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))

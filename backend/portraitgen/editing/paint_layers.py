@@ -10,7 +10,7 @@ import numpy as np
 
 from ..body.surface import Surface, carry
 from ..errors import EditError
-from ..images import read_codes
+from ..images import read_channels, to_float
 from ..storage import is_plain
 
 _UNTOUCHED, _PAINTED = 2 / 255, 8 / 255
@@ -97,10 +97,9 @@ class PaintedMask:
 
 def _picture(path: Path) -> np.ndarray:
     """An 8-bit or 16-bit picture as float32 (H, W, 4) RGBA 0..1."""
-    encoded = read_codes(path, cv2.IMREAD_UNCHANGED)
+    encoded = read_channels(path)
     if encoded is None or encoded.ndim != 3 or encoded.shape[2] not in (3, 4):
         raise EditError("the painted frame cannot be read", path, "save it as a colour PNG")
-    top = 65535 if encoded.dtype == np.uint16 else 255
-    picture = encoded.astype(np.float32) / top
+    picture = to_float(encoded)
     alpha = picture[..., 3:] if picture.shape[2] == 4 else np.ones_like(picture[..., :1])
-    return np.concatenate([picture[..., 2::-1], alpha], axis=2)
+    return np.concatenate([picture[..., :3], alpha], axis=2)

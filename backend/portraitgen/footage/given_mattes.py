@@ -10,6 +10,7 @@ import numpy as np
 
 from ..body.camera import Box
 from ..errors import FootageError
+from ..images import to_codes
 from .crop import crop
 from .plate import Plate, open_plate
 from .source_frame import SourceFrame
@@ -77,7 +78,7 @@ class GivenMattes:
                 self._plate.path,
                 "write all frames alike",
             )
-        codes = (np.clip(cover, 0, 1) * 255 + 0.5).astype(np.uint8)
+        codes = to_codes(cover)
         if codes.shape[::-1] == self._size:
             return codes
         shrinks = codes.shape[0] > self._size[1]

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
+from ..images import to_codes, to_float, to_grey
 from .optical_flow import alike, carried, dense_flow, trusted
 
 Quality = Literal["fast", "fine"]
@@ -107,7 +108,7 @@ class MatteMaker:
         """What `frame` gives, from what `alone` gave for the same window."""
         if previous is not None:
             alpha = self._leaning(image, alpha, *previous)
-        return (alpha * 255 + 0.5).astype(np.uint8)
+        return to_codes(alpha)
 
     def close(self) -> None:
         """Frees the model."""
@@ -119,7 +120,7 @@ class MatteMaker:
         """Blended with the matte before, carried by optical flow, where it can be trusted."""
         half = (max(8, alpha.shape[1] // 2), max(8, alpha.shape[0] // 2))
         small = [
-            cv2.resize(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), half, interpolation=cv2.INTER_AREA)
+            cv2.resize(to_grey(each), half, interpolation=cv2.INTER_AREA)
             for each in (image, before)
         ]
         back = self._flow(small[0], small[1])
@@ -130,7 +131,7 @@ class MatteMaker:
         flow = cv2.resize(back, size, interpolation=cv2.INTER_LINEAR) * scale
         same = alike(carried(before, flow), image, _SAME_COLOUR)
         share = _BLEND * cv2.resize(trust, size) * same
-        return alpha * (1 - share) + carried(matte, flow).astype(np.float32) / 255 * share
+        return alpha * (1 - share) + to_float(carried(matte, flow)) * share
 
 
 def foreground_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -152,12 +153,10 @@ def foreground_colours(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     # On several threads its sweeps race, and a resumed job would train on other colours.
     numba.set_num_threads(1)
     try:
-        colours = estimate_foreground_ml(
-            image.astype(np.float64) / 255, alpha.astype(np.float64) / 255
-        )
+        colours = estimate_foreground_ml(to_float(image, np.float64), to_float(alpha, np.float64))
     finally:
         numba.set_num_threads(threads)
-    return (np.clip(colours, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_codes(colours)
 
 
 def enlarged(matte: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -172,13 +171,13 @@ def enlarged(matte: np.ndarray, image: np.ndarray) -> np.ndarray:
     """
     size = image.shape[1::-1]
     ratio = size[0] / matte.shape[1]
-    soft = cv2.resize(matte, size, interpolation=cv2.INTER_CUBIC).astype(np.float32) / 255
+    soft = to_float(cv2.resize(matte, size, interpolation=cv2.INTER_CUBIC))
     refined = (_guided(image, soft, max(2, round(3 * ratio)), _GUIDE_SCALE) - 0.1) / 0.8
     # Only where the small matte was undecided: elsewhere texture must not show through.
     edge = cv2.dilate(((matte > 2) & (matte < 253)).astype(np.uint8), np.ones((3, 3), np.uint8))
     share = cv2.resize(edge.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
     alpha = soft + share * (np.clip(refined, 0, 1) - soft)
-    return (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return to_codes(alpha)
 
 
 def _without_specks(coarse: np.ndarray) -> np.ndarray:
@@ -229,7 +228,7 @@ def _fine(image: np.ndarray, coarse: np.ndarray) -> np.ndarray:
     # output may be carrying a protocol.
     with contextlib.redirect_stdout(sys.stderr):
         alpha = estimate_alpha_cf(
-            image.astype(np.float64) / 255,
+            to_float(image, np.float64),
             trimap,
             preconditioner=functools.partial(ichol, shifts=(1e-3, 1e-2, 0.1, 1.0)),
             laplacian_kwargs={"epsilon": 1e-6},

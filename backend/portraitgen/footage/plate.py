@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..errors import FootageError
+from ..images import to_codes
 from ..records import FootageAsked, FootageRecord
 from . import colour
 from .decoder import RemoteReader
@@ -325,7 +326,7 @@ class Plate:
                 return self._square(np.ascontiguousarray(native.pixels[..., :3]))
             return self._square(np.ascontiguousarray(native.pixels[..., list(native.rgb)]))
         display = self._square(colour.to_display(native.encoded(), self.space))
-        return np.rint(np.clip(display, 0, 1) * np.float32(255)).astype(np.uint8)
+        return to_codes(display)
 
     def _square(self, image: np.ndarray) -> np.ndarray:
         """The picture with square pixels."""

@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from ..images import to_float
+
 _CHANGE = 0.08
 _OUTSTANDING = 2.2
 _RECOLOUR = 0.08
@@ -22,7 +24,7 @@ def find_cuts(frames: np.ndarray, thumbnails: np.ndarray) -> list[int]:
     """
     if len(frames) < 3:
         return []
-    pictures = thumbnails.astype(np.float32) / 255
+    pictures = to_float(thumbnails)
     change = np.abs(np.diff(pictures, axis=0)).mean((1, 2, 3))
     hue = _histograms(pictures)
     recolour = 0.5 * np.abs(np.diff(hue, axis=0)).sum(1)

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..images import to_lab
 from ..tensors import load_arrays, save_arrays
 
 _BINS = 6
@@ -189,7 +190,7 @@ def _share(image: np.ndarray, x: float, y: float, wide: float, high: float) -> n
     if cut.size < 12 * 3:
         return np.zeros(_BINS**3, np.float32)
     small = cv2.resize(cut, (24, 24), interpolation=cv2.INTER_AREA)
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float32)
+    lab = to_lab(small).reshape(-1, 3).astype(np.float32)
     # Colour tells people apart, less so how bright they stand.
     places = np.stack([lab[:, 0] / 256, (lab[:, 1] - 88) / 80, (lab[:, 2] - 88) / 80], axis=1)
     counts, _ = np.histogramdd(places.clip(0, 0.999), bins=_BINS, range=[(0, 1)] * 3)

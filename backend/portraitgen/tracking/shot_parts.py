@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import TrackingError
+from ..images import to_float
 from .cuts import find_cuts
 from .landmarks import ChunkLandmarks
 
@@ -105,7 +106,7 @@ def find_dissolves(frames: np.ndarray, thumbnails: np.ndarray) -> list[tuple[int
         frames: (F,) frame numbers.
         thumbnails: uint8 (F, h, w, 3).
     """
-    pictures = thumbnails.reshape(len(thumbnails), -1).astype(np.float32) / 255
+    pictures = to_float(thumbnails.reshape(len(thumbnails), -1))
     found: list[tuple[int, int]] = []
     row = 0
     while row < len(pictures) - _LENGTHS[0]:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 
 from ...errors import EditError
-from ...images import read_codes
+from ...images import as_png, read_channels, read_codes, to_codes, to_float
 from ...settings import option
 from ..diffusion import read_picture, resized
 from ..editor import Editor, EditorInfo, EditRequest
@@ -142,36 +141,29 @@ class AnyDoor(Editor):
         """Where the garment is in its picture: the mask given, or the picture's own alpha."""
         if self.options.garment_mask:
             return str(Path(self.options.garment_mask).expanduser().absolute())
-        picture = read_codes(Path(self.options.garment).expanduser(), cv2.IMREAD_UNCHANGED)
+        picture = read_channels(Path(self.options.garment).expanduser())
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
             raise EditError(
                 "the garment is not cut out, and there is no mask of it",
                 self.options.garment,
                 'give a picture with alpha, or garment_mask="..."',
             )
-        alpha = picture[..., 3].astype(np.float32) / np.float32(
-            255 if picture.dtype == np.uint8 else 65535
-        )
-        return _write(folder / "garment_mask.png", alpha)
+        return _write(folder / "garment_mask.png", to_float(picture[..., 3]))
 
     def _made(self, path: Path, request: EditRequest) -> np.ndarray:
         """The program's picture at the frame's size."""
-        encoded = read_codes(path, cv2.IMREAD_COLOR) if path.is_file() else None
+        encoded = read_codes(path) if path.is_file() else None
         if encoded is None:
             raise EditError(
                 "the program said it was done and left no picture",
                 f"{self.info.id}, frame {request.frame}",
                 "let it write a PNG to the path given as output",
             )
-        image = np.ascontiguousarray(encoded[..., ::-1], np.float32) / 255
         height, width = request.source.shape[:2]
-        return resized(image, (height, width))
+        return resized(to_float(encoded), (height, width))
 
 
 def _write(path: Path, image: np.ndarray) -> str:
     """Writes an image (H, W, 3) or (H, W) in 0..1 as an 8-bit PNG."""
-    codes = (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
-    if codes.ndim == 3:
-        codes = np.ascontiguousarray(codes[..., ::-1])
-    path.write_bytes(cv2.imencode(".png", codes)[1].tobytes())
+    path.write_bytes(as_png(to_codes(image)))
     return str(path)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 
 from ...errors import EditError
-from ...images import read_codes
+from ...images import read_codes, to_float
 from ...settings import option
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import EditorInfo, EditRequest
@@ -95,10 +94,10 @@ class Grade(FrameEditor):
         if not self.options.reference:
             return
         path = Path(self.options.reference)
-        encoded = read_codes(path, cv2.IMREAD_COLOR)
+        encoded = read_codes(path)
         if encoded is None:
             raise EditError("the reference image cannot be read", path, "give a PNG or JPEG")
-        reference = encoded[..., ::-1].reshape(-1, 3).astype(np.float32) / 255
+        reference = to_float(encoded.reshape(-1, 3))
         own = np.concatenate([each.source[each.matte > 0.9] for each in samples])
         if len(own) < 10:
             raise EditError("the performer fills too few pixels", self.info.id, "check the matte")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ...body.surface import Surface
+from ...images import from_lab, to_grey, to_lab
 from ...settings import option
 from ..colour import eased
 from ..editor import EditorInfo, EditRequest
@@ -46,21 +47,21 @@ class Toon(FrameEditor):
         image = np.ascontiguousarray(request.source, np.float32)
         for _ in range(_PASSES):
             image = np.asarray(cv2.bilateralFilter(image, 7, 0.09, 3.5), np.float32)
-        lab = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2LAB), np.float32)
+        lab = np.asarray(to_lab(image), np.float32)
         lightness = lab[..., 0] / 100 * options.tones
         step = np.floor(lightness)
         sharpness = 2 + 14 * (1 - options.smoothness)
         within = 0.5 + 0.5 * np.tanh(sharpness * (lightness - step - 0.5)) / np.tanh(sharpness / 2)
         lab[..., 0] = np.clip((step + within) / options.tones * 100, 0, 100)
         lab[..., 1:] *= options.saturation
-        flat = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+        flat = np.clip(from_lab(lab), 0, 1)
         flat = flat * (1 - options.lines * self._ink(image, request.surface))[..., None]
         drawn: np.ndarray = request.source + request.strength * (flat - request.source)
         return drawn
 
     def _ink(self, image: np.ndarray, surface: Surface | None) -> np.ndarray:
         """Where lines are, 0..1: where it is darker than round about, softly thresholded."""
-        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        grey = to_grey(image)
         sigma = self.options.line_width * _line(image.shape[0], surface)
         fine = cv2.GaussianBlur(grey, (0, 0), sigma)
         wide = cv2.GaussianBlur(grey, (0, 0), 1.6 * sigma)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ...errors import EditError
+from ...images import to_codes
 from ...schema import Data, Misfit
 from ...storage import parse_json, printable
 from ...tensors import DamagedTensors, header_of, load_arrays, save_arrays
@@ -131,8 +132,7 @@ def thumbnail_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         cv2.resize(np.asarray(each, np.float32), (width, height), interpolation=cv2.INTER_AREA)
         for each in (before, after)
     ]
-    whole: np.ndarray = (np.concatenate(small, axis=1).clip(0, 1) * 255 + 0.5).astype(np.uint8)
-    return whole
+    return to_codes(np.concatenate(small, axis=1))
 
 
 def _judged(path: Path) -> LookFacts:

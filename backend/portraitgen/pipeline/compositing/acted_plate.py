@@ -25,7 +25,7 @@ from ...body.motion import Motion
 from ...editing.hole_filling import filled_outward
 from ...footage.crop import crop, place
 from ...footage.matte import enlarged
-from ...images import as_picture
+from ...images import as_picture, to_codes, to_float
 from ...raster import rasterize
 from ..data.acting import Acting
 from ..data.avatars import frame_parameters
@@ -205,7 +205,7 @@ class ActedPlate:
         return ActedFrame(
             result,
             on_plate.whole(touched) > 0,
-            (np.clip(window_matte, 0, 1) * 255 + 0.5).astype(np.uint8),
+            to_codes(window_matte),
             on_plate.whole(region * cover * (1 - weight)),
             on_plate.whole(invented),
         )
@@ -406,9 +406,9 @@ def _at_window_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarra
     """A window's matte, float32 0..1, at the plate's resolution if that is finer."""
     side = round(box.side)
     if side > matte.shape[0]:
-        window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
+        window, _ = crop(to_codes(image), box, side)
         matte = enlarged(matte, window)
-    return matte.astype(np.float32) / 255
+    return to_float(matte)
 
 
 def _beside(moved: np.ndarray, unit: float) -> np.ndarray:

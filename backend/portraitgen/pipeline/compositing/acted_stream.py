@@ -11,12 +11,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from ...body.motion import Motion
 from ...footage.plate import Plate
-from ...images import to_codes
+from ...images import as_png, to_codes
 from ...storage import make_folder, write_bytes
 from ..data.shots import Track
 from .acted_plate import ActedPlate
@@ -94,9 +93,7 @@ class ActedStream:
             if acted is None:
                 yield frame, image
                 continue
-            coded, png = cv2.imencode(".png", acted.matte)
-            assert coded
-            write_bytes(self._mattes / f"matte.{frame:04d}.png", png.tobytes())
+            write_bytes(self._mattes / f"matte.{frame:04d}.png", as_png(acted.matte))
             codes = (to_codes(each) for each in (acted.filled, acted.invented, image))
             self._acted[frame] = ActedPart(acted.touched, *codes)
             self._invented[frame] = float(acted.invented.mean())

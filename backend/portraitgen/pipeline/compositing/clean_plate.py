@@ -18,6 +18,7 @@ from ...errors import FootageError
 from ...footage.crop import place
 from ...footage.plate import Plate, open_plate
 from ...frames import spread
+from ...images import to_codes, to_float, to_grey
 from ..data.crops import load_matte
 from ..data.shots import Track
 
@@ -131,7 +132,7 @@ class SeenCleanPlate:
         if self._sources or not self._chosen:
             return
         for frame in self._chosen:
-            picture = (self._plate.read(frame) * 255 + 0.5).astype(np.uint8)
+            picture = to_codes(self._plate.read(frame))
             mask = performer_mask(self._track, frame, picture.shape)
             self._sources[frame] = (picture, mask)
             self._features[frame] = _features(picture, mask)
@@ -156,7 +157,7 @@ class SeenCleanPlate:
         if not self._stands:
             features = self._features.get(frame)
             if features is None:
-                features = _features((image * 255 + 0.5).astype(np.uint8), mask)
+                features = _features(to_codes(image), mask)
         rows, columns = np.nonzero(hidden)
         colours, known = self._gathered(features, np.stack([columns, rows], axis=1))
         made[rows, columns] = colours
@@ -202,7 +203,7 @@ def performer_mask(track: Track, frame: int, shape: tuple[int, ...]) -> np.ndarr
     """
     height, width = shape[:2]
     box = track.box(frame)
-    matte = load_matte(track, frame).astype(np.float32) / 255
+    matte = to_float(load_matte(track, frame))
     cover, rows, columns = place(matte, box, width, height)
     mask = np.zeros((height, width), np.uint8)
     mask[rows, columns] = cover > _PERFORMER
@@ -220,8 +221,10 @@ def _features(picture: np.ndarray, mask: np.ndarray) -> _Features:
     """Places (N, 2) in the picture and descriptors (N, 32) of what is seen of the background."""
     shrunk = max(1.0, max(mask.shape) / _SIDE)
     size = (round(mask.shape[1] / shrunk), round(mask.shape[0] / shrunk))
-    grey = cv2.resize(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
-    free = cv2.resize((~mask).astype(np.uint8) * 255, size, interpolation=cv2.INTER_NEAREST)
+    grey = cv2.resize(to_grey(picture), size, interpolation=cv2.INTER_AREA)
+    free = cv2.resize(
+        np.where(mask, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST
+    )
     finder = cv2.ORB.create(_FEATURES, fastThreshold=5)
     points, words = finder.detectAndCompute(grey, free)
     if words is None:
@@ -297,9 +300,9 @@ def _inpainted(image: np.ndarray, unknown: np.ndarray, holes: np.ndarray) -> np.
     weight = cv2.resize(known, small, interpolation=cv2.INTER_AREA)
     colour = cv2.resize(image * known[..., None], small, interpolation=cv2.INTER_AREA)
     colour = colour / np.maximum(weight, 1e-3)[..., None]
-    codes = (np.clip(colour, 0, 1) * 255 + 0.5).astype(np.uint8)
+    codes = to_codes(colour)
     empty = (weight < 0.5).astype(np.uint8)
-    filled = cv2.inpaint(codes, empty, _PATCH, cv2.INPAINT_TELEA).astype(np.float32) / 255
+    filled = to_float(cv2.inpaint(codes, empty, _PATCH, cv2.INPAINT_TELEA))
     filled = np.where(empty[..., None] > 0, cv2.GaussianBlur(filled, (0, 0), 2.0), filled)
     large = cv2.resize(filled, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     made = image.copy()

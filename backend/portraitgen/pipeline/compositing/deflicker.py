@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ...footage.optical_flow import alike, carried, dense_flow, trusted
+from ...images import to_grey
 
 REACH = 2
 """How many frames to either side count."""
@@ -60,7 +61,7 @@ class Deflicker:
     ) -> np.ndarray:
         pair = (first, second, place)
         if pair not in self._flows:
-            grey = [cv2.cvtColor(windows[each], cv2.COLOR_RGB2GRAY) for each in (first, second)]
+            grey = [to_grey(windows[each]) for each in (first, second)]
             self._flows[pair] = self._dense(*grey)
         return self._flows[pair]
 

@@ -16,6 +16,7 @@ from ...body.camera import Box
 from ...editing.editor import EditRequest
 from ...footage.crop import crop, place
 from ...footage.matte import enlarged, foreground_colours
+from ...images import to_codes, to_float
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
@@ -67,10 +68,10 @@ class FrameWindows:
         box = self._track.box(frame)
         side = max(1, round(box.side))
         window, _ = crop(image, box, side)
-        codes = (window * 255 + 0.5).astype(np.uint8)
+        codes = to_codes(window)
         matte = matte_at_plate(load_matte(self._track, frame), codes)
-        own = foreground_colours(codes, matte).astype(np.float32) / 255
-        cover = matte.astype(np.float32) / 255
+        own = to_float(foreground_colours(codes, matte))
+        cover = to_float(matte)
         own = np.where((cover > _SOLID)[..., None], window, own)
         self._seen[frame] = _Seen(image, box, codes, own, cover, normals)
 
@@ -145,7 +146,7 @@ def _seen_from(box: Box, side: int, picture: np.ndarray, other: _Seen) -> np.nda
     """
     whole = other.image
     if picture.dtype == np.uint8:
-        return crop((whole * 255 + 0.5).astype(np.uint8), box, side)[0]
+        return crop(to_codes(whole), box, side)[0]
     if picture is other.normals:
         whole = np.full_like(whole, 0.5)
         picture = picture * 0.5 + 0.5

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...footage.given_mattes import GivenMattes
 from ...footage.plate import Plate
+from ...images import to_float
 
 
 class HoldOut:
@@ -32,7 +33,7 @@ class HoldOut:
 
     def cover(self, frame: int) -> np.ndarray | None:
         """How far the plate stays before the edit, float32 (H, W); None without a mask."""
-        return self._given.read(frame).astype(np.float32) / 255 if self._given else None
+        return to_float(self._given.read(frame)) if self._given else None
 
     def close(self) -> None:
         """Closes the files."""

@@ -23,6 +23,7 @@ from ...editing.hole_filling import filled_outward
 from ...editing.schedule import POSES, pose_space
 from ...footage.crop import CompositeLayer, crop, place
 from ...footage.optical_flow import alike, carried, dense_flow, trusted
+from ...images import to_codes, to_float, to_grey
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
@@ -91,14 +92,14 @@ class KeyDetail:
         if sides <= self._size:
             return
         side = min(_SIDE, sides)
-        window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
-        matte = load_matte(self._track, frame, sides).astype(np.float32) / 255
+        window, _ = crop(to_codes(image), box, side)
+        matte = to_float(load_matte(self._track, frame, sides))
         surface = self._parts.surface(frame, self._track.camera.window(box, side))
         self._keys[frame] = _Key(
             window,
             surface,
             fine_detail(edited, matte, COARSE * sides / self._size).astype(np.float16),
-            load_matte(self._track, frame, side).astype(np.float32) / 255,
+            to_float(load_matte(self._track, frame, side)),
             self._mouth.lips(surface),
         )
 
@@ -123,7 +124,7 @@ class KeyDetail:
             laid: that at the plate's resolution.
         """
         side = min(_SIDE, max(1, round(box.side)))
-        window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
+        window, _ = crop(to_codes(image), box, side)
         surface = parts.surface(frame, self._track.camera.window(box, side))
         pose = pose_space(motion.rows(np.array([motion.index(frame)])))[0]
         total = np.zeros((*laid.cover.shape, 5), np.float32)
@@ -183,7 +184,7 @@ class KeyDetail:
         filled /= np.maximum(cover, 1e-3)[..., None]
         away, facing = filled[..., :2], filled[..., 2]
         shown = carried(key.window, away)
-        grey = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (window, shown)]
+        grey = [to_grey(each) for each in (window, shown)]
         slip, back = self._dense(grey[0], grey[1]), self._dense(grey[1], grey[0])
         surety = trusted(slip, back) * alike(carried(shown, slip), window, _SAME_COLOUR)
         # What is trusted says how its surroundings slipped: skin does so smoothly.

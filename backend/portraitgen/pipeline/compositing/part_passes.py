@@ -13,6 +13,7 @@ from ...editing.part_segmentation import PARTS, face_labels, part_labels, tones_
 from ...footage.crop import CompositeLayer, crop, place
 from ...footage.cryptomatte import attributes, layer_names, ranked
 from ...footage.encode import LAYER
+from ...images import to_float
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
 
@@ -88,7 +89,7 @@ class PassMaker:
         box = self._track.box(frame)
         side = min(_LARGEST, max(1, round(box.side)))
         window, _ = crop(image, box, side)
-        whole = self._track.matte(frame).astype(np.float32) / 255
+        whole = to_float(self._track.matte(frame))
         matte = cv2.resize(whole, (side, side), interpolation=cv2.INTER_LINEAR)
         surface = self._surface(frame, side)
         assert self._labels is not None

@@ -14,7 +14,7 @@ from ...avatar.avatar import Avatar, AvatarOutput
 from ...body.camera import Box
 from ...footage.crop import CompositeLayer, composite, composite_layer, crop, feather, place
 from ...footage.matte import enlarged
-from ...images import as_picture
+from ...images import as_picture, to_codes, to_float
 from ..data.avatars import frame_parameters
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
@@ -144,7 +144,7 @@ class FrameRenderer:
         edited = plain
         if self._look.avatar is not self._plain and not self._look.keeps_performer:
             edited = self._look.avatar.render(parameters, intrinsics, size, normals=True)
-        window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, size)
+        window, _ = crop(to_codes(image), box, size)
         reconstruction, reach = carried_on(plain)
         rendered = reconstruction if edited is plain else carried_on(edited)[0]
         if self._lit is not None:
@@ -187,11 +187,11 @@ class FrameRenderer:
             whole = _at_plate_size(load_matte(track, frame), image, box)
         matte = whole * feather(box, whole.shape[0], image.shape[1], image.shape[0])
         small = load_matte(track, frame, size)
-        alpha = small.astype(np.float32) / 255
+        alpha = to_float(small)
         mask = None
         if not self._parts.everywhere:
             surface = self._parts.surface(frame, camera)
-            mask = self._parts.mask(surface, drawn.window.astype(np.float32) / 255, alpha)
+            mask = self._parts.mask(surface, to_float(drawn.window), alpha)
         if mask is not None:
             # Beyond the edited parts the plate keeps its bits.
             alpha *= mask
@@ -256,6 +256,6 @@ def _at_plate_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarray
     """A window's matte, float32 0..1, at the resolution of the plate if that is finer."""
     side = round(box.side)
     if side > matte.shape[0]:
-        window, _ = crop((image * 255 + 0.5).astype(np.uint8), box, side)
+        window, _ = crop(to_codes(image), box, side)
         matte = enlarged(matte, window)
-    return matte.astype(np.float32) / 255
+    return to_float(matte)

@@ -12,7 +12,7 @@ from ...editing.editor import Editor, EditRequest
 from ...editing.overlays import AvatarOverlay, FrameEditor, PlateOverlay, RenderedEditor
 from ...editing.registry import create_editor
 from ...footage.crop import CompositeLayer, place
-from ...images import as_picture
+from ...images import as_picture, to_float
 from ...records import EditRecord
 from ..data.crops import Crops
 from ..data.edit_mask import EditMask
@@ -86,7 +86,7 @@ class TakeAppearance:
         self._editor.prepare(
             [
                 self._parts.of_plate(
-                    frame, image.astype(np.float32) / 255, matte / 255, camera, self._strength
+                    frame, to_float(image), to_float(matte, np.float64), camera, self._strength
                 )
                 for frame, image, matte, camera in shown
             ]

@@ -20,6 +20,7 @@ from ...editing.part_segmentation import (
 )
 from ...errors import EditError
 from ...frames import spread
+from ...images import to_float
 from ...records import PartsRecord
 from .avatars import frame_parameters
 from .crops import Crops
@@ -130,8 +131,8 @@ class EditMask:
             return
         rows = spread(range(len(windows.frames)), _LEARNT_FROM)
         surfaces = [self.surface(windows.frames[row], windows.cameras[row]) for row in rows]
-        images = [windows.images[row].astype(np.float32) / 255 for row in rows]
-        mattes = [windows.mattes[row].astype(np.float32) / 255 for row in rows]
+        images = [to_float(windows.images[row]) for row in rows]
+        mattes = [to_float(windows.mattes[row]) for row in rows]
         self._tones = tones_of(surfaces, images, mattes, self._labels)
 
     def mask(self, surface: Surface, image: np.ndarray, matte: np.ndarray) -> np.ndarray | None:

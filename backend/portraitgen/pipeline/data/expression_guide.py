@@ -6,6 +6,7 @@ import numpy as np
 
 from ...editing.editor import EditRequest
 from ...editing.expression import warp_to_landmarks
+from ...images import to_codes
 from ...tracking.landmarks import LandmarkDetector
 
 # A face is found a little elsewhere once it is bent: the second look takes up what is left.
@@ -35,7 +36,7 @@ class ExpressionGuide:
         bent, goal = edited, None
         for _ in range(_LOOKS):
             over = request.source + request.matte[..., None] * (bent - request.source)
-            pictures = [(255 * each + 0.5).astype(np.uint8) for each in (request.source, over)]
+            pictures = [to_codes(each) for each in (request.source, over)]
             meant, shown = self._detector.whole([0, 1], pictures).face.astype(np.float64)
             if np.isnan(meant).any() or np.isnan(shown).any():
                 break

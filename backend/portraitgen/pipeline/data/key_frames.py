@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ...errors import EditError
-from ...images import read_codes
+from ...images import read_codes, to_float
 from ...messages import KeyKept
 from ...records import EditRecord
 from ...shot import Shot, check_take_name
@@ -70,7 +70,7 @@ class KeptKeys:
         path = self._paths.get(frame)
         if path is None:
             return None
-        read = read_codes(path, cv2.IMREAD_COLOR)
+        read = read_codes(path)
         if read is None or read.shape[0] != read.shape[1]:
             raise EditError(
                 "a kept key frame is no square picture", path, "repair it, or delete it"
@@ -79,8 +79,7 @@ class KeptKeys:
         if read.shape[0] != size:
             method = cv2.INTER_AREA if read.shape[0] > size else cv2.INTER_CUBIC
             read = cv2.resize(read, (size, size), interpolation=method)
-        picture: np.ndarray = read[..., ::-1].astype(np.float32) / 255
-        return picture
+        return to_float(read)
 
 
 def _was_repainted(edit: Path, frame: int) -> bool:

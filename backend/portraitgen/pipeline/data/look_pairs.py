@@ -14,7 +14,7 @@ from ...editing.looks.learning import PATCH, Pair
 from ...errors import EditError, FootageError
 from ...footage.image import read_facts, read_image
 from ...footage.matte import MatteMaker, foreground_colours
-from ...images import read_codes, to_float
+from ...images import read_codes, to_codes, to_float
 from ...shot import Shot
 from ...tracking.landmarks import LandmarkDetector
 from ..run.progress import Reporter
@@ -96,7 +96,7 @@ def _edited(edit: Path, frame: int, size: int) -> np.ndarray | None:
         return None
     if read.shape[0] != size:
         read = cv2.resize(read, (size, size), interpolation=cv2.INTER_AREA)
-    return to_float(read[..., ::-1])
+    return to_float(read)
 
 
 def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
@@ -173,7 +173,7 @@ def _pair(
     before, after = _read(before_path), _read(after_path)
     if min(before.shape[:2]) < PATCH:
         raise EditError(f"the pair '{name}' is smaller than {PATCH} pixels", before_path, _REMEDY)
-    codes = (before * 255 + 0.5).astype(np.uint8)
+    codes = to_codes(before)
     if len(detector.faces(codes)) == 0:
         raise EditError(f"no performer is seen in the pair '{name}'", before_path, _REMEDY)
     if given["mask"] is not None:

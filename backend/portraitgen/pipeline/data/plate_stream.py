@@ -10,6 +10,7 @@ import numpy as np
 
 from ...editing.editor import EditRequest
 from ...footage.crop import crop
+from ...images import to_float
 from ...shot import Shot
 from ..run.progress import Reporter, Stage
 from .crops import load_matte, painting_side
@@ -41,8 +42,8 @@ def watched(
         for count, (frame, image) in enumerate(plate.frames_uint8(frames), 1):
             box = track.box(frame)
             window, _ = crop(image, box, side)
-            picture = window.astype(np.float32) / 255
-            matte = load_matte(track, frame, side).astype(np.float32) / 255
+            picture = to_float(window)
+            matte = to_float(load_matte(track, frame, side))
             yield parts.of_plate(frame, picture, matte, track.camera.window(box, side))
             stage.step(count)
 

@@ -11,7 +11,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from ...body.camera import Box, Camera
@@ -19,7 +18,7 @@ from ...body.motion import Motion
 from ...errors import BodyError, OptionError, PortraitError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
-from ...images import read_codes
+from ...images import read_grey
 from ...locks import holders
 from ...messages import ShotInfo
 from ...path_mapping import add_rule
@@ -192,7 +191,7 @@ class Track:
         matte = self._mattes.get(frame)
         if matte is None:
             path = self.matte_path(frame)
-            read = read_codes(path, cv2.IMREAD_GRAYSCALE)
+            read = read_grey(path)
             if read is None:
                 raise ShotError("the matte is missing or damaged", path, "track the shot again")
             self._mattes[frame] = matte = read

@@ -5,7 +5,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -15,7 +14,7 @@ from ...editing.face import FaceAware
 from ...editing.schedule import Schedule
 from ...errors import EditError
 from ...frames import spread
-from ...images import as_picture, read_codes, to_float
+from ...images import as_picture, as_png, read_codes, to_codes, to_float
 from ...storage import atomic_path, make_folder
 from ..data.crops import Crops
 from ..data.edit_mask import EditMask
@@ -75,13 +74,13 @@ class DatasetUpdate:
         output = self.trainer.render_row(row, normals=True)
         assert output.normals is not None
         frame = self._windows.frames[row]
-        matte = self._windows.mattes[row].astype(np.float32) / 255
-        image = self._windows.images[row].astype(np.float32) / 255
+        matte = to_float(self._windows.mattes[row])
+        image = to_float(self._windows.images[row])
         surface = self._parts.surface(frame, self._windows.cameras[row])
         return EditRequest(
             frame=frame,
             rendered=as_picture(output.rgb),
-            source=self._colours[row].astype(np.float32) / 255,
+            source=to_float(self._colours[row]),
             matte=matte,
             mask=self._parts.mask(surface, image, matte),
             surface=surface,
@@ -110,7 +109,7 @@ class DatasetUpdate:
         if row is None:
             return
         path = self._path(row, step)
-        if not path.exists() or read_codes(path, cv2.IMREAD_COLOR) is None:
+        if not path.exists() or read_codes(path) is None:
             largest = self._large.side if self._large is not None else None
             size = self._colours.shape[1]
             edited = self._kept.picture(self._windows.frames[row], size, largest)
@@ -120,9 +119,8 @@ class DatasetUpdate:
                 shown = self._shown(row, share * self._strength, step < 0 or step == last)
                 request = replace(shown, again=self._again(row, step))
                 edited = self._guide.guided(self._aware.edit(request), request)
-            codes = (edited * 255 + 0.5).astype(np.uint8)
             with atomic_path(path) as temporary:
-                temporary.write_bytes(cv2.imencode(".png", codes[..., ::-1])[1].tobytes())
+                temporary.write_bytes(as_png(to_codes(edited)))
         self._replace(row, path)
 
     def _again(self, row: int, step: int) -> int:
@@ -133,11 +131,11 @@ class DatasetUpdate:
         return sum(row == other for at, other in self.plan.edits.items() if at < step)
 
     def _replace(self, row: int, path: Path) -> None:
-        encoded = read_codes(path, cv2.IMREAD_COLOR)
+        encoded = read_codes(path)
         if encoded is None:
             raise EditError("an edited key frame cannot be read", path, "delete it and run again")
-        picture = encoded[..., ::-1].astype(np.float32) / 255
-        self._latest[row] = encoded[..., ::-1]
+        picture = to_float(encoded)
+        self._latest[row] = encoded
         self.trainer.data.replace(row, at_size(picture, self._colours.shape[1]))
         if row == self.plan.anchor:
             shown = self._shown(row)

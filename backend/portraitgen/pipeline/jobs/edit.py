@@ -26,7 +26,7 @@ from ...editing.schedule import Schedule, iterative, one_pass
 from ...errors import EditError, OptionError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list
-from ...images import as_picture, save_png
+from ...images import as_picture, save_png, to_codes
 from ...job_results import EditResult
 from ...records import EditRecord
 from ...settings import describe, option
@@ -286,7 +286,7 @@ def sources_of(windows: Crops, track: Track, avatar: Avatar | None) -> np.ndarra
             torch.from_numpy(windows.cameras[row].matrix())[None],
             image.shape[0],
         )
-        sources.append((as_picture(drawn.rgb) * 255 + 0.5).astype(np.uint8))
+        sources.append(to_codes(as_picture(drawn.rgb)))
     return np.stack(sources)
 
 

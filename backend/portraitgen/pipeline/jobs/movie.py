@@ -175,4 +175,4 @@ def _read(picture: Path) -> np.ndarray:
     codes = read_codes(picture)
     if codes is None:
         raise FootageError("the frame is missing or damaged", picture, "render it again")
-    return codes[..., ::-1]
+    return codes

@@ -18,6 +18,7 @@ from ...footage.image import read_image
 from ...footage.optical_flow import carried, dense_flow, trusted
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
+from ...images import to_codes, to_grey
 from ...job_results import QualityResult
 from ...renders import Render, render_of
 from ...settings import option
@@ -171,7 +172,7 @@ class _Measured:
         """Each frame, and what was measured in it; None where that cannot be."""
         last: tuple[int, np.ndarray, np.ndarray] | None = None
         for frame, image in self._plate.frames(frames, whole=True):
-            window, over = self._pictures(frame, (image * 255 + 0.5).astype(np.uint8))
+            window, over = self._pictures(frame, to_codes(image))
             row: dict[str, float | None] = dict.fromkeys(_MEASURES)
             if last is not None and last[0] == frame - 1:
                 row["flicker"] = self._flicker(frame, last[1:], (window, over))
@@ -197,7 +198,7 @@ class _Measured:
         self, frame: int, last: tuple[np.ndarray, ...], now: tuple[np.ndarray, np.ndarray]
     ) -> float | None:
         """How much more the take changes along the plate's motion than the plate does."""
-        grey = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (now[0], last[0])]
+        grey = [to_grey(each) for each in (now[0], last[0])]
         there, back = self._flow(grey[0], grey[1]), self._flow(grey[1], grey[0])
         weight = trusted(there, back)
         weight *= load_matte(self._track, frame, self._size) > _PERFORMER

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from ...images import as_jpeg
 from ...storage import printable, write_bytes
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 120, 46, 18
@@ -190,11 +190,8 @@ def _rows(data: object, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _data(picture: np.ndarray) -> str:
-    coded, jpeg = cv2.imencode(
-        ".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]
-    )
-    assert coded
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+    jpeg = as_jpeg(picture, _JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def _text(text: str) -> str:

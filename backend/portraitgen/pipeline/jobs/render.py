@@ -375,7 +375,7 @@ class _Run:
                 raise EditError(
                     "an edited key frame cannot be read", paths[frame], "edit the take again"
                 )
-            detail.add(frame, image, to_float(encoded[..., ::-1]))
+            detail.add(frame, image, to_float(encoded))
         return None if detail.empty else detail
 
     def close(self) -> None:
@@ -546,7 +546,7 @@ class _Run:
         drawn = renderer.render(frame, image, share, self._hold.cover(frame))
         box, laid = self._track.box(frame), drawn.laid
         if not shows:
-            matte = load_matte(self._track, frame).astype(np.float32) / 255
+            matte = to_float(load_matte(self._track, frame))
             cover, rows, columns = place(matte, box, image.shape[1], image.shape[0])
             laid = CompositeLayer(image[rows, columns], cover, rows, columns)
         touched = drawn.touched
@@ -567,10 +567,7 @@ class _Run:
             return {}
         rows, columns = rendered.laid.rows, rendered.laid.columns
         layers = {"Filled": part.filled, "Invented": part.invented}
-        return {
-            name: values[rows, columns, None].astype(np.float32) / 255
-            for name, values in layers.items()
-        }
+        return {name: to_float(values[rows, columns, None]) for name, values in layers.items()}
 
     def _side_by_side(self, frame: int, rendered: RenderedFrame) -> np.ndarray:
         drawn = to_codes(rendered.beauty)

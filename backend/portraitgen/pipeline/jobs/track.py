@@ -23,7 +23,7 @@ from ...footage.given_mattes import GivenMattes
 from ...footage.matte import MatteMaker, Quality
 from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
-from ...images import read_codes
+from ...images import as_png, read_grey, to_float
 from ...job_results import TrackResult
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
@@ -385,9 +385,7 @@ def _without(garbage: GivenMattes | None, frame: int, box: Box, matte: np.ndarra
         shrinks = out.shape[0] > matte.shape[0]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         out = cv2.resize(out, matte.shape[::-1], interpolation=how)
-    kept: np.ndarray = (matte.astype(np.float32) * (1 - out.astype(np.float32) / 255) + 0.5).astype(
-        np.uint8
-    )
+    kept: np.ndarray = (matte.astype(np.float32) * (1 - to_float(out)) + 0.5).astype(np.uint8)
     return kept
 
 
@@ -408,7 +406,7 @@ def _take_mattes(
             box = box_of(boxes, frame)
             matte = _without(garbage, frame, box, given.window(frame, box))
             with atomic_path(path) as temporary:
-                temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
+                temporary.write_bytes(as_png(matte))
         stage.step(count)
 
 
@@ -458,7 +456,7 @@ def _mattes(
                     matte[~each.inside] = 0
                 matte = _without(garbage, each.frame, box_of(boxes, each.frame), matte)
                 with atomic_path(path) as temporary:
-                    temporary.write_bytes(cv2.imencode(".png", matte)[1].tobytes())
+                    temporary.write_bytes(as_png(matte))
             before = (each.image, matte)
             stage.step(each.frame - frames[0] + 1)
 
@@ -489,7 +487,7 @@ def _one_ahead(windows: Iterator[_Window]) -> Iterator[_Window]:
 
 
 def _is_readable(path: Path) -> bool:
-    return read_codes(path, cv2.IMREAD_GRAYSCALE) is not None
+    return read_grey(path) is not None
 
 
 def _matte(folder: Path, frame: int) -> Path:
@@ -497,7 +495,7 @@ def _matte(folder: Path, frame: int) -> Path:
 
 
 def _read(path: Path) -> np.ndarray:
-    matte = read_codes(path, cv2.IMREAD_GRAYSCALE)
+    matte = read_grey(path)
     if matte is None:
         raise TrackingError("a matte cannot be read", path, "delete it and run again")
     return matte

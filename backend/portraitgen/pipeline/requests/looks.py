@@ -7,9 +7,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from ...editing.editor import Editor
 from ...editing.looks.library import library_folder, looks_in
 from ...editing.looks.look_file import read_look
@@ -17,10 +14,11 @@ from ...editing.registry import create_editor
 from ...errors import EditError, ShotError
 from ...footage.crop import crop
 from ...footage.matte import foreground_colours
-from ...images import save_png, to_codes, to_float
+from ...images import as_png, save_png, to_codes, to_float
 from ...messages import LookList, LookRow, LookShown, ShowLook
 from ...schema import Values
 from ...shot import Shot
+from ...storage import write_bytes
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
 from ..data.shots import Track, body_of, plate_of
@@ -114,15 +112,8 @@ def show_look(call: ShowLook) -> LookShown:
         path = Path(call.shot) / "jobs" / "live-look.png"
         path.parent.mkdir(exist_ok=True)
         # Lightly packed: it is looked at once.
-        packed = cv2.imencode(".png", to_codes(over)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        _write(path, packed[1])
+        write_bytes(path, as_png(to_codes(over), level=1))
     return LookShown(str(path), call.frame, round(1e3 * (time.perf_counter() - began), 1))
-
-
-def _write(path: Path, encoded: np.ndarray) -> None:
-    from ...storage import write_bytes
-
-    write_bytes(path, encoded.tobytes())
 
 
 def _open(shot: Shot) -> _Live:

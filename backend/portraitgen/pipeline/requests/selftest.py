@@ -37,7 +37,7 @@ from ...editing.diffusion import forget_pipelines
 from ...editing.editor import Editor, EditRequest
 from ...editing.registry import editor_classes
 from ...errors import Cancelled, ModelError, PortraitError
-from ...images import as_picture, save_png
+from ...images import as_picture, save_png, to_codes
 from ...messages import SelfTestRow
 from ...raster import Backend
 from ...raster.choice import best_device, difference, measure
@@ -300,7 +300,7 @@ class SelfTest:
                 alpha = as_picture(drawn.alpha)[..., 0]
                 height = np.linspace(0.2, 0.9, size, dtype=np.float32)[:, None, None]
                 data.replace(row, np.broadcast_to(height * [1.0, 0.7, 0.5], blank.shape[1:]))
-                data.mattes[row] = torch.from_numpy((255 * alpha).astype(np.uint8))
+                data.mattes[row] = torch.from_numpy(to_codes(alpha))
         settings = TrainingSettings(steps=_TRAINED, neural=True, coarse=0.0)
         return Trainer(avatar.on(device), data, settings)
 
