@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from portraitgen.errors import PortraitError
+from portraitgen.schema import Data
 from portraitgen.storage import parse_json, printable
 
 _TIMEOUT = 20.0
@@ -141,7 +142,7 @@ def _send(base: str, jobs: list[dict[str, object]], stop: threading.Event) -> No
     try:
         for job in jobs:
             told = _asked(f"{base}/api/v3/jobs", job)
-            sent = SentJob(str(told.get("id", "")), str(told.get("name") or job.get("name", "")))
+            sent = SentJob(told.id, told.name or str(job.get("name", "")))
             if not stop.is_set():
                 farm.jobs.append(sent)
         farm.sending = False
@@ -158,22 +159,36 @@ def _look(base: str, job: SentJob) -> None:
     """How a job stands; a Manager that does not answer is asked again."""
     place = f"{base}/api/v3/jobs/{quote(job.id, safe='')}"
     try:
-        status = str(_asked(place).get("status", job.status))[:40]
-        tasks = _asked(f"{place}/tasks").get("tasks")
+        status = (_asked(place).status or job.status)[:40]
+        tasks = _asked(f"{place}/tasks").tasks
     except PortraitError as error:
         job.error = str(error)
         return
     job.error = ""
-    if isinstance(tasks, list):
+    if tasks is not None:
         job.tasks = len(tasks)
-        job.done = sum(
-            isinstance(each, dict) and each.get("status") == "completed" for each in tasks
-        )
+        job.done = sum(each.status == "completed" for each in tasks)
     # Last: whoever sees that it is over sees how far it came.
     job.status = status
 
 
-def _asked(place: str, body: object = None) -> dict[str, object]:
+@dataclass(frozen=True)
+class _Task(Data):
+    status: str = ""
+
+
+@dataclass(frozen=True)
+class _Answer(Data):
+    """What a Manager tells of a job, of its tasks, or of why it refused."""
+
+    id: str = ""
+    name: str = ""
+    status: str = ""
+    tasks: tuple[_Task, ...] | None = None
+    message: str = ""
+
+
+def _asked(place: str, body: object = None) -> _Answer:
     """What a Manager answers.
 
     Raises:
@@ -183,12 +198,12 @@ def _asked(place: str, body: object = None) -> dict[str, object]:
     request = urllib.request.Request(place, data, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-            told = parse_json(answer.read(_LARGEST))
+            return _Answer.parse(parse_json(answer.read(_LARGEST)))
     except urllib.error.HTTPError as error:
         text = error.read(2000).decode("utf-8", "replace")
         try:
-            text = str(parse_json(text).get("message", text))
-        except (ValueError, AttributeError):
+            text = _Answer.parse(parse_json(text)).message or text
+        except ValueError:
             pass
         raise PortraitError(
             f"the Manager refused the job ({printable(text)[:300]})",
@@ -199,4 +214,3 @@ def _asked(place: str, body: object = None) -> dict[str, object]:
         raise PortraitError(
             f"Flamenco's Manager does not answer ({error})", place, "see that it runs"
         ) from error
-    return told if isinstance(told, dict) else {}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from portraitgen.errors import ShotError
+from portraitgen.records import TensorEntry
 from portraitgen.storage import atomic_path, parse_json, read_bytes
 
 _TYPES = {
@@ -48,7 +49,8 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         body = memoryview(data)[8 + length :]
         if metadata.get("sha256", digest := _digest(header, body)) != digest:
             raise ValueError("its content has changed since it was written")
-        return {name: _tensor(entry, body) for name, entry in header.items()}, metadata
+        entries = {name: TensorEntry.parse(entry) for name, entry in header.items()}
+        return {name: _tensor(entry, body) for name, entry in entries.items()}, metadata
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShotError(
             f"the file cannot be read ({error})", path, "build the rig or track the shot again"
@@ -62,11 +64,11 @@ def _digest(header: dict[str, Any], body: memoryview) -> str:
     return whole.hexdigest()
 
 
-def _tensor(entry: dict[str, Any], body: memoryview) -> np.ndarray:
-    start, end = entry["data_offsets"]
+def _tensor(entry: TensorEntry, body: memoryview) -> np.ndarray:
+    start, end = entry.data_offsets
     if not 0 <= start <= end <= len(body):
         raise ValueError("its tensors are cut off")
-    return np.frombuffer(body[start:end], _TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return np.frombuffer(body[start:end], _TYPES[entry.dtype]).reshape(entry.shape)
 
 
 def save(path: Path, tensors: dict[str, np.ndarray]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from .errors import OptionError
+from .schema import Data
 from .storage import parse_json
 
 _VERSION = "pathmapping-1.0"
@@ -32,6 +33,21 @@ class PathRule:
         except ValueError:
             return None
         return self.target.joinpath(*below.parts)
+
+
+@dataclass(frozen=True)
+class _Rule(Data):
+    source_path: str
+    destination_path: str
+    source_path_format: str = ""
+
+
+@dataclass(frozen=True)
+class _RulesFile(Data):
+    """A `pathmapping-1.0` file of Open Job Description's."""
+
+    version: str = ""
+    path_mapping_rules: tuple[_Rule, ...] | None = None
 
 
 _rules: list[PathRule] = []
@@ -72,15 +88,14 @@ def read_rules(file: Path) -> None:
         data = parse_json(text)
         if data == {}:
             return
-        if data.get("version") != _VERSION:
+        told = _RulesFile.parse(data)
+        if told.version != _VERSION:
             raise ValueError(f"it is not of version {_VERSION}")
-        rules = data.get("path_mapping_rules") or []
-        for rule in reversed(rules):
-            kind = str(rule.get("source_path_format", "")).upper()
-            pure = PureWindowsPath if kind == "WINDOWS" else PurePosixPath
-            target = Path(str(rule["destination_path"]))
-            _rules.insert(0, PathRule(pure(str(rule["source_path"])), target))
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        for rule in reversed(told.path_mapping_rules or ()):
+            windows = rule.source_path_format.upper() == "WINDOWS"
+            pure = PureWindowsPath if windows else PurePosixPath
+            _rules.insert(0, PathRule(pure(rule.source_path), Path(rule.destination_path)))
+    except (OSError, ValueError) as error:
         raise OptionError(f"no path mapping ({error})", file, remedy) from None
 
 

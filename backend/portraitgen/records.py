@@ -143,6 +143,20 @@ class CloudFacts(Data):
 
 
 @dataclass(frozen=True)
+class TensorEntry(Data):
+    """What the header of a safetensors file says of a tensor.
+
+    Attributes:
+        dtype: as the format names it, "F32" for instance.
+        data_offsets: where its bytes begin and end, after the header.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    data_offsets: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class WindowRecord(Data):
     """The portrait windows of a track.
 
@@ -287,18 +301,33 @@ class PartsRecord(Data):
     tones: Mapping[str, object] | None = None
 
 
+@dataclass(frozen=True)
+class _FirstParts(Data):
+    names: object = None
+
+
+@dataclass(frozen=True)
+class _FirstEdit(Data):
+    """What edits of the first schema told of their settings, of whatever kind it is."""
+
+    options: object = None
+    parts: object = None
+    face_aware: object = None
+
+
 def _settings_of_old_edit(content: Mapping[str, Any]) -> dict[str, object]:
     """What the first schema tells of the settings that an edit was asked with."""
-    parts, settings = content.get("parts"), {}
+    old, settings = _FirstEdit.parse(content), {}
     for name in ("editor", "strength", "base", "schedule"):
         if name in content:
             settings[name] = content[name]
-    if isinstance(content.get("options"), Mapping):
-        settings["editor_options"] = json.dumps(content["options"], sort_keys=True)
-    if isinstance(parts, Mapping) and isinstance(parts.get("names"), list):
-        settings["parts"] = ",".join(str(each) for each in parts["names"])
-    if isinstance(content.get("face_aware"), bool):
-        settings["face"] = "on" if content["face_aware"] else "off"
+    if isinstance(old.options, Mapping):
+        settings |= {"editor_options": json.dumps(old.options, sort_keys=True)}
+    names = _FirstParts.parse(old.parts).names if isinstance(old.parts, Mapping) else None
+    if isinstance(names, list):
+        settings |= {"parts": ",".join(str(each) for each in names)}
+    if isinstance(old.face_aware, bool):
+        settings |= {"face": "on" if old.face_aware else "off"}
     return settings
 
 
@@ -387,6 +416,11 @@ class TakeRecord(Record):
         """The editor's id, empty if it is not known."""
         return str(self.settings.get("editor") or "")
 
+    @property
+    def base(self) -> str:
+        """The take that it builds on, empty for the plate."""
+        return str(self.settings.get("base") or "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RenderRecord(Record):
@@ -435,11 +469,18 @@ _OLD_INPUTS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class _FirstJob(Data):
+    kind: object = None
+    options: object = None
+
+
 def _job_with_inputs(content: dict[str, object]) -> dict[str, object]:
-    options = content.get("options")
+    old = _FirstJob.parse(content)
+    options = old.options
     if not isinstance(options, Mapping):
         return content
-    names = _OLD_INPUTS.get(str(content.get("kind")), ())
+    names = _OLD_INPUTS.get(str(old.kind), ())
     asked = {key: value for key, value in options.items() if key not in names}
     return content | {
         "options": asked,

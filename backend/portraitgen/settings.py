@@ -45,18 +45,31 @@ def option(
         label: the option's name as people read it, where its own with capitals reads badly.
         runs: the string says what an editor runs: a "program", its "script" or their "folder".
     """
-    facts = {
-        "help": help,
-        "unit": unit,
-        "minimum": minimum,
-        "maximum": maximum,
-        "choices": tuple(choices),
-        "several": several,
-        "path": path,
-        "runs": runs,
-        "label": label,
-    }
-    return dataclasses.field(default=default, metadata=facts)
+    facts = _Facts(help, unit, minimum, maximum, tuple(choices), several, path, runs, label)
+    return dataclasses.field(default=default, metadata={_FACTS: facts})
+
+
+_FACTS = "portraitgen"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Facts:
+    """What a field says of itself, as `option` was given it."""
+
+    help: str = ""
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    several: bool = False
+    path: bool = False
+    runs: str = ""
+    label: str = ""
+
+
+def _facts(field: "dataclasses.Field[Any]") -> _Facts:
+    facts: _Facts = field.metadata.get(_FACTS, _Facts())
+    return facts
 
 
 def _kind(annotation: Any) -> type:
@@ -98,9 +111,9 @@ def describe(settings: type) -> tuple[OptionDescription, ...]:
     return tuple(
         OptionDescription.parse(
             {
-                **field.metadata,
+                **vars(_facts(field)),
                 "name": field.name,
-                "label": field.metadata.get("label") or field.name.replace("_", " ").title(),
+                "label": _facts(field).label or field.name.replace("_", " ").title(),
                 "type": _kind(hints[field.name]).__name__,
                 "default": field.default,
             }
@@ -127,7 +140,7 @@ def parse(settings: type[Settings], values: Mapping[str, Any]) -> Settings:
 
 
 def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
-    facts = field.metadata
+    facts = _facts(field)
     if value is None:
         return field.default
     if kind is bool:
@@ -145,7 +158,7 @@ def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
         raise OptionError(f"'{value}' is not {noun}", field.name, f"give {noun}") from None
     if kind is int and isinstance(value, float) and value != converted:
         raise OptionError(f"'{value}' is not a whole number", field.name, "give a whole number")
-    low, high = facts.get("minimum"), facts.get("maximum")
+    low, high = facts.minimum, facts.maximum
     if kind in (int, float):
         below = low is not None and not converted >= low
         above = high is not None and not converted <= high
@@ -156,9 +169,9 @@ def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
                 else (f"of {low} or more" if low is not None else f"of {high} or less")
             )
             raise OptionError(f"{value} is out of range", field.name, f"give a value {span}")
-    choices = facts.get("choices", ())
+    choices = facts.choices
     given = [converted]
-    if facts.get("several"):
+    if facts.several:
         given = [each.strip() for each in str(converted).split(",") if each.strip()]
         converted = ",".join(given)
     wrong = next((each for each in given if choices and each not in choices), None)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ProgramNotAllowed, ShotError
+from .schema import Record
 from .settings import OptionDescription
-from .storage import read_json, write_json
 
 _typed: "Program | None" = None
 
@@ -55,16 +55,16 @@ class Program:
             options: the editor's, as `settings.describe` gives them.
             values: their values by name.
         """
-        found = {
-            each.runs: str(values.get(each.name) or each.default or "")
-            for each in options
-            if each.runs
-        }
-        if not found.get("folder"):
+
+        def told(runs: str) -> str:
+            named = (each for each in options if each.runs == runs)
+            return next((str(values.get(each.name) or each.default or "") for each in named), "")
+
+        folder, script = told("folder"), told("script")
+        if not folder:
             return None
-        script = found.get("script")
-        folder = Path(found["folder"]).expanduser().absolute()
-        return cls(found.get("program", ""), (script,) if script else (), folder)
+        place = Path(folder).expanduser().absolute()
+        return cls(told("program"), (script,) if script else (), place)
 
     def __str__(self) -> str:
         words = [self.program or "Python", *self.arguments]
@@ -105,12 +105,18 @@ def _file() -> Path:
     return config_folder() / "programs.json"
 
 
-def _known() -> list[Any]:
+@dataclass(frozen=True, kw_only=True)
+class _Allowed(Record):
+    """programs.json: what `Program.identity` gives of each."""
+
+    allowed: tuple[object, ...] = ()
+
+
+def _known() -> tuple[object, ...]:
     try:
-        known = read_json(_file()).get("allowed")
+        return _Allowed.read(_file()).allowed
     except ShotError:
-        return []
-    return known if isinstance(known, list) else []
+        return ()
 
 
 def is_allowed(program: Program) -> bool:
@@ -122,7 +128,7 @@ def allow(program: Program) -> None:
     """Remembers that this user allows the program, as it is now."""
     identity = program.identity()
     others = [each for each in _known() if each != identity]
-    write_json(_file(), {"schema": 1, "allowed": [*others, identity]})
+    _Allowed(allowed=(*others, identity)).write(_file())
 
 
 @contextmanager

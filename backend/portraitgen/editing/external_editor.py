@@ -17,10 +17,12 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from ..errors import EditError
+from ..schema import Data
 from ..trust import check_program
 
 CONTRACT = 1
@@ -28,6 +30,21 @@ _TICK_S = 0.1
 _GRACE_S = 3.0
 _REMEMBERED = 20
 _LONGEST = 1 << 20
+
+
+@dataclass(frozen=True)
+class _Answer(Data):
+    """A line of the contract.
+
+    Attributes:
+        type: what it tells: "ready", "progress", "done" or "failed".
+        contract: the version that a ready program speaks.
+        message: why it failed.
+    """
+
+    type: str
+    contract: object = None
+    message: object = "it gave no reason"
 
 
 class PlugInProcess:
@@ -93,18 +110,15 @@ class PlugInProcess:
             EditError: if it ends, takes too long or speaks another version of the contract.
         """
         answer = self._answer(("ready",), limit_s, check)
-        if answer.get("contract") != CONTRACT:
+        if answer.contract != CONTRACT:
             self.stop()
             raise EditError(
-                f"the program speaks version {answer.get('contract')} of the contract, not"
-                f" {CONTRACT}",
+                f"the program speaks version {answer.contract} of the contract, not {CONTRACT}",
                 self._name,
                 "update the program",
             )
 
-    def ask(
-        self, message: Mapping[str, Any], limit_s: float, check: Callable[[], None]
-    ) -> dict[str, object]:
+    def ask(self, message: Mapping[str, Any], limit_s: float, check: Callable[[], None]) -> None:
         """Sends a message and waits for its "done".
 
         Raises:
@@ -117,18 +131,15 @@ class PlugInProcess:
         except (OSError, ValueError):
             raise self._ended() from None
         answer = self._answer(("done", "failed"), limit_s, check)
-        if answer["type"] == "failed":
-            reason = " ".join(str(answer.get("message", "it gave no reason")).split())
+        if answer.type == "failed":
+            reason = " ".join(str(answer.message).split())
             raise EditError(f"the program failed: {reason}", self._name, "see its own manual")
-        return answer
 
     def stop(self) -> None:
         """Ends the program and what it has started."""
         self._end()
 
-    def _answer(
-        self, types: Sequence[str], limit_s: float, check: Callable[[], None]
-    ) -> dict[str, object]:
+    def _answer(self, types: Sequence[str], limit_s: float, check: Callable[[], None]) -> _Answer:
         """The next message of one of the types; whatever goes wrong meanwhile ends the program."""
         until = time.monotonic() + limit_s
         try:
@@ -147,7 +158,7 @@ class PlugInProcess:
                 if line is None:
                     raise self._ended()
                 message = _message(line)
-                if message and message["type"] in types:
+                if message and message.type in types:
                     return message
         except BaseException:
             self.stop()
@@ -182,15 +193,14 @@ def _listen(
     return thread
 
 
-def _message(line: str) -> dict[str, object] | None:
+def _message(line: str) -> _Answer | None:
     """A line as a message; None if it is something else that was printed."""
     if not line.lstrip().startswith("{"):
         return None
     try:
-        message = json.loads(line)
+        return _Answer.parse(json.loads(line))
     except ValueError:
         return None
-    return message if isinstance(message, dict) and "type" in message else None
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:

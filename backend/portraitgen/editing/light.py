@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import EditError
 from ..frames import spread
+from ..schema import Data
 from ..storage import MAX_JSON, parse_json, read_bytes
 
 LIGHT_FILE = "light.json"
@@ -60,6 +61,15 @@ def key_and_fill(direction: np.ndarray, key: np.ndarray, fill: np.ndarray, ratio
 
 
 @dataclass(frozen=True)
+class LightRecord(Data):
+    """light.json, as Blender writes it: a light's directions and colours by frame."""
+
+    frames: tuple[int, ...]
+    directions: tuple[tuple[float, ...], ...]
+    colours: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
 class SceneLight:
     """A lamp over the frames of a shot.
 
@@ -83,13 +93,13 @@ class SceneLight:
         """
         path, remedy = folder / LIGHT_FILE, "press Light from Scene in Blender, or choose a preset"
         try:
-            facts = parse_json(read_bytes(path, MAX_JSON))
-            frames = np.array(facts["frames"], np.int64).reshape(-1)
-            directions = np.array(facts["directions"], np.float64).reshape(-1, 3)
-            colours = np.array(facts["colours"], np.float64).reshape(-1, 3)
+            told = LightRecord.parse(parse_json(read_bytes(path, MAX_JSON)))
+            frames = np.array(told.frames, np.int64)
+            directions = np.array(told.directions, np.float64).reshape(-1, 3)
+            colours = np.array(told.colours, np.float64).reshape(-1, 3)
         except FileNotFoundError:
             raise EditError("the take has no lamp of the scene", path, remedy) from None
-        except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             raise EditError(f"the lamp cannot be read ({error})", path, remedy) from None
         length = np.linalg.norm(directions, axis=1, keepdims=True)
         usable = (

@@ -2,20 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The models we know of: where they come from, what they weigh, what their licence allows."""
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from ..errors import ModelError
+from ..errors import ModelError, ShotError
+from ..schema import Data, Record
 
 _MANIFEST = Path(__file__).parent / "data" / "manifest.json"
-_SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class ModelFile:
+class ModelFile(Data):
     """One file of a model.
 
     Attributes:
@@ -30,7 +28,7 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class Model:
+class Model(Data):
     """One set of weights.
 
     Attributes:
@@ -72,6 +70,13 @@ class Model:
         return bool(self.files) and all(file.sha256 for file in self.files)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Manifest(Record):
+    """The manifest's file."""
+
+    models: tuple[Model, ...]
+
+
 @cache
 def models() -> dict[str, Model]:
     """All models of the manifest by name.
@@ -89,14 +94,13 @@ def read_manifest(path: Path) -> dict[str, Model]:
         ModelError: if it cannot be read or is of a newer version.
     """
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["schema"] != _SCHEMA:
-            raise ModelError(
-                f"the manifest is of version {data['schema']}", path, "update portraitgen"
-            )
-        return {entry["name"]: _model(entry) for entry in data["models"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"the manifest cannot be read ({error})", path, "install again") from error
+        return {model.name: model for model in _Manifest.read(path).models}
+    except ShotError as error:
+        raise ModelError(
+            f"the manifest cannot be read ({error.message})",
+            path,
+            "update PortraitGen, or install it again",
+        ) from error
 
 
 def known_model(name: str) -> Model:
@@ -108,11 +112,3 @@ def known_model(name: str) -> Model:
     if name not in models():
         raise ModelError("there is no such model", name, f"use one of: {', '.join(models())}")
     return models()[name]
-
-
-def _model(entry: dict[str, Any]) -> Model:
-    values = dict(entry)
-    values["files"] = tuple(ModelFile(**file) for file in values["files"])
-    for name in ("editors", "pipelines", "patterns"):
-        values[name] = tuple(values[name])
-    return Model(**values)

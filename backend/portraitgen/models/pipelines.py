@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..records import TensorEntry
 
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack")
 # Parts of a pipeline that hold no weights of ours to load.
@@ -174,12 +175,10 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
             if length > min(_MAX_HEADER, path.stat().st_size):
                 raise ValueError("its header is too long")
             header = json.loads(stream.read(length))
-        return {
-            name: (str(entry["dtype"]), tuple(int(side) for side in entry["shape"]))
-            for name, entry in header.items()
-            if name != "__metadata__"
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+        header.pop("__metadata__", None)
+        entries = {name: TensorEntry.parse(entry) for name, entry in header.items()}
+        return {name: (entry.dtype, entry.shape) for name, entry in entries.items()}
+    except (OSError, ValueError, TypeError, AttributeError, struct.error) as error:
         raise ModelError(f"it is no safetensors file ({error})", path, _COPY) from error
 
 

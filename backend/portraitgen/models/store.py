@@ -8,13 +8,13 @@ models folder, then in the Hugging Face cache.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from ..errors import ModelError
 from ..messages import ModelRow
+from ..schema import Data, Misfit
 from ..storage import user_data_folder
 from .manifest import Model, ModelFile, models
 from .pipelines import PICKLES, check_pipeline, read_json, refuse_pickle
@@ -40,6 +40,20 @@ class Weights:
     licence: str
     commercial: bool
     note: str = ""
+
+
+@dataclass(frozen=True)
+class FetchedRecord(Data):
+    """What was noted of weights when they were fetched, in their folder.
+
+    Attributes:
+        licence: as its publisher names it; commercial: whether it allows commercial use.
+        files: what came.
+    """
+
+    licence: str = "unknown"
+    commercial: bool = False
+    files: tuple[ModelFile, ...] = ()
 
 
 def models_folder() -> Path:
@@ -77,8 +91,7 @@ def find_weights(name: str) -> Weights:
     path = _in_cache_folder(path)
     refuse_pickle(path)
     record = _record(path if path.is_dir() else path.parent)
-    licence = str(record.get("licence", "unknown"))
-    return Weights(path.absolute(), path.name, licence, record.get("commercial") is True)
+    return Weights(path.absolute(), path.name, record.licence, record.commercial)
 
 
 def check_layout(folder: Path, model: Model) -> None:
@@ -147,8 +160,7 @@ def expected_files(folder: Path, model: Model) -> list[ModelFile]:
         known: dict[str, ModelFile] = {}
     else:
         known = {file.path: file for file in model.files}
-    for entry in _record(folder).get("files", []):
-        file = ModelFile(str(entry["path"]), entry.get("size"), entry.get("sha256"))
+    for file in _record(folder).files:
         if file.path not in known or not known[file.path].sha256:
             known[file.path] = file
     return list(known.values())
@@ -269,9 +281,14 @@ def _opened(folder: Path, model: Model) -> Path:
     return folder / model.files[0].path
 
 
-def _record(folder: Path) -> Mapping[str, Any]:
+def _record(folder: Path) -> FetchedRecord:
     path = folder / RECORD
-    return read_json(path) if path.is_file() else {}
+    if not path.is_file():
+        return FetchedRecord()
+    try:
+        return FetchedRecord.parse(read_json(path))
+    except Misfit as misfit:
+        raise ModelError(str(misfit), path, "fetch the weights again") from None
 
 
 def commercial_only(asked: bool = False) -> bool:

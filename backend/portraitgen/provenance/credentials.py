@@ -9,12 +9,13 @@ command that signs, so that a key never leaves an HSM. No network is asked for a
 import io
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import PortraitError
+from ..schema import Data, Misfit
 from ..storage import atomic_path
 from .statement import Statement
 
@@ -188,23 +189,58 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
                 reader = c2pa.Reader(mime, source, manifest_data=data, context=context)
             else:
                 reader = c2pa.Reader(mime, source, context=context)
-            facts = json.loads(reader.json())
+            facts = _Report.parse(json.loads(reader.json()))
     except c2pa.C2paError as error:
         if "ManifestNotFound" in str(error) or "JumbfNotFound" in str(error):
             return Verdict("none", f"{path.name} has no credential", {})
         return Verdict("tampered", f"{path.name}: its credential is damaged ({error})", {})
+    except Misfit as misfit:
+        return Verdict("tampered", f"{path.name}: its credential is damaged ({misfit})", {})
     return _verdict(path, facts, roots)
 
 
-def _verdict(path: Path, facts: dict[str, Any], roots: Path | None) -> Verdict:
-    active = (facts.get("manifests") or {}).get(facts.get("active_manifest"))
-    if not active:
+@dataclass(frozen=True)
+class _Assertion(Data):
+    label: str = ""
+    data: object = None
+
+
+@dataclass(frozen=True)
+class _Signature(Data):
+    common_name: str | None = None
+
+
+@dataclass(frozen=True)
+class _Manifest(Data):
+    assertions: tuple[_Assertion, ...] | None = ()
+    signature_info: _Signature | None = None
+
+
+@dataclass(frozen=True)
+class _Status(Data):
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class _Report(Data):
+    """What the library reads out of a file, as far as it is used."""
+
+    active_manifest: str | None = None
+    manifests: Mapping[str, _Manifest] | None = None
+    validation_status: tuple[_Status, ...] | None = ()
+    validation_state: str | None = ""
+
+
+def _verdict(path: Path, facts: _Report, roots: Path | None) -> Verdict:
+    active = (facts.manifests or {}).get(facts.active_manifest or "")
+    if active is None:
         return Verdict("tampered", f"{path.name}: its credential is damaged (it is empty)", {})
-    statement: dict[str, Any] = next(
-        (each["data"] for each in active.get("assertions", []) if each["label"] == LABEL), {}
-    )
-    signer = (active.get("signature_info") or {}).get("common_name") or "an unnamed signer"
-    codes = {str(each.get("code")) for each in facts.get("validation_status", [])}
+    told = (each.data for each in active.assertions or () if each.label == LABEL)
+    first = next(told, None)
+    statement = dict(first) if isinstance(first, Mapping) else {}
+    signature = active.signature_info or _Signature()
+    signer = signature.common_name or "an unnamed signer"
+    codes = {each.code for each in facts.validation_status or ()}
     foreign = {"signingCredential.untrusted"}
     if _WRONG_KEY in codes and not any("Hash.mismatch" in code for code in codes):
         sentence = (
@@ -218,7 +254,7 @@ def _verdict(path: Path, facts: dict[str, Any], roots: Path | None) -> Verdict:
             f"{path.name} was changed after {signer} signed it, or wrongly signed ({reasons})"
         )
         return Verdict("tampered", sentence, statement)
-    if facts.get("validation_state") == "Trusted":
+    if facts.validation_state == "Trusted":
         sentence = f"{path.name} is as {signer} signed it, and {signer} is trusted"
         return Verdict("trusted", sentence, statement)
     why = "leads to none of the roots given" if roots else "was checked against no roots"

@@ -17,7 +17,8 @@ import statistics
 import tempfile
 import threading
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
@@ -25,6 +26,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..schema import Data
 from . import Backend, rasterize
 from .jit_cache import user_cache_folder
 
@@ -40,7 +42,7 @@ _choosing = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Data):
     """What became of one rasteriser on a device.
 
     Attributes:
@@ -261,6 +263,14 @@ def _version(package: str) -> str:
         return ""
 
 
+@dataclass(frozen=True)
+class _Finding(Data):
+    """What is remembered: what became of each rasteriser on a card with its packages."""
+
+    identity: Mapping[str, object]
+    trials: tuple[Trial, ...]
+
+
 def _path() -> Path:
     return user_cache_folder() / "rasteriser.json"
 
@@ -268,20 +278,19 @@ def _path() -> Path:
 def _kept(identity: dict[str, object]) -> Choice | None:
     """What was found before for the same card and packages."""
     try:
-        data = json.loads(_path().read_text("utf-8"))
-        if data["identity"] != identity:
-            return None
-        trials = [Trial(**each) for each in data["trials"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = _Finding.parse(json.loads(_path().read_text("utf-8")))
+    except (OSError, ValueError):
         return None
+    if kept.identity != identity:
+        return None
+    trials = list(kept.trials)
     known = all(each.backend in _CANDIDATES for each in trials)
     return decide(trials) if known and trials else None
 
 
 def _keep(identity: dict[str, object], choice: Choice) -> None:
     """Remembers a finding; without a folder that can be written it is found anew next time."""
-    trials = [asdict(each) for each in choice.trials]
-    text = json.dumps({"identity": identity, "trials": trials}, indent=1)
+    text = json.dumps(_Finding(identity, tuple(choice.trials)).to_json(), indent=1)
     try:
         _path().parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=_path().parent, suffix=".tmp")

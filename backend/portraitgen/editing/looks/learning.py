@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...errors import EditError
+from ...schema import Data
 from ...storage import dump_json, parse_json
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .look_file import Look, LookFacts, thumbnail_of
@@ -131,6 +132,24 @@ class _Candidate:
     def psnr(self, pairs: Sequence[_Planes]) -> float:
         """How like its pictures are to some pairs, dB, within their cover."""
         return psnr([(self.worn(each), each.after, each.cover) for each in pairs])
+
+
+@dataclass(frozen=True)
+class _Progress(Data):
+    """How far learning has come, beside its networks.
+
+    Attributes:
+        pairs: a digest of what is learned from.
+        used: seconds; steps: of every candidate.
+        guides: those of each candidate.
+    """
+
+    pairs: str
+    used: float
+    steps: int
+    guides: tuple[tuple[str, ...], ...]
+    held_out_db: float | None
+    notes: tuple[str, ...]
 
 
 class Learner:
@@ -303,34 +322,33 @@ class Learner:
                         arrays[f"{prefix}.{moment}.{name}"] = state[moment]
             for name, parameter in each.mean.named_parameters():
                 arrays[f"{prefix}.mean.{name}"] = parameter
-        facts = {
-            "pairs": self.digest(),
-            "used": self.used,
-            "steps": self.steps,
-            "guides": [list(each.guides.names) for each in self._candidates],
-            "held_out_db": self.held_out_db,
-            "notes": self.notes,
-        }
+        facts = _Progress(
+            pairs=self.digest(),
+            used=self.used,
+            steps=self.steps,
+            guides=tuple(each.guides.names for each in self._candidates),
+            held_out_db=self.held_out_db,
+            notes=tuple(self.notes),
+        )
         written = {name: each.numpy() for name, each in arrays.items()}
-        save_arrays(path, written, {_STATE: dump_json(facts).decode()})
+        save_arrays(path, written, {_STATE: dump_json(facts.to_json()).decode()})
 
     def resume(self, path: Path) -> bool:
         """Goes on where a file says; False if it is of other pairs, or damaged."""
         try:
             arrays = load_arrays(path)
-            facts = parse_json(_metadata(path))
-            if facts["pairs"] != self.digest():
+            facts = _Progress.parse(parse_json(_metadata(path)))
+            if facts.pairs != self.digest():
                 return False
-            kept = [Guides.of(tuple(names)) for names in facts["guides"]]
-            steps, used = int(facts["steps"]), float(facts["used"])
+            kept = [Guides.of(names) for names in facts.guides]
             candidates = [_Candidate(each, self._planes, self._seed) for each in kept]
             for each in candidates:
-                _restore(each, arrays, steps)
+                _restore(each, arrays, facts.steps)
         except (DamagedTensors, ValueError, KeyError, TypeError, RuntimeError):
             return False
-        self._candidates, self.used = candidates, used
-        self.held_out_db = facts["held_out_db"]
-        self.notes = [str(each) for each in facts["notes"]]
+        self._candidates, self.used = candidates, facts.used
+        self.held_out_db = facts.held_out_db
+        self.notes = list(facts.notes)
         return True
 
 

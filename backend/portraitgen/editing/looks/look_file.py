@@ -17,6 +17,7 @@ import torch
 
 from ...errors import EditError
 from ...images import to_codes
+from ...records import TensorEntry
 from ...schema import Data, Misfit
 from ...storage import parse_json, printable
 from ...tensors import DamagedTensors, header_of, load_arrays, save_arrays
@@ -135,6 +136,15 @@ def thumbnail_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return to_codes(np.concatenate(small, axis=1))
 
 
+def _kind_of(entry: object) -> tuple[str, tuple[int, ...]] | None:
+    """Type and shape of a tensor; None if the header tells of none."""
+    try:
+        told = TensorEntry.parse(entry)
+    except Misfit:
+        return None
+    return told.dtype, told.shape
+
+
 def _judged(path: Path) -> LookFacts:
     """The facts of a file whose header promises just what a look needs."""
     try:
@@ -157,14 +167,11 @@ def _judged(path: Path) -> LookFacts:
         ) from None
     if not (math.isfinite(facts.scale) and 0 <= facts.scale < 1e6 and 0 <= facts.side < 1 << 16):
         raise EditError("the look tells no usable size", path, _REMEDY)
-    wanted = {_THUMBNAIL: ("U8", list(_THUMBNAIL_SHAPE))}
+    wanted = {_THUMBNAIL: ("U8", _THUMBNAIL_SHAPE)}
     with torch.device("meta"):
         for name, each in LookNetwork(Guides.of(facts.guides)).state_dict().items():
-            wanted[name] = ("F16", list(each.shape))
-    found = {
-        name: (each.get("dtype"), each.get("shape")) if isinstance(each, Mapping) else None
-        for name, each in header.items()
-    }
+            wanted[name] = ("F16", tuple(each.shape))
+    found = {name: _kind_of(each) for name, each in header.items()}
     if found != wanted:
         wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise EditError(

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import sys
+from dataclasses import dataclass, fields
 from typing import Any
 
 
@@ -32,34 +33,54 @@ def read(path: str, channels: int) -> Any:
     return found[..., ::-1].copy() if channels == 3 else (found > 127).astype(np.uint8)
 
 
-def dress(anydoor: Any, asked: Any) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """A line of what is to be dressed; pictures are paths."""
+
+    image: str
+    mask: str
+    garment: str
+    garment_mask: str
+    output: str
+    guidance: float
+    steps: int
+    seed: int
+
+    @classmethod
+    def parse(cls, line: str) -> "Asked":
+        """A line of JSON; what it says besides is passed over."""
+        told = json.loads(line)
+        return cls(**{each.name: told[each.name] for each in fields(cls)})
+
+
+def dress(anydoor: Any, asked: Asked) -> None:
     """Dresses the picture that is asked for, and writes it."""
     import cv2
     import numpy as np
     import torch
 
     for seed in (random.seed, np.random.seed, torch.manual_seed):
-        seed(int(asked["seed"]) % 2**32)
+        seed(int(asked.seed) % 2**32)
     sampler = anydoor.ddim_sampler
     sample = sampler.sample
 
     def with_steps(steps: int, *given: Any, **named: Any) -> Any:
-        return sample(int(asked["steps"]), *given, **named)
+        return sample(int(asked.steps), *given, **named)
 
     # The number of steps is written into AnyDoor's function.
     sampler.sample = with_steps
     try:
         made = anydoor.inference_single_image(
-            read(asked["garment"], 3),
-            read(asked["garment_mask"], 1),
-            read(asked["image"], 3),
-            read(asked["mask"], 1),
-            guidance_scale=float(asked["guidance"]),
+            read(asked.garment, 3),
+            read(asked.garment_mask, 1),
+            read(asked.image, 3),
+            read(asked.mask, 1),
+            guidance_scale=float(asked.guidance),
         )
     finally:
         del sampler.sample
     codes = np.clip(np.asarray(made), 0, 255).astype(np.uint8)
-    cv2.imencode(".png", np.ascontiguousarray(codes[..., ::-1]))[1].tofile(asked["output"])
+    cv2.imencode(".png", np.ascontiguousarray(codes[..., ::-1]))[1].tofile(asked.output)
 
 
 def main() -> None:
@@ -69,7 +90,7 @@ def main() -> None:
 
     say(type="ready", contract=1)
     for line in sys.stdin:
-        asked = json.loads(line)
+        asked = Asked.parse(line)
         try:
             say(type="progress")
             dress(anydoor, asked)

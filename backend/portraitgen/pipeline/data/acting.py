@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from ...body.identity import IDENTITY, identity_offsets
 from ...body.motion import Motion
 from ...errors import ShotError
+from ...schema import Record
 from ...storage import file_digest, is_plain, parse_json
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .shots import Track
@@ -27,9 +28,26 @@ if TYPE_CHECKING:
     from ...body.model import BodyModel
 
 FILE = "acting.safetensors"
-SCHEMA = 1
 _LARGEST = 2 << 30
 _REMEDY = "act the take again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActingFacts(Record):
+    """What an acting file says beside its arrays.
+
+    Attributes:
+        track, track_sha256: the track it was made on; body_sha256: the body.
+        expression, identity: names, in the arrays' order.
+    """
+
+    track: int = 0
+    track_sha256: str = ""
+    body_sha256: str = ""
+    expression: tuple[str, ...] = ()
+    identity: tuple[str, ...] = ()
+
+
 # Farther than this no difference is meant: radians, units, metres.
 _LIMITS = {
     "pose": 2 * np.pi,
@@ -185,17 +203,16 @@ class Acting:
 
     def save(self, path: Path, track: Track, body: "BodyModel") -> None:
         """Writes the file in one step, with the track and the body that it was made on."""
-        facts = {
-            "schema": SCHEMA,
-            "track": track.version,
-            "track_sha256": track.digest(),
-            "body_sha256": body.sha256,
-            "expression": body.expression_names,
-            "identity": list(IDENTITY),
-        }
+        facts = ActingFacts(
+            track=track.version,
+            track_sha256=track.digest(),
+            body_sha256=body.sha256,
+            expression=tuple(body.expression_names),
+            identity=tuple(IDENTITY),
+        )
         names = ("frames", *_PER_FRAME, "sculpt")
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in names}
-        save_arrays(path, tensors, {"acting": json.dumps(facts)})
+        save_arrays(path, tensors, {"acting": json.dumps(facts.to_json())})
 
 
 @dataclass(frozen=True)
@@ -252,15 +269,10 @@ def load_acting(path: Path, body: "BodyModel") -> StoredActing:
         if path.stat().st_size > _LARGEST:
             raise ShotError("the acting is larger than any can be", path, _REMEDY)
         with safe_open(str(path), framework="numpy") as file:
-            facts = parse_json((file.metadata() or {}).get("acting", "null"))
-            if not isinstance(facts, dict) or not isinstance(facts.get("schema"), int):
+            data = parse_json((file.metadata() or {}).get("acting", "null"))
+            if not isinstance(data, dict):
                 raise ShotError("the file holds no acting", path, _REMEDY)
-            if facts["schema"] > SCHEMA:
-                raise ShotError(
-                    f"the acting has schema {facts['schema']}, this version reads up to {SCHEMA}",
-                    path,
-                    "update PortraitGen",
-                )
+            facts = ActingFacts.from_json(data, path)
             names = _checked(file, facts, body, path)
         arrays = load_arrays(path)
         tensors = _by_name(arrays, names)
@@ -273,13 +285,7 @@ def load_acting(path: Path, body: "BodyModel") -> StoredActing:
         values = tensors[name]
         if not np.isfinite(values).all() or (np.abs(values) > limit).any():
             raise ShotError(f"'{name}' holds values that no acting has", path, _REMEDY)
-    made_on = facts.get("track")
-    return StoredActing(
-        Acting(**tensors),
-        made_on if isinstance(made_on, int) else 0,
-        str(facts.get("track_sha256")),
-        file_digest(path),
-    )
+    return StoredActing(Acting(**tensors), facts.track, facts.track_sha256, file_digest(path))
 
 
 @dataclass(frozen=True)
@@ -365,17 +371,17 @@ def posed_acting(path: Path, body: "BodyModel") -> PosedActing:
     return PosedActing(acting, sculpts)
 
 
-def _checked(file: Any, facts: dict[str, object], body: "BodyModel", path: Path) -> list[str]:
+def _checked(file: Any, facts: ActingFacts, body: "BodyModel", path: Path) -> tuple[str, ...]:
     """The names of the identity directions of a file whose tensors fit the body."""
-    if facts.get("body_sha256") != body.sha256:
+    if facts.body_sha256 != body.sha256:
         raise ShotError(
             "the acting was made on another body", path, "use acting of shots with this body model"
         )
     known = set(file.keys())
     shapes = {name: file.get_slice(name).get_shape() for name in known}
     count = shapes.get("frames", [0])[0]
-    named = facts.get("identity")
-    if not isinstance(named, list) or not set(named) <= set(IDENTITY):
+    named = facts.identity
+    if not set(named) <= set(IDENTITY):
         raise ShotError("its identity directions are unknown", path, "update PortraitGen")
     wanted = {
         "frames": [count],
@@ -395,7 +401,7 @@ def _checked(file: Any, facts: dict[str, object], body: "BodyModel", path: Path)
     return named
 
 
-def _by_name(arrays: dict[str, np.ndarray], named: list[str]) -> dict[str, np.ndarray]:
+def _by_name(arrays: dict[str, np.ndarray], named: Sequence[str]) -> dict[str, np.ndarray]:
     """The tensors, with the identity in this version's order of directions."""
     tensors = {"frames": arrays["frames"]}
     tensors |= {name: arrays[name].astype(np.float32) for name in _LIMITS}

@@ -14,6 +14,7 @@ from typing import Any
 
 from ... import __version__
 from ...footage.encode import exr_attributes
+from ...schema import Data
 from ...shot import Shot
 from ...storage import dump_json, file_digest, parse_json
 
@@ -83,33 +84,43 @@ def made_from(identity: str, edit: int | None, beside: Mapping[str, Path]) -> di
         edit: the edit that it shows.
         beside: the files written before it, by what they are.
     """
-    digests = {name: file_digest(path) for name, path in beside.items()}
-    return {_ATTRIBUTE: dump_json({"id": identity, "edit": edit, "files": digests}).decode()}
+    facts = _MadeFrom(identity, edit, {name: file_digest(path) for name, path in beside.items()})
+    return {_ATTRIBUTE: dump_json(facts.to_json()).decode()}
 
 
-def _facts(path: Path) -> dict[str, object]:
-    """What a frame's EXR says of itself; nothing if it is missing, damaged or an older one."""
-    text = exr_attributes(path).get(_ATTRIBUTE, "")
-    try:
-        facts = parse_json(text)
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}
+@dataclass(frozen=True)
+class _MadeFrom(Data):
+    """What a frame's EXR says of itself; as it is made, nothing.
+
+    Attributes:
+        id: its identity; edit: the edit that it shows.
+        files: digests of the files that belong to it, by what they are; None if it tells none.
+    """
+
+    id: str = ""
+    edit: int | None = None
+    files: Mapping[str, str] | None = None
+
+    @classmethod
+    def told_by(cls, path: Path) -> "_MadeFrom":
+        """Of a frame; nothing if it is missing, damaged or an older one."""
+        try:
+            return cls.parse(parse_json(exr_attributes(path).get(_ATTRIBUTE, "")))
+        except ValueError:
+            return cls()
 
 
 def is_made(path: Path, identity: str, beside: Mapping[str, Path]) -> bool:
     """Whether a frame is on disk, whole and of this identity, with all that belongs to it."""
-    facts = _facts(path)
-    digests = facts.get("files")
-    if facts.get("id") != identity or not isinstance(digests, dict):
+    told = _MadeFrom.told_by(path)
+    if told.id != identity or told.files is None:
         return False
-    return all(_has_digest(file, digests.get(name)) for name, file in beside.items())
+    return all(_has_digest(file, told.files.get(name)) for name, file in beside.items())
 
 
 def edit_shown(path: Path) -> int | None:
     """The edit that a frame on disk says it shows."""
-    edit = _facts(path).get("edit")
-    return edit if isinstance(edit, int) else None
+    return _MadeFrom.told_by(path).edit
 
 
 def _has_digest(path: Path, digest: object) -> bool:

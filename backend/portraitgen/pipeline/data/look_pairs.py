@@ -109,7 +109,8 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
         EditError: if a pair cannot be learned from; says which, and why.
     """
     files = {part: _files(folder, part) for part in _WORDS}
-    names = sorted({*files["before"], *files["after"]})
+    before, after, masks = files.values()
+    names = sorted({*before, *after})
     if not names:
         raise EditError(
             "there are no pairs in the folder",
@@ -129,8 +130,8 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
         pairs = []
         for name in names:
             reporter.check()
-            given = {part: files[part].get(name) for part in _WORDS}
-            pairs.append(_pair(name, given, matte_maker, detector))
+            given = before[name], after[name], masks.get(name)
+            pairs.append(_pair(name, *given, matte_maker, detector))
     finally:
         matte_maker.close()
         detector.close()
@@ -158,12 +159,12 @@ def _files(folder: Path, part: str) -> dict[str, Path]:
 
 def _pair(
     name: str,
-    given: dict[str, Path | None],
+    before_path: Path,
+    after_path: Path,
+    mask_path: Path | None,
     matte_maker: MatteMaker,
     detector: LandmarkDetector,
 ) -> Pair:
-    before_path, after_path = given["before"], given["after"]
-    assert before_path is not None and after_path is not None
     sizes = [_size(path) for path in (before_path, after_path)]
     if sizes[0] != sizes[1]:
         one, other = (f"{width} x {height}" for width, height in sizes)
@@ -176,8 +177,8 @@ def _pair(
     codes = to_codes(before)
     if len(detector.faces(codes)) == 0:
         raise EditError(f"no performer is seen in the pair '{name}'", before_path, _REMEDY)
-    if given["mask"] is not None:
-        cover: np.ndarray = _read(given["mask"]).mean(-1)
+    if mask_path is not None:
+        cover: np.ndarray = _read(mask_path).mean(-1)
         if cover.shape != before.shape[:2]:
             cover = cv2.resize(cover, before.shape[1::-1], interpolation=cv2.INTER_AREA)
     else:

@@ -114,13 +114,13 @@ def _targets(shot: Shot, text: str) -> list[Path]:
 
 def _settings(shot: Shot, take: str) -> Values:
     record = shot.take(shot.take_folder(take).name)
-    if record.settings.get("base"):
+    if record.base:
         raise ShotError(
-            f"the take builds on '{record.settings['base']}'",
+            f"the take builds on '{record.base}'",
             take,
             "copy a take that builds on the plate",
         )
-    if not record.settings.get("editor"):
+    if not record.editor:
         raise ShotError("the take was never edited", take, "edit it first")
     return {name: value for name, value in record.settings.items() if name not in _OWN}
 

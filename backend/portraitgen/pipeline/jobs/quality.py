@@ -78,6 +78,25 @@ _MEASURES = {
 }
 
 
+@dataclass(frozen=True)
+class FrameMeasures:
+    """What was measured in a frame, as `_MEASURES` has it; None where that cannot be."""
+
+    flicker: float | None = None
+    identity: float | None = None
+    mouth: float | None = None
+    lids: float | None = None
+    gaze: float | None = None
+    seam: float | None = None
+    outside: float | None = None
+    invented: float | None = None
+
+    def of(self, name: str) -> float | None:
+        """One of the measures."""
+        value: float | None = getattr(self, name)
+        return value
+
+
 def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityResult:
     """Measures a rendered take, and writes a sheet of it beside its frames: one HTML file.
 
@@ -104,7 +123,7 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
         acts = (shot.path / "takes" / take / ACTING_FILE).exists()
         measured = _Measured(shot, take, render, track, avatar.size, plate, acts)
         stage = Stage(reporter, "quality", len(frames))
-        rows: dict[int, dict[str, float | None]] = {}
+        rows: dict[int, FrameMeasures] = {}
         with closing(measured):
             for count, (frame, row) in enumerate(measured.rows(frames), 1):
                 rows[frame] = row
@@ -118,7 +137,7 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
         sheet = Sheet(
             title=f"{shot.path.name}, take {take}, render {render.name}",
             measures=tuple(
-                Measure(*_MEASURES[name], limits.get(name), {f: rows[f][name] for f in rows})
+                Measure(*_MEASURES[name], limits.get(name), {f: rows[f].of(name) for f in rows})
                 for name in _MEASURES
             ),
             thumbnails=tuple(measured.thumbnails(first)),
@@ -168,20 +187,25 @@ class _Measured:
         """Frees the models."""
         self._faces.close()
 
-    def rows(self, frames: Sequence[int]) -> Iterator[tuple[int, dict[str, float | None]]]:
+    def rows(self, frames: Sequence[int]) -> Iterator[tuple[int, FrameMeasures]]:
         """Each frame, and what was measured in it; None where that cannot be."""
         last: tuple[int, np.ndarray, np.ndarray] | None = None
         for frame, image in self._plate.frames(frames, whole=True):
             window, over = self._pictures(frame, to_codes(image))
-            row: dict[str, float | None] = dict.fromkeys(_MEASURES)
+            flicker = None
             if last is not None and last[0] == frame - 1:
-                row["flicker"] = self._flicker(frame, last[1:], (window, over))
-            row["seam"] = _seam(window, over)
-            row |= self._face(window, over)
-            row["outside"] = self._outside(frame)
-            row["invented"] = self._invented(frame)
+                flicker = self._flicker(frame, last[1:], (window, over))
             last = frame, window, over
-            yield frame, row
+            yield (
+                frame,
+                FrameMeasures(
+                    **self._face(window, over),
+                    flicker=flicker,
+                    seam=_seam(window, over),
+                    outside=self._outside(frame),
+                    invented=self._invented(frame),
+                ),
+            )
 
     def _pictures(self, frame: int, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The window of the plate and of the take over it, uint8 (S, S, 3)."""
@@ -283,35 +307,31 @@ def _seam(window: np.ndarray, over: np.ndarray) -> float | None:
 
 
 def _exceeded(
-    rows: Mapping[int, Mapping[str, float | None]], limits: Mapping[str, float]
+    rows: Mapping[int, FrameMeasures], limits: Mapping[str, float]
 ) -> dict[str, list[int]]:
     """The frames in which each measure is beyond its limit, of those that are."""
     found = {
-        name: [frame for frame, row in rows.items() if (row[name] or 0.0) > limit]
+        name: [frame for frame, row in rows.items() if (row.of(name) or 0.0) > limit]
         for name, limit in limits.items()
     }
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
-def _first(
-    rows: Mapping[int, Mapping[str, float | None]], limits: Mapping[str, float]
-) -> list[int]:
+def _first(rows: Mapping[int, FrameMeasures], limits: Mapping[str, float]) -> list[int]:
     """The frames to look at first: those nearest to a limit, or farthest beyond it."""
 
-    def worst(row: Mapping[str, float | None]) -> float:
-        values = ((row[name], limit) for name, limit in limits.items())
+    def worst(row: FrameMeasures) -> float:
+        values = ((row.of(name), limit) for name, limit in limits.items())
         return max((v / (limit or 1.0) for v, limit in values if v is not None), default=0.0)
 
     return sorted(rows, key=lambda frame: -worst(rows[frame]))[:_SHOWN]
 
 
-def _notes(
-    rows: Mapping[int, Mapping[str, float | None]], render: Render, acts: bool
-) -> Iterator[str]:
-    faceless = [frame for frame, row in rows.items() if row["identity"] is None]
+def _notes(rows: Mapping[int, FrameMeasures], render: Render, acts: bool) -> Iterator[str]:
+    faceless = [frame for frame, row in rows.items() if row.identity is None]
     if faceless:
         yield f"No face is found in plate or take in frames {runs_of(faceless)}."
-    if all(row["outside"] is None for row in rows.values()):
+    if all(row.outside is None for row in rows.values()):
         yield (
             "Untouched pixels are not compared: the render has no full plates, or the plate's"
             " pixels are not square."
