@@ -239,13 +239,14 @@ def test_a_key_that_is_not_the_certificates_is_refused(
 
 
 def test_a_signature_by_another_key_is_told_from_a_file_that_was_changed() -> None:
-    from portraitgen.provenance.credentials import _verdict
+    from portraitgen.provenance.credentials import Report, _verdict
 
     def verdict(*codes: str) -> tuple[str, str]:
         active = {"signature_info": {"common_name": "Studio"}}
         facts = {"manifests": {"a": active}, "active_manifest": "a"}
         status = [{"code": code} for code in codes]
-        found = _verdict(Path("a.png"), facts | {"validation_status": status}, Path("root.pem"))
+        report = Report.parse(facts | {"validation_status": status})
+        found = _verdict(Path("a.png"), report, Path("root.pem"))
         return found.state, found.sentence
 
     forged = verdict("claimSignature.mismatch", "signingCredential.untrusted")
@@ -254,10 +255,8 @@ def test_a_signature_by_another_key_is_told_from_a_file_that_was_changed() -> No
     assert [forged[0], changed[0], foreign[0]] == ["forged", "tampered", "untrusted"]
     assert "not by the key" in forged[1] and "was changed" in changed[1]
     assert len({forged[1], changed[1], foreign[1]}) == 3
-    assert _verdict(Path("a.png"), {"manifests": {}}, None).state == "tampered"
-    assert _verdict(Path("a.png"), {"manifests": None, "active_manifest": "a"}, None).state == (
-        "tampered"
-    )
+    for empty in ({"manifests": {}}, {"manifests": None, "active_manifest": "a"}):
+        assert _verdict(Path("a.png"), Report.parse(empty), None).state == "tampered"
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".dpx", ".jpg"])

@@ -189,7 +189,7 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
                 reader = c2pa.Reader(mime, source, manifest_data=data, context=context)
             else:
                 reader = c2pa.Reader(mime, source, context=context)
-            facts = _Report.parse(json.loads(reader.json()))
+            facts = Report.parse(json.loads(reader.json()))
     except c2pa.C2paError as error:
         if "ManifestNotFound" in str(error) or "JumbfNotFound" in str(error):
             return Verdict("none", f"{path.name} has no credential", {})
@@ -222,7 +222,7 @@ class _Status(Data):
 
 
 @dataclass(frozen=True)
-class _Report(Data):
+class Report(Data):
     """What the library reads out of a file, as far as it is used."""
 
     active_manifest: str | None = None
@@ -231,7 +231,7 @@ class _Report(Data):
     validation_state: str | None = ""
 
 
-def _verdict(path: Path, facts: _Report, roots: Path | None) -> Verdict:
+def _verdict(path: Path, facts: Report, roots: Path | None) -> Verdict:
     active = (facts.manifests or {}).get(facts.active_manifest or "")
     if active is None:
         return Verdict("tampered", f"{path.name}: its credential is damaged (it is empty)", {})
