@@ -32,7 +32,7 @@ BASE = {
 }
 OUTSIDE = ("benchmarks", "synthetic")
 # `backend/tools/count_untyped.py` says how they are counted.
-UNTYPED_DICTS, STRING_KEYS, TABLES = 25, 99, 102
+UNTYPED_DICTS, STRING_KEYS, TABLES = 25, 99, 112
 # Where codes and floats meet outside of `images.py`, how often, and why.
 CONVERSIONS = {
     "avatar/colour_init.py": (2, "sums over the codes of all frames"),
@@ -41,6 +41,7 @@ CONVERSIONS = {
         4,
         "stands alone, beside another program's packages",
     ),
+    "footage/icc.py": (1, "a table of numbers in a profile"),
     "footage/movie_pixels.py": (2, "whole numbers of any depth, in a decoder's process"),
     "pipeline/requests/spz_file.py": (2, "bytes of Gaussians, no picture"),
     "tracking/photometric_alignment.py": (2, "luma and weights of a table of codes"),
