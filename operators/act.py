@@ -9,6 +9,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from portraitgen.errors import PortraitError
+from portraitgen.records import IDENTITY
 from portraitgen.schema import Value
 
 from ..portraitgen_addon import acting_layer, compat, pins, properties, sculpt
@@ -20,22 +21,6 @@ _PARTS = (
     ("face", "Face", "The face without the head's turn"),
     ("mouth", "Mouth", "Jaw, lips and tongue"),
     ("eyes", "Eyes", "Eyes and lids"),
-)
-_IDENTITY = (
-    "age",
-    "weight",
-    "muscle",
-    "nose_width",
-    "nose_length",
-    "nose_bridge",
-    "jaw_width",
-    "chin",
-    "cheeks",
-    "brow_ridge",
-    "eye_size",
-    "ears",
-    "lip_fullness",
-    "neck",
 )
 
 
@@ -328,12 +313,12 @@ class PORTRAITGEN_OT_reshape(_Acts):
     def draw(self, context: Any) -> None:
         """One slider each."""
         column = self.layout.column(align=True)
-        for name in _IDENTITY:
+        for name in IDENTITY:
             column.prop(self, name, slider=True)
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the acting."""
-        chosen = {name: getattr(self, name) for name in _IDENTITY}
+        chosen = {name: getattr(self, name) for name in IDENTITY}
         settings = {name: f"{value:.4f}" for name, value in chosen.items() if value}
         if not settings:
             self.report({"ERROR"}, "Move a slider first")
@@ -341,7 +326,7 @@ class PORTRAITGEN_OT_reshape(_Acts):
         return self._act(context, settings)
 
 
-for _name in _IDENTITY:
+for _name in IDENTITY:
     PORTRAITGEN_OT_reshape.__annotations__[_name] = FloatProperty(
         name=_name.replace("_", " ").title(), min=-1.5, max=1.5, soft_min=-1, soft_max=1
     )

@@ -213,6 +213,12 @@ def _add(owner: type, slot: str, name: str, options: Sequence[OptionDescription]
     _slots.append((owner, slot))
 
 
+def _choices(option: OptionDescription) -> list[tuple[str, str]]:
+    """Each choice and its tooltip; editors of others may tell none."""
+    told = option.choice_help or (option.help,) * len(option.choices)
+    return list(zip(option.choices, told, strict=True))
+
+
 def _property(option: OptionDescription) -> Any:
     facts: dict[str, Any] = {"name": option.label, "description": option.help}
     default, unit = option.default, option.unit
@@ -221,12 +227,12 @@ def _property(option: OptionDescription) -> Any:
     if option.type == "str":
         if option.several:
             flags = [
-                (each, _title(each), option.help, _ICONS.get(each, "NONE"), 1 << bit)
-                for bit, each in enumerate(option.choices)
+                (each, _title(each), told, _ICONS.get(each, "NONE"), 1 << bit)
+                for bit, (each, told) in enumerate(_choices(option))
             ]
             return EnumProperty(items=flags, options={"ENUM_FLAG"}, default=set(), **facts)
         if option.choices:
-            items = [(each, _title(each), option.help) for each in option.choices]
+            items = [(each, _title(each), told) for each, told in _choices(option)]
             return EnumProperty(items=items, default=default, **facts)
         if option.path:
             facts |= {"subtype": "FILE_PATH", "options": {"PATH_SUPPORTS_BLEND_RELATIVE"}}

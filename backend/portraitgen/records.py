@@ -15,6 +15,24 @@ from typing import Any, ClassVar, Literal
 
 from .schema import Data, Record, Values
 
+IDENTITY = (
+    "age",
+    "weight",
+    "muscle",
+    "nose_width",
+    "nose_length",
+    "nose_bridge",
+    "jaw_width",
+    "chin",
+    "cheeks",
+    "brow_ridge",
+    "eye_size",
+    "ears",
+    "lip_fullness",
+    "neck",
+)
+"""Directions of identity, in the order of an acting's arrays; new ones are added at the end."""
+
 JobState = Literal["running", "done", "failed", "cancelled", "outdated"]
 """An outdated job is one that another took the place of, since the shot has changed."""
 FrameState = Literal["tracked", "weak", "bridged", "lost"]

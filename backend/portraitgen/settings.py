@@ -26,7 +26,7 @@ def option(
     unit: str = "",
     minimum: float | None = None,
     maximum: float | None = None,
-    choices: Sequence[str] = (),
+    choices: Sequence[str] | Mapping[str, str] = (),
     several: bool = False,
     path: bool = False,
     runs: str = "",
@@ -39,13 +39,14 @@ def option(
         help: one sentence without a full stop, shown as tooltip and on the command line.
         unit: what a number counts ("frames", "degrees", "px"), empty for a ratio.
         minimum, maximum: inclusive bounds of a number.
-        choices: the values a string may take.
+        choices: the values a string may take; a mapping says of each what it does, as a tooltip.
         several: the string may hold more than one of the choices, with commas between them.
         path: the string names a file.
         label: the option's name as people read it, where its own with capitals reads badly.
         runs: the string says what an editor runs: a "program", its "script" or their "folder".
     """
-    facts = _Facts(help, unit, minimum, maximum, tuple(choices), several, path, runs, label)
+    told = tuple(choices.values()) if isinstance(choices, Mapping) else ()
+    facts = _Facts(help, unit, minimum, maximum, tuple(choices), told, several, path, runs, label)
     return dataclasses.field(default=default, metadata={_FACTS: facts})
 
 
@@ -61,6 +62,7 @@ class _Facts:
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] = ()
+    choice_help: tuple[str, ...] = ()
     several: bool = False
     path: bool = False
     runs: str = ""
@@ -89,6 +91,7 @@ class OptionDescription(Data):
         type: "bool", "int", "float" or "str".
         default: None if the program decides where nothing is given.
         help, unit, minimum, maximum, choices, several, path, runs: as given to `option`.
+        choice_help: what each choice does, in the order of the choices.
     """
 
     name: str
@@ -103,6 +106,7 @@ class OptionDescription(Data):
     several: bool = False
     path: bool = False
     runs: str = ""
+    choice_help: tuple[str, ...] = ()
 
 
 def describe(settings: type) -> tuple[OptionDescription, ...]:

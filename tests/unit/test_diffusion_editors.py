@@ -27,9 +27,10 @@ from portraitgen.editing.diffusion import (
     to_tensor,
 )
 from portraitgen.editing.editor import EditRequest
-from portraitgen.editing.flow_matching import partial_sigmas, picture
+from portraitgen.editing.flow_matching import partial_sigmas
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError, ModelError
+from portraitgen.images import as_pillow
 
 HEIGHT, WIDTH = 50, 38  # Neither is a multiple of any model's patch.
 
@@ -335,7 +336,7 @@ def test_the_whole_schedule_equals_the_stock_pipeline(
     with torch.inference_mode():
         ours = editor._diffuse(asked)
         stock = editor.pipeline()(
-            image=[picture(padded)],
+            image=[as_pillow(padded)],
             prompt="bronze",
             height=padded.shape[0],
             width=padded.shape[1],
@@ -357,7 +358,7 @@ def test_qwens_text_encoder_sees_a_picture_in_rows_and_columns(
 
     case = built("qwen-image-edit")
     pipeline = case.editor().pipeline()
-    shown = [picture(np.full((56, 84 + 28 * n, 3), 0.2 + 0.6 * n)) for n in range(pictures)]
+    shown = [as_pillow(np.full((56, 84 + 28 * n, 3), 0.2 + 0.6 * n)) for n in range(pictures)]
     with torch.inference_mode():
         ours, _ = pipeline.encode_prompt(prompt="bronze", image=shown)
     encoder = Qwen2_5_VLForConditionalGeneration.from_pretrained(case.folder / "text_encoder")
@@ -401,8 +402,8 @@ def test_half_the_schedule_equals_the_stock_inpainting_of_everything(
         stock.set_progress_bar_config(disable=True)
         theirs = stock(
             prompt="bronze",
-            image=picture(padded),
-            mask_image=picture(np.ones_like(padded)).convert("L"),
+            image=as_pillow(padded),
+            mask_image=as_pillow(np.ones_like(padded)).convert("L"),
             strength=0.5,
             num_inference_steps=4,
             guidance_scale=1.0,

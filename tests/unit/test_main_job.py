@@ -717,7 +717,7 @@ def test_a_hold_out_stays_before_the_edit_and_passes_are_written(
 def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen: Command) -> None:
     words = ["edit", copy, "--take", "lamp", "--editor", "relight", "--set", "key=scene"]
     refused = portraitgen(*words)
-    assert refused.returncode == 1 and "has no lamp of the scene" in refused.stderr
+    assert refused.returncode == 1 and "has no light of the scene" in refused.stderr
     lamp = {"frames": [1, 16], "directions": [[-1, 0, -0.2], [1, 0, -0.2]]}
     write_json(copy / "takes" / "lamp" / "light.json", lamp | {"colours": [[1, 1, 1]] * 2})
     done = portraitgen(*words, "--steps", "30", "--keys", "4")

@@ -92,8 +92,14 @@ def test_time_code_counts_on(code: str, frames: int, fps: Fraction, later: str) 
     assert advanced(code, frames, fps) == later
 
 
+def test_no_frame_is_dropped_at_rates_that_drop_none() -> None:
+    assert advanced("00:00:59;24", 1, Fraction(25)) == "00:01:00:00"
+
+
 def test_time_code_packs_into_the_words_of_smpte() -> None:
     assert packed("10:20:30:05") == (0x10203005, 0)
+    # Above 39 the word has no room: every second frame counts.
+    assert packed("10:20:30:58") == packed("10:20:30:29")
     for code in ("23:59:59:29", "01:02:03;04", "00:00:00:00"):
         assert unpacked(packed(code)) == code
     assert packed("") is None

@@ -95,13 +95,13 @@ def test_a_lamp_that_dims_darkens(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (None, "has no lamp"),
+        (None, "has no light"),
         ("{", "cannot be read"),
         ("[1]", "cannot be read"),
         ('{"frames": [1], "directions": [[0, 0, 0]], "colours": [[1, 1, 1]]}', "cannot be used"),
         ('{"frames": [2, 1], "directions": [[0,0,1],[0,0,1]], "colours": [1]}', "cannot be"),
         ('{"frames": [], "directions": [], "colours": []}', "cannot be used"),
-        ('{"frames": 1, "directions": [], "colours": []}', "cannot be used"),
+        ('{"frames": 1, "directions": [], "colours": []}', "cannot be read"),
         ('{"frames": [1e300], "directions": [[0,0,1]], "colours": [[1,1,1]]}', "cannot be"),
         ('{"frames": [' + "9" * 5000 + "]}", "cannot be read"),
         ("[" * 100_000, "cannot be read"),

@@ -92,3 +92,15 @@ def test_a_spread_is_even_and_holds_both_ends(count: int, most: int) -> None:
 
 def test_a_spread_of_nothing_is_nothing() -> None:
     assert spread([], 5) == []
+
+
+def test_every_choice_has_a_tooltip_of_its_own() -> None:
+    from portraitgen.editing.registry import editor_classes
+    from portraitgen.pipeline.registry import JOBS, options_of
+
+    classes = [options_of(kind) for kind in JOBS]
+    classes += [each.Options for each in editor_classes().values()]
+    told = [each for options in classes for each in describe(options) if each.choices]
+    assert told
+    for each in told:
+        assert len(set(each.choice_help)) == len(each.choices), each

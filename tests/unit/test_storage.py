@@ -16,13 +16,18 @@ from portraitgen.shot import Shot
 from portraitgen.storage import (
     append_json,
     atomic_path,
+    check_digests,
+    check_own_file,
     check_own_folder,
     dump_json,
     entries,
+    file_digest,
     move_folder,
     parse_json,
+    read_bytes,
     read_json,
     remove_tree,
+    strays,
     sweep,
     write_json,
 )
@@ -201,3 +206,44 @@ def test_halves_left_long_ago_are_swept_and_others_files_are_not(shot: Shot, out
         (folder / half).write_text("half")
     assert sweep(shot.path, older_than=-1) == 4
     assert not (shot.path / half).exists() and (outside / half).exists()
+
+
+def test_a_folder_whose_name_begins_as_the_shots_is_outside_of_it(
+    shot: Shot, tmp_path: Path
+) -> None:
+    beside = tmp_path / f"{shot.path.name}-of-another"
+    beside.mkdir()
+    (shot.path / "takes").symlink_to(beside, target_is_directory=True)
+    with pytest.raises(ShotError, match="a link leads out of the shot"):
+        write_json(shot.path / "takes" / "take.json", {})
+    assert not list(beside.iterdir())
+
+
+def test_a_file_with_a_second_name_is_not_appended_to(shot: Shot, outside: Path) -> None:
+    check_own_file(shot.path / "log.txt")
+    (shot.path / "log.txt").write_text("ours")
+    check_own_file(shot.path / "log.txt")
+    (shot.path / "other.txt").hardlink_to(outside / "letter.txt")
+    with pytest.raises(ShotError, match="no plain file of the shot"):
+        check_own_file(shot.path / "other.txt")
+
+
+def test_what_a_running_process_writes_is_no_stray(shot: Shot) -> None:
+    with atomic_path(shot.path / "frame.exr") as temporary:
+        temporary.write_bytes(b"half")
+        assert strays(shot.path) == []
+
+
+def test_a_file_one_byte_too_long_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    assert read_bytes(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(ShotError, match="too large"):
+        read_bytes(tmp_path / "file", 4)
+
+
+def test_digests_are_of_files_in_the_folder_alone(tmp_path: Path) -> None:
+    (tmp_path / "version").mkdir()
+    (tmp_path / "other.safetensors").write_bytes(b"outside")
+    digest = file_digest(tmp_path / "other.safetensors")
+    with pytest.raises(ShotError, match="missing"):
+        check_digests(tmp_path / "version", {"../other.safetensors": digest})

@@ -13,28 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import BodyError
+from ..records import IDENTITY
 
 if TYPE_CHECKING:
     # The names are told without waiting for torch.
     from .model import BodyModel
-
-IDENTITY = (
-    "age",
-    "weight",
-    "muscle",
-    "nose_width",
-    "nose_length",
-    "nose_bridge",
-    "jaw_width",
-    "chin",
-    "cheeks",
-    "brow_ridge",
-    "eye_size",
-    "ears",
-    "lip_fullness",
-    "neck",
-)
-"""The names, in the order of `Acting.identity`; new ones are added at the end."""
 
 OPEN_IDENTITY = Path(__file__).parent / "data" / "open_identity.npz"
 

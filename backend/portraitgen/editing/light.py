@@ -98,9 +98,9 @@ class SceneLight:
             directions = np.array(told.directions, np.float64).reshape(-1, 3)
             colours = np.array(told.colours, np.float64).reshape(-1, 3)
         except FileNotFoundError:
-            raise EditError("the take has no lamp of the scene", path, remedy) from None
+            raise EditError("the take has no light of the scene", path, remedy) from None
         except (OSError, ValueError, OverflowError) as error:
-            raise EditError(f"the lamp cannot be read ({error})", path, remedy) from None
+            raise EditError(f"the light cannot be read ({error})", path, remedy) from None
         length = np.linalg.norm(directions, axis=1, keepdims=True)
         usable = (
             len(frames) == len(directions) == len(colours) > 0
@@ -109,7 +109,7 @@ class SceneLight:
             and bool((length > 0).all() and (colours >= 0).all())
         )
         if not usable:
-            raise EditError("the lamp's frames cannot be used", path, remedy)
+            raise EditError("the light's frames cannot be used", path, remedy)
         return cls(frames, directions / length, colours)
 
     @property

@@ -17,7 +17,16 @@ import numpy as np
 from ..body.surface import Surface
 from ..errors import OptionError
 
-PARTS = ("hair", "skin", "lips", "eyes", "mouth", "hands", "clothes")
+PARTS_TOLD = {
+    "hair": "Hair and beard",
+    "skin": "Skin of face, ears and neck",
+    "lips": "The lips",
+    "eyes": "The eyes between their lids",
+    "mouth": "Inside of the mouth: teeth and tongue",
+    "hands": "Hands and wrists",
+    "clothes": "All else that the performer wears",
+}
+PARTS = tuple(PARTS_TOLD)
 _OF_BODY = {
     "scalp": "hair",
     "face": "skin",

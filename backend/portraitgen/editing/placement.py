@@ -27,6 +27,10 @@ SAYINGS: dict[Placement, str] = {
     "eight-bit": "on the card part by part, its transformer's weights in 8 bits",
     "layers": "on the card layer by layer, which is slow",
 }
+MEMORY_CHOICES = {"auto": "The fastest of the others that there is room for"} | {
+    name: f"It lies {told}" for name, told in SAYINGS.items()
+}
+"""What an option of placement may be, and what each does."""
 # What pictures take while they go through, a constant and a share of a megapixel, in bytes.
 _BASE, _A_MEGAPIXEL = 0.7e9, 2.5e9
 _NETWORK = ("transformer", "unet")

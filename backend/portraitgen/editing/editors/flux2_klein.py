@@ -11,7 +11,7 @@ from ...settings import option
 from ..diffusion import load_pipeline
 from ..editor import EditorInfo
 from ..flow_matching import FlowEditor
-from ..placement import PLACEMENTS
+from ..placement import MEMORY_CHOICES
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Flux2KleinOptions:
     memory: str = option(
         "auto",
         "How it lies on the card, from fast to small; auto: the fastest there is room for",
-        choices=("auto", *PLACEMENTS),
+        choices=MEMORY_CHOICES,
     )
     model: str = option(
         "flux2-klein-4b", "The model's name, or a folder in the layout of diffusers", path=True

@@ -28,7 +28,13 @@ from ..editor import EditorInfo, EditRequest
 from ..unet import UNetEditor
 
 _GREY = 0.5
-_LIGHTS = ("none", "left", "right", "top", "bottom")
+_LIGHTS = {
+    "none": "The prompt alone decides",
+    "left": "Light comes from the picture's left",
+    "right": "Light comes from the picture's right",
+    "top": "Light comes from above",
+    "bottom": "Light comes from below",
+}
 _REMEDY = "give iclight_sd15_fc.safetensors or iclight_sd15_fbc.safetensors"
 
 

@@ -13,7 +13,7 @@ from ...settings import option
 from ..diffusion import load_pipeline
 from ..editor import EditorInfo
 from ..flow_matching import FlowEditor
-from ..placement import PLACEMENTS
+from ..placement import MEMORY_CHOICES
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class QwenImageEditOptions:
     memory: str = option(
         "auto",
         "How it lies on the card, from fast to small; auto: the fastest there is room for",
-        choices=("auto", *PLACEMENTS),
+        choices=MEMORY_CHOICES,
     )
     model: str = option(
         "qwen-image-edit-2511",

@@ -38,6 +38,16 @@ KEYS = {
 SCENE = "scene"
 """The key that Blender gave the take."""
 
+_KEYS_TOLD = {
+    "left": "From the picture's left, a little above",
+    "right": "From the picture's right, a little above",
+    "top": "From straight above",
+    "under": "From below, as a campfire",
+    "front": "From beside the camera",
+    "rim-left": "From behind, on the left: an edge of light",
+    "rim-right": "From behind, on the right: an edge of light",
+    SCENE: "The light that was given with Light from Scene",
+}
 _LOWEST, _HIGHEST = 0.18, 3.0
 # What the old light gives nowhere less than, as a share of its mean.
 _DARKEST = 0.25
@@ -51,8 +61,8 @@ class RelightOptions:
 
     key: str = option(
         "left",
-        "Where the key light comes from; scene: a lamp of Blender's, given with Light from Scene",
-        choices=(*KEYS, SCENE),
+        "Where the key light comes from; scene: a light of Blender's, given with Light from Scene",
+        choices=_KEYS_TOLD,
     )
     azimuth: float | None = option(
         None,

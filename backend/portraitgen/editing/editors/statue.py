@@ -45,6 +45,14 @@ _MATERIALS = {
     "clay": _Material((0.30, 0.145, 0.085), (0.03, 0.013, 0.008), 0.05, 1.0),
 }
 
+_MATERIALS_TOLD = {
+    "bronze": "Dark bronze with warm highlights",
+    "gold": "Polished gold",
+    "silver": "Polished silver",
+    "marble": "Pale marble, which light enters a little",
+    "clay": "Dull red clay, without highlights",
+}
+
 # Towards a light (x right, y up, z to the camera), how far round it reaches, and how bright it is.
 _LIGHTS = (
     ((-0.62, 0.52, 0.58), 0.72, 2.6),
@@ -73,7 +81,7 @@ _WORKING = 512
 class StatueOptions:
     """What it is made of."""
 
-    material: str = option("bronze", "What it is made of", choices=tuple(_MATERIALS))
+    material: str = option("bronze", "What it is made of", choices=_MATERIALS_TOLD)
     relief: float = option(1.0, "How deep features and folds are cut", minimum=0, maximum=3)
     polish: float = option(0.0, "Duller or more polished", minimum=-1, maximum=1)
     exposure: float = option(0.0, "Brighter or darker", unit="stops", minimum=-3, maximum=3)

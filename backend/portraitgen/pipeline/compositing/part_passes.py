@@ -17,7 +17,10 @@ from ...images import to_float
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
 
-PASSES = ("parts", "motion")
+PASSES = {
+    "parts": "Hair, skin, lips and the rest as Cryptomatte",
+    "motion": "How far each pixel moves to the frames beside, as Blender's Vector pass",
+}
 CRYPTO = "CryptoPart"
 VECTOR = "Vector"
 PERFORMER = "performer"

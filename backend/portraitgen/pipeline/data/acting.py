@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ...body.identity import IDENTITY, identity_offsets
+from ...body.identity import identity_offsets
 from ...body.motion import Motion
 from ...errors import ShotError
+from ...records import IDENTITY
 from ...schema import Record
 from ...storage import file_digest, is_plain, parse_json
 from ...tensors import DamagedTensors, load_arrays, save_arrays

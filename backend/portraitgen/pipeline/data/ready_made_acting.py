@@ -14,10 +14,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from ...body.identity import IDENTITY
 from ...body.model import JOINTS, BodyModel
 from ...body.motion import ANY_VERTEX, Motion, posed
 from ...errors import OptionError
+from ...records import IDENTITY
 from ...shot import Shot
 from .acting import Acting
 from .shots import Track
@@ -40,7 +40,13 @@ REGIONS = {
 }
 """Beginnings of the names of the facial units in each region."""
 
-PARTS = ("all", "head", "face", "mouth", "eyes")
+PARTS = {
+    "all": "The whole performer",
+    "head": "The head's turn, face and eyes",
+    "face": "The face without the head's turn",
+    "mouth": "Jaw, lips and tongue",
+    "eyes": "Eyes and lids",
+}
 """What acting can be limited to."""
 
 

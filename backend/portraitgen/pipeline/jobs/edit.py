@@ -20,7 +20,7 @@ from ...editing.editor import Editor
 from ...editing.face import FaceAware
 from ...editing.overlays import FrameEditor, PlateOverlay, RenderedEditor
 from ...editing.paint_layers import PaintedFrames
-from ...editing.part_segmentation import PARTS
+from ...editing.part_segmentation import PARTS_TOLD
 from ...editing.registry import create_editor, editor_class
 from ...editing.schedule import Schedule, iterative, one_pass
 from ...errors import EditError, OptionError
@@ -71,13 +71,17 @@ class EditOptions:
     parts: str = option(
         "",
         "Edit these parts only; all by default",
-        choices=PARTS,
+        choices=PARTS_TOLD,
         several=True,
     )
     face: str = option(
         "auto",
         "Edit head and large hands again at full size; auto: with editors that repaint",
-        choices=("auto", "on", "off"),
+        choices={
+            "auto": "With editors that repaint",
+            "on": "Always, which takes longer",
+            "off": "Never: the window is edited once",
+        },
     )
     expression: float = option(
         1.0,
@@ -94,7 +98,10 @@ class EditOptions:
     schedule: str = option(
         "one-pass",
         "All key frames at once, or the paper's rounds of edits during training",
-        choices=("one-pass", "iterative"),
+        choices={
+            "one-pass": "All key frames are edited at once, then the avatar learns them",
+            "iterative": "Key frames are edited in turn while the avatar learns, as in the paper",
+        },
     )
     keys: int = option(16, "Key frames of the one-pass schedule", minimum=1, maximum=200)
     key_every: int = option(

@@ -93,7 +93,10 @@ class ReconstructOptions:
     renderer: str = option(
         "ours",
         "The network that draws; paper: PortraitGen's own, to repeat its figures, far slower",
-        choices=("ours", "paper"),
+        choices={
+            "ours": "A small network, trained in minutes",
+            "paper": "PortraitGen's own network, to repeat its figures; far slower",
+        },
     )
     seed: int = option(0, "Seed of the order of the frames", minimum=0)
 

@@ -66,9 +66,20 @@ class TrackOptions(TrackSettings):
         "fixed",
         "What is edited: head and shoulders, in a window that stays or one that follows the head, "
         "or the whole performer as far as the plate shows them",
-        choices=("fixed", "follow", "whole"),
+        choices={
+            "fixed": "Head and shoulders in a window that stays where it is",
+            "follow": "Head and shoulders in a window that follows the head",
+            "whole": "The whole performer, as far as the plate shows them",
+        },
     )
-    matte: str = option("fast", "How carefully the matte is made", choices=("fast", "fine"))
+    matte: str = option(
+        "fast",
+        "How carefully the matte is made",
+        choices={
+            "fast": "A soft edge, in little time",
+            "fine": "Every strand of hair is worked out, which takes several times as long",
+        },
+    )
     matte_from: str = option(
         "",
         "Mattes of yours: a movie, an image sequence, or the plate itself if it has alpha",
