@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from portraitgen.body.camera import Box, Camera
 from portraitgen.errors import FootageError
 from portraitgen.footage.crop import (
+    CompositeLayer,
     composite,
     composite_layer,
     crop,
+    feather,
     fixed_window,
     following_windows,
     place,
@@ -254,3 +256,20 @@ def test_detail_is_not_carried_where_the_edit_smoothed_it_away() -> None:
         ),
     )
     assert np.abs(result[100:300, 150:300] - 0.5).mean() < 0.01
+
+
+def test_a_cover_below_half_a_step_leaves_the_plates_bits() -> None:
+    plate = _plate()
+    cover = np.full(plate.shape[:2], 0.4 / 255, np.float32)
+    cover[0, 0] = 0.6 / 255
+    whole = slice(0, plate.shape[0]), slice(0, plate.shape[1])
+    over, touched = composite(plate, CompositeLayer(1 - plate, cover, *whole))
+    assert touched.sum() == 1 and touched[0, 0]
+    assert (over[~touched] == plate[~touched]).all()
+
+
+def test_a_window_fades_over_four_times_as_far_below_as_at_its_sides() -> None:
+    fade = feather(Box(100, 100, 200), 200, 400, 400)
+    across, down = fade[90], fade[:, 100]
+    assert across[0] < 0.1 and across[10] == 1 and across[-11] == 1
+    assert down[10] == 1 and down[-11] < 0.5 and down[-33] == 1
