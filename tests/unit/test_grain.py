@@ -44,6 +44,15 @@ def test_grain_that_grows_with_brightness_is_told() -> None:
     assert bright / dark == pytest.approx((0.5 + 2 * 0.8) / (0.5 + 2 * 0.31), rel=0.2)
 
 
+def test_what_is_clipped_tells_nothing_of_the_grain() -> None:
+    grain = noise(6, 0.7, 0.008)
+    bright = np.full((HIGH, WIDE, 3), 0.91, np.float32) + grain
+    bright[:, WIDE // 2 :] = np.minimum(0.995 + grain[:, WIDE // 2 :], 1)
+    true = [float(each.std()) for each in _octaves(grain)]
+    found = Grain.measured([bright]).strength
+    np.testing.assert_allclose(np.nanmean(found, (1, 2)), true, rtol=0.12)
+
+
 def layer(colours: np.ndarray) -> CompositeLayer:
     every = (slice(0, HIGH), slice(0, WIDE))
     return CompositeLayer(colours, np.ones((HIGH, WIDE), np.float32), *every)

@@ -14,7 +14,9 @@ from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import posed
 from portraitgen.body.surface import Surface
+from portraitgen.footage.crop import CompositeLayer
 from portraitgen.pipeline.compositing.motion_blur import (
+    MotionBlur,
     Pair,
     frames_of,
     pairs_of,
@@ -75,3 +77,15 @@ def test_a_blur_keeps_brightness_and_goes_along_its_way() -> None:
     blurred = smeared(picture, ways)
     assert blurred.sum() == pytest.approx(picture.sum(), rel=0.02)
     assert np.count_nonzero(blurred[32, :, 0] > 0.02) >= 8 and not blurred[31].any()
+
+
+def test_what_moves_right_and_up_is_smeared_right_and_up() -> None:
+    """Blender's Vector pass counts y upwards, pictures downwards."""
+    dot = np.zeros((33, 33, 3), np.float32)
+    dot[16, 16] = 1
+    every = slice(0, 33)
+    laid = CompositeLayer(dot, np.ones((33, 33), np.float32), every, every)
+    blur = MotionBlur(lambda frame, image, layer: np.full((33, 33, 4), 8, np.float32), 1.0)
+    seen = blur.lay(1, dot, laid)[..., 0]
+    up, down = seen[[14, 18], [18, 14]], seen[[14, 18], [14, 18]]
+    assert up.min() > 0 and down.max() == 0
