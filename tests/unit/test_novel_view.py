@@ -5,13 +5,23 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from portraitgen.avatar.avatar import AvatarOutput
+from portraitgen.body.camera import Camera
 from portraitgen.body.motion import Motion
 from portraitgen.errors import OptionError
-from portraitgen.pipeline.compositing.novel_view import driven_by, read_views
+from portraitgen.pipeline.compositing.novel_view import (
+    NovelView,
+    NovelViewRenderer,
+    driven_by,
+    read_views,
+)
 
 TRUTH = Path(__file__).parents[1] / "data" / "performer.safetensors"
 
@@ -66,3 +76,21 @@ def test_cameras_are_read_and_bad_ones_refused(tmp_path: Path) -> None:
         read_views(cameras(tmp_path, frames=broken), (1,))
     with pytest.raises(OptionError, match="cannot be read"):
         read_views(tmp_path / "none.json", (1,))
+
+
+def test_normals_are_told_in_the_space_of_the_camera_that_sees_them(motion: Motion) -> None:
+    ones = torch.ones(1, 3, 16, 16)
+    to_the_right = torch.tensor([1.0, 0, 0])[None, :, None, None].expand(1, 3, 16, 16)
+    drawn = AvatarOutput(ones, ones[:, :1], ones, ones[:, :1], to_the_right, ones)
+    look: Any = SimpleNamespace(
+        avatar=SimpleNamespace(render=lambda *given, **named: drawn),
+        colours=lambda frame, colours, output: colours,
+    )
+    # Turned to the right by a quarter: what points right in the plate points at its back.
+    matrix = np.eye(4)
+    matrix[:3, :3] = [[0, 0, -1], [0, 1, 0], [1, 0, 0]]
+    frame = int(motion.frames[0])
+    views = {frame: NovelView(Camera(20, 20, 8, 8, 16, 16), matrix)}
+    track: Any = SimpleNamespace()
+    seen = NovelViewRenderer(track, look, motion, views, 16).render(frame)
+    np.testing.assert_allclose(seen.normals, np.broadcast_to([0, 0, 1], (16, 16, 3)), atol=1e-6)

@@ -149,7 +149,7 @@ class NovelFrame:
         colours: not multiplied by alpha.
         alpha: coverage.
         depth: metres along the camera's axis, 0 outside.
-        normals: in the space of the plate's camera.
+        normals: in this camera's space.
     """
 
     colours: np.ndarray
