@@ -94,3 +94,14 @@ def test_normals_are_told_in_the_space_of_the_camera_that_sees_them(motion: Moti
     track: Any = SimpleNamespace()
     seen = NovelViewRenderer(track, look, motion, views, 16).render(frame)
     np.testing.assert_allclose(seen.normals, np.broadcast_to([0, 0, 1], (16, 16, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("own", "other", "gain"), [(0.7, 0.05, 2.0), (0.05, 0.7, 0.5)])
+def test_a_performance_is_made_twice_or_half_as_large_at_most(
+    motion: Motion, own: float, other: float, gain: float
+) -> None:
+    wave = np.sin(np.arange(len(motion), dtype=np.float32))
+    turned = [motion.pose.copy(), motion.pose.copy()]
+    turned[0][:, 15, 0], turned[1][:, 15, 0] = own * wave, other * wave
+    acted = driven_by(*(replace(motion, pose=each) for each in turned))
+    assert acted.pose[:, 15, 0].std() == pytest.approx(gain * other * wave.std(), rel=1e-4)
