@@ -271,7 +271,8 @@ def make_picture(shot: Any, work: Path, path: Path) -> None:
     bpy.ops.portraitgen.take_add(editor="grade")
     bpy.context.view_layer.objects.active = part("splats").performers()[0]
     bpy.ops.portraitgen.render_lit_take(frames="CURRENT")
-    (laid,) = shot.path.glob(f"takes/*/renders/*/plates/*.{_SHOWN:04d}.*")
+    take = shot.path / "takes" / shot.take.folder_name
+    (laid,) = take.glob(f"renders/*/plates/*.{_SHOWN:04d}.*")
     panels.append(_picture(laid))
     whole = np.concatenate([_shrunk(each) for each in panels], axis=1)
     image = bpy.data.images.new("panels", whole.shape[1], whole.shape[0])
