@@ -75,7 +75,6 @@ def measure(footage: Path | None, out: Path) -> dict[str, float]:
             takes["meant"].append(meant)
             takes["drifted"].append(drifted)
             takes["guided"].append(guide.guided(drifted, request))
-        guide.close()
         truth = [_bronze(plain, track, frame) for frame in windows.frames]
         own, shown, figures = landmarks(truth), [], {}
         mattes = [to_float(matte) for matte in windows.mattes]
@@ -132,7 +131,6 @@ def landmarks(pictures: list[np.ndarray]) -> np.ndarray:
     detector = LandmarkDetector()
     codes = [to_codes(picture) for picture in pictures]
     seen = detector.whole(range(len(codes)), codes)
-    detector.close()
     return seen.face.astype(np.float64)
 
 

@@ -103,7 +103,6 @@ def _rest_jitter(body: BodyModel) -> dict[str, float]:
     ]
     detector = LandmarkDetector()
     seen = detector.whole(range(1, _STILL + 1), noisy)
-    detector.close()
     settings = TrackSettings(focal=lens.fx)
     found = solve_track(body, seen, (_SIZE, _SIZE), settings).motion
     images, mattes = np.stack(noisy), np.full((_STILL, _SIZE, _SIZE), 255, np.uint8)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
 
-# MediaPipe and TensorFlow Lite log on every graph they start; no setting of theirs stops it.
+# LiteRT says so of every network it starts; no setting of its own stops it.
 _NOISE = re.compile(
     rb"[WI]\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\]"
     rb"|INFO: Created TensorFlow Lite"

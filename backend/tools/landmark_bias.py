@@ -91,7 +91,6 @@ def _samples(person: int) -> list[dict[str, np.ndarray]]:
                 "expression": motion.expression[row].astype(np.float64),
             }
         )
-    detector.close()
     return samples
 
 

@@ -69,7 +69,6 @@ def drift(request: EditRequest, edited: np.ndarray) -> float:
     detector = LandmarkDetector()
     pictures = [(255 * each).astype(np.uint8) for each in (request.source, edited)]
     meant, shown = detector.whole([0, 1], pictures).face
-    detector.close()
     return float(np.linalg.norm(meant - shown, axis=1).mean())
 
 
@@ -86,7 +85,6 @@ def test_a_smile_that_the_editor_added_is_taken_back(
     assert (within[100:] == edited[100:]).all() and (within[:100] == guided[:100]).all()
     blank = np.full_like(edited, 0.5)
     assert (guide.guided(blank, request) == blank).all(), "no face, nothing to compare"
-    guide.close()
     half = ExpressionGuide(0.5)
     between = drift(request, half.guided(edited, request))
     half.close()

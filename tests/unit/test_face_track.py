@@ -53,7 +53,6 @@ def test_shut_eyes_of_real_clips_are_shut(body: BodyModel, name: str) -> None:
     plate.close()
     detector = LandmarkDetector()
     seen = detector.whole(frames, images)
-    detector.close()
     solved = solve_track(body, seen, (plate.width, plate.height), TrackSettings())
     motion = solved.motion
     lids = [body.expression_names.index(f"eyeBlink{side}") for side in ("Left", "Right")]

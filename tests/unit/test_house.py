@@ -75,9 +75,10 @@ ROOMS = {
     "images": BASE | {"provenance"},
     "provenance": BASE - {"images"},
     "tensors": BASE,
-    "footage": BASE | {"body"},
+    "perception": BASE,
+    "footage": BASE | {"body", "perception"},
     "interchange": BASE | {"body"},
-    "tracking": BASE | {"body"},
+    "tracking": BASE | {"body", "perception"},
     "avatar": BASE | {"raster", "body"},
     "models": BASE,
     "editing": BASE | {"avatar", "raster", "body", "models"},
@@ -262,7 +263,7 @@ def test_what_needs_no_torch_does_not_wait_for_it() -> None:
         "import importlib, sys\n"
         f"for name in {modules}:\n"
         "    importlib.import_module('portraitgen.' + name)\n"
-        "    heavy = {'torch', 'scipy', 'numba', 'mediapipe'} & sys.modules.keys()\n"
+        "    heavy = {'torch', 'scipy', 'numba', 'ai_edge_litert'} & sys.modules.keys()\n"
         "    assert not heavy, (name, heavy)\n"
     )
     made = subprocess.run(

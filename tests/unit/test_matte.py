@@ -61,7 +61,6 @@ def _made(frames: list[np.ndarray], quality, lean: bool) -> np.ndarray:
         matte = maker.frame(frame, previous)
         previous = (frame, matte) if lean else None
         mattes.append(matte)
-    maker.close()
     return np.array(mattes)
 
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Plates of several shots, several people, or faces that are not found: said in so many words."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -27,10 +26,8 @@ def images() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def detector() -> Iterator[LandmarkDetector]:
-    made = LandmarkDetector()
-    yield made
-    made.close()
+def detector() -> LandmarkDetector:
+    return LandmarkDetector()
 
 
 def _bars(size: tuple[int, ...], count: int) -> list[np.ndarray]:

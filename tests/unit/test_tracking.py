@@ -243,8 +243,6 @@ def test_landmarks_do_not_depend_on_how_the_run_was_cut(tmp_path: Path) -> None:
     for name in ("face", "pose", "hands", "box", "others", "thumbnail"):
         assert np.array_equal(getattr(unbroken, name), getattr(resumed, name), equal_nan=True)
     assert not np.isnan(resumed.face).any()
-    one.close()
-    other.close()
 
 
 def test_the_response_is_small_and_belongs_to_the_open_body_alone(body: BodyModel) -> None:

@@ -164,7 +164,7 @@ def test_the_set_up_is_checked(worker: Talk) -> None:
     answer = worker.ask("check")
     assert isinstance(answer, Result)
     states = {row["name"]: row["state"] for row in answer.value["rows"]}
-    assert states["Body model"] == "ok" and states["mediapipe"] == "ok"
+    assert states["Body model"] == "ok" and states["ai-edge-litert"] == "ok"
 
 
 def test_the_heart_beats_while_nothing_is_asked(worker: Talk) -> None:

@@ -4,15 +4,14 @@
 
 import contextlib
 import functools
-import os
 import sys
-import warnings
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from ..images import to_codes, to_float, to_grey
+from ..perception.person_mask import PersonMask
 from .optical_flow import alike, carried, dense_flow, trusted
 
 Quality = Literal["fast", "fine"]
@@ -48,12 +47,8 @@ class MatteMaker:
     """
 
     def __init__(self, quality: Quality = "fast") -> None:
-        os.environ.setdefault("GLOG_minloglevel", "3")
-        warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
-        from mediapipe.python import solutions
-
         self._quality = quality
-        self._segmenter: Any = solutions.selfie_segmentation.SelfieSegmentation(model_selection=0)
+        self._segmenter = PersonMask()
         self._flow = dense_flow("fast")
 
     def frame(
@@ -91,8 +86,8 @@ class MatteMaker:
         Smeared edges mislead the segmenter, which would rather lose an arm there.
         """
         if inside is None or inside.mean() < _LEAST_INSIDE:
-            mask = self._segmenter.process(np.ascontiguousarray(image)).segmentation_mask
-            return np.clip(mask, 0, 1).astype(np.float32)
+            mask: np.ndarray = np.clip(self._segmenter.read(image), 0, 1)
+            return mask
         rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
         top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
         mask = self._segmented(image[top:bottom, left:right], None)
@@ -109,10 +104,6 @@ class MatteMaker:
         if previous is not None:
             alpha = self._leaning(image, alpha, *previous)
         return to_codes(alpha)
-
-    def close(self) -> None:
-        """Frees the model."""
-        self._segmenter.close()
 
     def _leaning(
         self, image: np.ndarray, alpha: np.ndarray, before: np.ndarray, matte: np.ndarray

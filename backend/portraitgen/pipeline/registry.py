@@ -15,7 +15,7 @@ from ..shot import Shot
 from .run.job_log import warnings_as_notes
 from .run.progress import Reporter
 
-# Where each job lives; imported when it is needed, since they load torch or MediaPipe.
+# Where each job lives; imported when it is needed, since they load torch.
 _JOBS = {
     "track": ("track", "TrackOptions", "track"),
     "refine": ("refine_track", "RefineOptions", "refine_track"),

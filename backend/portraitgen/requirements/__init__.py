@@ -74,7 +74,7 @@ def _rank(wheel: str, python: str) -> int:
     return max(ranks)
 
 
-# What mediapipe 0.10.21 and torch both have wheels for: neither Linux on ARM nor macOS on Intel.
+# What is locked and tested: PyTorch has no wheels for macOS on Intel.
 SYSTEMS = {
     ("Linux", "x86_64"): System(
         "linux", "Linux x86_64", "x86_64-manylinux_2_28", r"manylinux\w*_x86_64"
@@ -118,7 +118,7 @@ def system() -> System:
     if here not in SYSTEMS:
         offered = ", ".join(each.label for each in SYSTEMS.values())
         raise NotOffered(
-            "MediaPipe or PyTorch has no build for this system",
+            "PyTorch has no build for this system, or none that was tested",
             " ".join(here),
             f"use one of {offered}, or make an environment yourself and choose Existing Python",
         )

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a face in a single picture does, and how two pictures of one face differ."""
 
-import os
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from ..perception.face_mesh import FaceMesh
 
 # Of MediaPipe's face mesh: outer corners of the eyes, lips, lids, irises.
 _CORNERS = (33, 263)
@@ -36,23 +35,10 @@ class FaceDifference:
 
 
 class FaceReader:
-    """MediaPipe's face mesh on pictures that know nothing of each other."""
+    """The face mesh on pictures that know nothing of each other."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("GLOG_minloglevel", "3")
-        warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
-        from mediapipe.python import solutions
-
-        self._mesh: Any = solutions.face_mesh.FaceMesh(
-            static_image_mode=True,
-            refine_landmarks=True,
-            max_num_faces=1,
-            min_detection_confidence=0.3,
-        )
-
-    def close(self) -> None:
-        """Frees the model."""
-        self._mesh.close()
+        self._mesh = FaceMesh(detected=0.3, kept=0.5)
 
     def read(self, picture: np.ndarray) -> np.ndarray | None:
         """The landmarks of the face in a picture, uint8 (H, W, 3) RGB; None if there is none.
@@ -60,12 +46,9 @@ class FaceReader:
         Returns:
             float64 (478, 2), pixels.
         """
-        found = self._mesh.process(np.ascontiguousarray(picture)).multi_face_landmarks
-        if not found:
-            return None
-        points = np.array([(each.x, each.y) for each in found[0].landmark])
-        scaled: np.ndarray = points * picture.shape[1::-1]
-        return scaled
+        self._mesh.reset()
+        points = self._mesh.read(picture)
+        return None if points is None else points.astype(np.float64)
 
 
 def face_difference(plate: np.ndarray, take: np.ndarray) -> FaceDifference:

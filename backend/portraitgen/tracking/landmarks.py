@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Face, body and hand landmarks from MediaPipe, in chunks that do not depend on the run.
+"""Face, body and hand landmarks, in chunks that do not depend on the run.
 
 The full-range face detector finds everyone; the performer's face then goes to the mesh model in a
 crop of constant place and scale, which finds faces far too small for the mesh model alone. Both
@@ -8,18 +8,19 @@ models follow the face from frame to frame, which is steadier than detecting it 
 ends with the chunk, so that a run resumed at a chunk gives the same landmarks as an unbroken one.
 """
 
-import os
-import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ..errors import TrackingError
+from ..perception.body_pose import BodyPose
+from ..perception.detector import Detector
+from ..perception.face_mesh import FaceMesh
+from ..perception.hands import Hands
 from ..tensors import DamagedTensors, load_arrays, save_arrays
 from .face_follower import FaceFollower, look_of
 
@@ -30,6 +31,7 @@ POSE_POINTS = 33
 HAND_POINTS = 21
 
 _DETECTOR_SIDE = 640
+_FACE_SURE = 0.6
 _FACE_PIXELS = 230
 _BODY_SIDE = 384
 _HANDS_SIDE = 640
@@ -128,41 +130,20 @@ class _Crops:
         """One frame's crop."""
         return _cut(self.images[row], self.crop, self.scale)
 
-    def in_plate(self, relative: np.ndarray, cut: np.ndarray) -> np.ndarray:
-        """Points (N, 2) from shares of a crop's sides to plate pixels."""
-        points: np.ndarray = relative * cut.shape[1::-1] / self.scale + self.crop[:2]
-        return points / self.ratio
+    def in_plate(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 2) from a crop's pixels to the plate's."""
+        placed: np.ndarray = (points / self.scale + self.crop[:2]) / self.ratio
+        return placed
 
 
 class LandmarkDetector:
-    """MediaPipe's models, loaded once."""
+    """Detectors and networks, loaded once."""
 
     def __init__(self) -> None:
-        os.environ.setdefault("GLOG_minloglevel", "3")
-        warnings.filterwarnings("ignore", category=UserWarning, module="google.protobuf")
-        from mediapipe.python import solutions
-
-        self._faces: Any = solutions.face_detection.FaceDetection(
-            model_selection=1, min_detection_confidence=0.4
-        )
-        self._mesh: Any = solutions.face_mesh.FaceMesh(
-            static_image_mode=False,
-            refine_landmarks=True,
-            max_num_faces=1,
-            min_detection_confidence=0.3,
-            min_tracking_confidence=0.4,
-        )
-        self._pose: Any = solutions.pose.Pose(
-            static_image_mode=False, model_complexity=1, smooth_landmarks=False
-        )
-        self._hands: Any = solutions.hands.Hands(
-            static_image_mode=False, max_num_hands=2, model_complexity=1
-        )
-
-    def close(self) -> None:
-        """Frees the models."""
-        for model in (self._faces, self._mesh, self._pose, self._hands):
-            model.close()
+        self._faces = Detector("face_detector_full", _FACE_SURE)
+        self._mesh = FaceMesh(detected=0.3, kept=0.4)
+        self._pose = BodyPose()
+        self._hands = Hands()
 
     def whole(self, frames: Sequence[int], images: Sequence[np.ndarray]) -> ChunkLandmarks:
         """Detects the performer in a shot that is held in memory, chunk after chunk."""
@@ -260,19 +241,11 @@ class LandmarkDetector:
 
     def surest(self, image: np.ndarray) -> float:
         """How sure the detector is of the face it is surest of, 0..1; 0 if it finds none."""
-        result = self._faces.process(image)
-        return max((float(each.score[0]) for each in result.detections or ()), default=0.0)
+        return float(self._faces(image).scores.max(initial=0.0))
 
     def faces(self, image: np.ndarray) -> np.ndarray:
         """Faces as (N, 4) left, top, width, height in its pixels."""
-        height, width = image.shape[:2]
-        result = self._faces.process(image)
-        found = []
-        for detection in result.detections or ():
-            box = detection.location_data.relative_bounding_box
-            found.append((box.xmin, box.ymin, box.width, box.height))
-        relative = np.array(found, np.float32).reshape(-1, 4)
-        return relative * np.array([width, height, width, height], np.float32)
+        return self._faces(image).boxes
 
     def _mesh_in(
         self, pictures: Pictures, boxes: np.ndarray, seen: np.ndarray, face: np.ndarray
@@ -286,14 +259,11 @@ class LandmarkDetector:
         for row in [first, *range(len(seen))]:
             if not seen[max(0, row - 3) : row + 4].any():
                 continue
-            cut = crops.cut(row)
-            result = self._mesh.process(cut)
+            points = self._mesh.read(crops.cut(row))
             face[row] = _MISSING
-            if not result.multi_face_landmarks:
+            if points is None:
                 continue
-            marks = result.multi_face_landmarks[0].landmark
-            points = np.array([(mark.x, mark.y) for mark in marks], np.float32)
-            points = crops.in_plate(points, cut)
+            points = crops.in_plate(points)
             if _agrees(points, boxes[row]):
                 face[row] = points
 
@@ -309,12 +279,9 @@ class LandmarkDetector:
         for row in [first, *range(0, len(seen), 2)]:
             if not seen[row]:
                 continue
-            cut = crops.cut(row)
-            result = self._pose.process(cut)
-            if result.pose_landmarks:
-                marks = result.pose_landmarks.landmark
-                points = np.array([(m.x, m.y, m.visibility) for m in marks], np.float32)
-                points[:, :2] = crops.in_plate(points[:, :2], cut)
+            points = self._pose.read(crops.cut(row))
+            if points is not None:
+                points[:, :2] = crops.in_plate(points[:, :2])
                 pose[row] = points
 
     def _hands_in(
@@ -336,11 +303,8 @@ class LandmarkDetector:
         crops = pictures.crops(crop, min(1.0, _HANDS_SIDE / max(crop[2:])))
         self._hands.reset()
         for row in np.flatnonzero(visible.any(1)):
-            cut = crops.cut(row)
-            result = self._hands.process(cut)
-            for found in result.multi_hand_landmarks or ():
-                points = np.array([(mark.x, mark.y) for mark in found.landmark], np.float32)
-                points = crops.in_plate(points, cut)
+            for found in self._hands.read(crops.cut(row)):
+                points = crops.in_plate(found)
                 away = np.linalg.norm(wrists[row, :, :2] - points[0], axis=1)
                 side = int(np.nanargmin(away))
                 if visible[row, side] and away[side] < _WRIST_REACH * boxes[seen, 2].max():

@@ -45,8 +45,3 @@ class ExpressionGuide:
         if request.mask is None:
             return bent
         return np.where(request.mask[..., None] > 0, bent, edited)
-
-    def close(self) -> None:
-        """Frees the detector."""
-        if self._detector is not None:
-            self._detector.close()

@@ -126,15 +126,11 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
             f"there are {len(names)} pairs", folder, f"leave the {MOST} that show most of the look"
         )
     matte_maker, detector = MatteMaker(), LandmarkDetector()
-    try:
-        pairs = []
-        for name in names:
-            reporter.check()
-            given = before[name], after[name], masks.get(name)
-            pairs.append(_pair(name, *given, matte_maker, detector))
-    finally:
-        matte_maker.close()
-        detector.close()
+    pairs = []
+    for name in names:
+        reporter.check()
+        given = before[name], after[name], masks.get(name)
+        pairs.append(_pair(name, *given, matte_maker, detector))
     _check_unlike(pairs)
     return pairs
 

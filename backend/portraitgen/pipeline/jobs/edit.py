@@ -4,7 +4,6 @@
 
 import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -146,10 +145,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         "under": under and under.name,
         "state": editor.state() + kept.digest() + painted.digest(),
     }
-    with (
-        running(shot, "edit", asdict(options), f"take:{name}", reporter, inputs=inputs) as job,
-        ExitStack() as opened,
-    ):
+    with running(shot, "edit", asdict(options), f"take:{name}", reporter, inputs=inputs) as job:
         body = body_of(shot)
         usable = track.tracked(frames)
         if not usable:
@@ -177,7 +173,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         reporter.note(_told(plan, steps))
         trainer = Trainer(avatar, data, _training(options, steps), perceptual)
         aware = face_aware(editor, body, options.face)
-        guide = opened.enter_context(closing(expression_guide(editor, options.expression)))
+        guide = expression_guide(editor, options.expression)
         update = DatasetUpdate(
             editor,
             aware,

@@ -124,10 +124,9 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
         measured = _Measured(shot, take, render, track, avatar.size, plate, acts)
         stage = Stage(reporter, "quality", len(frames))
         rows: dict[int, FrameMeasures] = {}
-        with closing(measured):
-            for count, (frame, row) in enumerate(measured.rows(frames), 1):
-                rows[frame] = row
-                stage.step(count)
+        for count, (frame, row) in enumerate(measured.rows(frames), 1):
+            rows[frame] = row
+            stage.step(count)
         limits = {name: float(getattr(options, name)) for name in _MEASURES}
         if acts:
             reporter.note("The take acts: mouth, lids and gaze are meant to differ.")
@@ -182,10 +181,6 @@ class _Measured:
         self._exr = render.exr_frames()
         self._faces = FaceReader()
         self._flow = dense_flow("medium")
-
-    def close(self) -> None:
-        """Frees the models."""
-        self._faces.close()
 
     def rows(self, frames: Sequence[int]) -> Iterator[tuple[int, FrameMeasures]]:
         """Each frame, and what was measured in it; None where that cannot be."""

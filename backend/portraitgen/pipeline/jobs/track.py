@@ -263,8 +263,8 @@ def _refuse_without_face(plate: Plate, frames: range) -> None:
         TrackingError: always.
     """
     images = [image for _, image in plate.frames_uint8(spread(frames, _LOOKED_AT), exact=False)]
-    with closing(LandmarkDetector()) as detector:
-        what, remedy = why_no_face(images, detector.faces, detector.surest)
+    detector = LandmarkDetector()
+    what, remedy = why_no_face(images, detector.faces, detector.surest)
     raise TrackingError(
         f"the face is {what}" if what else "no face was found in any frame",
         f"frames {frames[0]}-{frames[-1]}",
@@ -305,7 +305,7 @@ def _landmarks(
                 chunk = ChunkLandmarks.load(path)
                 follower = FaceFollower.load(known)
             else:
-                detector = detector or opened.enter_context(closing(LandmarkDetector()))
+                detector = detector or LandmarkDetector()
                 images = []
                 for frame, image in islice(decoded, len(part)):
                     images.append(image)
@@ -455,7 +455,8 @@ def _mattes(
             yield _Window(frame, window, inside, todo)
 
     quality: Quality = "fine" if options.matte == "fine" else "fast"
-    with closing(MatteMaker(quality)) as maker, ThreadPoolExecutor(1) as beside:
+    maker = MatteMaker(quality)
+    with ThreadPoolExecutor(1) as beside:
         for each in _one_ahead(windows()):
             path = _matte(folder, each.frame)
             if each.alone is None:

@@ -11,7 +11,7 @@ import shutil
 from ... import __version__
 from ...messages import CheckRow
 
-_NEEDED = ("torch", "mediapipe", "numpy", "opencv-contrib-python", "av", "openimageio")
+_NEEDED = ("torch", "ai-edge-litert", "numpy", "opencv-contrib-python", "av", "openimageio")
 
 
 def device_name() -> str:

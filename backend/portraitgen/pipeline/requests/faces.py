@@ -42,9 +42,9 @@ def parts_with_faces(plate: Plate, parts: Sequence[range]) -> list[bool]:
 
 def _in_frames(plate: Plate, frames: Iterable[int]) -> dict[int, list[Face]]:
     found: dict[int, list[Face]] = {}
-    with closing(LandmarkDetector()) as detector:
-        for frame, image in plate.frames_uint8(frames, exact=False):
-            pictures = Pictures.of([image])
-            boxes = detector.faces(pictures.smaller[0]) / np.float32(pictures.ratio)
-            found[frame] = [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
+    detector = LandmarkDetector()
+    for frame, image in plate.frames_uint8(frames, exact=False):
+        pictures = Pictures.of([image])
+        boxes = detector.faces(pictures.smaller[0]) / np.float32(pictures.ratio)
+        found[frame] = [(float(x), float(y), float(w), float(h)) for x, y, w, h in boxes]
     return found

@@ -109,8 +109,7 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> FrameTried:
     request = requests[frame]
     editor.prepare(list(requests.values()))
     edited = face_aware(editor, body, options.face).edit(request)
-    with closing(expression_guide(editor, options.expression)) as guide:
-        edited = guide.guided(edited, request)
+    edited = expression_guide(editor, options.expression).guided(edited, request)
     if options.take:
         save_png(tried_path(shot, options.take, frame), edited)
     cover = np.ones(request.matte.shape, np.float32)

@@ -17,7 +17,7 @@ from .progress import Reporter
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LARGEST = 1 << 20
-_PACKAGES = ("torch", "numpy", "mediapipe", "av", "openimageio", "diffusers", "gsplat")
+_PACKAGES = ("torch", "numpy", "ai-edge-litert", "av", "openimageio", "diffusers", "gsplat")
 _OURS = logging.getLogger("portraitgen")
 _log = logging.getLogger(__name__)
 
