@@ -76,7 +76,9 @@ class BodyPose:
         # Two more points: the hips' centre, and how far the body reaches from it.
         frame = points[_LANDMARKS : _LANDMARKS + 2]
         self._steady = self._steady or _OneEuro(frame)
-        self._region = _region_of(*self._steady(frame, 2 * float(np.linalg.norm(frame[1] - frame[0]))))
+        self._region = _region_of(
+            *self._steady(frame, 2 * float(np.linalg.norm(frame[1] - frame[0])))
+        )
         visible = sigmoid(rows[:_LANDMARKS, 3:4])
         return np.concatenate([points[:_LANDMARKS], visible], axis=1).astype(np.float32)
 
