@@ -52,8 +52,6 @@ BLENDERS = {
 # What is tested on a second Python: reading footage, the main job and the worker.
 SECOND_PYTHON = ("test_footage_*.py", "test_media_*.py", "test_main_job.py", "test_worker.py")
 PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
-# What pip check says of the locked packages and is known to run; see backend/pyproject.toml.
-_KNOWN_CONFLICTS = ("opencv-contrib-python", "openimageio")
 
 
 def run(command: list[str | Path], **environment: str) -> None:
@@ -190,16 +188,12 @@ def locked(name: str, base: Path, allow_cuda: bool = False) -> Environment | Non
 
 
 def check_conflicts(made: Environment) -> None:
-    """Ends the build if the locked packages do not go together, but for what is known to run."""
+    """Ends the build if the locked packages do not go together."""
     command = [str(made.python), "-m", "pip", "check"]
     said = subprocess.run(command, capture_output=True, text=True).stdout
-    unknown = [
-        line
-        for line in said.splitlines()
-        if line and not line.lower().startswith((*_KNOWN_CONFLICTS, "no broken"))
-    ]
-    if unknown:
-        sys.exit("build.py: the locked packages do not go together: " + "; ".join(unknown))
+    conflicts = [line for line in said.splitlines() if line and not line.startswith("No broken")]
+    if conflicts:
+        sys.exit("build.py: the locked packages do not go together: " + "; ".join(conflicts))
 
 
 def tools() -> Environment:

@@ -154,6 +154,8 @@ def main() -> None:
     )
     parser.add_argument("wheel", type=Path)
     with zipfile.ZipFile(parser.parse_args().wheel) as wheel:
+        (licence,) = (each for each in wheel.namelist() if each.endswith(".dist-info/LICENSE"))
+        (DATA / "LICENSE").write_bytes(wheel.read(licence))
         for name, (source, inputs, outputs) in _PARTS.items():
             whole = wheel.read(f"{_MODULES}/{source}.tflite")
             model = part(schema.ModelT.InitFromPackedBuf(whole, 0), inputs, outputs)
