@@ -87,7 +87,6 @@ def test_a_smile_that_the_editor_added_is_taken_back(
     assert (guide.guided(blank, request) == blank).all(), "no face, nothing to compare"
     half = ExpressionGuide(0.5)
     between = drift(request, half.guided(edited, request))
-    half.close()
     assert drift(request, guided) < between < drift(request, edited)
     off = ExpressionGuide(0.0)
     assert (off.guided(edited, request) == edited).all()
