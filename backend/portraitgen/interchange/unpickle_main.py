@@ -273,7 +273,8 @@ def main() -> None:
     try:
         if len(data) > MAX_BYTES:
             raise Refused("it is too large for a track")
-        arrays = flattened(unpickled(data))
+        # Any: NumPy's stubs would take a name among them for its own flag.
+        arrays: dict[str, Any] = flattened(unpickled(data))
         if not arrays:
             raise Refused("it holds no arrays")
         made = io.BytesIO()
