@@ -139,7 +139,7 @@ def _sample(image: np.ndarray, where: np.ndarray) -> np.ndarray:
     count = len(where)
     width = 4096  # remap's pictures may have no more than 32767 columns.
     rows = max(1, -(-count // width))
-    grid = np.full((rows * width, 2), -1, np.float32)
+    grid: np.ndarray = np.full((rows * width, 2), -1, np.float32)
     grid[:count] = np.clip(where, -1e4, 1e4)
     grid = grid.reshape(rows, width, 2)
     planes = [

@@ -79,7 +79,8 @@ class Slips:
         start = frames.index(painted)
         found = {painted: np.zeros(6)}
         for order in (frames[start + 1 :], frames[:start][::-1]):
-            slip, texture = np.zeros(6), self._seen[painted][0].astype(np.float32)
+            slip = np.zeros(6)
+            texture: np.ndarray = self._seen[painted][0].astype(np.float32)
             for frame in order:
                 picture, where = (each.astype(np.float32) for each in self._seen[frame])
                 slip = self._aligned(texture, picture, where, slip)

@@ -302,7 +302,7 @@ class LandmarkDetector:
         crop = _crop_round(boxes[seen], 2.2, 1.3, 5.0)
         crops = pictures.crops(crop, min(1.0, _HANDS_SIDE / max(crop[2:])))
         self._hands.reset()
-        for row in np.flatnonzero(visible.any(1)):
+        for row in np.flatnonzero(visible.any(1)).tolist():
             for found in self._hands.read(crops.cut(row)):
                 points = crops.in_plate(found)
                 away = np.linalg.norm(wrists[row, :, :2] - points[0], axis=1)
