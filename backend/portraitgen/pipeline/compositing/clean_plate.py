@@ -260,7 +260,7 @@ def sample_points(
     width = 4096  # remap's pictures may have no more than 32767 columns.
     count = len(places)
     rows = max(1, -(-count // width))
-    grid = np.zeros((rows * width, 2), np.float32)
+    grid: np.ndarray = np.zeros((rows * width, 2), np.float32)
     grid[:count] = np.clip(places, -1e4, 3e4)
     grid = grid.reshape(rows, width, 2)
     found = cv2.remap(picture, grid[..., 0], grid[..., 1], how, borderMode=cv2.BORDER_REPLICATE)
@@ -271,7 +271,7 @@ def sample_points(
 def _median(shown: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The median over pictures, uint8 (K, N, 3), where they are seen, (K, N): float32 (N, 3) of
     0..1; and where any is, (N,)."""
-    known = seen.any(0)
+    known = np.asarray(seen.any(0))
     made = np.zeros(shown.shape[1:], np.float32)
     for start in range(0, shown.shape[1], _CHUNK):
         part = slice(start, start + _CHUNK)

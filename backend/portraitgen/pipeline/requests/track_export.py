@@ -11,7 +11,7 @@ reye_pose (T, 3), left_hand_pose and right_hand_pose (T, 45), axis-angle in radi
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -122,7 +122,10 @@ def _parameters(
                 "give SMPL-X's file with --smplx-model, or leave --hands out",
             )
         pose[:, 25:] -= means.reshape(30, 3).astype(np.float32)
-    arrays = {name: pose[:, part].reshape(count, -1) for name, part in PARTS.items()}
+    # Any: NumPy's stubs would take a name among them for savez's own flag.
+    arrays: dict[str, Any] = {
+        name: pose[:, part].reshape(count, -1) for name, part in PARTS.items()
+    }
     arrays |= {
         # Others know no neutral face: it is part of every expression there.
         "betas": motion.betas[: body.n_shape],
