@@ -449,8 +449,8 @@ def read(rig: Rig, bundle: RigData, offset: int) -> PoseSamples:
         bpy.data.scenes.remove(scene)
     order = [names.index(joint) for joint in bundle.joints]
     # Blender hands matrices over column by column.
-    posed = matrices.reshape(len(frames), len(names), 4, 4).swapaxes(-1, -2)[:, order]
-    posed = (np.array(FLIP) @ places)[:, None] @ posed.astype(np.float64)
+    local = matrices.reshape(len(frames), len(names), 4, 4).swapaxes(-1, -2)[:, order]
+    posed = (np.array(FLIP) @ places)[:, None] @ local.astype(np.float64)
     return _reading(frames, posed, expression, _rest(armature, bundle), bundle, armature.name)
 
 
