@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ..images import to_float
+
 
 @dataclass(frozen=True)
 class Region:
@@ -68,10 +70,10 @@ class Region:
         # Not warpAffine: it rounds places otherwise, and landmarks follow.
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         cut = cv2.warpPerspective(image, to_picture, (side, side), flags=flags, borderMode=edge)
-        scaled = np.multiply(cut, np.float32((1 - low) / 255), dtype=np.float32)
+        seen = to_float(cut)
         if low:
-            scaled += np.float32(low)
-        return scaled[None]
+            seen = seen * np.float32(1 - low) + np.float32(low)
+        return seen[None]
 
     def in_picture(self, shares: np.ndarray) -> np.ndarray:
         """Points (..., 2) from shares of its sides to pixels of the picture."""

@@ -9,9 +9,10 @@ reye_pose (T, 3), left_hand_pose and right_hand_pose (T, 45), axis-angle in radi
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -122,10 +123,7 @@ def _parameters(
                 "give SMPL-X's file with --smplx-model, or leave --hands out",
             )
         pose[:, 25:] -= means.reshape(30, 3).astype(np.float32)
-    # Any: NumPy's stubs would take a name among them for savez's own flag.
-    arrays: dict[str, Any] = {
-        name: pose[:, part].reshape(count, -1) for name, part in PARTS.items()
-    }
+    arrays = {name: pose[:, part].reshape(count, -1) for name, part in PARTS.items()}
     arrays |= {
         # Others know no neutral face: it is part of every expression there.
         "betas": motion.betas[: body.n_shape],
@@ -144,7 +142,9 @@ def _parameters(
     with atomic_path(path) as temporary:
         if path.suffix == ".npz":
             with open(temporary, "wb") as file:
-                np.savez_compressed(file, **arrays)
+                # NumPy's stubs would take a name among them for the flag that admits pickles.
+                save: Callable[..., None] = np.savez_compressed
+                save(file, **arrays)
         else:
             plain = {name: values.tolist() for name, values in arrays.items()}
             temporary.write_text(json.dumps(plain), "utf-8")
