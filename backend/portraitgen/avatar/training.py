@@ -364,8 +364,9 @@ class Trainer:
         if not every or self.done % every:
             return None
         generator = np.random.default_rng([self.settings.seed, self.done, 2])
-        chosen = torch.from_numpy(generator.random((3, 1, 1), np.float32))
-        return chosen.to(self._device) * (alpha < _OPAQUE)
+        behind = (alpha < _OPAQUE).to(alpha.dtype)
+        # Numbers go along with the kernel; a tensor of them would be sent to a card and waited for.
+        return torch.cat([behind * float(each) for each in generator.random(3, np.float32)], 1)
 
     def _loss(
         self, output: AvatarOutput, colour: Tensor, alpha: Tensor, rows: Sequence[int]
