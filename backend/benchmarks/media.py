@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Some 600 plates of every kind, made on the spot, against what is known of them.
+"""Some 500 plates of every kind, made on the spot, against what is known of them.
 
 A plate is right when its picture is within tolerance of what went in; told, when it is not but a
 note or a refusal says so. What is neither is silently wrong: there must be none.
@@ -10,10 +10,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,32 +18,7 @@ from portraitgen.errors import FootageError
 from portraitgen.footage.plate import Plate, open_plate
 
 from . import media_images, media_movies, media_rare
-
-
-@dataclass(frozen=True)
-class Case:
-    """A plate and what it must look like.
-
-    Attributes:
-        name: what it tries.
-        path: the plate.
-        truth: frame number -> the picture, float (H, W, 3), as linear Rec.709 or as codes of the
-            plate; None where only the count of frames is known.
-        numbers: the frames it must have; None for as many as are left of it.
-        tolerance: mean difference, in 8-bit codes as sRGB.
-        linear: `truth` is linear light, not codes.
-        asked: what the user says of it.
-        needs: a word that its notes or its refusal must hold, "" for none.
-    """
-
-    name: str
-    path: Path
-    truth: dict[int, np.ndarray] = field(default_factory=dict)
-    numbers: range | None = None
-    tolerance: float = 1.0
-    linear: bool = False
-    asked: dict[str, Any] = field(default_factory=dict)
-    needs: str = ""
+from .media_case import Case
 
 
 def measure(footage: Path | None, out: Path) -> dict[str, object]:
@@ -77,7 +49,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, object]:
 
 
 def _cases(folder: Path) -> Iterator[Case]:
-    makers: list[Callable[[Path, type], Iterator[Case]]] = [
+    makers: list[Callable[[Path], Iterator[Case]]] = [
         media_movies.layouts,
         media_movies.codecs,
         media_movies.orientations,
@@ -95,7 +67,7 @@ def _cases(folder: Path) -> Iterator[Case]:
     for make in makers:
         place = folder / f"{make.__module__.split('.')[-1]}_{make.__name__}"
         place.mkdir()
-        yield from make(place, Case)
+        yield from make(place)
 
 
 def judged(case: Case) -> str:
@@ -140,6 +112,3 @@ def _codes(linear: np.ndarray) -> np.ndarray:
     clipped = np.clip(linear, 0, 1)
     curve = 1.055 * clipped ** (1 / 2.4) - 0.055
     return np.where(clipped <= 0.0031308, 12.92 * clipped, curve)
-
-
-RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(60)]

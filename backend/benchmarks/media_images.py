@@ -11,16 +11,13 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 
+from .media_case import Case, linear_light
 from .media_movies import picture
 
 _D65 = (0.3127, 0.3290)
 _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *_D65)
 _KINDS = {"uint8": 255.0, "uint16": 65535.0, "half": 1.0, "float": 1.0}
 _RGB = ("R", "G", "B")
-
-
-def _linear(codes: np.ndarray) -> np.ndarray:
-    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
 
 
 def _write(path: Path, pixels: np.ndarray, kind: str, form: str = "", **facts: Any) -> Path:
@@ -46,7 +43,7 @@ def _write(path: Path, pixels: np.ndarray, kind: str, form: str = "", **facts: A
     return path
 
 
-def formats(folder: Path, case: Any) -> Iterator[Any]:
+def formats(folder: Path) -> Iterator[Case]:
     """Formats and types under their own and under wrong names, and all orientations."""
     rows = [
         ("png", "uint8"), ("png", "uint16"), ("tiff", "uint8"), ("tiff", "uint16"),
@@ -59,7 +56,7 @@ def formats(folder: Path, case: Any) -> Iterator[Any]:
             path = folder / f"{form}{kind}{ending}x{suffix}"
             _write(path, picture(), kind, form, CompressionQuality=100)
             tolerance = 3.0 if form in ("jpeg", "webp") else 1.0
-            yield case(f"format {form} {kind} {ending}", path, {1: picture()}, None, tolerance)
+            yield Case(f"format {form} {kind} {ending}", path, {1: picture()}, None, tolerance)
     for form in ("tiff", "jpeg"):
         for number in range(1, 9):
             shown = picture()[:32]
@@ -69,18 +66,18 @@ def formats(folder: Path, case: Any) -> Iterator[Any]:
             path = folder / f"turned{'abcdefgh'[number - 1]}.{form}"
             _write(path, picture()[:32], "uint8", form, Orientation=number, CompressionQuality=100)
             truth = {1: np.rot90(shown, turns)}
-            yield case(f"format {form} turned {number}", path, truth, None, 3.0)
+            yield Case(f"format {form} turned {number}", path, truth, None, 3.0)
     for kind in ("half", "float"):
         for compression in ("none", "rle", "zip", "zips", "piz", "pxr24", "b44", "dwaa", "dwab"):
             path = folder / f"{kind}{compression}x.exr"
-            _write(path, _linear(picture()), kind, compression=compression)
-            truth = {1: _linear(picture())}
-            yield case(f"format exr {kind} {compression}", path, truth, None, 1.5, True)
+            _write(path, linear_light(picture()), kind, compression=compression)
+            truth = {1: linear_light(picture())}
+            yield Case(f"format exr {kind} {compression}", path, truth, None, 1.5, True)
 
 
-def parts(folder: Path, case: Any) -> Iterator[Any]:
+def parts(folder: Path) -> Iterator[Case]:
     """Layers among others, in any order."""
-    beauty, other = _linear(picture()), _linear(picture(9))[::-1]
+    beauty, other = linear_light(picture()), linear_light(picture(9))[::-1]
     names = ("AO", "DiffCol", "Normal", "Shadow", "Mist", "Emit", "albedo", "specular")
     for side in names:
         for main in ("Combined", "beauty", "rgba"):
@@ -89,10 +86,10 @@ def parts(folder: Path, case: Any) -> Iterator[Any]:
             path = folder / f"{side}{main}x.exr"
             pixels = np.concatenate([other, beauty], axis=2)
             _write(path, pixels, "half", channels=tuple(channels))
-            yield case(f"part {side} {main}", path, {1: beauty}, None, 1.0, True)
+            yield Case(f"part {side} {main}", path, {1: beauty}, None, 1.0, True)
 
 
-def primaries(folder: Path, case: Any) -> Iterator[Any]:
+def primaries(folder: Path) -> Iterator[Case]:
     """Primaries of cameras and others, against their matrices."""
 
     def xyz(c: tuple[float, ...]) -> np.ndarray:
@@ -119,10 +116,10 @@ def primaries(folder: Path, case: Any) -> Iterator[Any]:
         path = folder / f"{'abcdefghijkl'[index]}.exr"
         _write(path, grey, "half", chromaticities=values)
         truth = grey @ np.linalg.solve(xyz(_REC709), xyz(values)).T
-        yield case(f"primaries {name}", path, {1: truth}, None, 2.0, True)
+        yield Case(f"primaries {name}", path, {1: truth}, None, 2.0, True)
 
 
-def chunks(folder: Path, case: Any) -> Iterator[Any]:
+def chunks(folder: Path) -> Iterator[Case]:
     """What PNG says of its colours."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
@@ -134,13 +131,13 @@ def chunks(folder: Path, case: Any) -> Iterator[Any]:
 
     codes = picture()
     rows = {
-        "none": (b"", _linear(codes)),
+        "none": (b"", linear_light(codes)),
         "linear": (gama(100000), codes),
-        "srgb": (gama(45455) + chunk(b"sRGB", b"\0"), _linear(codes)),
-        "srgb over gama": (gama(100000) + chunk(b"sRGB", b"\0"), _linear(codes)),
+        "srgb": (gama(45455) + chunk(b"sRGB", b"\0"), linear_light(codes)),
+        "srgb over gama": (gama(100000) + chunk(b"sRGB", b"\0"), linear_light(codes)),
         "1.8": (gama(55556), codes**1.8),
         "2.4": (gama(41667), codes**2.4),
-        "cicp srgb": (chunk(b"cICP", bytes((1, 13, 0, 1))), _linear(codes)),
+        "cicp srgb": (chunk(b"cICP", bytes((1, 13, 0, 1))), linear_light(codes)),
         "cicp linear": (chunk(b"cICP", bytes((1, 8, 0, 1))), codes),
     }
     height, width = codes.shape[:2]
@@ -150,10 +147,10 @@ def chunks(folder: Path, case: Any) -> Iterator[Any]:
         path = folder / f"{name.replace(' ', '_').replace('.', '_')}x.png"
         body = head + said + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
         path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-        yield case(f"chunk {name}", path, {1: truth}, None, 1.0, True)
+        yield Case(f"chunk {name}", path, {1: truth}, None, 1.0, True)
 
 
-def names(folder: Path, case: Any) -> Iterator[Any]:
+def names(folder: Path) -> Iterator[Case]:
     """Names of sequences; each file's picture tells which it is."""
     rows = {
         "plain": (["p.{:04d}.png"], range(1, 5)),
@@ -178,10 +175,10 @@ def names(folder: Path, case: Any) -> Iterator[Any]:
             truth[number] = picture(index)
             files.append(path)
         for given, path in (("folder", place), ("first", files[0]), ("last", files[-1])):
-            yield case(f"name {name} {given}", path, truth, numbers)
+            yield Case(f"name {name} {given}", path, truth, numbers)
 
 
-def broken(folder: Path, case: Any) -> Iterator[Any]:
+def broken(folder: Path) -> Iterator[Case]:
     """Files cut off, with foreign content or lying about their size."""
     for form, kind in (("png", "uint8"), ("tiff", "uint16"), ("jpeg", "uint8"), ("dpx", "uint16")):
         whole = _write(folder / f"whole.{form}", picture(), kind, form)
@@ -189,15 +186,17 @@ def broken(folder: Path, case: Any) -> Iterator[Any]:
         for share in (2, 5, 8):
             path = folder / f"{form}cut{'abcdefghij'[share]}.{form}"
             path.write_bytes(data[: len(data) * share // 10])
-            yield case(f"broken {form} {share}", path, {1: picture()})
+            yield Case(f"broken {form} {share}", path, {1: picture()})
     for compression in ("zip", "piz", "none"):
-        whole = _write(folder / "whole.exr", _linear(picture()), "half", compression=compression)
+        whole = _write(
+            folder / "whole.exr", linear_light(picture()), "half", compression=compression
+        )
         data = whole.read_bytes()
         for share in (2, 5, 8):
             path = folder / f"{compression}cut{'abcdefghij'[share]}.exr"
             path.write_bytes(data[: len(data) * share // 10])
-            yield case(
-                f"broken exr {compression} {share}", path, {1: _linear(picture())}, linear=True
+            yield Case(
+                f"broken exr {compression} {share}", path, {1: linear_light(picture())}, linear=True
             )
     texts = {
         "concat.mp4": "ffconcat version 1.0\nfile /etc/hostname\n",
@@ -206,4 +205,4 @@ def broken(folder: Path, case: Any) -> Iterator[Any]:
     for name, text in texts.items():
         path = folder / name
         path.write_text(text)
-        yield case(f"broken {name}", path, needs="cannot be read")
+        yield Case(f"broken {name}", path, needs="cannot be read")

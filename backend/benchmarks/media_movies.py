@@ -6,12 +6,14 @@ import struct
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 
+from .media_case import Case, linear_light
+
 SIZE = 64
+RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(60)]
 SUBSAMPLINGS = {"444": (1, 1), "422": (2, 1), "420": (2, 2), "440": (1, 2)}
 MATRICES = {1: (0.2126, 0.0722), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
 _ORIENTATIONS = {
@@ -84,7 +86,7 @@ def _layout(name: str, depth: int) -> str:
     return f"yuv{name}p" + (f"{depth}le" if depth > 8 else "")
 
 
-def layouts(folder: Path, case: Any) -> Iterator[Any]:
+def layouts(folder: Path) -> Iterator[Case]:
     """Every subsampling, depth, range and matrix."""
     for name, cell in SUBSAMPLINGS.items():
         for depth in (8, 10, 12, 16):
@@ -96,12 +98,12 @@ def layouts(folder: Path, case: Any) -> Iterator[Any]:
                     path = folder / f"{layout}_{full}_{matrix}.mkv"
                     frame = frame_of(picture(), layout, depth, cell, full, matrix)
                     write(path, "ffv1", layout, [frame], full=full, tags=(1, 1, matrix))
-                    yield case(
+                    yield Case(
                         f"layout {layout} {matrix} {full}", path, {1: picture()}, range(1, 2)
                     )
 
 
-def codecs(folder: Path, case: Any) -> Iterator[Any]:
+def codecs(folder: Path) -> Iterator[Case]:
     """What cameras and editing programs write."""
     quiet = "crf=4:log-level=none"
     rows: list[tuple[str, str, int, str, dict[str, str]]] = [
@@ -138,10 +140,10 @@ def codecs(folder: Path, case: Any) -> Iterator[Any]:
         frames = [frame_of(picture(number), layout, depth, cell, False, 1) for number in range(8)]
         write(path, codec, layout, frames, options=options)
         truth = {number + 1: picture(number) for number in (0, 3, 7)}
-        yield case(f"codec {codec} {layout}{suffix}", path, truth, range(1, 9), 2.0)
+        yield Case(f"codec {codec} {layout}{suffix}", path, truth, range(1, 9), 2.0)
 
 
-def orientations(folder: Path, case: Any) -> Iterator[Any]:
+def orientations(folder: Path) -> Iterator[Case]:
     """All eight of a display matrix, in two containers."""
     stored = np.rint(picture() * 255).astype(np.uint8)[:32]
     y, x = np.mgrid[0:32, 0:SIZE]
@@ -161,13 +163,11 @@ def orientations(folder: Path, case: Any) -> Iterator[Any]:
             one = 1 << 16
             turned = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
             path.write_bytes(data[:at] + turned + data[at + 36 :])
-            yield case(f"orientation {number} {suffix}", path, {1: shown}, range(1, 2))
+            yield Case(f"orientation {number} {suffix}", path, {1: shown}, range(1, 2))
 
 
-def rates(folder: Path, case: Any) -> Iterator[Any]:
+def rates(folder: Path) -> Iterator[Case]:
     """Rates and containers, with B-frames."""
-    from .media import RATES
-
     truth = {number + 1: picture(number) for number in range(12)}
     for rate in RATES:
         for suffix in (".mp4", ".mov", ".mkv", ".ts", ".flv"):
@@ -176,10 +176,10 @@ def rates(folder: Path, case: Any) -> Iterator[Any]:
             # Fresh ones: what was encoded once keeps its clock.
             frames = [frame_of(picture(n), "yuv420p", 8, (2, 2), False, 1) for n in range(12)]
             write(path, "libx264", "yuv420p", frames, options=options, rate=rate)
-            yield case(f"rate {rate} {suffix}", path, truth, range(1, 13), 2.0)
+            yield Case(f"rate {rate} {suffix}", path, truth, range(1, 13), 2.0)
 
 
-def hdr(folder: Path, case: Any) -> Iterator[Any]:
+def hdr(folder: Path) -> Iterator[Case]:
     """HLG and PQ of a picture of Rec.709 video, as a display of 1000 nits shows it."""
     to_2020 = np.array(
         [
@@ -198,17 +198,17 @@ def hdr(folder: Path, case: Any) -> Iterator[Any]:
         16: ((3424 / 4096 + 2413 / 128 * power) / (1 + 2392 / 128 * power)) ** (2523 / 32),
     }
     wanted = picture()
-    linear = np.where(wanted <= 0.04045, wanted / 12.92, ((wanted + 0.055) / 1.055) ** 2.4)
+    linear = linear_light(wanted)
     for transfer, signal in signals.items():
         for name, depth in (("420", 10), ("422", 10), ("444", 12), ("420", 12)):
             layout = _layout(name, depth)
             frame = frame_of(signal, layout, depth, SUBSAMPLINGS[name], False, 9)
             path = folder / f"{transfer}_{layout}.mkv"
             write(path, "ffv1", layout, [frame], tags=(9, transfer, 9))
-            yield case(f"hdr {transfer} {layout}", path, {1: linear}, range(1, 2), linear=True)
+            yield Case(f"hdr {transfer} {layout}", path, {1: linear}, range(1, 2), linear=True)
 
 
-def broken(folder: Path, case: Any) -> Iterator[Any]:
+def broken(folder: Path) -> Iterator[Case]:
     """Files cut off or overwritten: the frames that come are right, or it is told."""
     generator = np.random.default_rng(0)
     truth = {number + 1: picture(number) for number in range(24)}
@@ -222,10 +222,10 @@ def broken(folder: Path, case: Any) -> Iterator[Any]:
         for share in (3, 5, 7, 9):
             path = folder / f"cut{share}{suffix}"
             path.write_bytes(data[: len(data) * share // 10])
-            yield case(f"broken cut {share} {suffix}", path, truth, None, 2.0)
+            yield Case(f"broken cut {share} {suffix}", path, truth, None, 2.0)
         for number in range(4):
             path = folder / f"hole{number}{suffix}"
             place = int(generator.integers(len(data) // 4, len(data) * 3 // 4))
             hole = generator.bytes(min(400, len(data) - place))
             path.write_bytes(data[:place] + hole + data[place + len(hole) :])
-            yield case(f"broken hole {number} {suffix}", path, truth, range(1, 25), 2.0)
+            yield Case(f"broken hole {number} {suffix}", path, truth, range(1, 25), 2.0)

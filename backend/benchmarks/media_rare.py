@@ -13,7 +13,7 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 from PIL import Image
 
-from .media_images import _linear
+from .media_case import Case, linear_light
 from .media_movies import SUBSAMPLINGS, frame_of, picture, write
 
 
@@ -45,21 +45,21 @@ def _write(path: Path, pixels: np.ndarray, form: str = "", **facts: Any) -> Path
     return path
 
 
-def sizes(folder: Path, case: Any) -> Iterator[Any]:
+def sizes(folder: Path) -> Iterator[Case]:
     """Sides of one pixel, odd ones, and beyond what macroblocks divide."""
     for width, height in ((1, 1), (3, 5), (5, 3), (97, 65), (4097, 3), (1, 64)):
         truth = _sized(width, height)
         frame = frame_of(truth, "yuv444p10le", 10, (1, 1), False, 1)
         path = folder / f"{width}_{height}.mkv"
         write(path, "libx264", "yuv444p10le", [frame], options={"qp": "1"})
-        yield case(f"size movie {width}x{height}", path, {1: truth}, range(1, 2))
+        yield Case(f"size movie {width}x{height}", path, {1: truth}, range(1, 2))
         for form in ("png", "tiff", "bmp", "targa", "dpx"):
             path = folder / f"s{width}by{height}x.{form}"
             _write(path, _codes(truth), form)
-            yield case(f"size image {width}x{height} {form}", path, {1: truth})
+            yield Case(f"size image {width}x{height} {form}", path, {1: truth})
 
 
-def tiffs(folder: Path, case: Any) -> Iterator[Any]:
+def tiffs(folder: Path) -> Iterator[Case]:
     """Planes apart, tiles, strips, compressions, alpha of both kinds, and 0 for white."""
     stored = {"uint8": _codes(picture()), "uint16": _codes(picture(), 65535)}
     for kind, codes in stored.items():
@@ -71,7 +71,7 @@ def tiffs(folder: Path, case: Any) -> Iterator[Any]:
                     if tile:
                         facts |= {"tile_width": tile, "tile_height": tile}
                     _write(path, codes, "tiff", **facts)
-                    yield case(f"tiff {kind} {planes} {compression} {tile}", path, {1: picture()})
+                    yield Case(f"tiff {kind} {planes} {compression} {tile}", path, {1: picture()})
     grey = picture().mean(2)
     for most, name in ((255, "eight"), (65535, "sixteen")):
         codes = _codes(1 - grey, most)
@@ -88,12 +88,12 @@ def tiffs(folder: Path, case: Any) -> Iterator[Any]:
         path.write_bytes(
             b"II*\0" + start + data + struct.pack("<H", len(tags)) + entries + bytes(4)
         )
-        yield case(f"tiff white {name}", path, {1: np.repeat(grey[..., None], 3, 2)})
+        yield Case(f"tiff white {name}", path, {1: np.repeat(grey[..., None], 3, 2)})
 
 
-def windows(folder: Path, case: Any) -> Iterator[Any]:
+def windows(folder: Path) -> Iterator[Case]:
     """EXR whose data window is not the display window; tiles; orders; both eyes."""
-    light = _linear(picture()).astype(np.float16)
+    light = linear_light(picture()).astype(np.float16)
     high, wide = light.shape[:2]
     for x, y in ((-10, -5), (10, 5), (-100, 3), (63, 63), (0, 7)):
         shown = np.zeros((high, wide, 3))
@@ -102,19 +102,19 @@ def windows(folder: Path, case: Any) -> Iterator[Any]:
         shown[inside] = light[(rows - y)[inside], (columns - x)[inside]]
         path = folder / f"w{'abcdefghijkl'[abs(x) % 12]}{'abcdefgh'[abs(y) % 8]}.exr"
         _write(path, light, x=x, y=y, full_x=0, full_y=0, full_width=wide, full_height=high)
-        yield case(f"window {x} {y}", path, {1: shown}, None, 1.0, True)
+        yield Case(f"window {x} {y}", path, {1: shown}, None, 1.0, True)
         same = folder / f"{path.stem}same.exr"
         _write(same, light, x=x, y=y, full_x=x, full_y=y, full_width=wide, full_height=high)
-        yield case(f"window same {x} {y}", same, {1: light}, None, 1.0, True)
+        yield Case(f"window same {x} {y}", same, {1: light}, None, 1.0, True)
         tiled = folder / f"{path.stem}tiled.exr"
         _write(
             tiled, light, x=x, y=y, full_x=x, full_y=y, full_width=wide, full_height=high,
             tile_width=32, tile_height=16,
         )  # fmt: skip
-        yield case(f"window tiled {x} {y}", tiled, {1: light}, None, 1.0, True)
+        yield Case(f"window tiled {x} {y}", tiled, {1: light}, None, 1.0, True)
     for order in ("increasingY", "decreasingY", "randomY"):
         path = _write(folder / f"{order}.exr", light, openexr__lineOrder=order)
-        yield case(f"window {order}", path, {1: light}, None, 1.0, True)
+        yield Case(f"window {order}", path, {1: light}, None, 1.0, True)
     for first, second in (("left", "right"), ("right", "left")):
         path = folder / f"eyes{first}.exr"
         specs = []
@@ -131,17 +131,17 @@ def windows(folder: Path, case: Any) -> Iterator[Any]:
             eye = light if view == "left" else light[::-1]
             assert output.write_image(np.ascontiguousarray(eye))
         output.close()
-        yield case(f"window eyes {first}", path, {1: light}, None, 1.0, True)
+        yield Case(f"window eyes {first}", path, {1: light}, None, 1.0, True)
 
 
-def netpbm(folder: Path, case: Any) -> Iterator[Any]:
+def netpbm(folder: Path) -> Iterator[Case]:
     """PPM, PGM, PBM, PAM and PFM, in text and in binary, by their books."""
     codes = picture()
     high, wide = codes.shape[:2]
     size = b"%d %d\n" % (wide, high)
     grey = np.repeat(codes.mean(2)[..., None], 3, 2)
     bits = grey[..., 0] > 0.5
-    light = _linear(codes)
+    light = linear_light(codes)
     rows: dict[str, tuple[bytes, np.ndarray, bool]] = {
         "plain.ppm": (b"P3 " + size + b"255\n" + b" ".join(
             b"%d" % value for value in _codes(codes).ravel()), codes, False),
@@ -165,7 +165,7 @@ def netpbm(folder: Path, case: Any) -> Iterator[Any]:
     for name, (data, truth, linear) in rows.items():
         path = folder / name
         path.write_bytes(data)
-        yield case(f"netpbm {name}", path, {1: truth}, None, 1.0, linear)
+        yield Case(f"netpbm {name}", path, {1: truth}, None, 1.0, linear)
 
 
 def _turned() -> Image.Exif:
@@ -174,7 +174,7 @@ def _turned() -> Image.Exif:
     return exif
 
 
-def photos(folder: Path, case: Any) -> Iterator[Any]:
+def photos(folder: Path) -> Iterator[Case]:
     """AVIF, WebP, JPEG and PNG as phones and browsers write them; palettes, few bits, moving."""
     codes = _codes(picture())
     image = Image.fromarray(codes)
@@ -202,35 +202,35 @@ def photos(folder: Path, case: Any) -> Iterator[Any]:
     for name, given, facts, truth, tolerance in rows:
         path = folder / name
         given.save(path, **facts)
-        yield case(f"photo {name}", path, {1: truth}, None, float(tolerance))
+        yield Case(f"photo {name}", path, {1: truth}, None, float(tolerance))
     image.convert("CMYK").save(folder / "print.jpg", quality=100)
-    yield case("photo print.jpg", folder / "print.jpg", needs="CMYK")
+    yield Case("photo print.jpg", folder / "print.jpg", needs="CMYK")
     frames = [Image.fromarray(_codes(picture(number))) for number in range(4)]
     for name in ("moving.png", "moving.gif"):
         path = folder / name
         frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
         truth = {number + 1: picture(number) for number in range(4)}
         tolerance = 8.0 if name.endswith("gif") else 1.0
-        yield case(f"photo {name}", path, truth, range(1, 5), tolerance)
+        yield Case(f"photo {name}", path, truth, range(1, 5), tolerance)
     path = folder / "moving.webp"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, lossless=True)
-    yield case("photo moving.webp", path, needs="animated")
+    yield Case("photo moving.webp", path, needs="animated")
 
 
-def packings(folder: Path, case: Any) -> Iterator[Any]:
+def packings(folder: Path) -> Iterator[Case]:
     """RGB and YCbCr as cameras and cards pack them into words."""
     for name, tolerance in (("rgb555le", 4.0), ("rgb565le", 4.0), ("bgr24", 1.0), ("argb", 1.0)):
         frame = av.VideoFrame.from_ndarray(_codes(picture()), format="rgb24").reformat(format=name)
         for suffix in (".nut",):
             path = folder / f"{name}{suffix}"
             write(path, "rawvideo", name, [frame], tags=(1, 1, 0))
-            yield case(f"packing {name}", path, {1: picture()}, range(1, 2), tolerance)
+            yield Case(f"packing {name}", path, {1: picture()}, range(1, 2), tolerance)
     for name, suffix in (("r210", ".mov"), ("r10k", ".mov"), ("qtrle", ".mov"), ("png", ".mov")):
         layout = {"r210": "gbrp10le", "r10k": "gbrp10le"}.get(name, "rgb24")
         frame = av.VideoFrame.from_ndarray(_codes(picture()), format="rgb24")
         path = folder / f"{name}{suffix}"
         write(path, name, layout, [frame.reformat(format=layout)], tags=(1, 1, 0))
-        yield case(f"packing {name}", path, {1: picture()}, range(1, 2))
+        yield Case(f"packing {name}", path, {1: picture()}, range(1, 2))
     for name in ("422", "444"):
         layout, codec = f"yuv{name}p10le", {"422": "v210", "444": "v410"}[name]
         frame = frame_of(picture(), layout, 10, SUBSAMPLINGS[name], False, 1)
@@ -238,10 +238,10 @@ def packings(folder: Path, case: Any) -> Iterator[Any]:
             path = write(folder / f"{codec}.mov", codec, layout, [frame])
         except (ValueError, av.error.FFmpegError):
             continue
-        yield case(f"packing {codec}", path, {1: picture()}, range(1, 2), 2.0)
+        yield Case(f"packing {codec}", path, {1: picture()}, range(1, 2), 2.0)
 
 
-def streams(folder: Path, case: Any) -> Iterator[Any]:
+def streams(folder: Path) -> Iterator[Case]:
     """Stamps in coding order, unusual rates, further tracks."""
     truth = {number + 1: picture(number) for number in range(12)}
 
@@ -260,11 +260,11 @@ def streams(folder: Path, case: Any) -> Iterator[Any]:
             if packet.size:
                 packet.stream, packet.pts = stream, packet.dts
                 new.mux(packet)
-    yield case("stream coding order", folder / "coding.mxf", truth, range(1, 13), 2.0)
+    yield Case("stream coding order", folder / "coding.mxf", truth, range(1, 13), 2.0)
     for rate in ("1", "5", "15/2", "12", "90", "240", "1000", "1/2", "100/3"):
         for suffix in (".mp4", ".mkv", ".avi"):
             path = made(folder / f"r{rate.replace('/', '_')}{suffix}", Fraction(rate))
-            yield case(f"stream rate {rate} {suffix}", path, truth, range(1, 13), 2.0)
+            yield Case(f"stream rate {rate} {suffix}", path, truth, range(1, 13), 2.0)
     for name in (
         "with space",
         "emoji \U0001f600",
@@ -276,7 +276,7 @@ def streams(folder: Path, case: Any) -> Iterator[Any]:
     ):
         path = folder / f"{name}.mp4"
         path.write_bytes(source.read_bytes())
-        yield case(f"stream name {name}", path, truth, range(1, 13), 2.0)
+        yield Case(f"stream name {name}", path, truth, range(1, 13), 2.0)
     with av.open(str(folder / "beside.mkv"), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
@@ -284,7 +284,7 @@ def streams(folder: Path, case: Any) -> Iterator[Any]:
         for frame in fresh():
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    yield case("stream attached", folder / "beside.mkv", needs="attached")
+    yield Case("stream attached", folder / "beside.mkv", needs="attached")
 
 
 MAKERS = (sizes, tiffs, windows, netpbm, photos, packings, streams)
