@@ -14,6 +14,7 @@ from portraitgen.schema import Value, Values
 
 from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
 from ..portraitgen_addon.background_process import BackgroundProcess
+from ..portraitgen_addon.job_labels import job_label
 from ..portraitgen_addon.session import Job, session
 
 _COLUMNS = 88
@@ -48,7 +49,7 @@ def no_backend(context: Any) -> str:
 def busy(context: Any) -> str:
     """Why no job can be started now."""
     if session.busy and session.job:
-        return f"{session.job.kind.title()} is running; wait for its end or cancel it"
+        return f"{job_label(session.job.kind)} is running; wait for its end or cancel it"
     return ""
 
 

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes: edits of a shot, side by side, none overwriting another."""
 
-import re
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -22,6 +21,7 @@ from ..portraitgen_addon import (
     properties,
     scene_updates,
     shot_summary,
+    take_names,
 )
 from ..portraitgen_addon.take_settings import editor_options, restore_settings, settings_of
 from . import base
@@ -32,17 +32,9 @@ _DIALOG_COLUMNS = 78
 
 def add_take(shot: Any, title: str) -> Any:
     """A new take with a folder name of its own."""
-    stem = re.sub(r"[^\w-]+", "-", title).strip("-_").lower()[:40] or "take"
-    taken = {take.folder_name for take in shot.takes} | set(
-        shot_summary.summary_of(shot.path).takes
-    )
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
+    name, folder = take_names.free_names(shot, title)
     take = shot.takes.add()
-    take.name = title if number == 1 else f"{title} {number}"
-    take.folder_name = name
+    take.name, take.folder_name = name, folder
     shot.active_take = len(shot.takes) - 1
     return take
 
@@ -63,8 +55,7 @@ class PORTRAITGEN_OT_take_add(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Adds it to the end of the list."""
-        known = backend_properties.editor(self.editor)
-        take = add_take(properties.active_shot(context), known.label if known else self.editor)
+        take = add_take(properties.active_shot(context), take_names.label_of(self.editor))
         take.editor = self.editor
         return {"FINISHED"}
 
@@ -148,7 +139,9 @@ class PORTRAITGEN_OT_take_editor(bpy.types.Operator):
 
     def execute(self, context: Any) -> set[str]:
         """Sets it."""
-        properties.active_shot(context).take.editor = self.editor
+        shot = properties.active_shot(context)
+        with take_names.following(shot, shot.take):
+            shot.take.editor = self.editor
         return {"FINISHED"}
 
 
@@ -311,8 +304,7 @@ class PORTRAITGEN_OT_try_frame(_RunsEditor):
         """Asks for the frame; it opens beside the plate, with a wipe."""
         shot = properties.active_shot(context)
         if shot.take is None:
-            known = backend_properties.editor(_FIRST)
-            add_take(shot, known.label if known else _FIRST).editor = _FIRST
+            add_take(shot, take_names.label_of(_FIRST)).editor = _FIRST
         take = shot.take
         frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
         settings = settings_of(take) | {"take": take.folder_name}

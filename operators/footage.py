@@ -5,6 +5,7 @@
 import dataclasses
 import re
 import textwrap
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,7 @@ def _split(scene_name: str, strip_name: str, footage: StripFootage, found: Plate
     strip = strips.get(strip_name)
     if scene is None or strip is None:
         return  # Deleted meanwhile.
+    listed = []
     for part in found.parts:
         if footage.first < part.first <= footage.last:
             strip = strip.split(part.first + footage.offset, "SOFT") or strip
@@ -334,9 +336,22 @@ def _split(scene_name: str, strip_name: str, footage: StripFootage, found: Plate
             continue  # The strip is trimmed to other parts.
         whole = dataclasses.replace(footage, first=first, last=last)
         shot = _list_shot(scene, strip, folder, whole, part.shot_id, Path(part.shot).name)
+        listed.append(part.shot_id)
         _count_people(shot)
+    _choose_shown(scene, listed)
     shot_summary.forget_summaries()
     scene_updates.undo_step("Split at Cuts")
+
+
+def _choose_shown(scene: Any, listed: Sequence[str]) -> None:
+    """Makes the shot active that the current frame shows, the first of those just listed if it
+    shows none of them."""
+    shots = [each for each in map(properties.find_shot, listed) if each is not None]
+    frame = scene.frame_current
+    shown = [each for each in shots if each.first <= frame - each.offset <= each.last]
+    for shot in (shown or shots)[:1]:
+        state = shot.id_data.portraitgen
+        state.active = [each.shot_id for each in state.shots].index(shot.shot_id)
 
 
 class PORTRAITGEN_OT_open_shot(bpy.types.Operator):

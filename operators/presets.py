@@ -13,7 +13,7 @@ from bpy.props import StringProperty
 from portraitgen.schema import Values
 from portraitgen.storage import read_json, write_json
 
-from ..portraitgen_addon import file_marks, preferences, properties
+from ..portraitgen_addon import file_marks, preferences, properties, take_names
 from ..portraitgen_addon.take_settings import restore_settings, settings_of
 from . import base
 
@@ -81,10 +81,12 @@ class PORTRAITGEN_OT_preset_apply(_OnTake):
 
     def execute(self, context: Any) -> set[str]:
         """Reads it."""
-        take = properties.active_shot(context).take
-        return base.attempt(
-            self, lambda: restore_settings(take, read_json(folder() / f"{self.name}.json"))
-        )
+        return base.attempt(self, lambda: self._apply(properties.active_shot(context)))
+
+    def _apply(self, shot: Any) -> None:
+        settings = read_json(folder() / f"{self.name}.json")
+        with take_names.following(shot, shot.take):
+            restore_settings(shot.take, settings)
 
 
 class PORTRAITGEN_OT_preset_delete(_OnTake):

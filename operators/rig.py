@@ -89,11 +89,12 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        """Needs a rig and a free backend."""
+        """Needs a rig that may show something new, and a free backend."""
         return base.allowed(
             cls,
             base.no_shot(context),
             base.no_rig(context),
+            _as_tracked(context),
             base.no_backend(context),
             base.busy(context),
         )
@@ -144,17 +145,27 @@ def _sent(shot_id: str, answer: TrackPublished) -> None:
             "key, pin or pose the rig on a frame first",
         )
     # The new version holds the corrections; above it they would count twice.
-    kept = rig.start_corrections(pins.parts_of(shot), shot.name)
+    kept = acting_layer.start_corrections(pins.parts_of(shot), shot.name)
     if kept is not None:
         kept.name = f"{shot.name} corrections sent as {answer.version:04d}"
     shot_summary.forget_summaries()
     scene_updates.fetch_rig(shot_id, answer.version)
 
 
+_NOTHING = "Key or pin something above the tracked motion first"
+
+
+def _as_tracked(context: Any) -> str:
+    """Why there is nothing to send."""
+    shot = properties.active_shot(context)
+    differs = shot and shot.has_rig and acting_layer.may_differ(shot.armature)
+    return "" if differs else _NOTHING
+
+
 def _no_corrections(context: Any) -> str:
     shot = properties.active_shot(context)
-    keyed = shot and shot.has_rig and rig.has_corrections(shot.armature)
-    return "" if keyed else "Key or pin something above the tracked motion first"
+    keyed = shot and shot.has_rig and acting_layer.has_corrections(shot.armature)
+    return "" if keyed else _NOTHING
 
 
 class _Resolve(bpy.types.Operator):
@@ -185,7 +196,7 @@ class _Resolve(bpy.types.Operator):
         first, last = shot.first + shot.offset, shot.last + shot.offset
         if scene.use_preview_range:
             first, last = scene.frame_preview_start, scene.frame_preview_end
-        keyed = rig.corrected_frames(shot.armature)
+        keyed = acting_layer.corrected_frames(shot.armature)
         if self.from_here:
             first = scene.frame_current
             keyed = sorted({first, *keyed})
@@ -238,7 +249,7 @@ class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Starts an empty layer."""
         shot = properties.active_shot(context)
-        kept = rig.start_corrections(pins.parts_of(shot), shot.name)
+        kept = acting_layer.start_corrections(pins.parts_of(shot), shot.name)
         if kept is not None:
             kept.name = f"{shot.name} corrections reverted"
             self.report({"INFO"}, f"The corrections are kept as the action '{kept.name}'")

@@ -24,7 +24,6 @@ from ..portraitgen_addon import (
     compat,
     lit_render,
     properties,
-    rig,
     scene_updates,
     shot_summary,
     splats,
@@ -238,7 +237,7 @@ def _posed_otherwise(shot: Any) -> str:
     """Why the rig does not show what the backend knows of the take, empty if it seems to."""
     name = shot.take.folder_name
     shown = acting_layer.acting_take(shot.armature)
-    if not shown and rig.has_corrections(shot.armature):
+    if not shown and acting_layer.has_corrections(shot.armature):
         return "send the corrections to the shot first"
     acts = (shot.path / "takes" / name / acting_layer.FILE).exists()
     if shown and (shown != name or not acts):

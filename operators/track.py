@@ -22,6 +22,7 @@ from ..portraitgen_addon import (
     scene_updates,
     shot_summary,
 )
+from ..portraitgen_addon.job_labels import job_label
 from ..portraitgen_addon.part_quality import PREFIX
 from ..portraitgen_addon.session import session
 from . import base
@@ -195,7 +196,7 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
         """The job, its settings, the files that it reads elsewhere, the program that it runs."""
         record = self._record(context)
         layout = self.layout
-        layout.label(text=record.kind.title(), icon="RECOVER_LAST")
+        layout.label(text=job_label(record.kind), icon="RECOVER_LAST")
         box = layout.box()
         for name, value in record.options.items():
             if value not in ("", "{}", None):

@@ -11,10 +11,10 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, St
 from portraitgen.messages import ExportTrack, ImportTrack, TrackExported, TrackPublished
 
 from ..portraitgen_addon import (
+    acting_layer,
     performance_export,
     pins,
     properties,
-    rig,
     scene_updates,
     shot_summary,
 )
@@ -105,7 +105,7 @@ def _taken(shot_id: str, answer: TrackPublished) -> None:
     if shot is None or answer.version is None:
         return
     if shot.has_rig:
-        kept = rig.start_corrections(pins.parts_of(shot), shot.name)
+        kept = acting_layer.start_corrections(pins.parts_of(shot), shot.name)
         if kept is not None:
             kept.name = f"{shot.name} corrections before {answer.version:04d}"
     shot_summary.forget_summaries()

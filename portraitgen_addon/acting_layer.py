@@ -17,18 +17,20 @@ import bpy
 import numpy as np
 
 from . import compat, rotations, sculpt, tensors
-from .rig import FACE, Rig, RigData, read
+from .camera import FLIP
+from .rig import FACE, TRACKED, Rig, RigData, read
+from .rig import start_corrections as start_layer
 
 CORRECTIONS = "Corrections"
 FILE = "acting.safetensors"
-_TAKE, _RIG = "portraitgen_take", "portraitgen_rig"
+TAKE, _RIG = "portraitgen_take", "portraitgen_rig"
 _LEAST = 1e-6
 
 
 def acting_take(armature: Any) -> str:
     """The take whose acting an armature's keys go to, empty while they correct the track."""
     data = armature.animation_data
-    return str(data.action.get(_TAKE, "")) if data and data.action else ""
+    return str(data.action.get(TAKE, "")) if data and data.action else ""
 
 
 def actions_of(armature: Any) -> list[Any]:
@@ -86,6 +88,47 @@ def correct(rig: Rig) -> None:
     if corrections is None:
         corrections, _ = compat.empty_action(CORRECTIONS, rig.armature)
     _play(data, corrections)
+
+
+def _corrections(armature: Any) -> Any:
+    """The F-curves of an armature's corrections, whichever layer its keys go to."""
+    if not acting_take(armature):
+        return compat.own_curves(armature)
+    action = bpy.data.actions.get(armature.get(CORRECTIONS, ""))
+    return compat.curves(action, action.slots[0]) if action is not None and action.slots else ()
+
+
+def has_corrections(armature: Any) -> bool:
+    """Whether the artist has keyed something above the tracked motion, acting apart."""
+    return len(_corrections(armature)) > 0
+
+
+def corrected_frames(armature: Any) -> list[int]:
+    """The scene frames on which the artist has corrected the tracked motion."""
+    keys = [key for curve in _corrections(armature) for key in curve.keyframe_points]
+    return sorted({round(key.co.x) for key in keys})
+
+
+def may_differ(armature: Any) -> bool:
+    """Whether an armature, its acting apart, may show anything else than the tracked motion: by
+    keys, or by what an artist has hung on it."""
+    data = armature.animation_data
+    if data is None or has_corrections(armature) or data.drivers or data.use_tweak_mode:
+        return True
+    actions = [strip.action for track in data.nla_tracks for strip in track.strips]
+    own = {TRACKED, CORRECTIONS, *(_name(str(each.get(TAKE))) for each in actions if each)}
+    return (
+        any(track.name not in own for track in data.nla_tracks)
+        or not np.allclose(armature.matrix_basis, FLIP, atol=_LEAST)
+        or bool(armature.constraints)
+        or any(bone.constraints for bone in armature.pose.bones)
+    )
+
+
+def start_corrections(rig: Rig, name: str) -> Any | None:
+    """Gives a rig a new, empty layer of corrections, acting or not; see `rig.start_corrections`."""
+    with without_acting(rig, name):
+        return start_layer(rig, name)
 
 
 @contextmanager
@@ -173,7 +216,7 @@ def copy_acting(rig: Rig, name: str, source: str, target: str) -> bool:
     made.use_fake_user = True
     old = _kept(rig, target, but=made)
     if old is not None:
-        old[_TAKE] = ""
+        old[TAKE] = ""
     if acting_take(rig.armature) == target:
         _play(rig.armature.animation_data, made)
     return True
@@ -198,7 +241,7 @@ def _track(data: Any, name: str) -> Any:
 
 def _kept(rig: Rig, take: str, but: Any = None) -> Any | None:
     for action in bpy.data.actions:
-        if action.get(_TAKE) == take and action.get(_RIG) == rig.armature.name and action != but:
+        if action.get(TAKE) == take and action.get(_RIG) == rig.armature.name and action != but:
             return action
     return None
 
@@ -213,7 +256,7 @@ def _acting(rig: Rig, name: str, take: str) -> Any:
 
 
 def _mark(action: Any, rig: Rig, take: str) -> None:
-    action[_TAKE], action[_RIG] = take, rig.armature.name
+    action[TAKE], action[_RIG] = take, rig.armature.name
 
 
 def _play(data: Any, action: Any, slot: Any = None) -> None:

@@ -153,20 +153,6 @@ def start_corrections(rig: Rig, name: str) -> Any | None:
     return before if keyed else None
 
 
-def has_corrections(armature: Any) -> bool:
-    """Whether the artist has keyed something above the tracked motion."""
-    data = armature.animation_data
-    if data is None or data.action is None:
-        return False
-    return len(compat.curves(data.action, data.action_slot)) > 0
-
-
-def corrected_frames(armature: Any) -> list[int]:
-    """The scene frames on which the artist has keyed something above the tracked motion."""
-    keys = [key for curve in compat.own_curves(armature) for key in curve.keyframe_points]
-    return sorted({round(key.co.x) for key in keys})
-
-
 # Building
 
 

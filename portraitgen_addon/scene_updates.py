@@ -38,6 +38,7 @@ from . import (
     strip_sync,
     take_settings,
 )
+from .job_labels import job_label
 from .session import Job, session
 from .worker import A, OnResult, WorkerError
 
@@ -142,7 +143,7 @@ def wait_for(job: Job) -> None:
     if job.error is not None:
         raise job.error
     if job.state == "cancelled":
-        raise PortraitError(f"{job.kind} was cancelled", remedy="run it again to go on")
+        raise PortraitError(f"{job_label(job.kind)} was cancelled", remedy="run it again to go on")
 
 
 def run_queue() -> None:

@@ -17,6 +17,7 @@ from portraitgen.errors import PortraitError
 from portraitgen.messages import Call, Description, HelloAnswer, JobStarted, Told
 from portraitgen.schema import Values
 
+from .job_labels import job_label
 from .worker import A, OnError, OnResult, Worker, WorkerError
 
 TICK_BUDGET = 0.005
@@ -172,7 +173,9 @@ class Session:
         """
         if self.busy:
             assert self.job
-            raise WorkerError(f"{self.job.kind} is running", remedy="cancel it or wait for its end")
+            raise WorkerError(
+                f"{job_label(self.job.kind)} is running", remedy="cancel it or wait for its end"
+            )
         self.job = job
 
         def began(answer: JobStarted) -> None:

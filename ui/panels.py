@@ -21,17 +21,17 @@ from ..portraitgen_addon import (
     edit_watch,
     part_quality,
     properties,
-    rig,
     sculpt,
     shot_summary,
 )
+from ..portraitgen_addon.job_labels import job_label
 from ..portraitgen_addon.session import session
 from . import frame_marks, thumbnails
 from .job_list import draw_farm, draw_queue, queue_button
 from .lists import base_label
 from .looks import draw_looks
 from .notices import draw_notices
-from .progress import JOB_LABELS, draw_awaited, draw_job, draw_message, sparkline
+from .progress import draw_awaited, draw_job, draw_message, sparkline
 from .text import draw_text
 
 
@@ -244,7 +244,7 @@ class _Rig(_NeedsShot):
         row = layout.row(align=True)
         row.operator("portraitgen.reset_to_track", icon="LOOP_BACK")
         row.operator("portraitgen.blend_corrections")
-        if rig.has_corrections(shot.armature):
+        if acting_layer.has_corrections(shot.armature):
             layout.label(text="Corrections above the tracked motion", icon="NLA")
             row = layout.row(align=True)
             row.operator("portraitgen.resolve_range", icon="SMOOTHCURVE")
@@ -434,7 +434,8 @@ class _Output(_NeedsShot):
         layout.operator("portraitgen.to_compositor", icon="NODE_COMPOSITING")
         _run(layout, "portraitgen.quality", "QC Sheet", "qc")
         if (settings := getattr(shot, backend_properties.slot_of_job("qc"), None)) is not None:
-            _folded(layout, settings, backend_properties.job_options("qc"), "qc")
+            options = backend_properties.job_options("qc")
+            _folded(layout, settings, options, "qc", "QC Settings")
         header, body = layout.panel("portraitgen_delivery", default_closed=True)
         header.label(text="Delivery")
         if body:
@@ -491,7 +492,7 @@ class _Jobs(_Panel):
         if unfinished and not session.busy:
             job = unfinished[0]
             state = "cut off" if job.state == "running" else job.state
-            name = JOB_LABELS.get(job.kind, job.kind.title())
+            name = job_label(job.kind)
             layout.label(text=f"{name}: {state}", icon="RECOVER_LAST")
             layout.operator("portraitgen.resume", icon="PLAY")
         if shot is not None:
@@ -507,12 +508,16 @@ class _Jobs(_Panel):
 
 
 def _folded(
-    layout: Any, settings: Any, options: Sequence[OptionDescription], kind: str
+    layout: Any,
+    settings: Any,
+    options: Sequence[OptionDescription],
+    kind: str,
+    title: str = "Settings",
 ) -> Any | None:
     """A job's options, out of the way of its button until they are asked for; gives where they
     are drawn, None while they are not."""
     header, body = layout.panel(f"portraitgen_{kind}_settings", default_closed=True)
-    header.label(text="Settings")
+    header.label(text=title)
     if body:
         backend_properties.draw(body, settings, options)
     return body

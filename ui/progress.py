@@ -6,25 +6,12 @@ from typing import Any
 
 import bpy
 
+from ..portraitgen_addon.job_labels import job_label
 from ..portraitgen_addon.session import Job, session
 from .text import BOX, BUTTON, draw_text
 
 _BARS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 24
-
-
-JOB_LABELS = {
-    "track": "Track",
-    "refine": "Refine Track",
-    "reconstruct": "Reconstruct",
-    "act": "Act",
-    "edit": "Edit Shot",
-    "look": "Learn Look",
-    "apply": "Copy Take to Shots",
-    "render": "Render to Strip",
-    "movie": "Movie",
-}
-"""Jobs as their buttons call them."""
 
 
 def draw_awaited(layout: Any) -> None:
@@ -47,7 +34,7 @@ def draw_message(layout: Any) -> None:
 
 def draw_job(layout: Any, job: Job) -> None:
     """A job: how far all of it is and how long it takes still, its stage, and how it ended."""
-    name = JOB_LABELS.get(job.kind, job.kind.title())
+    name = job_label(job.kind)
     if job.active:
         row = layout.row(align=True)
         row.progress(factor=job.share, type="BAR", text=describe(job))
@@ -69,7 +56,7 @@ def draw_job(layout: Any, job: Job) -> None:
 
 def describe(job: Job) -> str:
     """One line about a running job as a whole."""
-    name = JOB_LABELS.get(job.kind, job.kind.title())
+    name = job_label(job.kind)
     if job.state == "cancelling":
         return f"{name}: stopping"
     if not job.stage:

@@ -203,3 +203,44 @@ def test_a_sculpt_of_a_file_is_shown_and_keeps_keys_that_say_the_same(
 
     with pytest.raises(ShotError, match="vertices"):
         sculpt.take_over(parts, "horns", raised[:-1], grows, frames, 1000)
+
+
+def test_corrections_are_sent_or_reverted_while_the_rig_acts(layers: SimpleNamespace) -> None:
+    """They were sought where the acting is: that was lost, and they counted twice."""
+    rig, acting, built = layers.rig, layers.acting, layers.built
+    tracked = read(rig, built)
+    assert not acting.may_differ(layers.armature)
+    key(rig, layers.armature, (1.0, 0.0, 0.0, 0.0), 0.1, frame=1003)
+    assert acting.has_corrections(layers.armature) and acting.may_differ(layers.armature)
+    acting.act(built.parts, "shot", "sad")
+    key(rig, layers.armature, (1.0, 0.0, 0.0, 0.0), 0.2, frame=1001)
+    assert acting.corrected_frames(layers.armature) == [1003]
+    kept = acting.start_corrections(built.parts, "shot")
+    assert kept is not None and [point.co.x for point in _jaw_curve(kept)] == [1003]
+    assert acting.acting_take(layers.armature) == "sad"
+    assert not acting.has_corrections(layers.armature) and not acting.may_differ(layers.armature)
+    unit = jaw(layers)
+    acted = read(rig, built).expression[:, unit] - tracked.expression[:, unit]
+    assert np.allclose(acted, 0.2, atol=1e-5)
+    with acting.without_acting(built.parts, "shot"):
+        assert np.abs(read(rig, built).expression - tracked.expression).max() < _SMALL
+
+
+def _jaw_curve(action: Any) -> Any:
+    curves = module("portraitgen_addon.compat").curves(action, action.slots[0])
+    return next(each for each in curves if "jawOpen" in each.data_path).keyframe_points
+
+
+@pytest.mark.parametrize("way", ["bone", "object", "moved", "layer"])
+def test_what_hangs_on_the_rig_can_be_sent_without_a_key(way: str, layers: SimpleNamespace) -> None:
+    armature = layers.armature
+    if way == "bone":
+        armature.pose.bones["neck"].constraints.new("LIMIT_ROTATION")
+    elif way == "object":
+        armature.constraints.new("LIMIT_LOCATION")
+    elif way == "moved":
+        armature.location.x += 0.1
+        bpy.context.view_layer.update()
+    else:
+        armature.animation_data.nla_tracks.new().name = "mine"
+    assert layers.acting.may_differ(armature)

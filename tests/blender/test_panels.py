@@ -159,6 +159,20 @@ def test_what_is_drawn_again_asks_neither_the_disk_nor_all_strips(
     assert f"Queue: {TAKES} of {TAKES} left" in layout.said
 
 
+def test_settings_of_one_panel_are_told_apart(shot: Any, session: Any, until: Any) -> None:
+    bpy.ops.portraitgen.check_setup()
+    until(lambda: session.state == "ready" and not session.doing)
+    for name, draw in panels().items():
+        layout = Layout()
+        draw(layout)
+        assert layout.said.count("Settings") <= 1, name
+
+
+def test_jobs_are_called_as_their_buttons() -> None:
+    label = module("portraitgen_addon.job_labels").job_label
+    assert label("qc") == "QC Sheet" and label("render") == "Render to Strip"
+
+
 def test_what_was_changed_by_others_is_drawn_once_the_timer_has_looked(shot: Any) -> None:
     runner, draw = module("portraitgen_addon.queue_runner"), panels()["Jobs"]
     marks = module("portraitgen_addon.file_marks")

@@ -79,6 +79,7 @@ def test_from_strip_to_strip(
     _check_round_trip(shot)
 
     # A correction, sent: a new version, and the rig shows it without the layer.
+    assert not bpy.ops.portraitgen.send_to_shot.poll(), "nothing was corrected"
     bone = shot.armature.pose.bones["head"]
     scene.frame_set(START + 9)
     bone.rotation_quaternion = (0.995, 0.0, 0.0998, 0.0)
@@ -89,7 +90,7 @@ def test_from_strip_to_strip(
     scene.frame_set(START + 8)
     scene.frame_set(START + 9)
     assert np.abs(vertices_of(shot.mesh) - posed).max() < 1e-4
-    assert not module("portraitgen_addon.rig").has_corrections(shot.armature)
+    assert not module("portraitgen_addon.acting_layer").has_corrections(shot.armature)
 
     settings = shot.settings_reconstruct
     settings.use_gaussians = settings.use_size = True

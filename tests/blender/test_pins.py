@@ -77,7 +77,7 @@ def test_a_dragged_pin_moves_the_body_and_is_keyed(
     again = rig.read_now(parts, bundle, shot.offset)
     assert np.abs(again.transl - wanted.transl).max() < 1e-5
     assert np.abs(again.pose - wanted.pose).max() < 1e-3
-    assert rig.has_corrections(shot.armature)
+    assert module("portraitgen_addon.acting_layer").has_corrections(shot.armature)
     assert bpy.ops.portraitgen.pins_clear() == {"FINISHED"} and not len(shot.pins)
 
 
@@ -111,7 +111,7 @@ def test_frames_follow_the_keyed_ones_into_a_new_version(
     tracked: Any, until: Callable[..., None]
 ) -> None:
     scene, shot = bpy.context.scene, tracked
-    rig, pins = module("portraitgen_addon.rig"), module("portraitgen_addon.pins")
+    pins = module("portraitgen_addon.pins")
     assert not bpy.ops.portraitgen.resolve_range.poll()
     before = pins.bundle_of(shot).arrays
 
@@ -137,7 +137,7 @@ def test_frames_follow_the_keyed_ones_into_a_new_version(
     share = moved()
     assert share[[0, 2, 3, 5]] == pytest.approx([0, 1, 1, 1], abs=1e-3)
     assert 0.2 < share[1] < 0.8
-    assert not rig.has_corrections(shot.armature)
+    assert not module("portraitgen_addon.acting_layer").has_corrections(shot.armature)
     assert pins.bundle_of(shot).arrays["fixed"].tolist() == [
         False,
         False,

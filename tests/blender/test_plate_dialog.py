@@ -43,11 +43,13 @@ def test_new_shots_dialog_opens_when_the_plate_was_looked_at(
     assert opened == [(strip.name, 0)] and footage._PROBED[0].width == 512
 
 
+@pytest.mark.parametrize(("frame", "active"), [(1005, 0), (1012, 0), (1030, 1)])
 def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
-    tmp_path: Path,
+    frame: int, active: int, tmp_path: Path
 ) -> None:
     footage = module("operators.footage")
     scene = bpy.context.scene
+    scene.frame_set(frame)
     strip = plate_strip(scene, start=1001)
     name, compat = strip.name, module("portraitgen_addon.compat")
     found = footage.PlateSplit(
@@ -68,6 +70,8 @@ def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
     ]
     begins = {each.name: compat.strip_range(each)[0] for each in compat.strips(scene)}
     assert [begins[each.strip] for each in shots] == [1010, 1021]
+    # What the playhead shows is worked on next, else what comes first.
+    assert scene.portraitgen.active == active
 
 
 def _part(first: int, last: int, shot: Path | None = None, shot_id: str | None = None) -> Any:

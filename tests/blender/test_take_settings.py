@@ -221,7 +221,7 @@ def test_resume_shows_the_whole_of_what_it_will_do(shot: Any) -> None:
     drawn = module("operators.track").PORTRAITGEN_OT_resume
     job = SimpleNamespace(layout=layout, _record=lambda context: drawn._record(None, bpy.context))
     drawn.draw(job, bpy.context)
-    assert layout.texts[0] == "Edit"
+    assert layout.texts[0] == "Edit Shot"
     assert {"take: new", "editor: anydoor", "strength: 0.25"} <= set(layout.texts)
     assert "This runs a program that you have not allowed yet:" in layout.texts
     # Twice: among the settings, and as the program that would be run.
@@ -236,3 +236,40 @@ def test_a_report_and_a_log_can_be_read(shot: Any, session: Any) -> None:
     assert "worker.log" in text and "torch" in text
     assert bpy.ops.portraitgen.open_log() == {"FINISHED"}
     assert any("torch" in each.as_string() for each in bpy.data.texts)
+
+
+def test_a_takes_name_follows_its_editor_until_somebody_names_it(shot: Any) -> None:
+    bpy.ops.portraitgen.take_add()
+    take = shot.take
+    assert (take.name, take.folder_name) == ("Relight", "relight")
+    bpy.ops.portraitgen.take_editor(editor="toon")
+    assert (take.name, take.folder_name) == ("Toon", "toon")
+    bpy.ops.portraitgen.take_add()
+    assert (shot.take.name, shot.take.folder_name) == ("Relight", "relight")
+    bpy.ops.portraitgen.take_editor(editor="toon")
+    assert (shot.take.name, shot.take.folder_name) == ("Toon 2", "toon-2")
+    # A preset changes the editor, too.
+    bpy.ops.portraitgen.preset_save(name="toons")
+    bpy.ops.portraitgen.take_editor(editor="grade")
+    assert shot.take.name == "Grade"
+    bpy.ops.portraitgen.preset_apply(name="toons")
+    assert (shot.take.name, shot.take.folder_name) == ("Toon 2", "toon-2")
+    shot.take.name = "Night"
+    bpy.ops.portraitgen.take_editor(editor="grade")
+    assert (shot.take.name, shot.take.folder_name) == ("Night", "toon-2")
+
+
+def test_a_takes_folder_keeps_its_name_once_something_bears_it(shot: Any) -> None:
+    bpy.ops.portraitgen.take_add()
+    (shot.path / "takes" / "relight" / "tried").mkdir(parents=True)
+    bpy.ops.portraitgen.take_editor(editor="toon")
+    assert (shot.take.name, shot.take.folder_name) == ("Toon", "relight")
+    # Names are told apart even where folders already are.
+    bpy.ops.portraitgen.take_add(editor="toon")
+    assert (shot.take.name, shot.take.folder_name) == ("Toon 2", "toon-2")
+    bpy.ops.portraitgen.queue_add(kind="edit")
+    bpy.ops.portraitgen.take_editor(editor="grade")
+    queued = module("portraitgen_addon.queue_runner").record().jobs
+    module("portraitgen_addon.queue_runner").queue().path.unlink()
+    assert [each.take for each in queued] == ["toon-2"]
+    assert (shot.take.name, shot.take.folder_name) == ("Grade", "toon-2")

@@ -46,6 +46,15 @@ def test_four_clicks_from_the_strip_to_an_edited_frame(
     change = np.abs(picture_of(image) - picture_of(plate)).max(-1)
     assert change.max() > 0.1 and (change == 0).mean() > 0.3
     assert image.portraitgen_wipe == 0.5
+    # Another take that is tried on the frame leaves this one's picture alone.
+    before = picture_of(image)
+    bpy.ops.portraitgen.take_add(editor="toon")
+    bpy.ops.portraitgen.try_frame()
+    until(lambda: scene.portraitgen.shots[0].take.preview)
+    image.reload()
+    assert np.array_equal(picture_of(image), before)
+    shot = scene.portraitgen.shots[0]
+    shot.active_take = 0
 
     # An editor that repaints the avatar needs one, and the button says so.
     shot.take.editor = "ic_light"

@@ -70,7 +70,7 @@ def pin(view: Any, shot: Any) -> Iterator[float]:
     now = pins.plate_pixel(shot, facts, pins.surface_of(shot, shot.pins[0]) - origin)
     target = shot.pins[0].target
     seen["pin off by"] = max(abs(a - b) for a, b in zip(now, target, strict=True))
-    assert module("portraitgen_addon.rig").has_corrections(shot.armature)
+    assert module("portraitgen_addon.acting_layer").has_corrections(shot.armature)
     # Undo and redo make every reference stale.
     home = shot.id_data.name
     yield from outside("key ctrl+z")

@@ -121,10 +121,12 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> FrameTried:
         cover = cover * request.mask
     detail = 0.0 if _on_plate(editor, options) else _DETAIL
     over = _over_plate(track, frame, codes, edited, cover, request.rendered, detail)
-    path = shot.path / "jobs" / f"preview.{frame:04d}"
+    # Each take keeps its own: Blender shows the last one of every take.
+    name = ".".join(["preview", *filter(None, [options.take]), f"{frame:04d}"])
+    path = shot.path / "jobs" / name
 
     def written(what: str, picture: np.ndarray) -> str:
-        return str(save_png(path.with_name(f"{path.name}{what}.png"), picture))
+        return str(save_png(path.with_name(f"{name}{what}.png"), picture))
 
     window, _ = crop(to_codes(over), track.box(frame), request.matte.shape[0])
     return FrameTried(

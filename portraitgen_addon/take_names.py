@@ -1,0 +1,78 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What takes are called: by their editor, until an artist names them."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from portraitgen.errors import PortraitError
+
+from . import acting_layer, backend_properties, queue_runner, shot_summary
+from .session import session
+
+
+def label_of(editor: str) -> str:
+    """An editor as people read it."""
+    known = backend_properties.editor(editor)
+    return known.label if known else editor
+
+
+def free_names(shot: Any, title: str, but: Any = None) -> tuple[str, str]:
+    """A name and a folder name of a take that no other take of the shot has.
+
+    Args:
+        title: what the name begins with.
+        but: a take of the shot's whose own names do not count.
+    """
+    stem = re.sub(r"[^\w-]+", "-", title).strip("-_").lower()[:40] or "take"
+    others = [take for take in shot.takes if but is None or take != but]
+    names = {take.name for take in others}
+    folders = {take.folder_name for take in others}
+    folders |= set(shot_summary.summary_of(shot.path).takes)
+    number, name, folder = 1, title, stem
+    while name in names or folder in folders:
+        number += 1
+        name, folder = f"{title} {number}", f"{stem}-{number}"
+    return name, folder
+
+
+@contextmanager
+def following(shot: Any, take: Any) -> Iterator[None]:
+    """Lets a take's name follow its editor, which may change while a `with` block runs.
+
+    A name that an artist gave stays. The folder's name, which frames and strips have too, follows
+    as long as nothing bears it.
+    """
+    before = take.editor
+    old = re.escape(label_of(before))
+    by_editor = re.fullmatch(rf"{old}( \d+)?", take.name) is not None
+    yield
+    if not by_editor or take.editor == before:
+        return
+    name, folder = free_names(shot, label_of(take.editor), take)
+    take.name = name
+    if not _borne(shot, take):
+        take.folder_name = folder
+
+
+def _borne(shot: Any, take: Any) -> bool:
+    """Whether something outside of the list knows a take by its folder's name."""
+    folder = take.folder_name
+    if take.in_folder or (shot.path / "takes" / folder).exists():
+        return True
+    if session.job is not None and session.job.take == folder and session.busy:
+        return True
+    if shot.armature is not None and any(
+        action.get(acting_layer.TAKE) == folder for action in acting_layer.actions_of(shot.armature)
+    ):
+        return True
+    settings = (getattr(each, backend_properties.slot_of_job("edit"), None) for each in shot.takes)
+    if any(getattr(each, "base", "") == folder for each in settings):
+        return True
+    try:
+        jobs = queue_runner.record().jobs
+    except PortraitError:
+        return True  # What waits there cannot be read; it may well be this one.
+    return any(each.take == folder and each.shot == str(shot.path) for each in jobs)
