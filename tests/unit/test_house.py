@@ -223,6 +223,26 @@ def test_the_extensions_arrows_run_one_way(path: Path) -> None:
             assert (node.module or "").split(".")[0] in allowed
 
 
+def files_imported(path: Path) -> set[Path]:
+    """The files of this repository that a file imports relatively, wherever in it that stands."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for each in (base, *(base / alias.name for alias in node.names)):
+                found |= {file for file in (each.with_suffix(".py"),) if file.is_file()}
+    return found - {path}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    files = [*(ROOT / "backend").rglob("*.py"), *EXTENSION]
+    left = {path: files_imported(path) for path in files}
+    while free := [path for path, needs in left.items() if not needs & set(left)]:
+        for path in free:
+            del left[path]
+    assert not left, sorted(str(path.relative_to(ROOT)) for path in left)
+
+
 def test_versions_are_told_apart_in_one_place() -> None:
     for path in EXTENSION:
         if path.name != "compat.py":
