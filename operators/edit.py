@@ -10,7 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from portraitgen import trust
-from portraitgen.messages import FrameTried, TryFrame
+from portraitgen.messages.takes import FrameTried, TryFrame
 from portraitgen.shot import Shot
 from portraitgen.storage import printable
 from portraitgen.trust import Program

@@ -11,7 +11,14 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from portraitgen import requirements
 from portraitgen.errors import PortraitError
-from portraitgen.messages import Check, Checked, CheckRow, RunSelfTest, SelfTested, SelfTestRow
+from portraitgen.messages.setup import (
+    Check,
+    Checked,
+    CheckRow,
+    RunSelfTest,
+    SelfTested,
+    SelfTestRow,
+)
 
 from ..portraitgen_addon import environment, preferences, scene_updates
 from ..portraitgen_addon.background_process import BackgroundProcess

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import BundleWritten, FarmShot, WriteBundle
+from portraitgen.messages.farm import BundleWritten, FarmShot, WriteBundle
 
 from ..portraitgen_addon import (
     farm,

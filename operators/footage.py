@@ -14,7 +14,7 @@ import bpy
 from bpy.props import StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import (
+from portraitgen.messages.shots import (
     CreateShot,
     FacesFound,
     FindFaces,

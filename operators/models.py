@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from portraitgen.messages import ListModels, ModelList, ModelRow
+from portraitgen.messages.setup import ListModels, ModelList, ModelRow
 
 from ..portraitgen_addon import preferences, scene_updates
 from ..portraitgen_addon.background_process import BackgroundProcess

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty
 
-from portraitgen.messages import KeepKey, KeyKept, PaintStarted, StartPainting
+from portraitgen.messages.takes import KeepKey, KeyKept, PaintStarted, StartPainting
 
 from ..portraitgen_addon import file_marks, picture_view, properties, scene_updates, sequencer
 from . import base

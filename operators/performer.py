@@ -8,7 +8,7 @@ import bpy
 from bpy.props import FloatProperty, IntProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import FacesFound, FindFaces
+from portraitgen.messages.shots import FacesFound, FindFaces
 
 from ..portraitgen_addon import (
     backend_properties,

@@ -9,7 +9,7 @@ from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import PinsSolved
+from portraitgen.messages.tracks import PinsSolved
 
 from ..portraitgen_addon import pins, properties, rig, scene_updates
 from ..portraitgen_addon.session import session

@@ -10,7 +10,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import PlateRelinked, RelinkPlate
+from portraitgen.messages.shots import PlateRelinked, RelinkPlate
 
 from ..portraitgen_addon import (
     edit_watch,

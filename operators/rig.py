@@ -8,7 +8,7 @@ import bpy
 from bpy.props import IntProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import PublishTrack, TrackPublished
+from portraitgen.messages.tracks import PublishTrack, TrackPublished
 
 from ..portraitgen_addon import (
     acting_layer,

@@ -9,7 +9,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import (
+from portraitgen.messages.splats import (
     CloudExported,
     ExportCloud,
     ExportSplats,

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
-from portraitgen.messages import ExportTrack, ImportTrack, TrackExported, TrackPublished
+from portraitgen.messages.tracks import ExportTrack, ImportTrack, TrackExported, TrackPublished
 
 from ..portraitgen_addon import (
     acting_layer,

@@ -23,7 +23,7 @@ from bpy.props import (
 )
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import Description, EditorDescription
+from portraitgen.messages.setup import Description, EditorDescription
 from portraitgen.schema import Value, Values
 from portraitgen.settings import OptionDescription
 from portraitgen.storage import read_json, write_json

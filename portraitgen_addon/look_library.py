@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import ListLooks, LookList, LookRow, LookShown, ShowLook
+from portraitgen.messages.takes import ListLooks, LookList, LookRow, LookShown, ShowLook
 
 from . import properties, scene_updates
 from .session import session

@@ -12,7 +12,7 @@ from mathutils import Vector
 from mathutils.geometry import barycentric_transform
 
 from portraitgen.errors import PortraitError
-from portraitgen.messages import FramePose, PinnedPoint, PinsSolved, SolvePins
+from portraitgen.messages.tracks import FramePose, PinnedPoint, PinsSolved, SolvePins
 from portraitgen.records import CameraRecord
 
 from . import file_marks, rig

@@ -16,7 +16,7 @@ from bpy.props import (
     StringProperty,
 )
 
-from portraitgen.messages import Description
+from portraitgen.messages.setup import Description
 
 from . import (
     backend_properties,

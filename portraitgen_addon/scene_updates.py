@@ -16,7 +16,8 @@ import bpy
 
 from portraitgen.errors import PortraitError
 from portraitgen.frames import runs_of
-from portraitgen.messages import Call, ExportRig, RigExported
+from portraitgen.messages.base import Call
+from portraitgen.messages.tracks import ExportRig, RigExported
 from portraitgen.records import FootageRecord, RenderRecord
 from portraitgen.renders import Render, version_of
 from portraitgen.shot import Shot

@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from portraitgen import messages, protocol
+from portraitgen import protocol
 from portraitgen.errors import PortraitError
-from portraitgen.messages import Call, Description, HelloAnswer, JobStarted, Told
+from portraitgen.messages import jobs
+from portraitgen.messages.base import Call, Told
+from portraitgen.messages.setup import Describe, Description, Hello, HelloAnswer
 from portraitgen.schema import Values
 
 from .job_labels import job_label
@@ -146,7 +148,7 @@ class Session:
         except WorkerError as error:
             self._fail(error)
             raise
-        self._worker.ask(messages.Hello(protocol.PROTOCOL), self._greeted, self._fail)
+        self._worker.ask(Hello(protocol.PROTOCOL), self._greeted, self._fail)
 
     def ask(self, call: Call[A], on_result: OnResult[A], on_error: OnError) -> None:
         """Sends a request, now or as soon as the worker is ready."""
@@ -178,7 +180,7 @@ class Session:
             )
         self.job = job
 
-        def began(answer: JobStarted) -> None:
+        def began(answer: jobs.JobStarted) -> None:
             job.id = answer.job
             if job.state == "cancelling":
                 self._cancel(job)
@@ -190,9 +192,9 @@ class Session:
             self._end(job, "failed", error)
 
         folder = str(job.folder)
-        call: Call[JobStarted] = messages.StartJob(job.kind, folder, job.options)
+        call: Call[jobs.JobStarted] = jobs.StartJob(job.kind, folder, job.options)
         if job.record:
-            call = messages.ResumeJob(folder, job.record)
+            call = jobs.ResumeJob(folder, job.record)
         self.ask(call, began, on_error)
         self.on_change()
 
@@ -212,7 +214,7 @@ class Session:
         self.on_change()
 
     def _cancel(self, job: Job) -> None:
-        self.ask(messages.CancelJob(job.id), lambda answer: None, lambda error: None)
+        self.ask(jobs.CancelJob(job.id), lambda answer: None, lambda error: None)
 
     def end(self) -> None:
         """Ends the worker and gives its memory back; a running job keeps its checkpoint."""
@@ -251,7 +253,7 @@ class Session:
     def _greeted(self, hello: HelloAnswer) -> None:
         self.hello = hello
         assert self._worker
-        self._worker.ask(messages.Describe(), self._described, self._fail)
+        self._worker.ask(Describe(), self._described, self._fail)
 
     def _described(self, description: Description) -> None:
         self.description = description
@@ -281,26 +283,26 @@ class Session:
         if job is None or not job.active:
             return
         match told:
-            case messages.JobProgress(job=id) if self._is(job, id):
+            case jobs.JobProgress(job=id) if self._is(job, id):
                 job.stage, job.step = told.stage, told.step
                 job.steps, job.eta_s = told.steps, told.eta_s
                 job.share, job.left_s = told.share, told.left_s
                 if (psnr := told.metrics.get("psnr")) is not None:
                     job.curve.append((job.step, psnr))
-            case messages.JobFrame(job=id) if self._is(job, id):
+            case jobs.JobFrame(job=id) if self._is(job, id):
                 frame = told.frame
                 job.frames[frame] = told.plate or told.path
                 self.later(lambda: self._show(job, frame))
-            case messages.JobPreview(job=id) if self._is(job, id):
+            case jobs.JobPreview(job=id) if self._is(job, id):
                 job.preview = told.path
-            case messages.JobNote(job=id) if self._is(job, id):
+            case jobs.JobNote(job=id) if self._is(job, id):
                 job.notes.append(told.text)
-            case messages.JobDone(job=id) if self._is(job, id):
+            case jobs.JobDone(job=id) if self._is(job, id):
                 result = job.result = told.result
                 self.later(lambda: self._finish(job, result))
-            case messages.JobFailed(job=id) if self._is(job, id):
+            case jobs.JobFailed(job=id) if self._is(job, id):
                 self._end(job, "failed", told.error.error())
-            case messages.JobCancelled(job=id) if self._is(job, id):
+            case jobs.JobCancelled(job=id) if self._is(job, id):
                 self._end(job, "cancelled", None)
         self.on_change()
 

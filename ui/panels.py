@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 
-from portraitgen.messages import EditorDescription
+from portraitgen.messages.setup import EditorDescription
 from portraitgen.records import TrackSummary
 from portraitgen.settings import OptionDescription
 

@@ -18,10 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from . import __version__, messages, protocol
+from . import __version__, protocol
 from .errors import Cancelled, PortraitError, ShotError
 from .failures import ProgramFault, readable
-from .messages import Call, ErrorData
+from .messages import CALLS, farm, jobs, setup, shots, splats, takes, tracks
+from .messages.base import Call, ErrorData, Nothing, Told
 from .pipeline.run.job_log import log_to
 from .pipeline.run.progress import OverallProgress, Reporter
 from .protocol import Failure, Message, Notification, ProtocolError, Request, Result
@@ -65,14 +66,14 @@ def _unsayable(message: Message, error: Exception) -> Message:
     failure = ErrorData.of(readable(error))
     match message:
         case Notification("job.done" | "job.failed", params):
-            return _message(messages.JobFailed(str(params.get("job")), failure))
+            return _message(jobs.JobFailed(str(params.get("job")), failure))
         case Result(id) | Failure(id):
             return Failure(id, protocol.FAILED, str(failure.error()), failure.to_json())
         case _:
-            return _message(messages.Heartbeat())
+            return _message(jobs.Heartbeat())
 
 
-def _message(told: messages.Told) -> Notification:
+def _message(told: Told) -> Notification:
     return Notification(told.METHOD, told.to_json())
 
 
@@ -85,7 +86,7 @@ class JobReporter(Reporter):
         self._overall = OverallProgress(kind)
         self.job = job
 
-    def _send(self, told: messages.Told) -> None:
+    def _send(self, told: Told) -> None:
         self._channel.send(_message(told))
 
     def progress(
@@ -95,21 +96,21 @@ class JobReporter(Reporter):
         finite = {name: float(value) for name, value in metrics.items() if value - value == 0}
         share = self._overall.share(stage, step, steps)
         told = (stage, step, steps, eta_s, finite, share, self._overall.left_s)
-        self._send(messages.JobProgress(self.job, *told))
+        self._send(jobs.JobProgress(self.job, *told))
 
     def frame(self, take: str, frame: int, path: Path, plate: Path | None = None) -> None:
         """Sends job.frame."""
         full = str(plate) if plate else None
-        self._send(messages.JobFrame(self.job, take, frame, str(path), full))
+        self._send(jobs.JobFrame(self.job, take, frame, str(path), full))
 
     def preview(self, path: Path) -> None:
         """Sends job.preview."""
-        self._send(messages.JobPreview(self.job, str(path)))
+        self._send(jobs.JobPreview(self.job, str(path)))
 
     def note(self, text: str) -> None:
         """Sends job.note."""
         super().note(text)
-        self._send(messages.JobNote(self.job, text))
+        self._send(jobs.JobNote(self.job, text))
 
 
 class Worker:
@@ -135,35 +136,35 @@ class Worker:
         self._ended = threading.Event()
         # Each takes the parsed call of its type, and gives the answer that the call names.
         self._methods: dict[type[Call[Any]], Callable[[Any], Data]] = {
-            messages.Hello: self._hello,
-            messages.Describe: self._describe,
-            messages.Check: self._check,
-            messages.RunSelfTest: self._run_self_test,
-            messages.ListModels: self._list_models,
-            messages.CreateShot: self._create_shot,
-            messages.ProbePlate: self._probe_plate,
-            messages.SplitPlate: self._split_plate,
-            messages.FindFaces: self._find_faces,
-            messages.RelinkPlate: self._relink_plate,
-            messages.InfoOfShot: self._info_of_shot,
-            messages.ExportRig: self._export_rig,
-            messages.ExportCloud: self._export_cloud,
-            messages.ExportSplats: self._export_splats,
-            messages.ImportSplats: self._import_splats,
-            messages.PublishTrack: self._publish_track,
-            messages.ImportTrack: self._import_track,
-            messages.ExportTrack: self._export_track,
-            messages.SolvePins: self._solve_pins,
-            messages.TryFrame: self._try_frame,
-            messages.ListLooks: self._list_looks,
-            messages.ShowLook: self._show_look,
-            messages.StartPainting: self._start_painting,
-            messages.KeepKey: self._keep_key,
-            messages.WriteBundle: self._write_bundle,
-            messages.StartJob: self._start_job,
-            messages.ResumeJob: self._resume_job,
-            messages.CancelJob: self._cancel_job,
-            messages.Shutdown: self._shutdown,
+            setup.Hello: self._hello,
+            setup.Describe: self._describe,
+            setup.Check: self._check,
+            setup.RunSelfTest: self._run_self_test,
+            setup.ListModels: self._list_models,
+            shots.CreateShot: self._create_shot,
+            shots.ProbePlate: self._probe_plate,
+            shots.SplitPlate: self._split_plate,
+            shots.FindFaces: self._find_faces,
+            shots.RelinkPlate: self._relink_plate,
+            shots.InfoOfShot: self._info_of_shot,
+            tracks.ExportRig: self._export_rig,
+            splats.ExportCloud: self._export_cloud,
+            splats.ExportSplats: self._export_splats,
+            splats.ImportSplats: self._import_splats,
+            tracks.PublishTrack: self._publish_track,
+            tracks.ImportTrack: self._import_track,
+            tracks.ExportTrack: self._export_track,
+            tracks.SolvePins: self._solve_pins,
+            takes.TryFrame: self._try_frame,
+            takes.ListLooks: self._list_looks,
+            takes.ShowLook: self._show_look,
+            takes.StartPainting: self._start_painting,
+            takes.KeepKey: self._keep_key,
+            farm.WriteBundle: self._write_bundle,
+            jobs.StartJob: self._start_job,
+            jobs.ResumeJob: self._resume_job,
+            jobs.CancelJob: self._cancel_job,
+            jobs.Shutdown: self._shutdown,
         }
 
     def serve(self) -> None:
@@ -222,7 +223,7 @@ class Worker:
         self._channel.send(self._answer_to(message))
 
     def _answer_to(self, request: Request) -> Message:
-        kind = messages.CALLS.get(request.method)
+        kind = CALLS.get(request.method)
         if kind is None:
             text = f"there is no method '{request.method}'"
             return Failure(request.id, protocol.METHOD_NOT_FOUND, text, {})
@@ -240,9 +241,9 @@ class Worker:
 
     def _beat(self) -> None:
         while not self._ended.wait(protocol.HEARTBEAT):
-            self._channel.send(_message(messages.Heartbeat()))
+            self._channel.send(_message(jobs.Heartbeat()))
 
-    def _hello(self, call: messages.Hello) -> messages.HelloAnswer:
+    def _hello(self, call: setup.Hello) -> setup.HelloAnswer:
         if call.protocol != protocol.PROTOCOL:
             raise PortraitError(
                 f"the worker speaks protocol {protocol.PROTOCOL}, Blender's extension"
@@ -251,7 +252,7 @@ class Worker:
             )
         from .pipeline.requests.diagnostics import device_name
 
-        return messages.HelloAnswer(
+        return setup.HelloAnswer(
             protocol=protocol.PROTOCOL,
             version=__version__,
             python=platform.python_version(),
@@ -259,25 +260,25 @@ class Worker:
             pid=os.getpid(),
         )
 
-    def _describe(self, call: messages.Describe) -> messages.Description:
+    def _describe(self, call: setup.Describe) -> setup.Description:
         from .editing.registry import describe_editors
         from .pipeline.registry import MEMORY_GB, describe_jobs
 
-        return messages.Description(describe_editors(), describe_jobs(), MEMORY_GB)
+        return setup.Description(describe_editors(), describe_jobs(), MEMORY_GB)
 
-    def _check(self, call: messages.Check) -> messages.Checked:
+    def _check(self, call: setup.Check) -> setup.Checked:
         from .pipeline.requests.diagnostics import check_setup
 
-        return messages.Checked(check_setup())
+        return setup.Checked(check_setup())
 
-    def _run_self_test(self, call: messages.RunSelfTest) -> messages.SelfTested:
+    def _run_self_test(self, call: setup.RunSelfTest) -> setup.SelfTested:
         from .pipeline.requests.selftest import SelfTest, report_folder
 
         if self._busy:
             raise PortraitError("a job runs", "self-test", "run it once the job has ended")
         test = SelfTest(report_folder(), self._go_on)
         rows = test.run()
-        return messages.SelfTested(rows, str(test.report()[0]))
+        return setup.SelfTested(rows, str(test.report()[0]))
 
     def _go_on(self, part: str) -> None:
         """Called between parts of what takes long.
@@ -288,35 +289,35 @@ class Worker:
         if self._ended.is_set():
             raise Cancelled
 
-    def _list_models(self, call: messages.ListModels) -> messages.ModelList:
+    def _list_models(self, call: setup.ListModels) -> setup.ModelList:
         from .models.manifest import models
         from .models.store import models_folder, state_of
 
         rows = tuple(state_of(model, digests=False) for model in models().values())
-        return messages.ModelList(str(models_folder()), rows)
+        return setup.ModelList(str(models_folder()), rows)
 
-    def _create_shot(self, call: messages.CreateShot) -> messages.ShotInfo:
+    def _create_shot(self, call: shots.CreateShot) -> shots.ShotInfo:
         from .pipeline.data.shots import create_shot, info
 
         said = _said(call)
         shot, footage = Path(said.pop("shot")), Path(said.pop("footage"))
         return info(create_shot(shot, footage, said))
 
-    def _probe_plate(self, call: messages.ProbePlate) -> messages.PlateFacts:
+    def _probe_plate(self, call: shots.ProbePlate) -> shots.PlateFacts:
         from .pipeline.requests.probe import glance
 
         said = _said(call)
         return glance(Path(said.pop("footage")), said)
 
-    def _split_plate(self, call: messages.SplitPlate) -> messages.PlateSplit:
+    def _split_plate(self, call: shots.SplitPlate) -> shots.PlateSplit:
         from .pipeline.requests.split import split_at_cuts
 
         said = _said(call)
         footage, folder = Path(said.pop("footage")), Path(said.pop("folder"))
         parts = split_at_cuts(footage, folder, said, said.pop("span", None))
-        return messages.PlateSplit(
+        return shots.PlateSplit(
             tuple(
-                messages.PlatePart(
+                shots.PlatePart(
                     frames[0],
                     frames[-1],
                     str(shot.path) if shot else None,
@@ -326,54 +327,54 @@ class Worker:
             )
         )
 
-    def _find_faces(self, call: messages.FindFaces) -> messages.FacesFound:
+    def _find_faces(self, call: shots.FindFaces) -> shots.FacesFound:
         from .pipeline.requests.faces import faces_of
 
         frame, faces = faces_of(Shot.open(Path(call.shot)), call.frame)
-        return messages.FacesFound(frame, faces)
+        return shots.FacesFound(frame, faces)
 
-    def _relink_plate(self, call: messages.RelinkPlate) -> messages.PlateRelinked:
+    def _relink_plate(self, call: shots.RelinkPlate) -> shots.PlateRelinked:
         from .pipeline.requests.relink import relink
 
         where = Path(call.where) if call.where else None
-        return messages.PlateRelinked(str(relink(Shot.open(Path(call.shot)), where)))
+        return shots.PlateRelinked(str(relink(Shot.open(Path(call.shot)), where)))
 
-    def _info_of_shot(self, call: messages.InfoOfShot) -> messages.ShotInfo:
+    def _info_of_shot(self, call: shots.InfoOfShot) -> shots.ShotInfo:
         from .pipeline.data.shots import info
 
         return info(Shot.open(Path(call.shot)))
 
-    def _export_rig(self, call: messages.ExportRig) -> messages.RigExported:
+    def _export_rig(self, call: tracks.ExportRig) -> tracks.RigExported:
         from .pipeline.requests.rig import export_rig
 
         return export_rig(Shot.open(Path(call.shot)), call.version)
 
-    def _export_cloud(self, call: messages.ExportCloud) -> messages.CloudExported:
+    def _export_cloud(self, call: splats.ExportCloud) -> splats.CloudExported:
         from .pipeline.requests.splats import export_cloud
 
         return export_cloud(Shot.open(Path(call.shot)), call.take, call.version)
 
-    def _export_splats(self, call: messages.ExportSplats) -> messages.SplatsExported:
+    def _export_splats(self, call: splats.ExportSplats) -> splats.SplatsExported:
         from .pipeline.requests.splats import export_splats
 
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None
         return export_splats(shot, path, call.take, call.frames, call.version, world)
 
-    def _import_splats(self, call: messages.ImportSplats) -> messages.SplatsImported:
+    def _import_splats(self, call: splats.ImportSplats) -> splats.SplatsImported:
         from .pipeline.requests.splats import import_splats
 
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None
         return import_splats(shot, path, call.frame, call.take, call.version, world)
 
-    def _publish_track(self, call: messages.PublishTrack) -> messages.TrackPublished:
+    def _publish_track(self, call: tracks.PublishTrack) -> tracks.TrackPublished:
         from .pipeline.requests.rig import publish_motion
 
         shot = Shot.open(Path(call.shot))
         return publish_motion(shot, call.base, Path(call.path), "artist", call.span)
 
-    def _import_track(self, call: messages.ImportTrack) -> messages.TrackPublished:
+    def _import_track(self, call: tracks.ImportTrack) -> tracks.TrackPublished:
         from .pipeline.requests.track_import import ImportOptions, import_track
 
         model = Path(call.smplx_model) if call.smplx_model else None
@@ -381,60 +382,60 @@ class Worker:
         options = ImportOptions(model, call.fps, call.first, call.focal, hands, call.head)
         return import_track(Shot.open(Path(call.shot)), Path(call.path), options)
 
-    def _export_track(self, call: messages.ExportTrack) -> messages.TrackExported:
+    def _export_track(self, call: tracks.ExportTrack) -> tracks.TrackExported:
         from .pipeline.requests.track_export import ExportOptions, export_track
 
         model = Path(call.smplx_model) if call.smplx_model else None
         options = ExportOptions(call.version, model, call.hands)
         return export_track(Shot.open(Path(call.shot)), Path(call.path), options)
 
-    def _solve_pins(self, call: messages.SolvePins) -> messages.PinsSolved:
+    def _solve_pins(self, call: tracks.SolvePins) -> tracks.PinsSolved:
         from .pipeline.requests.pins import solve_pins
 
         return solve_pins(call)
 
-    def _try_frame(self, call: messages.TryFrame) -> messages.FrameTried:
+    def _try_frame(self, call: takes.TryFrame) -> takes.FrameTried:
         from .pipeline.jobs.edit import EditOptions
         from .pipeline.requests.preview import preview_frame
 
         options = parse(EditOptions, call.settings)
         return preview_frame(Shot.open(Path(call.shot)), call.frame, options)
 
-    def _list_looks(self, call: messages.ListLooks) -> messages.LookList:
+    def _list_looks(self, call: takes.ListLooks) -> takes.LookList:
         from .pipeline.requests.looks import list_looks
 
         return list_looks()
 
-    def _show_look(self, call: messages.ShowLook) -> messages.LookShown:
+    def _show_look(self, call: takes.ShowLook) -> takes.LookShown:
         from .pipeline.requests.looks import show_look
 
         return show_look(call)
 
-    def _start_painting(self, call: messages.StartPainting) -> messages.PaintStarted:
+    def _start_painting(self, call: takes.StartPainting) -> takes.PaintStarted:
         from .pipeline.requests.paint import start_painting
 
         return start_painting(Shot.open(Path(call.shot)), call.take, call.frame, call.mask)
 
-    def _keep_key(self, call: messages.KeepKey) -> messages.KeyKept:
+    def _keep_key(self, call: takes.KeepKey) -> takes.KeyKept:
         from .pipeline.data.key_frames import keep_key
 
         return keep_key(Shot.open(Path(call.shot)), call.take, call.frame, nearest=True)
 
-    def _write_bundle(self, call: messages.WriteBundle) -> messages.BundleWritten:
+    def _write_bundle(self, call: farm.WriteBundle) -> farm.BundleWritten:
         from .farm.request import bundle_for
 
         return bundle_for(call)
 
-    def _start_job(self, call: messages.StartJob) -> messages.JobStarted:
+    def _start_job(self, call: jobs.StartJob) -> jobs.JobStarted:
         return self._begin(call.kind, Path(call.shot), call.options)
 
-    def _resume_job(self, call: messages.ResumeJob) -> messages.JobStarted:
+    def _resume_job(self, call: jobs.ResumeJob) -> jobs.JobStarted:
         record = Shot.open(Path(call.shot)).job(call.record).record
         if not record.unfinished:
             raise ShotError(f"the job is {record.state}", call.record, "start a new one")
         return self._begin(record.kind, Path(call.shot), record.options)
 
-    def _begin(self, kind: str, shot: Path, options: Values) -> messages.JobStarted:
+    def _begin(self, kind: str, shot: Path, options: Values) -> jobs.JobStarted:
         if self._busy:
             raise PortraitError("another job is running", remedy="wait until it ends or cancel it")
         from .pipeline.registry import options_of
@@ -446,30 +447,30 @@ class Worker:
             target=self._run, args=(kind, shot, options, self._reporter), name=kind, daemon=True
         )
         self._thread.start()
-        return messages.JobStarted(self._reporter.job)
+        return jobs.JobStarted(self._reporter.job)
 
     def _run(self, kind: str, shot: Path, options: Values, reporter: JobReporter) -> None:
         from .pipeline.registry import run
 
-        end: messages.Told
+        end: Told
         try:
-            end = messages.JobDone(reporter.job, run(kind, shot, options, reporter).told())
+            end = jobs.JobDone(reporter.job, run(kind, shot, options, reporter).told())
         except Cancelled:
-            end = messages.JobCancelled(reporter.job)
+            end = jobs.JobCancelled(reporter.job)
         except BaseException as error:  # noqa: BLE001 - the worker outlives a fault in a job.
-            end = messages.JobFailed(reporter.job, ErrorData.of(_told(error)))
+            end = jobs.JobFailed(reporter.job, ErrorData.of(_told(error)))
         # Whoever hears of the end may start the next job at once.
         self._busy = False
         self._channel.send(_message(end))
 
-    def _cancel_job(self, call: messages.CancelJob) -> messages.Nothing:
+    def _cancel_job(self, call: jobs.CancelJob) -> Nothing:
         if self._reporter and self._reporter.job == call.job:
             self._reporter.cancel()
-        return messages.Nothing()
+        return Nothing()
 
-    def _shutdown(self, call: messages.Shutdown) -> messages.Nothing:
+    def _shutdown(self, call: jobs.Shutdown) -> Nothing:
         self._over = True
-        return messages.Nothing()
+        return Nothing()
 
 
 def _told(error: BaseException) -> PortraitError:
@@ -481,7 +482,7 @@ def _told(error: BaseException) -> PortraitError:
     return failure
 
 
-def _said(call: messages.Call[Any]) -> dict[str, Any]:
+def _said(call: Call[Any]) -> dict[str, Any]:
     """What a call says; 0 is something, None and False are not."""
     return {
         key: value for key, value in vars(call).items() if value is not None and value is not False

@@ -22,7 +22,7 @@ from portraitgen.errors import Cancelled, PortraitError, ProgramNotAllowed, Shot
 from portraitgen.failures import ProgramFault, readable
 from portraitgen.farm.request import bundle_for
 from portraitgen.footage.encode import read_exr
-from portraitgen.messages import FarmShot, WriteBundle
+from portraitgen.messages.farm import FarmShot, WriteBundle
 from portraitgen.pipeline.data.acting import Acting, load_acting
 from portraitgen.pipeline.data.avatars import load_avatar
 from portraitgen.pipeline.data.shots import Track, body_of, info

@@ -75,7 +75,7 @@ def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
 
 
 def _part(first: int, last: int, shot: Path | None = None, shot_id: str | None = None) -> Any:
-    from portraitgen.messages import PlatePart
+    from portraitgen.messages.shots import PlatePart
 
     return PlatePart(first, last, str(shot) if shot else None, shot_id)
 

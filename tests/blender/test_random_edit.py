@@ -155,7 +155,7 @@ class Edit:
 
     def relink(self) -> None:
         """The plate goes to another folder; how the backend finds it is a test of its own."""
-        from portraitgen.messages import PlateRelinked
+        from portraitgen.messages.shots import PlateRelinked
         from portraitgen.shot import Shot
 
         old = module("portraitgen_addon.plate_strip").file_of(plate()).parent

@@ -225,7 +225,8 @@ def test_every_operator_tells_what_it_does() -> None:
 
 
 def test_a_job_that_fails_before_its_start_is_answered_stays_failed(tmp_path: Path) -> None:
-    from portraitgen.messages import ErrorData, JobFailed, JobStarted
+    from portraitgen.messages.base import ErrorData
+    from portraitgen.messages.jobs import JobFailed, JobStarted
 
     made = module("portraitgen_addon.session")
     session, answers = made.Session(), []

@@ -20,7 +20,9 @@ from conftest import ROOT
 from portraitgen import protocol
 from portraitgen.errors import EditError, PortraitError
 from portraitgen.job_results import EditResult, JobResult
-from portraitgen.messages import CALLS, NOTIFICATIONS, Call, ErrorData, ResumeJob, StartJob
+from portraitgen.messages import CALLS, NOTIFICATIONS
+from portraitgen.messages.base import Call, ErrorData
+from portraitgen.messages.jobs import ResumeJob, StartJob
 from portraitgen.pipeline import registry
 from portraitgen.pipeline.registry import JOBS, options_of
 from portraitgen.protocol import Failure, Notification, Request, Result, decode, encode
@@ -128,7 +130,7 @@ def test_a_damaged_file_is_no_missing_parameter(tmp_path: Path) -> None:
 
 def test_all_that_an_editor_says_of_itself_is_described() -> None:
     from portraitgen.editing.editor import EditorInfo
-    from portraitgen.messages import EditorDescription
+    from portraitgen.messages.setup import EditorDescription
 
     told = {each.name for each in dataclasses.fields(EditorInfo)}
     assert told <= {each.name for each in dataclasses.fields(EditorDescription)}

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.errors import ShotError
-from portraitgen.messages import TrackPublished
+from portraitgen.messages.tracks import TrackPublished
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig, publish_motion
 from portraitgen.records import BodyModelRecord

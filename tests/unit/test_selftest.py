@@ -14,7 +14,7 @@ from conftest import Command
 
 from portraitgen.editing.editors.grade import Grade
 from portraitgen.errors import EditError
-from portraitgen.messages import SelfTestRow
+from portraitgen.messages.setup import SelfTestRow
 from portraitgen.pipeline.requests import selftest
 from portraitgen.pipeline.requests.selftest import SelfTest
 

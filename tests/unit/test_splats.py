@@ -15,7 +15,7 @@ from performer_shot import performer_shot
 from portraitgen.avatar.texture import spherical_harmonics
 from portraitgen.body.model import BodyModel
 from portraitgen.errors import AvatarError
-from portraitgen.messages import SplatsImported
+from portraitgen.messages.splats import SplatsImported
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply

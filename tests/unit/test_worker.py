@@ -12,7 +12,7 @@ import pytest
 from child_process import child_environment
 
 from portraitgen import protocol
-from portraitgen.messages import ErrorData
+from portraitgen.messages.base import ErrorData
 from portraitgen.protocol import Failure, Message, Notification, Request, Result
 from portraitgen.shot import Shot
 

@@ -16,7 +16,8 @@ sys.path.insert(0, str(ROOT))
 
 from portraitgen_addon import worker as client  # noqa: E402
 
-from portraitgen.messages import Hello, JobNote  # noqa: E402
+from portraitgen.messages.jobs import JobNote  # noqa: E402
+from portraitgen.messages.setup import Hello  # noqa: E402
 
 HELLO = "{'protocol': 2, 'version': '1', 'python': '3', 'device': 'CPU', 'pid': 5}"
 

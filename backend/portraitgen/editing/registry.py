@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..errors import EditError
-from ..messages import EditorDescription
+from ..messages.setup import EditorDescription
 from ..models.store import commercial_only
 from ..settings import describe, parse
 from .editor import Editor

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import OptionError
-from ..messages import BundleWritten, WriteBundle
+from ..messages.farm import BundleWritten, WriteBundle
 from ..pipeline.jobs.edit import program_of
 from ..pipeline.registry import options_of
 from ..schema import Values

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import ModelError
-from ..messages import ModelRow
+from ..messages.setup import ModelRow
 from .fetch import fetch
 from .manifest import known_model, models
 from .store import models_folder, state_of

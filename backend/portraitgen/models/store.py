@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import ModelError
-from ..messages import ModelRow
+from ..messages.setup import ModelRow
 from ..schema import Data, Misfit
 from ..storage import user_data_folder
 from .manifest import Model, ModelFile, models

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import EditError
 from ...images import read_codes, to_float
-from ...messages import KeyKept
+from ...messages.takes import KeyKept
 from ...records import EditRecord
 from ...shot import Shot, check_take_name
 from ...storage import atomic_path, is_plain, make_folder

@@ -20,7 +20,7 @@ from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
 from ...images import read_grey
 from ...locks import holders
-from ...messages import ShotInfo
+from ...messages.shots import ShotInfo
 from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...renders import render_of, renders_of

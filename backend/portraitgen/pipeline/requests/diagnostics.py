@@ -9,7 +9,7 @@ import platform
 import shutil
 
 from ... import __version__
-from ...messages import CheckRow
+from ...messages.setup import CheckRow
 
 _NEEDED = ("torch", "ai-edge-litert", "numpy", "opencv-contrib-python", "av", "openimageio")
 

@@ -15,7 +15,7 @@ from ...errors import EditError, ShotError
 from ...footage.crop import crop
 from ...footage.matte import foreground_colours
 from ...images import as_png, save_png, to_codes, to_float
-from ...messages import LookList, LookRow, LookShown, ShowLook
+from ...messages.takes import LookList, LookRow, LookShown, ShowLook
 from ...schema import Values
 from ...shot import Shot
 from ...storage import write_bytes

@@ -7,7 +7,7 @@ from contextlib import closing
 from ...errors import ShotError
 from ...footage.crop import crop
 from ...images import save_png
-from ...messages import PaintStarted
+from ...messages.takes import PaintStarted
 from ...shot import Shot, check_take_name
 from ...storage import make_folder
 from ..data.crops import painting_side

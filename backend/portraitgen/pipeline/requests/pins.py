@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ShotError
-from ...messages import PinsSolved, SolvePins
+from ...messages.tracks import PinsSolved, SolvePins
 from ...shot import Shot
 from ...tracking.pins import Pin, PinSolver
 from ..data.shots import Track, body_of

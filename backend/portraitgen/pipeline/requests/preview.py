@@ -24,7 +24,7 @@ from ...editing.registry import create_editor
 from ...errors import EditError
 from ...footage.crop import composite, composite_layer, crop, place
 from ...images import as_picture, save_png, to_codes, to_float
-from ...messages import FrameTried
+from ...messages.takes import FrameTried
 from ...shot import Shot, check_take_name
 from ..compositing.frame_windows import matte_at_plate, normals_at
 from ..compositing.key_detail import sharpened

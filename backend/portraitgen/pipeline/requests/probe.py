@@ -15,7 +15,7 @@ from ...footage.encode import write_linear
 from ...footage.plate import Plate, open_plate
 from ...frames import parse_frame_list
 from ...images import save_png
-from ...messages import PlateFacts
+from ...messages.shots import PlateFacts
 from ..data.shots import plate_options
 
 _GLANCED = 100

@@ -12,7 +12,7 @@ import torch
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
-from ...messages import RigExported, TrackPublished
+from ...messages.tracks import RigExported, TrackPublished
 from ...records import RigFacts
 from ...shot import Shot, now
 from ...storage import make_folder, remove_tree

@@ -38,7 +38,7 @@ from ...editing.editor import Editor, EditRequest
 from ...editing.registry import editor_classes
 from ...errors import Cancelled, ModelError, PortraitError
 from ...images import as_picture, save_png, to_codes
-from ...messages import SelfTestRow
+from ...messages.setup import SelfTestRow
 from ...raster import Backend
 from ...raster.choice import best_device, difference, measure
 from ...storage import make_folder, write_bytes, write_json

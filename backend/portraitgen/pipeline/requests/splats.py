@@ -27,7 +27,7 @@ from ...errors import AvatarError
 from ...footage.colour import ColourSpace, to_linear
 from ...frames import parse_frame_list, spread
 from ...images import as_picture
-from ...messages import CloudExported, SplatsExported, SplatsImported
+from ...messages.splats import CloudExported, SplatsExported, SplatsImported
 from ...raster.conventions import BLUR_VARIANCE
 from ...records import CloudFacts
 from ...schema import Data, Misfit

@@ -25,7 +25,7 @@ from ...interchange.hands import mean_hands
 from ...interchange.layouts_body import PARTS
 from ...interchange.write_bvh import bvh
 from ...interchange.write_face import arkit_csv
-from ...messages import TrackExported
+from ...messages.tracks import TrackExported
 from ...shot import Shot
 from ...storage import atomic_path
 from ..data.shots import Track, body_of

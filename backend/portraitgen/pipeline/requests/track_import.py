@@ -19,7 +19,7 @@ from ...interchange.foreign_track import FLIPPED, ForeignTrack
 from ...interchange.hands import spread_hands
 from ...interchange.read import read_track
 from ...interchange.timing import on_frames
-from ...messages import TrackPublished
+from ...messages.tracks import TrackPublished
 from ...records import TrackRecord
 from ...shot import Shot, now
 from ...storage import make_folder, remove_tree
