@@ -33,7 +33,10 @@ def to_float(
 
 def to_codes(picture: np.ndarray) -> np.ndarray:
     """Floats as the nearest codes, uint8, of the same shape; what lies beyond 0..1 is clipped."""
-    return (picture.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+    codes = picture.clip(0, 1)
+    codes *= 255
+    codes += 0.5
+    return codes.astype(np.uint8)
 
 
 def to_grey(picture: np.ndarray) -> np.ndarray:

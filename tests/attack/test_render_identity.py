@@ -107,17 +107,17 @@ def test_other_options_make_other_frames(shot: Path, options: dict[str, Any]) ->
 def test_a_mix_that_changes_in_some_frames_renders_those(
     shot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from portraitgen.pipeline.jobs import render as job
+    from portraitgen.pipeline.compositing import frame_files
 
     first = render(shot, mix="1:1,3:1,5:0.5")
     assert len(set(pixels(shot))) == 5
-    written, write = list[str](), job.write_exr
+    written, write = list[str](), frame_files.write_exr
 
     def write_exr(path: Path, *words: Any, **more: Any) -> None:
         written.append(path.name)
         write(path, *words, **more)
 
-    monkeypatch.setattr(job, "write_exr", write_exr)
+    monkeypatch.setattr(frame_files, "write_exr", write_exr)
     second = render(shot, mix="1:1,3:1,5:0")
     assert second["version"] == first["version"] + 1
     assert written == ["toon.0004.exr", "toon.0005.exr"]

@@ -35,8 +35,8 @@ import OpenImageIO as oiio
 from portraitgen.footage.colour import from_display, resolve
 from portraitgen.footage.crop import CompositeLayer, composite
 from portraitgen.footage.plate import open_plate
+from portraitgen.pipeline.compositing.frame_files import frame_layers, laid_over, write_frame
 from portraitgen.pipeline.compositing.plate_compositor import RenderedFrame
-from portraitgen.pipeline.jobs.render import _edges, _laid_over, _linear_colours, _write
 width, height, first = (int(word) for word in sys.argv[2:5])
 rng = np.random.default_rng(5)
 smooth = rng.uniform(0.02, 0.98, (3, height, width, 3)).astype("f4")
@@ -65,11 +65,11 @@ for name, suffix in (word.split("=") for word in sys.argv[5:]):
         rendered = RenderedFrame(
             laid, one[..., 0], one, colours, one, over, touched, square, square[..., 0]
         )
-        laid_over = (folder / f"take.{frame}{suffix}", _laid_over(rendered, plate, frame))
-        linear = _linear_colours(rendered, plate)
-        more = {"Edges": _edges(rendered, linear, image, plate, frame)}
-        path = folder / f"frames.{frame}.exr"
-        _write(path, rendered, linear, more, plate, frame, laid_over, {}, dict)
+        full = (folder / f"take.{frame}{suffix}", laid_over(rendered, plate, frame))
+        layers = frame_layers(rendered, image, plate, frame)
+        write_frame(
+            folder / f"frames.{frame}.exr", rendered, layers, plate, frame, full, {}, dict
+        )
 """
 
 

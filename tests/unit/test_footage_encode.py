@@ -61,6 +61,34 @@ def test_exr_names_types_and_facts_are_what_compositors_expect(tmp_path: Path) -
     assert spec.getattribute("chromaticities")[:2] == pytest.approx((0.64, 0.33))
 
 
+def test_frames_of_any_size_and_content_are_read_by_others(tmp_path: Path) -> None:
+    """Of sizes that are no whole blocks, with noise that does not pack, and with long names."""
+    rng = np.random.default_rng(1)
+    for height, width in ((1, 1), (16, 3), (35, 21)):
+        path = tmp_path / f"{height}.exr"
+        noise = rng.integers(0, 1 << 32, (height, width, 4), np.uint64).astype(np.uint32)
+        hashes = np.nan_to_num(noise.view(np.float32), posinf=1.0, neginf=1.0)
+        passes = {"Combined": rng.normal(0, 1, (height, width, 4)), "CryptoPart00": hashes}
+        text = {"portraitgen:a_name_of_more_than_31_bytes": "ä"}
+        facts = {"timecode": "01:02:03:04", "reel": "A7"}
+        write_exr(
+            path, passes, fps=Fraction(30000, 1001), frame=-7, colour_space="ACEScg",
+            attributes=text, **facts,
+        )  # fmt: skip
+        again = read_exr(path)
+        halves = passes["Combined"].astype(np.float32).astype(np.float16)
+        assert np.array_equal(again["Combined"], halves.astype(np.float32))
+        assert again["CryptoPart00"].tobytes() == hashes.tobytes()
+        spec = oiio.ImageInput.open(str(path)).spec()
+        assert (spec.width, spec.height, spec.full_width) == (width, height, width)
+        assert spec.getattribute("compression") == "zip"
+        assert spec.getattribute("FramesPerSecond") == (30000, 1001)
+        assert spec.getattribute("portraitgen:frame") == -7
+        assert spec.getattribute("reelName") == "A7"
+        assert {name: spec.getattribute(name) for name in text} == text
+        assert spec.getattribute("DateTime")
+
+
 def test_values_beyond_half_do_not_become_infinite(tmp_path: Path) -> None:
     passes = {"Combined": np.full((4, 4, 4), 1e9, np.float32)}
     write_exr(tmp_path / "x.exr", passes, fps=Fraction(25), frame=1, colour_space="ACEScg")

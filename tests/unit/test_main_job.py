@@ -375,13 +375,14 @@ def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch
     import errno
 
     from portraitgen.errors import PortraitError
+    from portraitgen.pipeline.compositing import frame_files
     from portraitgen.pipeline.jobs import render
     from portraitgen.pipeline.run.progress import Reporter
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "x.exr")
 
-    monkeypatch.setattr(render, "write_exr", full)
+    monkeypatch.setattr(frame_files, "write_exr", full)
     for path in (copy / "takes" / "toon" / "renders" / "v001" / "frames").glob("toon.0001.*"):
         path.unlink()
     with pytest.raises(PortraitError, match="the disk is full.*free some space"):

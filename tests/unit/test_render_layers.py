@@ -13,8 +13,8 @@ from portraitgen.footage.colour import encoded_to_linear, resolve, to_linear
 from portraitgen.footage.crop import CompositeLayer, composite
 from portraitgen.footage.encode import read_exr, write_exr
 from portraitgen.footage.source_frame import SourceFrame
+from portraitgen.pipeline.compositing import frame_files
 from portraitgen.pipeline.compositing.plate_compositor import RenderedFrame
-from portraitgen.pipeline.jobs import render
 
 _ROWS, _COLUMNS = slice(7, 47), slice(20, 75)
 
@@ -29,7 +29,8 @@ def frame_of(cover: np.ndarray) -> tuple[RenderedFrame, np.ndarray]:
     nothing = np.zeros((40, 55, 3), np.float32)
     one = nothing[..., 0]
     shown = nothing.astype(np.uint8)
-    made = RenderedFrame(laid, one, nothing, nothing, nothing, over, touched, shown, shown[..., 0])
+    drawn = np.where(rng.random((40, 55, 1)) > 0.5, colours[::-1], np.float32(0))
+    made = RenderedFrame(laid, one, nothing, drawn, nothing, over, touched, shown, shown[..., 0])
     return made, image
 
 
@@ -49,10 +50,13 @@ def test_soft_edges_have_the_bits_of_the_whole_picture_s(space: str, covered: bo
     found = resolve(space)
     encoded = image * 3
     plate: Any = SimpleNamespace(space=found, encoded=lambda number: encoded)
-    colours = render._linear_colours(frame, plate)
-    edges = render._edges(frame, colours, image, plate, 1)
+    layers = frame_files.frame_layers(frame, image, plate, 1)
+    combined, edges = layers["Combined"], layers["Edges"]
     whole = to_linear(frame.laid.colours, found)
-    assert np.array_equal((colours * cover[..., None]), whole * cover[..., None])
+    assert np.array_equal(combined[..., :3], whole * cover[..., None])
+    assert np.array_equal(combined[..., 3], cover)
+    drawn = to_linear(frame.reconstruction, found)
+    assert layers["Reconstruction"].tobytes() == drawn.tobytes()
     place = (_ROWS, _COLUMNS)
     if found.kind == "display":
         below = to_linear(image, found)[place]
@@ -60,11 +64,29 @@ def test_soft_edges_have_the_bits_of_the_whole_picture_s(space: str, covered: bo
         below = encoded_to_linear(encoded, found)[place]
     touched = frame.touched[place][..., None]
     shown = np.where(touched, to_linear(frame.over, found)[place] - below, 0)
-    alpha = render._as_half(cover[..., None])
-    wanted = shown - (render._as_half(whole * cover[..., None]) - alpha * below)
-    wanted = np.where(np.abs(wanted) > render._ROUNDING, wanted, 0)
+    alpha = frame_files._as_half(cover[..., None])
+    wanted = shown - (frame_files._as_half(whole * cover[..., None]) - alpha * below)
+    wanted = np.where(np.abs(wanted) > frame_files._ROUNDING, wanted, 0)
     assert edges.dtype == np.float32 and np.array_equal(edges, wanted)
     assert np.any(edges) == covered
+
+
+def test_only_pixels_that_show_anything_are_converted(monkeypatch: pytest.MonkeyPatch) -> None:
+    converted = list[int]()
+
+    def counted(values: np.ndarray, space: Any) -> np.ndarray:
+        converted.append(values.size // 3)
+        return to_linear(values, space)
+
+    monkeypatch.setattr(frame_files, "to_linear", counted)
+    cover = a_cover()
+    frame, image = frame_of(cover)
+    plate: Any = SimpleNamespace(space=resolve("sRGB"))
+    frame_files.frame_layers(frame, image, plate, 1)
+    laid, drawn = int((cover > 0).sum()), int(frame.reconstruction.any(2).sum())
+    assert 0 < laid < cover.size and 0 < drawn < cover.size
+    # The edit, the plate below it and both together; what nothing is, once.
+    assert sorted(converted) == sorted([laid, laid, laid, 1, drawn])
 
 
 def test_a_plate_s_own_bits_stay_where_nothing_is_laid() -> None:

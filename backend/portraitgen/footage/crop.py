@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The portrait window: where it lies, cutting it from the plate and pasting it back."""
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -254,7 +255,7 @@ def place(window: np.ndarray, box: Box, width: int, height: int) -> tuple[np.nda
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return np.clip(placed, 0, 1), rows, columns
+    return np.clip(placed, 0, 1, out=placed), rows, columns
 
 
 @dataclass(frozen=True)
@@ -308,10 +309,12 @@ def composite_layer(
         cover, _, _ = place(alpha.astype(np.float32, copy=False), box, width, height)
     cover = cover * _edge_fade(box, width, height, rows, columns)
     if reference is not None and detail > 0:
-        region = plate_image[rows, columns]
-        lost = region - place(reference.astype(np.float32, copy=False), box, width, height)[0]
+        shown = place(reference.astype(np.float32, copy=False), box, width, height)[0]
+        lost = np.subtract(plate_image[rows, columns], shown, out=shown)
         kept = place(_structure_kept(reference, edited), box, width, height)[0]
-        colours = np.clip(colours + (detail * kept)[..., None] * lost, 0, 1)
+        lost *= (detail * kept)[..., None]
+        colours += lost
+        np.clip(colours, 0, 1, out=colours)
     return CompositeLayer(colours, cover, rows, columns)
 
 
@@ -331,7 +334,9 @@ def composite(plate_image: np.ndarray, laid: CompositeLayer) -> tuple[np.ndarray
     region = plate_image[laid.rows, laid.columns]
     # Less than half an 8-bit step would change nothing but the plate's bits.
     over = laid.cover > 0.5 / 255
-    blended = region + laid.cover[..., None] * (laid.colours - region)
+    blended = laid.colours - region
+    blended *= laid.cover[..., None]
+    blended += region
     np.copyto(result[laid.rows, laid.columns], blended, where=over[..., None])
     touched[laid.rows, laid.columns] = over
     return result, touched
@@ -368,6 +373,7 @@ def _structure_kept(reference: np.ndarray, edited: np.ndarray) -> np.ndarray:
     return np.clip((shared + 1e-6) / (energy + 1e-6), 0, 1).astype(np.float32)
 
 
+@functools.lru_cache(maxsize=2)
 def feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
     """1 in the middle of a window, falling to 0 at its borders that lie on the plate, (S, S).
 
@@ -382,4 +388,6 @@ def feather(box: Box, size: int, width: int, height: int) -> np.ndarray:
     right = ramp(_FEATHER, box.x + box.side < width)[::-1]
     bottom = ramp(_FEATHER_BELOW, box.y + box.side < height)[::-1]
     feather: np.ndarray = np.outer(top * bottom, left * right).astype(np.float32)
+    # It is every frame's whose window stays.
+    feather.flags.writeable = False
     return feather

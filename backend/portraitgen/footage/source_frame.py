@@ -107,21 +107,24 @@ class SourceFrame:
             where: (H, W) bool, the pixels to replace.
         """
         pixels = self.pixels.copy()
-        values = encoded[where]
+        rows = pixels.reshape(-1, pixels.shape[2])
+        at = np.flatnonzero(where)
+        values = np.take(encoded.reshape(-1, 3), at, axis=0)
         if pixels.dtype.kind == "u":
             # Rounded to the significant codes first, so that a 10-bit file holds what was meant.
             steps = np.float32((1 << min(self.bit_depth, 8 * pixels.itemsize)) - 1)
             full = np.iinfo(pixels.dtype).max
-            codes = np.rint(np.clip(values, 0, 1) * steps)
-            values = np.rint(codes.astype(np.float64) / steps * full)
+            values = np.rint(np.clip(values, 0, 1) * steps)
+            if steps != full:
+                values = np.rint(values.astype(np.float64) / steps * full)
         elif pixels.dtype == np.float16:
             values = np.clip(values, -LARGEST_FLOAT, LARGEST_FLOAT)
         values = values.astype(pixels.dtype)
         if self.rgb == tuple(range(pixels.shape[2])):
-            pixels[where] = values
+            rows[at] = values
         else:
             for position, channel in enumerate(self.rgb):
-                pixels[where, channel] = values[:, position]
+                rows[at, channel] = values[:, position]
         window = _with_display(self.window, pixels, where) if self.window else None
         return dataclasses.replace(self, pixels=pixels, window=window)
 

@@ -229,10 +229,13 @@ class FrameRenderer:
         assert edited.normals is not None
         depth, normals = as_picture(edited.depth)[..., 0], as_picture(edited.normals)
         on_plate = (box, image.shape[1], image.shape[0])
+        normals = place(normals * 0.5 + 0.5, *on_plate)[0]
+        normals *= 2
+        normals -= 1
         return RenderedFrame(
             laid,
             _depth_on_plate(depth, *on_plate),
-            place(normals * 0.5 + 0.5, *on_plate)[0] * 2 - 1,
+            normals,
             place(as_picture(plain.rgb), *on_plate)[0],
             beauty * alpha[..., None] + 0.5 * (1 - alpha[..., None]),
             over,

@@ -4,7 +4,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -16,13 +16,11 @@ import numpy as np
 from ...body.surface import Surface
 from ...editing.paint_layers import PaintedFrames
 from ...errors import EditError
-from ...footage.colour import encoded_to_linear, to_linear
 from ...footage.crop import CompositeLayer, crop, place
-from ...footage.encode import MovieWriter, write_exr, write_plate
+from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
-from ...footage.source_frame import SourceFrame
 from ...frames import parse_frame_list, spread
-from ...images import read_codes, save_png, to_codes, to_float
+from ...images import read_codes, to_codes, to_float
 from ...job_results import RenderResult
 from ...provenance.statement import Statement
 from ...records import EditRecord, PartsRecord, RenderRecord
@@ -33,6 +31,7 @@ from ...storage import MAX_JSON, atomic_path, dump_json, make_folder, read_bytes
 from ..compositing.acted_plate import ActedPlate
 from ..compositing.acted_stream import ActedStream, ActedTrack
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
+from ..compositing.frame_files import frame_layers, laid_over, write_frame
 from ..compositing.grain import Grain, GrainMatch
 from ..compositing.hold_out import HoldOut
 from ..compositing.key_detail import KeyDetail
@@ -61,8 +60,6 @@ from .movie import before_and_after, read_drawn
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
 
-# What is not worth its bytes in the file.
-_ROUNDING = 2e-4
 # In so many of the latest other versions a frame is looked for before it is rendered.
 _LOOKED_AT = 3
 _GRAIN_FRAMES = 4
@@ -485,21 +482,18 @@ class _Run:
                 )
             else:
                 rendered = self._rendered(renderer, frame, image)
-                over = (full, _laid_over(rendered, self._plate, frame)) if full else None
-                linear = _linear_colours(rendered, self._plate)
-                edges = _edges(rendered, linear, image, self._plate, frame)
+                over = (full, laid_over(rendered, self._plate, frame)) if full else None
+                layers = frame_layers(rendered, image, self._plate, frame)
                 texts = self.statement.png_texts(float(rendered.touched.mean()))
-                layers = {"Edges": edges} | self._acted_layers(frame, rendered)
                 made = passes.of(frame, image, rendered.laid)
-                layers |= made.layers
+                layers |= self._acted_layers(frame, rendered) | made.layers
                 attributes = partial(self._with_header, attributes, made)
                 yield _Made(
                     frame,
                     partial(
-                        _write,
+                        write_frame,
                         path,
                         rendered,
-                        linear,
                         layers,
                         self._plate,
                         frame,
@@ -669,102 +663,3 @@ def _alone_folder(options: RenderOptions) -> str:
     moves = read_bytes(Path(options.camera), MAX_JSON) if options.camera else b""
     digest = hashlib.sha256(moves + options.drive.encode()).hexdigest()
     return f"alone-{digest[:8]}"
-
-
-def _laid_over(frame: RenderedFrame, plate: Plate, number: int) -> SourceFrame:
-    """The plate's frame in its own codes, the edit laid over it."""
-    return plate.laid_over(number, frame.over, frame.touched)
-
-
-def _linear_colours(frame: RenderedFrame, plate: Plate) -> np.ndarray:
-    """The edit's colours, scene-linear, where it covers the plate; 0 elsewhere, float32 (h, w, 3).
-
-    Colours are taken to linear light by the pixel, which costs more than all else that is done to
-    them.
-    """
-    where = frame.laid.cover > 0
-    colours = np.zeros_like(frame.laid.colours, np.float32)
-    colours[where] = to_linear(frame.laid.colours[where], plate.space)
-    return colours
-
-
-def _edges(
-    frame: RenderedFrame, colours: np.ndarray, image: np.ndarray, plate: Plate, number: int
-) -> np.ndarray:
-    """What the strip shows at soft edges beyond Combined laid over the plate in scene-linear,
-    since the edit is laid over display-referred; float32 (h, w, 3).
-
-    Args:
-        colours: the edit's, scene-linear, as `_linear_colours` gives them.
-    """
-    laid, space = frame.laid, plate.space
-    place = (laid.rows, laid.columns)
-    touched = frame.touched[place]
-    where = touched | (laid.cover > 0)
-    if space.kind == "display":
-        below = to_linear(image[place][where], space)
-    else:
-        # Highlights beyond what an edit sees stay in the plate.
-        below = encoded_to_linear(plate.encoded(number)[place][where], space)
-    cover = laid.cover[where][:, None]
-    over = to_linear(frame.over[place][where], space)
-    shown = np.where(touched[where][:, None], over - below, 0)
-    # Against the halves that the file holds, so that their rounding does not add up.
-    beauty, alpha = _as_half(colours[where] * cover), _as_half(cover)
-    there: np.ndarray = shown - (beauty - alpha * below)
-    edges = np.zeros_like(colours)
-    edges[where] = np.where(np.abs(there) > _ROUNDING, there, 0)
-    return edges
-
-
-def _as_half(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float16).astype(np.float32)
-
-
-def _write(
-    path: Path,
-    frame: RenderedFrame,
-    colours: np.ndarray,
-    more: Mapping[str, np.ndarray],
-    plate: Plate,
-    number: int,
-    over: tuple[Path, SourceFrame] | None,
-    texts: Mapping[str, str],
-    attributes: Callable[[], Mapping[str, str]],
-) -> None:
-    """A frame's picture, if it is asked for its plate, and last its layers, which vouch for both.
-
-    Args:
-        colours: the edit's, scene-linear.
-        over: where and what its plate is.
-        texts: what the picture says of itself.
-        more: layers besides.
-        attributes: what the EXR says of itself, asked for once the others are written.
-    """
-    save_png(path.with_suffix(".png"), frame.beauty, texts, plate.picture_colours)
-    if over:
-        full, native = over
-        write_plate(full.with_suffix(""), native, plate)
-    space = plate.space
-    alpha = frame.laid.cover[..., None]
-    layers = {
-        "Combined": np.concatenate([colours * alpha, alpha], axis=2),
-        "Depth": frame.depth[..., None],
-        "Normal": frame.normals,
-        "Alpha": alpha,
-        "Reconstruction": to_linear(frame.reconstruction, space),
-        **more,
-    }
-    place_of = {"portraitgen:left": str(frame.laid.columns.start)}
-    place_of["portraitgen:top"] = str(frame.laid.rows.start)
-    place_of["portraitgen:touched"] = f"{frame.touched.mean():.4f}"
-    write_exr(
-        path,
-        layers,
-        fps=plate.fps,
-        frame=number,
-        colour_space=plate.colour_space,
-        attributes=place_of | dict(attributes()),
-        timecode=plate.timecode_at(number),
-        reel=plate.reel,
-    )
