@@ -17,7 +17,7 @@ from portraitgen.footage.display_matrix import orientation_of, upright
 from portraitgen.footage.encode import MovieWriter, write_exr, write_plate
 from portraitgen.footage.image import read_image
 from portraitgen.footage.plate import open_plate
-from portraitgen.footage.timecode import advanced, packed, unpacked
+from portraitgen.footage.timecode import advanced, unpacked
 
 RATE = 48000
 
@@ -97,13 +97,21 @@ def test_no_frame_is_dropped_at_rates_that_drop_none() -> None:
     assert advanced("00:00:59;24", 1, Fraction(25)) == "00:01:00:00"
 
 
-def test_time_code_packs_into_the_words_of_smpte() -> None:
-    assert packed("10:20:30:05") == (0x10203005, 0)
+def test_time_code_is_in_the_words_of_smpte(tmp_path: Path) -> None:
+    passes = {"Combined": np.zeros((2, 2, 4), np.float32)}
+
+    def words(code: str) -> tuple[int, int] | None:
+        path = tmp_path / "x.exr"
+        write_exr(path, passes, fps=Fraction(30), frame=1, colour_space="sRGB", timecode=code)
+        found: tuple[int, int] | None = oiio.ImageBuf(str(path)).spec().get("smpte:TimeCode")
+        return found
+
+    assert words("10:20:30:05") == (0x10203005, 0)
     # Above 39 the word has no room: every second frame counts.
-    assert packed("10:20:30:58") == packed("10:20:30:29")
+    assert words("10:20:30:58") == words("10:20:30:29")
     for code in ("23:59:59:29", "01:02:03;04", "00:00:00:00"):
-        assert unpacked(packed(code)) == code
-    assert packed("") is None
+        assert unpacked(words(code)) == code
+    assert words("") is None
 
 
 def test_alpha_of_a_movie_is_in_its_full_plates(tmp_path: Path) -> None:

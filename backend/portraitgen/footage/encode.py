@@ -12,6 +12,7 @@ from typing import Any
 
 import av
 import numpy as np
+import OpenEXR
 import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
@@ -20,19 +21,19 @@ from ..storage import atomic_path, is_disk_full, is_plain
 from .colour import chromaticities, resolve
 from .decoder import ask
 from .decoder_messages import ReadParts
-from .exr_file import Attribute, Channel, write_scanlines
 from .image import LOSSY, typed
 from .movie_pixels import EXACT
 from .plate import Plate
 from .png_tags import tag_png
 from .source_frame import SourceFrame
-from .timecode import packed
+from .timecode import counted
 
 LAYER = "ViewLayer"
 _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Vector": "XYZW"} | dict.fromkeys(
     ("Alpha", "Filled", "Invented"), "A"
 )
 _FULL_PRECISION = ("Depth", "Edges")
+_LARGEST_HALF = 65504
 _CRYPTO = "Crypto"
 """How layers of Cryptomatte begin; halves would lose their names."""
 # Lines as their difference to the one above: half the time of the usual choice of a filter for each
@@ -72,31 +73,45 @@ def write_exr(
         FootageError: if the file cannot be written.
     """
     space = resolve(colour_space)
-    channels = []
-    for name, values in passes.items():
-        values = values.astype(np.float32, copy=False)
-        for column, letter in enumerate(_letters(name)):
-            full = f"{LAYER}.{name}.{letter}"
-            channels.append(Channel(full, values[..., column], _is_full(name)))
-    said: dict[str, Attribute] = {
+    channels = {
+        f"{LAYER}.{name}.{letter}": _stored(values[..., column], _is_full(name))
+        for name, values in passes.items()
+        for column, letter in enumerate(_letters(name))
+    }
+    header: dict[str, object] = {
+        "type": OpenEXR.scanlineimage,
+        "compression": OpenEXR.ZIP_COMPRESSION,
         "capDate": time.strftime("%Y:%m:%d %H:%M:%S"),
         "framesPerSecond": fps,
         "chromaticities": chromaticities(space),
         _FRAME: frame,
         _SPACE: space.linear,
     }
-    words = packed(timecode)
-    if words is not None:
-        said["timeCode"] = words
+    clock = counted(timecode)
+    if clock is not None:
+        header["timeCode"] = OpenEXR.TimeCode(*clock, *(0,) * 13)
     if reel:
-        said["reelName"] = reel
+        header["reelName"] = reel
     with atomic_path(path) as temporary:
         try:
-            write_scanlines(temporary, channels, said | dict(attributes or {}))
+            with open(temporary, "wb") as file:
+                OpenEXR.File(header | dict(attributes or {}), channels).write(file)
         except OSError as error:
             if is_disk_full(error):
                 raise
             raise _unwritten(error.strerror or str(error), path) from error
+        except RuntimeError as error:
+            raise _unwritten(str(error), path) from error
+
+
+def _stored(values: np.ndarray, full: bool) -> np.ndarray:
+    """A channel as the file holds it, in memory of its own."""
+    if full:
+        return np.ascontiguousarray(values, np.float32)
+    # What half cannot hold would become infinite and poison every blur over it.
+    if not max(values.max(), -values.min()) <= _LARGEST_HALF:
+        values = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
+    return np.ascontiguousarray(values, np.float16)
 
 
 def write_linear(path: Path, pixels: np.ndarray) -> Path:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SMPTE time code: counting on from a plate's first frame, and the two words that EXR holds."""
+"""SMPTE time code: counting on from a plate's first frame, and what EXR and DPX hold of it."""
 
 import re
 from fractions import Fraction
@@ -40,8 +40,8 @@ def advanced(code: str, frames: int, fps: Fraction) -> str:
     return f"{clock}{mark}{frame:02d}"
 
 
-def packed(code: str) -> tuple[int, int] | None:
-    """The time code as EXR and DPX hold it (SMPTE 12M, binary-coded decimals); None for none.
+def counted(code: str) -> tuple[int, int, int, int, bool] | None:
+    """Hours, minutes, seconds, frame and drop-frame as EXR and DPX hold them; None for no code.
 
     Of rates above 30 every second frame counts, as the standard has it.
     """
@@ -49,18 +49,11 @@ def packed(code: str) -> tuple[int, int] | None:
     if match is None:
         return None
     hours, minutes, seconds, frame = (int(match[group]) for group in (1, 2, 3, 5))
-    if frame > 39:
-        frame //= 2
-    word = 0
-    for place, value in ((0, frame), (8, seconds), (16, minutes), (24, hours)):
-        word |= (value // 10 << 4 | value % 10) << place
-    if match[4] != ":":
-        word |= 1 << 6
-    return word, 0
+    return hours, minutes, seconds, frame // 2 if frame > 39 else frame, match[4] != ":"
 
 
 def unpacked(words: tuple[int, ...]) -> str:
-    """The inverse of `packed`."""
+    """The time code that the two words of SMPTE 12M hold, in binary-coded decimals."""
     word = int(words[0])
     frame = (word >> 4 & 3) * 10 + (word & 15)
     clock = [

@@ -11,7 +11,15 @@ import shutil
 from ... import __version__
 from ...messages.setup import CheckRow
 
-_NEEDED = ("torch", "ai-edge-litert", "numpy", "opencv-contrib-python", "av", "openimageio")
+_NEEDED = (
+    "torch",
+    "ai-edge-litert",
+    "numpy",
+    "opencv-contrib-python",
+    "av",
+    "openimageio",
+    "openexr",
+)
 
 
 def device_name() -> str:
