@@ -12,7 +12,13 @@ import bpy
 from portraitgen.failures import ProgramFault, readable
 from portraitgen.schema import Value, Values
 
-from ..portraitgen_addon import backend_properties, properties, scene_updates, shot_summary
+from ..portraitgen_addon import (
+    backend_properties,
+    preferences,
+    properties,
+    scene_updates,
+    shot_summary,
+)
 from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.job_labels import job_label
 from ..portraitgen_addon.session import Job, session
@@ -141,7 +147,8 @@ def run_job(context: Any, kind: str, options: Values, take: str = "", record: st
         PortraitError: if it cannot be started; without a window also if it fails.
     """
     shot = properties.active_shot(context)
-    job = Job(kind, shot.shot_id, shot.path, shot.scene, take, options, record)
+    author = preferences.get().author
+    job = Job(kind, shot.shot_id, shot.path, shot.scene, take, options, record, author)
     scene_updates.run(job)
     scene_updates.wait_for(job)
 

@@ -10,7 +10,14 @@ from bpy.props import BoolProperty
 
 from portraitgen.messages.takes import KeepKey, KeyKept, PaintStarted, StartPainting
 
-from ..portraitgen_addon import file_marks, picture_view, properties, scene_updates, sequencer
+from ..portraitgen_addon import (
+    file_marks,
+    picture_view,
+    preferences,
+    properties,
+    scene_updates,
+    sequencer,
+)
 from . import base
 
 
@@ -47,7 +54,8 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
         """Asks for the frame; it opens in an image editor, to be painted over."""
         shot = properties.active_shot(context)
         frame = _frame(context, shot)
-        call = StartPainting(str(shot.path), shot.take.folder_name, frame, self.mask)
+        name, author = shot.take.folder_name, preferences.get().author
+        call = StartPainting(str(shot.path), name, frame, self.mask, author)
         return base.attempt(
             self, lambda: scene_updates.ask(f"Giving out frame {frame}", call, _open)
         )
@@ -89,7 +97,8 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
                 scene.frame_set(answer.frame + again.offset)
             _open(answer)
 
-        call = KeepKey(str(shot.path), shot.take.folder_name, _frame(context, shot))
+        name, author = shot.take.folder_name, preferences.get().author
+        call = KeepKey(str(shot.path), name, _frame(context, shot), author)
         return base.attempt(self, lambda: scene_updates.ask("Keeping a key frame", call, opened))
 
 

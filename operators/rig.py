@@ -129,7 +129,8 @@ def _publish(
         operator.report({"WARNING"}, f"{text}, which the body cannot follow")
     path = shot.path / "rigs" / "sent.safetensors"
     reading.save(path)
-    call = PublishTrack(str(shot.path), shot.track_version, str(path), span)
+    author = preferences.get().author
+    call = PublishTrack(str(shot.path), shot.track_version, str(path), span, author)
     shot_id = shot.shot_id
     scene_updates.ask("Sending the rig", call, lambda answer: _sent(shot_id, answer))
 

@@ -23,6 +23,7 @@ from ..portraitgen_addon import (
     camera,
     compat,
     lit_render,
+    preferences,
     properties,
     scene_updates,
     shot_summary,
@@ -381,7 +382,8 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
             path = shot.path / "splats" / "retouched.ply"
             splats.write_retouched(cloud, path)
         frame = context.scene.frame_current - shot.offset
-        call = ImportSplats(str(shot.path), str(path), frame, take)
+        author = preferences.get().author
+        call = ImportSplats(str(shot.path), str(path), frame, take, author=author)
         shot_id = shot.shot_id
         scene_updates.ask("Taking the splats", call, lambda answer: _taken(shot_id, take, answer))
 

@@ -81,6 +81,11 @@ class PORTRAITGEN_AP_preferences(bpy.types.AddonPreferences):
         description="An SMPL-X model file of yours for new shots; empty for the open body",
         subtype="FILE_PATH",
     )
+    author: StringProperty(
+        name="Author",
+        description="Your name, for the record that pictures carry of who pinned, painted, kept, "
+        "retouched or acted what you send from now on; empty: it says by hand, and names nobody",
+    )
     models_folder: StringProperty(
         name="Models Folder",
         description="Where the weights of editors lie",

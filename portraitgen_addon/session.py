@@ -36,6 +36,7 @@ class Job:
         take: the take it works on, empty for none.
         options: what it was started with.
         record: the job of the shot's folder that it goes on with, empty for a new one.
+        author: whose handiwork it takes over, empty for nobody named.
         id: the backend's name for it, empty until it has answered.
         state: "starting", "running", "cancelling", "done", "cancelled" or "failed".
         stage, step, steps, eta_s: how far its stage is.
@@ -57,6 +58,7 @@ class Job:
     take: str = ""
     options: Values = field(default_factory=dict)
     record: str = ""
+    author: str = ""
     id: str = ""
     state: str = "starting"
     stage: str = ""
@@ -192,7 +194,7 @@ class Session:
             self._end(job, "failed", error)
 
         folder = str(job.folder)
-        call: Call[jobs.JobStarted] = jobs.StartJob(job.kind, folder, job.options)
+        call: Call[jobs.JobStarted] = jobs.StartJob(job.kind, folder, job.options, job.author)
         if job.record:
             call = jobs.ResumeJob(folder, job.record)
         self.ask(call, began, on_error)

@@ -49,6 +49,7 @@ def draw(layout: Any, settings: Any) -> None:
     if session.pid:
         layout.operator("portraitgen.free_memory", icon="MEMORY")
     layout.separator()
+    layout.prop(settings, "author", placeholder="Nobody is named")
     layout.prop(settings, "body_model")
     layout.prop(settings, "looks_folder")
     layout.prop(settings, "models_folder")

@@ -241,6 +241,7 @@ class TrackRecord(Record):
         mattes: the version in whose folder the mattes lie.
         quality: one a frame.
         aligned: the first and the last frame that the plate's pixels have aligned; empty if none.
+        authors: who pinned it or corrected it by hand, of those who gave their name.
         digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
@@ -255,6 +256,7 @@ class TrackRecord(Record):
     summary: TrackSummary
     quality: tuple[FrameQuality, ...]
     aligned: tuple[int, ...] = ()
+    authors: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -269,6 +271,8 @@ class AvatarRecord(Record):
         pivots: frames that stand for all that the performer does.
         options: of the reconstruction, as they were asked for.
         training: weights, rates and whatever else the training was set to.
+        retouched: whether splats of it were retouched by hand; authors: by whom, of those who gave
+            their name.
         digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
@@ -281,6 +285,8 @@ class AvatarRecord(Record):
     pivots: tuple[int, ...] = ()
     options: Values = field(default_factory=dict)
     training: Mapping[str, object] = field(default_factory=dict)
+    retouched: bool = False
+    authors: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -317,6 +323,15 @@ class PartsRecord(Data):
 
     names: tuple[str, ...] = ()
     tones: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class EditAuthors(Data):
+    """Who painted, kept key frames of and retouched an edit, of those who gave their name."""
+
+    paint: tuple[str, ...] = ()
+    key_frames: tuple[str, ...] = ()
+    splats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -371,6 +386,8 @@ class EditRecord(Record):
         kept_frames: key frames that the artist kept.
         edits: how many pictures the editor made.
         training: as an avatar's.
+        retouched: whether splats of it were retouched by hand.
+        authors: who made what of it by hand.
         digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
@@ -397,6 +414,8 @@ class EditRecord(Record):
     kept_frames: tuple[int, ...] = ()
     edits: int = 0
     training: Mapping[str, object] = field(default_factory=dict)
+    retouched: bool = False
+    authors: EditAuthors = EditAuthors()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -438,6 +457,20 @@ class TakeRecord(Record):
     def base(self) -> str:
         """The take that it builds on, empty for the plate."""
         return str(self.settings.get("base") or "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorsRecord(Record):
+    """authors.json of a take: who took what into their hands, of those who gave their name.
+
+    Attributes:
+        pictures: of the frames that were given out to be painted or kept, by what they are
+            ("paint", "masks", "key frames").
+        acting: of the take's acting.
+    """
+
+    pictures: Mapping[str, Mapping[int, tuple[str, ...]]] = field(default_factory=dict)
+    acting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -366,13 +366,17 @@ class Worker:
 
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None
-        return import_splats(shot, path, call.frame, call.take, call.version, world)
+        return import_splats(
+            shot, path, call.frame, call.take, call.version, world, author=call.author
+        )
 
     def _publish_track(self, call: tracks.PublishTrack) -> tracks.TrackPublished:
         from .pipeline.requests.rig import publish_motion
 
         shot = Shot.open(Path(call.shot))
-        return publish_motion(shot, call.base, Path(call.path), "artist", call.span)
+        return publish_motion(
+            shot, call.base, Path(call.path), "artist", call.span, author=call.author
+        )
 
     def _import_track(self, call: tracks.ImportTrack) -> tracks.TrackPublished:
         from .pipeline.requests.track_import import ImportOptions, import_track
@@ -414,12 +418,14 @@ class Worker:
     def _start_painting(self, call: takes.StartPainting) -> takes.PaintStarted:
         from .pipeline.requests.paint import start_painting
 
-        return start_painting(Shot.open(Path(call.shot)), call.take, call.frame, call.mask)
+        shot = Shot.open(Path(call.shot))
+        return start_painting(shot, call.take, call.frame, call.mask, author=call.author)
 
     def _keep_key(self, call: takes.KeepKey) -> takes.KeyKept:
         from .pipeline.data.key_frames import keep_key
 
-        return keep_key(Shot.open(Path(call.shot)), call.take, call.frame, nearest=True)
+        shot = Shot.open(Path(call.shot))
+        return keep_key(shot, call.take, call.frame, nearest=True, author=call.author)
 
     def _write_bundle(self, call: farm.WriteBundle) -> farm.BundleWritten:
         from .farm.request import bundle_for
@@ -427,7 +433,7 @@ class Worker:
         return bundle_for(call)
 
     def _start_job(self, call: jobs.StartJob) -> jobs.JobStarted:
-        return self._begin(call.kind, Path(call.shot), call.options)
+        return self._begin(call.kind, Path(call.shot), call.options, call.author)
 
     def _resume_job(self, call: jobs.ResumeJob) -> jobs.JobStarted:
         record = Shot.open(Path(call.shot)).job(call.record).record
@@ -435,7 +441,7 @@ class Worker:
             raise ShotError(f"the job is {record.state}", call.record, "start a new one")
         return self._begin(record.kind, Path(call.shot), record.options)
 
-    def _begin(self, kind: str, shot: Path, options: Values) -> jobs.JobStarted:
+    def _begin(self, kind: str, shot: Path, options: Values, author: str = "") -> jobs.JobStarted:
         if self._busy:
             raise PortraitError("another job is running", remedy="wait until it ends or cancel it")
         from .pipeline.registry import options_of
@@ -443,6 +449,7 @@ class Worker:
         parse(options_of(kind), options)
         self._busy = True
         self._reporter = JobReporter(self._channel, uuid.uuid4().hex, kind)
+        self._reporter.author = author
         self._thread = threading.Thread(
             target=self._run, args=(kind, shot, options, self._reporter), name=kind, daemon=True
         )

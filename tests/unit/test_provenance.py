@@ -78,6 +78,32 @@ def test_frames_pictures_and_movies_say_how_they_were_made(shot: Path) -> None:
         assert json.loads(movie.metadata["comment"]) == facts
 
 
+def test_who_kept_a_key_frame_is_told_by_every_later_frame(
+    shot: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    """By a name on the command line alone; what was made before names nobody, and opens."""
+    again = tmp_path / "shot"
+    shutil.copytree(shot, again)
+    for name in ("Ann", ""):
+        given = ["--author", name] if name else []
+        done = portraitgen("keep", again, "--take", "toon", "--frame", "1", *given)
+        assert done.returncode == 0, done.stderr
+    edit = ["--take", "toon", "--editor", "toon", "--steps", "4", "--keys", "2"]
+    for words in (["edit", again, *edit], ["render", again, "--take", "toon", "--frames", "1"]):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    told = []
+    for version in ("v001", "v002"):
+        frame = again / "takes" / "toon" / "renders" / version / "frames" / "toon.0001.exr"
+        told.append(json.loads(exr_attributes(frame)["portraitgen:provenance"]))
+    assert "authors" not in told[0] and "by_hand" not in told[0]
+    assert told[1]["by_hand"] == ["key frames"]
+    assert told[1]["authors"] == {"key frames": ["Ann"]}
+    done = portraitgen("qc", again, "--take", "toon", "--frames", "1")
+    assert done.returncode == 0, done.stderr
+    assert "Ann" in (frame.parents[1] / "qc.html").read_text("utf-8")
+
+
 # Content Credentials
 
 

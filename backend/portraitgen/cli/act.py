@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from .author import add_author
 from .job_command import add_job, pairs, run_job
 
 
@@ -19,6 +20,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="what to act, as gaze=10,0 or jawOpen=0.4; may be repeated",
     )
+    add_author(parser)
     return parser
 
 

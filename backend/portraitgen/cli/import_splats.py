@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .author import add_author
 from .export_splats import add_source
 from .output import print_facts
 
@@ -19,6 +20,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument("file", type=Path, metavar="FILE", help=".ply or .spz")
     parser.add_argument("--frame", type=int, help="which frame it is of, the first by default")
     add_source(parser)
+    add_author(parser)
     return parser
 
 
@@ -28,8 +30,13 @@ def run(given: argparse.Namespace) -> None:
     from ..shot import Shot
 
     shot = Shot.open(given.shot)
-    print_facts(
-        import_splats(
-            shot, given.file, given.frame, given.take, given.version, given.world
-        ).to_json()
+    made = import_splats(
+        shot,
+        given.file,
+        given.frame,
+        given.take,
+        given.version,
+        given.world,
+        author=given.author,
     )
+    print_facts(made.to_json())

@@ -81,6 +81,7 @@ def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     style: Style = "openjd" if given.openjd else "events" if given.events else "person"
     reporter = TerminalReporter(style, kind)
     reporter.wait_s = given.wait
+    reporter.author = getattr(given, "author", "")
     reporter.done(run(kind, given.shot, asked | values, reporter))
 
 

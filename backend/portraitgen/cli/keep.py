@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .author import add_author
+
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     """The command's parser."""
@@ -15,6 +17,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument("shot", type=Path, metavar="SHOT")
     parser.add_argument("--take", required=True, help="the take that it belongs to")
     parser.add_argument("--frame", type=int, required=True)
+    add_author(parser)
     return parser
 
 
@@ -23,6 +26,7 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.data.key_frames import keep_key
     from ..shot import Shot
 
-    kept = keep_key(Shot.open(given.shot), given.take, given.frame)
+    shot = Shot.open(given.shot)
+    kept = keep_key(shot, given.take, given.frame, author=given.author)
     print(f"{kept.path} takes the place of what the editor makes of this frame")
     print("Repaint it if you like, and edit the take again; delete it to let it go")

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .author import add_author
+
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     """The command's parser."""
@@ -18,6 +20,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument(
         "--mask", action="store_true", help="paint where the take's editor may work"
     )
+    add_author(parser)
     return parser
 
 
@@ -26,6 +29,7 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.requests.paint import start_painting
     from ..shot import Shot
 
-    made = start_painting(Shot.open(given.shot), given.take, given.frame, given.mask)
+    shot = Shot.open(given.shot)
+    made = start_painting(shot, given.take, given.frame, given.mask, author=given.author)
     then = "edit the take: it changes there only" if given.mask else "use --editor paint"
     print(f"Paint over {made.path}, save it, and {then}")

@@ -19,13 +19,18 @@ class JobStarted(Data):
 
 @dataclass(frozen=True)
 class StartJob(Call[JobStarted]):
-    """Starts a job; options that are left out have their defaults."""
+    """Starts a job; options that are left out have their defaults.
+
+    Attributes:
+        author: whose handiwork it takes over, empty for nobody named.
+    """
 
     METHOD: ClassVar[str] = "job.start"
     ANSWER: ClassVar[type[Data]] = JobStarted
     kind: str
     shot: str
     options: Values = field(default_factory=dict)
+    author: str = ""
 
 
 @dataclass(frozen=True)

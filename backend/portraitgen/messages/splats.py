@@ -66,7 +66,7 @@ class SplatsImported(Data):
 
 @dataclass(frozen=True)
 class ImportSplats(Call[SplatsImported]):
-    """Takes retouched splats of a frame back."""
+    """Takes retouched splats of a frame back; `author` retouched them, empty for nobody named."""
 
     METHOD: ClassVar[str] = "splats.import"
     ANSWER: ClassVar[type[Data]] = SplatsImported
@@ -76,3 +76,4 @@ class ImportSplats(Call[SplatsImported]):
     take: str = ""
     version: int | None = None
     world: str | None = None
+    author: str = ""

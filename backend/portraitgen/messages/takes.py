@@ -106,7 +106,8 @@ class PaintStarted(Data):
 
 @dataclass(frozen=True)
 class StartPainting(Call[PaintStarted]):
-    """Gives a frame out to be painted over; `mask` if the paint says where the take edits."""
+    """Gives a frame out to be painted over, to `author`, empty for nobody named; `mask` if the
+    paint says where the take edits."""
 
     METHOD: ClassVar[str] = "paint.start"
     ANSWER: ClassVar[type[Data]] = PaintStarted
@@ -114,6 +115,7 @@ class StartPainting(Call[PaintStarted]):
     take: str
     frame: int
     mask: bool = False
+    author: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,11 @@ class KeyKept(Data):
 
 @dataclass(frozen=True)
 class KeepKey(Call[KeyKept]):
-    """Keeps the key frame nearest to a frame."""
+    """Keeps the key frame nearest to a frame, for `author`, empty for nobody named."""
 
     METHOD: ClassVar[str] = "keys.keep"
     ANSWER: ClassVar[type[Data]] = KeyKept
     shot: str
     take: str
     frame: int
+    author: str = ""

@@ -88,6 +88,7 @@ class PublishTrack(Call[TrackPublished]):
         base: the version it was changed from.
         path: a safetensors file of the changed motion.
         span: the first and last frame of a range in which the others follow.
+        author: who changed it, empty for nobody named.
     """
 
     METHOD: ClassVar[str] = "track.publish"
@@ -96,6 +97,7 @@ class PublishTrack(Call[TrackPublished]):
     base: int
     path: str
     span: tuple[int, int] | None = None
+    author: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
-from ..storage import dump_json
+from ..storage import dump_json, printable
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's list of digital source types; XMP, C2PA and the EU's rules name a picture's by it."""
@@ -36,7 +36,8 @@ class Statement:
         commercial: whether the licences allow commercial use.
         weights: that the editor draws with.
         plate: the digest of the plate.
-        by_hand: what an artist did: "pins", "acting", "light", "paint", "key frames".
+        by_hand: what an artist did: "pins", "acting", "light", "paint", "key frames", "splats".
+        authors: who did what of it, of those who gave their name.
     """
 
     software: str
@@ -55,6 +56,7 @@ class Statement:
     commercial: bool = True
     weights: tuple[WeightsUsed, ...] = ()
     by_hand: tuple[str, ...] = ()
+    authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def source_type(self) -> str:
@@ -97,17 +99,21 @@ class Statement:
         return {"encoder": f"{self.software} {self.version}", "comment": self.to_json()}
 
     def xmp(self) -> str:
-        """An XMP packet with IPTC's digital source type."""
+        """An XMP packet with IPTC's digital source type, and those who did something by hand."""
         tool = quoteattr(f"{self.software} {self.version}")
+        names = dict.fromkeys(name for who in self.authors.values() for name in who)
+        listed = "".join(f"<rdf:li>{escape(printable(name))}</rdf:li>" for name in names)
+        people = f"<dc:contributor><rdf:Bag>{listed}</rdf:Bag></dc:contributor>" if names else ""
         return (
             '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
             '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
             '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
             '<rdf:Description rdf:about=""'
+            ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
             ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
             ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
             f" xmp:CreatorTool={tool}"
-            f" Iptc4xmpExt:DigitalSourceType={quoteattr(self.source_type)}/>"
-            "</rdf:RDF></x:xmpmeta>"
+            f" Iptc4xmpExt:DigitalSourceType={quoteattr(self.source_type)}>{people}"
+            "</rdf:Description></rdf:RDF></x:xmpmeta>"
             '<?xpacket end="r"?>'
         )

@@ -20,6 +20,7 @@ from ...images import save_png, to_float
 from ...shot import Shot
 from ...storage import make_folder
 from .acting import FILE, Acting, load_acting
+from .authors import Pictures, authors_of, name_acting, name_picture, painters
 from .crops import painting_side
 from .edit_mask import EditMask
 from .shots import Track, body_of, plate_of
@@ -91,6 +92,9 @@ def carry_painting(
         used.add(best)
         light = _light(source.window(frame, side))
         _lay(target, best, folder, np.dstack([image, cover, light]), surface, kind == "mask")
+        pictures: Pictures = "masks" if kind == "mask" else "paint"
+        for name in painters(painted.folder.parent, pictures, [frame]):
+            name_picture(folder.parent, pictures, best, name)
     return len(used)
 
 
@@ -151,6 +155,8 @@ def carry_acting(source: Place, target: Place, take: str, tell: Callable[[str], 
         tell(f"'{target.shot.path.name}' is shorter: the end of the acting is left out.")
     make_folder(path.parent)
     made.save(path, target.track, target.body)
+    for name in authors_of(given.parent).acting:
+        name_acting(path.parent, name, anew=False)
     return True
 
 

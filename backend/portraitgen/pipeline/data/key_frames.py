@@ -15,6 +15,7 @@ from ...messages.takes import KeyKept
 from ...records import EditRecord
 from ...shot import Shot, check_take_name
 from ...storage import atomic_path, is_plain, make_folder
+from .authors import name_picture
 
 
 class KeptKeys:
@@ -98,7 +99,9 @@ def tried_path(shot: Shot, take: str, frame: int) -> Path:
     return shot.path / "takes" / take / "tried" / f"{frame:04d}.png"
 
 
-def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> KeyKept:
+def keep_key(
+    shot: Shot, take: str, frame: int, nearest: bool = False, *, author: str = ""
+) -> KeyKept:
     """Keeps a picture of a take for the edits to come; it may be repainted.
 
     That is the frame as it was tried alone, if it was since the take's latest edit, or else a key
@@ -106,6 +109,7 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> KeyKep
 
     Args:
         frame: the key frame, or any frame, if the key frame `nearest` to it is meant.
+        author: who keeps and may repaint it, empty for nobody named.
 
     Returns:
         Where the picture lies, its frame, and whether it was just written.
@@ -128,6 +132,7 @@ def keep_key(shot: Shot, take: str, frame: int, nearest: bool = False) -> KeyKep
                 "choose one of " + ", ".join(str(key) for key in keys),
             )
     path = shot.path / "takes" / take / "keys" / f"{frame:04d}.png"
+    name_picture(path.parents[1], "key frames", frame, author)
     if path.exists():
         return KeyKept(str(path), frame, new=False)
     make_folder(path.parent)

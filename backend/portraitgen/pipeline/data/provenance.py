@@ -10,9 +10,10 @@ from ...editing.registry import editor_class
 from ...errors import EditError
 from ...models.manifest import models
 from ...provenance.statement import Statement, WeightsUsed
-from ...records import EditRecord
+from ...records import EditAuthors, EditRecord
 from ...shot import Shot
 from .acting import FILE as ACTING_FILE
+from .authors import authors_of
 from .shots import Track
 
 
@@ -42,13 +43,11 @@ def statement_of(
         "avatar": avatar,
         "plate": shot.record.footage.digest,
     }
-    pinned = track.motion.fixed.any()
-    acted = (shot.path / "takes" / take / ACTING_FILE).exists()
+    made = _by_hand(shot, take, edit, record, avatar, track, lit)
+    authors = {what: who for what, who in made.items() if who}
+    common |= {"by_hand": tuple(made), "authors": authors}
     if edit is None or record is None:
-        hand = {"pins": pinned, "acting": acted, "light": lit}
-        return Statement(
-            **common, edit=None, by_hand=tuple(name for name, done in hand.items() if done)
-        )
+        return Statement(**common, edit=None)
     try:
         info = editor_class(record.editor).info
     except EditError:
@@ -66,13 +65,6 @@ def statement_of(
         for model in (models().get(name) for name in needs)
         if model is not None
     )
-    hands = {
-        "pins": pinned,
-        "acting": acted,
-        "light": lit,
-        "paint": record.editor == "paint" or (edit / "mask").is_dir(),
-        "key frames": bool(record.kept_frames),
-    }
     return Statement(
         **common,
         edit=int(edit.name),
@@ -84,5 +76,33 @@ def statement_of(
         generative=bool(needs),
         commercial=record.commercial,
         weights=weights,
-        by_hand=tuple(name for name, done in hands.items() if done),
     )
+
+
+def _by_hand(
+    shot: Shot,
+    take: str,
+    edit: Path | None,
+    record: EditRecord | None,
+    avatar: int,
+    track: Track,
+    lit: bool,
+) -> dict[str, tuple[str, ...]]:
+    """What was done by hand, and who did it, of those who gave their name."""
+    folder = shot.path / "takes" / take
+    learned = shot.avatar_record(avatar)
+    acts = (folder / ACTING_FILE).exists()
+    who = record.authors if record else EditAuthors()
+    painted = (record is not None and record.editor == "paint") or (
+        edit is not None and (edit / "mask").is_dir()
+    )
+    retouched = learned.retouched or (record is not None and record.retouched)
+    made = (
+        ("pins", bool(track.motion.fixed.any()), track.record.authors),
+        ("acting", acts, authors_of(folder).acting if acts else ()),
+        ("light", lit, ()),
+        ("paint", painted, who.paint),
+        ("key frames", record is not None and bool(record.kept_frames), who.key_frames),
+        ("splats", retouched, (*learned.authors, *who.splats)),
+    )
+    return {what: tuple(dict.fromkeys(names)) for what, done, names in made if done}

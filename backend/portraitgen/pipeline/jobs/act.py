@@ -15,6 +15,7 @@ from ...settings import option
 from ...shot import Shot, check_take_name
 from ...storage import parse_json
 from ..data.acting import FILE, Acting, load_acting, posed_acting
+from ..data.authors import name_acting
 from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, ready_made
 from ..data.shots import Track, body_of
 from ..run.job_context import running
@@ -85,6 +86,8 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> ActResult:
         acting = old.then(acting)
         shot.make_take(options.take)
         acting.save(path, track, body)
+        # What was acted before stays in part, unless all of it was taken over or acted anew.
+        name_acting(path.parent, reporter.author, not len(old.frames))
         acted = sum(not acting.is_still(int(frame)) for frame in acting.frames)
         if not acted:
             reporter.note("The take acts as the plate does.")

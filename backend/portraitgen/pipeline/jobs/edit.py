@@ -3,7 +3,7 @@
 """The edit job: key frames through an editor, the avatar trained to agree with them all."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,12 @@ from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list
 from ...images import as_picture, save_png, to_codes
 from ...job_results import EditResult
-from ...records import EditRecord
+from ...records import EditAuthors, EditRecord
 from ...settings import describe, option
 from ...shot import Job, Shot, now
 from ...storage import make_folder, parse_json, remove_tree
 from ...trust import Program
+from ..data.authors import painters
 from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set
 from ..data.checkpoints import is_usable
 from ..data.crops import Crops, load_crops
@@ -132,14 +133,15 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
     )
     editor.check, editor.tell = reporter.check, reporter.note
     name = shot.take_name(options.take or options.editor)
-    editor.use_take(shot.path / "takes" / name)
+    take = shot.path / "takes" / name
+    editor.use_take(take)
     base = shot.version_folder("avatar")
     plain = shot.avatar_record(int(base.name))
     track = Track(shot, plain.track)
     frames = parse_frame_list(options.frames, track.frames)
     under = base_of(shot, name, options.base, int(base.name))
-    kept = KeptKeys(shot.path / "takes" / name)
-    painted = PaintedFrames(shot.path / "takes" / name / "mask")
+    kept = KeptKeys(take)
+    painted = PaintedFrames(take / "mask")
     inputs = {
         "avatar": int(base.name),
         "under": under and under.name,
@@ -204,6 +206,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         if painted.frames:
             shutil.copytree(painted.folder, folder / "mask", symlinks=True)
         key_frames = [usable[row] for row in plan.key_rows]
+        kept_frames = tuple(frame for frame in kept.frames if frame in key_frames)
         record = EditRecord(
             created=now(),
             job=job.id,
@@ -222,15 +225,23 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
             base=options.base,
             key_frames=tuple(key_frames),
             anchor=None if plan.anchor is None else usable[plan.anchor],
-            kept_frames=tuple(frame for frame in kept.frames if frame in key_frames),
+            kept_frames=kept_frames,
             edits=len(plan.edits),
             training=asdict(trainer.settings),
+            authors=_authors(take, options.editor, painted.frames, kept_frames),
         )
         job.check_held()
         published = shot.publish_edit(name, folder, record)
         result = EditResult(name, published, len(key_frames))
         job.finish(result.told())
     return result
+
+
+def _authors(take: Path, editor: str, masks: Sequence[int], kept: Sequence[int]) -> EditAuthors:
+    """Who painted and who kept what the edit was made of, of those who gave their name."""
+    paint = PaintedFrames(take / "paint").frames if editor == "paint" else []
+    painted = [*painters(take, "paint", paint), *painters(take, "masks", masks)]
+    return EditAuthors(tuple(dict.fromkeys(painted)), painters(take, "key frames", kept))
 
 
 def _edits_frames(editor: Editor, options: EditOptions, kept: KeptKeys) -> bool:

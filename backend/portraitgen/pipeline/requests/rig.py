@@ -19,6 +19,7 @@ from ...storage import make_folder, remove_tree
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
 from ...tracking.part_quality import PARTS
+from ..data.authors import added
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 
@@ -127,7 +128,13 @@ def _part_residuals(track: Track) -> np.ndarray:
 
 
 def publish_motion(
-    shot: Shot, base: int, path: Path, source: str, span: tuple[int, int] | None = None
+    shot: Shot,
+    base: int,
+    path: Path,
+    source: str,
+    span: tuple[int, int] | None = None,
+    *,
+    author: str = "",
 ) -> TrackPublished:
     """A motion that an artist changed, as a new track version; what changed counts as fixed.
 
@@ -138,6 +145,7 @@ def publish_motion(
         source: who made it, for track.json.
         span: the first and the last frame of a range in which the other frames follow the given
             and the fixed ones; their corrections are blended. None moves no other frame.
+        author: who changed it, empty for nobody named.
 
     Returns:
         The version, None if nothing changed, and how many frames did.
@@ -182,7 +190,12 @@ def publish_motion(
         make_folder(folder)
         made.save(folder / "params.safetensors")
         record = replace(
-            track.record, created=now(), source=source, parent=track.version, job=job.id
+            track.record,
+            created=now(),
+            source=source,
+            parent=track.version,
+            job=job.id,
+            authors=added(track.record.authors, author),
         )
         job.check_held()
         version = shot.publish("track", folder, record)

@@ -34,6 +34,7 @@ from ...schema import Data, Misfit
 from ...shot import Shot, now
 from ...storage import make_folder, read_json, remove_tree
 from ...tensors import save_arrays
+from ..data.authors import added
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
@@ -347,6 +348,8 @@ def import_splats(
     take: str = "",
     version: int | None = None,
     world: Path | None = None,
+    *,
+    author: str = "",
 ) -> SplatsImported:
     """Takes retouched splats back: a new avatar version, or a new edit of a take.
 
@@ -358,6 +361,7 @@ def import_splats(
         path: a PLY or SPZ file of one frame.
         frame: which, the track's first by default.
         take, version, world: what was exported.
+        author: who retouched them, empty for nobody named.
 
     Raises:
         AvatarError: if the file cannot be read or holds none of the performer's splats.
@@ -408,14 +412,19 @@ def import_splats(
         shutil.copytree(source.folder, folder, True, shutil.ignore_patterns("frames"))
         avatar.save(folder / "avatar.safetensors")
         if take:
-            edit = replace(shot.edit_record(take), created=now(), job=job.id)
+            edit = shot.edit_record(take)
+            authors = replace(edit.authors, splats=added(edit.authors.splats, author))
+            edit = replace(edit, created=now(), job=job.id, retouched=True, authors=authors)
             made = shot.publish_edit(take, folder, edit)
         else:
+            record = shot.avatar_record(source.version)
             record = replace(
-                shot.avatar_record(source.version),
+                record,
                 created=now(),
                 job=job.id,
                 gaussians=avatar.gaussian_count,
+                retouched=True,
+                authors=added(record.authors, author),
             )
             record.write(folder / "avatar.json")
             made = shot.publish("avatar", folder)

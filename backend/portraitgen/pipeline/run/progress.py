@@ -19,9 +19,11 @@ class Reporter:
 
     Attributes:
         wait_s: how long a job waits for a part of the shot that a living process holds, in seconds.
+        author: whose handiwork the job takes over, empty for nobody named.
     """
 
     wait_s = 0.0
+    author = ""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
