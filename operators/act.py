@@ -25,13 +25,16 @@ _PARTS = (
 
 
 def _sent(shot: Any) -> str:
-    """Writes what the rig acts; the file's path, empty if it acts nothing."""
+    """Writes what the rig acts in its take, be it nothing; the file's path, empty if its keys go
+    elsewhere."""
     parts, bundle = pins.parts_of(shot), pins.bundle_of(shot)
     if acting_layer.acting_take(shot.armature) != shot.take.folder_name:
         return ""
     path = shot.path / "rigs" / "acted.safetensors"
     acts = acting_layer.save_acting(parts, bundle, shot.name, shot.offset, path)
-    return str(path) if acts else ""
+    # What was undone, or whose keys were deleted, is no longer acted either.
+    told = acts or (shot.path / "takes" / shot.take.folder_name / acting_layer.FILE).exists()
+    return str(path) if told else ""
 
 
 def _range(context: Any, shot: Any) -> str:
@@ -113,6 +116,11 @@ class PORTRAITGEN_OT_act_layer(bpy.types.Operator):
             take = shot.take.folder_name or shot.take.name
             shot.take.folder_name = take
             acting_layer.act(parts, shot.name, take)
+            path = shot.path / "takes" / take / acting_layer.FILE
+            if path.exists() and not len(compat.own_curves(shot.armature)):
+                # A terminal or another file has let it act.
+                bundle = pins.bundle_of(shot)
+                acting_layer.show_acting(parts, bundle, shot.name, take, shot.offset, path)
         scene = shot.armature.users_scene[0]
         scene.frame_set(scene.frame_current)
 
@@ -222,8 +230,8 @@ class PORTRAITGEN_OT_eyeline(_Acts):
     bl_idname = "portraitgen.eyeline"
     bl_label = "Eyeline"
 
-    right: FloatProperty(name="Right", description="Degrees to the picture's right")
-    down: FloatProperty(name="Down", description="Degrees down")
+    right: FloatProperty(name="Degrees Right", description="To the picture's right")
+    down: FloatProperty(name="Degrees Down", description="Down in the picture")
     target: StringProperty(name="Target", description="An object to look at, instead of an angle")
     head: FloatProperty(
         name="Head", description="How far the head goes along", min=0, max=1, subtype="FACTOR"
@@ -234,9 +242,25 @@ class PORTRAITGEN_OT_eyeline(_Acts):
         result: set[str] = context.window_manager.invoke_props_dialog(self)
         return result
 
+    def draw(self, context: Any) -> None:
+        """An object, or an angle; the head goes along with an object alone."""
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop_search(self, "target", bpy.data, "objects")
+        column = layout.column()
+        column.enabled = not self.target
+        column.prop(self, "right")
+        column.prop(self, "down")
+        row = layout.row()
+        row.enabled = bool(self.target)
+        row.prop(self, "head")
+
     def execute(self, context: Any) -> set[str]:
         """Asks for the acting."""
         if not self.target:
+            if not self.right and not self.down:
+                self.report({"ERROR"}, "Choose an object, or an angle, first")
+                return {"CANCELLED"}
             return self._act(context, {"gaze": f"{self.right:.4f},{self.down:.4f}"})
         found = bpy.data.objects.get(self.target)
         if found is None:

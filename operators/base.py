@@ -119,7 +119,7 @@ def offline() -> str:
 
 def reported(text: str, in_window: bool) -> str:
     """A sentence as a report shows it: a window shows each of its lines as one, however long."""
-    return "\n".join(textwrap.wrap(text, _COLUMNS)) if in_window else text
+    return " \n".join(textwrap.wrap(text, _COLUMNS)) if in_window else text
 
 
 def attempt(operator: Any, work: Callable[[], None]) -> set[str]:

@@ -47,6 +47,8 @@ class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
         """Turns the largest viewport of the window to the rig."""
         shot = properties.active_shot(context)
         scene = shot.armature.users_scene[0]
+        if (frame := self._frame_of(shot, scene)) is not None:
+            scene.frame_set(frame)
         context.window.scene = scene
         scene.camera = shot.camera
         areas = [area for area in context.window.screen.areas if area.type == "VIEW_3D"]
@@ -65,6 +67,14 @@ class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
             bpy.ops.object.mode_set(mode="POSE")
             bpy.ops.view3d.view_center_camera()
         return {"FINISHED"}
+
+    @staticmethod
+    def _frame_of(shot: Any, scene: Any) -> int | None:
+        """The shot's frame that the edit shows, where the rig has a scene of its own."""
+        home: Any = properties.home_scene(shot)
+        frame = int(home.frame_current)
+        within = shot.first <= frame - shot.offset <= shot.last
+        return frame if scene != home and within else None
 
 
 def _look(space: Any, wires: float) -> None:

@@ -490,7 +490,8 @@ def insert_keys(
                 data, path, index, frame, (layer[index] or 0.0) + value - before[index]
             )
 
-    if np.abs(wanted.transl - shown.transl).max() > 1e-7:
+    # Less is rounding: a pin that was set and not dragged corrects nothing.
+    if np.abs(wanted.transl - shown.transl).max() > 1e-6:
         places = [
             (each.transl[0].astype(np.float64) @ rest[0]).tolist() for each in (shown, wanted)
         ]

@@ -5,6 +5,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from portraitgen.errors import PortraitError
@@ -43,24 +44,48 @@ def following(shot: Any, take: Any) -> Iterator[None]:
     """Lets a take's name follow its editor, which may change while a `with` block runs.
 
     A name that an artist gave stays. The folder's name, which frames and strips have too, follows
-    as long as nothing bears it.
+    as long as nothing bears it. The frame that was tried last is no longer what the take shows.
     """
     before = take.editor
     old = re.escape(label_of(before))
     by_editor = re.fullmatch(rf"{old}( \d+)?", take.name) is not None
     yield
-    if not by_editor or take.editor == before:
+    if take.editor == before:
+        return
+    take.preview = ""
+    if not by_editor:
         return
     name, folder = free_names(shot, label_of(take.editor), take)
     take.name = name
-    if not _borne(shot, take):
+    if not _borne(shot, take) and _moved(shot.path / "takes" / take.folder_name, folder):
         take.folder_name = folder
+
+
+def _moved(old: Path, name: str) -> bool:
+    """Whether a take's folder, if there is one, could be given another name."""
+    if not old.exists():
+        return True
+    new = old.with_name(name)
+    try:
+        if not new.exists():
+            old.rename(new)
+            return True
+    except OSError:
+        return False  # Another program holds it open, say.
+    return False
+
+
+def _only_tried(folder: Path) -> bool:
+    """Whether a take's folder holds no more than frames that were tried."""
+    if folder.is_symlink():
+        return False
+    return not folder.exists() or [each.name for each in folder.iterdir()] == ["tried"]
 
 
 def _borne(shot: Any, take: Any) -> bool:
     """Whether something outside of the list knows a take by its folder's name."""
     folder = take.folder_name
-    if take.in_folder or (shot.path / "takes" / folder).exists():
+    if take.in_folder or not _only_tried(shot.path / "takes" / folder):
         return True
     if session.job is not None and session.job.take == folder and session.busy:
         return True

@@ -270,7 +270,7 @@ def _acting(layout: Any, shot: Any) -> None:
         button.layer = layer
     if not acts:
         return
-    layout.label(text=f"Keys act in the take {acts}", icon="NLA")
+    layout.label(text=f"Keys act in the take {base_label(shot, acts)}", icon="NLA")
     layout.operator("portraitgen.eyeline", icon="HIDE_OFF")
     grid = layout.grid_flow(columns=2, align=True)
     for kind, label in _READY_MADE:

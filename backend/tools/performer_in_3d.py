@@ -261,12 +261,13 @@ def make_picture(shot: Any, work: Path, path: Path) -> None:
     panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, _PANEL, work / "plain")))
     scene.camera = shot.camera
     bpy.ops.portraitgen.lit_by_scene()
-    add_light("SUN", 4.0, (1.0, 0.75, 0.5), (70, 0, -50))
-    add_light("SUN", 2.5, (0.35, 0.55, 1.0), (100, 0, 120))
+    # From where the face looks, and from behind the other side.
+    add_light("SUN", 3.5, (1.0, 0.8, 0.6), (55, 0, 40))
+    add_light("SUN", 2.5, (0.35, 0.55, 1.0), (100, 0, -120))
     fill_world((0.2, 0.22, 0.26))
     bpy.ops.mesh.primitive_uv_sphere_add(radius=0.03, segments=48, ring_count=32)
     bpy.ops.object.shade_smooth()
-    bpy.context.object.location = head + Vector((-0.13, -0.17, 0.08))
+    bpy.context.object.location = head + Vector((0.12, -0.2, -0.015))
     panels.append(over_ground(rendered(frame, _SAMPLES_OF_PICTURE, _PANEL, work / "lit")))
     bpy.ops.portraitgen.take_add(editor="grade")
     bpy.context.view_layer.objects.active = part("splats").performers()[0]
@@ -320,6 +321,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         copied = Path(shutil.copytree(folder / "shot", work / "shot"))
+        # The plate, named relative to the shot, stays where it is.
+        facts = json.loads((copied / "shot.json").read_text())
+        facts["footage"]["path"] = os.path.abspath(folder / "shot" / facts["footage"]["path"])
+        (copied / "shot.json").write_text(json.dumps(facts))
         shot = open_shot(copied, zipped, python)
         for what, figure in measure(shot, work).items():
             print(f"{what}: {figure}")

@@ -4,6 +4,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,9 +49,9 @@ with torch.no_grad():
         made, _ = avatar.gaussians(parameters, None, 3)
         fields = vars(made) | {"features": made.features[..., :3]}
         truth |= {f"{name}{frame}": value[0].numpy() for name, value in fields.items()}
-    K = torch.from_numpy(seen.matrix())[None]
-    drawn = avatar.render(frame_parameters(motion, [3]), K, size)
-    truth["rgb"], truth["alpha"] = drawn.premultiplied[0].numpy(), drawn.alpha[0, 0].numpy()
+        drawn = avatar.render(parameters, torch.from_numpy(seen.matrix())[None], size)
+        truth[f"rgb{frame}"] = drawn.premultiplied[0].permute(1, 2, 0).contiguous().numpy()
+        truth[f"alpha{frame}"] = drawn.alpha[0, 0].numpy()
 opened = open_plate(plate)
 truth["plate"] = next(codes for frame, codes in opened.frames_uint8() if frame == 3)
 opened.close()
@@ -114,11 +115,59 @@ def ply_rows(path: Path) -> np.ndarray:
     return np.frombuffer(body, [(name, "<i4" if name == "id" else "<f4") for name in names])
 
 
-def rendered(scene: Any, path: Path, samples: int) -> np.ndarray:
-    """A Cycles render with transparent film, scene-linear, (H, W, 4) premultiplied."""
+def _set_up(scene: Any, path: Path, samples: int) -> None:
     scene.render.engine, scene.cycles.samples = "CYCLES", samples
     scene.cycles.use_denoising, scene.cycles.seed = False, 1
     scene.render.film_transparent, scene.render.filepath = True, str(path)
+
+
+_READ = """
+import sys
+import numpy as np, OpenImageIO as oiio
+found = []
+for path in sys.argv[2:]:
+    image, parts, index = oiio.ImageInput.open(path), {}, 0
+    while image.seek_subimage(index, 0):
+        names, index = image.spec().channelnames, index + 1
+        pixels = image.read_image(index - 1, 0, 0, len(names), oiio.FLOAT)
+        parts |= {".".join(name.split(".")[-2:]): pixels[..., at] for at, name in enumerate(names)}
+    found.append(np.stack([parts[f"Combined.{each}"] for each in "RGBA"] + [
+        next(parts[name] for name in parts if name.startswith("Depth"))], -1))
+np.save(sys.argv[1], np.array(found))
+"""
+
+
+def rendered_with_depth(
+    scene: Any, folder: Path, samples: int, frames: Iterable[int]
+) -> np.ndarray:
+    """Frames as `rendered` has them, with depth: (T, H, W, 5)."""
+    scene.view_layers[0].use_pass_z = True
+    paths = []
+    for frame in frames:
+        scene.frame_set(frame)
+        _set_up(scene, folder / f"deep{frame}", samples)
+        image = scene.render.image_settings
+        image.media_type, image.file_format = "MULTI_LAYER_IMAGE", "OPEN_EXR_MULTILAYER"
+        image.color_mode, image.color_depth = "RGBA", "32"
+        bpy.ops.render.render(write_still=True)
+        paths.append(folder / f"deep{frame}.exr")
+    image.media_type = "IMAGE"
+    subprocess.run([PYTHON, "-c", _READ, folder / "deep.npy", *paths], check=True)
+    found: np.ndarray = np.load(folder / "deep.npy")
+    return found
+
+
+def display(linear: np.ndarray) -> np.ndarray:
+    """Scene-linear values as sRGB."""
+    curved: np.ndarray = np.where(
+        linear < 0.0031308, 12.92 * linear, 1.055 * linear.clip(0) ** (1 / 2.4) - 0.055
+    )
+    return curved
+
+
+def rendered(scene: Any, path: Path, samples: int) -> np.ndarray:
+    """A Cycles render with transparent film, scene-linear, (H, W, 4) premultiplied."""
+    _set_up(scene, path, samples)
     scene.render.image_settings.file_format = "OPEN_EXR"
     scene.render.image_settings.color_depth = "32"
     bpy.ops.render.render(write_still=True)

@@ -244,3 +244,34 @@ def test_what_hangs_on_the_rig_can_be_sent_without_a_key(way: str, layers: Simpl
     else:
         armature.animation_data.nla_tracks.new().name = "mine"
     assert layers.acting.may_differ(armature)
+
+
+def test_acting_that_was_undone_is_not_acted(performer_shot: Any, session: Any, until: Any) -> None:
+    """What the rig shows is sent, also where that is nothing: the file kept the old acting."""
+    acting, tensors = module("portraitgen_addon.acting_layer"), module("portraitgen_addon.tensors")
+    bpy.ops.portraitgen.take_add(editor="grade")
+    with pytest.raises(RuntimeError, match="Choose an object, or an angle"):
+        bpy.ops.portraitgen.eyeline()
+    bpy.ops.portraitgen.act_layer(layer="ACT")
+    file = performer_shot.path / "takes" / "grade" / acting.FILE
+    bpy.ops.portraitgen.eyeline(right=20)
+    until(lambda: not session.busy and not session.waiting_work)
+    armature = performer_shot.armature
+    assert acting.acting_take(armature) == "grade" and np.abs(tensors.load(file)[0]["pose"]).max()
+
+    def curves() -> Any:
+        return module("portraitgen_addon.compat").own_curves(armature)
+
+    # A rig that has not heard of it, since another file let the take act, shows it with Act.
+    shown = len(curves())
+    assert shown
+    for curve in list(curves()):
+        module("portraitgen_addon.compat").remove_curve(curve)
+    bpy.ops.portraitgen.act_layer(layer="CORRECT")
+    bpy.ops.portraitgen.act_layer(layer="ACT")
+    assert len(curves()) == shown
+    for curve in list(curves()):
+        module("portraitgen_addon.compat").remove_curve(curve)
+    bpy.ops.portraitgen.send_acting()
+    until(lambda: not session.busy and not session.waiting_work)
+    assert session.job.state == "done" and not np.abs(tensors.load(file)[0]["pose"]).max()

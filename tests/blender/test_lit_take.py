@@ -57,10 +57,12 @@ def test_a_lit_take_goes_over_its_plate_and_leaves_the_scene_as_it_was(
     with pytest.raises(RuntimeError, match="Press Lit by Scene first"):
         bpy.ops.portraitgen.render_lit_take()
     bpy.ops.portraitgen.lit_by_scene()
+
     # A ball between lens and face: the camera of the lit take does not see it.
     bpy.ops.mesh.primitive_uv_sphere_add(radius=0.1)
     view = lit.camera.matrix_world
     bpy.context.object.location = view.translation + view.to_3x3() @ Vector((0, 0, -0.5))
+    bpy.ops.ed.undo_push(message="a ball")
     before = everything()
     settings = (scene.render.filepath, scene.render.film_transparent, scene.camera)
     assert bpy.ops.portraitgen.render_lit_take(frames="CURRENT") == {"FINISHED"}
@@ -87,11 +89,26 @@ def test_a_lit_take_goes_over_its_plate_and_leaves_the_scene_as_it_was(
     error = np.abs(laid[..., :3] - shown.clip(0, 1))[solid]
     assert np.median(error) < 0.06
     steps = range(-2, 3)
-    near = [np.roll(truth["alpha"], (down, across), (0, 1)) for down in steps for across in steps]
+    near = [
+        np.roll(truth[f"alpha{FRAME}"], (down, across), (0, 1))
+        for down in steps
+        for across in steps
+    ]
     # The plate's matte says where the performer is, a little softer than the picture.
     outside = np.max(near, axis=0) < 1e-3
     codes = np.rint(laid[..., :3] * 255).astype(np.uint8)
     assert np.array_equal(codes[outside], truth["plate"][outside]) and outside.mean() > 0.2
+    # Undo takes the strip out, and nothing else; the frames stay in the shot's folder.
+    bpy.ops.ed.undo()
+    shot = bpy.context.scene.portraitgen.shots[0]
+    found = sequencer.take_strips(bpy.context.scene, shot.shot_id, shot.take.folder_name)
+    assert not found and picture.exists()
+    assert module("portraitgen_addon.splats").is_lit(
+        module("portraitgen_addon.splats").performers()[0]
+    )
+    bpy.ops.ed.redo()
+    shot = bpy.context.scene.portraitgen.shots[0]
+    assert sequencer.take_strips(bpy.context.scene, shot.shot_id, shot.take.folder_name)
 
 
 @native

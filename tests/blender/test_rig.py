@@ -307,3 +307,23 @@ def test_parts_have_curves_and_colours_and_unseen_arms_are_hidden(built: Any) ->
     assert np.ptp(vertices_of(parts.mesh)[gone], axis=0).max() > 0.2
     quality.show(parts, "shot", replace(told, guessed=()), 1000, True)
     assert not quality.hides(parts.mesh)
+
+
+def test_the_rigs_own_scene_shows_the_frame_of_the_edit(performer_shot: Any) -> None:
+    """Where the edit's frame has another shape; it showed the shot's first frame."""
+    rig = module("operators.rig").PORTRAITGEN_OT_view_rig
+    assert performer_shot.armature.users_scene[0] == bpy.context.scene
+    other = bpy.data.scenes.new("edit")
+    assert rig._frame_of(performer_shot, bpy.context.scene) is None
+    bpy.context.scene.frame_set(performer_shot.offset + 4)
+    assert rig._frame_of(performer_shot, other) == performer_shot.offset + 4
+    bpy.context.scene.frame_set(performer_shot.offset + 400)
+    assert rig._frame_of(performer_shot, other) is None
+
+
+def test_rounding_is_no_correction(built: Any) -> None:
+    rig = module("portraitgen_addon.rig")
+    shown_now = rig.read_now(built.parts, built.bundle, 1000)
+    rounded = replace(shown_now, transl=shown_now.transl + np.float32(3e-7))
+    rig.insert_keys(built.parts, built.bundle, rounded, shown_now, 1001)
+    assert not module("portraitgen_addon.acting_layer").has_corrections(built.parts.armature)

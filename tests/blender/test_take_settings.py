@@ -260,8 +260,15 @@ def test_a_takes_name_follows_its_editor_until_somebody_names_it(shot: Any) -> N
 
 
 def test_a_takes_folder_keeps_its_name_once_something_bears_it(shot: Any) -> None:
-    bpy.ops.portraitgen.take_add()
-    (shot.path / "takes" / "relight" / "tried").mkdir(parents=True)
+    takes = shot.path / "takes"
+    bpy.ops.portraitgen.take_add(editor="grade")
+    (takes / "grade" / "tried").mkdir(parents=True)
+    shot.take.preview = "tried"
+    bpy.ops.portraitgen.take_editor(editor="relight")
+    # Tried alone, nothing bears it yet; and what was tried was another editor's.
+    assert shot.take.folder_name == "relight" and not shot.take.preview
+    assert (takes / "relight" / "tried").is_dir() and not (takes / "grade").exists()
+    (takes / "relight" / "keys").mkdir()
     bpy.ops.portraitgen.take_editor(editor="toon")
     assert (shot.take.name, shot.take.folder_name) == ("Toon", "relight")
     # Names are told apart even where folders already are.

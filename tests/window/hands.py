@@ -8,7 +8,7 @@ All that waits is a generator of seconds, so that Blender goes on meanwhile.
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ PACKAGE = "bl_ext.user_default.portraitgen"
 seen: dict[str, Any] = {"ticks": [], "others": [], "version": bpy.app.version_string}
 # Panels lie in rows of this height; a mouse that goes down by it misses none.
 _ROW = 20
+# From the middle of a button to that of the header below it.
+_HEADER = 26
 _asked = 0
 
 
@@ -124,12 +126,15 @@ def _hovered(area: Any) -> str:
     return str(manager.clipboard).replace('"', "'")
 
 
-def click(area: Any, command: str, share: float = 0.3) -> Iterator[float]:
-    """Looks down the panels with the mouse for a button, scrolling where needed, and clicks it.
+def find(area: Any, command: str, share: float = 0.3) -> Generator[float, None, tuple[int, int]]:
+    """Looks down the panels with the mouse for a button, scrolling where needed.
 
     Args:
         command: how what it does begins, such as "portraitgen.track("; strings in single quotes.
         share: how far from the panel's left, for buttons that stand side by side.
+
+    Returns:
+        Where it is in the sidebar's region.
     """
     yield from scroll(area, -80)
     bar = region(area, "UI")
@@ -139,12 +144,24 @@ def click(area: Any, command: str, share: float = 0.3) -> Iterator[float]:
             yield from outside(f"move {at(bar, share * (bar.width - 40), y)}")
             yield 0.08
             if _hovered(area).startswith(f"bpy.ops.{command}"):
-                yield from outside(f"click {at(bar, share * (bar.width - 40), y)}")
-                seen["clicks"] = seen.get("clicks", 0) + 1
-                yield 0.3
-                return
+                return round(share * (bar.width - 40)), y
         yield from scroll(area, 12)
     raise AssertionError(f"there is no button '{command}' in the panels")
+
+
+def click(area: Any, command: str, share: float = 0.3) -> Iterator[float]:
+    """Finds a button as `find` does, and clicks it."""
+    place = yield from find(area, command, share)
+    yield from outside(f"click {at(region(area, 'UI'), *place)}")
+    seen["clicks"] = seen.get("clicks", 0) + 1
+    yield 0.3
+
+
+def open_below(area: Any, command: str) -> Iterator[float]:
+    """Opens the part of a panel whose header stands right below a button."""
+    x, y = yield from find(area, command)
+    yield from outside(f"click {at(region(area, 'UI'), x, y - _HEADER)}")
+    yield 0.5
 
 
 def press(area: Any, name: str) -> None:

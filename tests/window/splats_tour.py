@@ -23,13 +23,17 @@ from hands import (
     FOLDER,
     PYTHON,
     ZIP,
+    at,
     call,
+    find,
     largest,
     module,
+    open_below,
     open_tab,
     outside,
     picture,
     press,
+    region,
     seen,
     wait,
     within,
@@ -112,12 +116,17 @@ def in_3d() -> Iterator[float]:
 
 
 def greyed() -> Iterator[float]:
-    """What the buttons say where Blender has no splats."""
+    """What the buttons say where Blender has no splats, to a click and to a mouse that rests."""
+    view = largest("VIEW_3D")
     try:
-        press(largest("VIEW_3D"), "to_3d")
+        press(view, "to_3d")
     except RuntimeError as error:
         seen["grey"] = str(error)
-    yield 0.1
+    yield from open_below(view, "portraitgen.restore_settings(")
+    place = yield from find(view, "portraitgen.to_3d(", share=0.2)
+    yield from outside(f"move {at(region(view, 'UI'), *place)}")
+    yield 1.5
+    yield from picture("3d_1_greyed")
 
 
 def tour() -> Iterator[float]:

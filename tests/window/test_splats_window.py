@@ -68,3 +68,5 @@ def test_the_performer_in_3d_in_a_window(tmp_path: Path) -> None:
         assert "export PLY instead" in seen["grey"]
     ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
     assert not ours, "\n".join(ours)
+    if not seen["splats"]:
+        pytest.skip(f"{seen['version']} has no splats: what is lit and laid back was not seen")
