@@ -57,14 +57,7 @@ class _Acts(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a take, a rig and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_rig(context),
-            base.no_take(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_rig, base.no_take)
 
     def _act(self, context: Any, settings: dict[str, str], **options: Value) -> set[str]:
         def work() -> None:

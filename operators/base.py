@@ -36,6 +36,13 @@ def allowed(operator: Any, *reasons: str) -> bool:
     return True
 
 
+def job_allowed(operator: Any, context: Any, *reasons: Reason | str) -> bool:
+    """As `allowed`, for what has the backend work on the shot: there must be a shot and none of the
+    reasons, and the backend must be free."""
+    asked = (no_shot, *reasons, no_backend, busy)
+    return allowed(operator, *(each if isinstance(each, str) else each(context) for each in asked))
+
+
 def no_shot(context: Any) -> str:
     """Why there is no shot to work on."""
     shot = properties.active_shot(context)

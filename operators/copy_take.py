@@ -37,13 +37,7 @@ class PORTRAITGEN_OT_copy_take(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an edited take and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.not_edited(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.not_edited)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks first."""

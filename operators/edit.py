@@ -255,14 +255,7 @@ class PORTRAITGEN_OT_edit(_RunsEditor):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an avatar, a take and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_avatar(context),
-            base.no_take(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_avatar, base.no_take)
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""

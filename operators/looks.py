@@ -59,13 +59,7 @@ class PORTRAITGEN_OT_learn_look(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a shot, a take and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_take(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_take)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for name and time."""

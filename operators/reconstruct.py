@@ -20,13 +20,7 @@ class PORTRAITGEN_OT_reconstruct(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a track and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_track(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_track)
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""

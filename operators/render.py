@@ -42,14 +42,12 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
         """Needs an edited take, its scene and a free backend."""
         shot = properties.active_shot(context)
         home = properties.home_scene(shot) if shot else None
-        return base.allowed(
+        return base.job_allowed(
             cls,
-            base.no_shot(context),
-            base.no_avatar(context),
-            base.not_edited(context),
+            context,
+            base.no_avatar,
+            base.not_edited,
             "" if home else "The scene of the shot's plate is gone",
-            base.no_backend(context),
-            base.busy(context),
         )
 
     def execute(self, context: Any) -> set[str]:
@@ -73,14 +71,12 @@ class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):
         shot = properties.active_shot(context)
         rigged = shot is not None and shot.has_rig
         camera_there = rigged and shot.armature.users_scene[0].camera
-        return base.allowed(
+        return base.job_allowed(
             cls,
-            base.no_shot(context),
-            base.no_rig(context),
-            base.not_edited(context),
+            context,
+            base.no_rig,
+            base.not_edited,
             "" if camera_there else "The rig's scene has no camera",
-            base.no_backend(context),
-            base.busy(context),
         )
 
     def execute(self, context: Any) -> set[str]:
@@ -115,14 +111,7 @@ class PORTRAITGEN_OT_drive_from_shot(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an edited take."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_avatar(context),
-            base.not_edited(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_avatar, base.not_edited)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for the other shot's folder."""
@@ -337,7 +326,7 @@ class PORTRAITGEN_OT_deliver(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a render."""
-        return _render_poll(cls, context)
+        return base.job_allowed(cls, context, base.not_rendered)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for the folder."""
@@ -377,7 +366,7 @@ class PORTRAITGEN_OT_quality(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a render."""
-        return _render_poll(cls, context)
+        return base.job_allowed(cls, context, base.not_rendered)
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job; its sheet opens in the browser."""
@@ -387,16 +376,6 @@ class PORTRAITGEN_OT_quality(bpy.types.Operator):
         options = dict(queue_runner.options_of(shot, "qc"))
         options["version"] = render.version if render else None
         return base.attempt(self, lambda: base.run_job(context, "qc", options, name))
-
-
-def _render_poll(operator: Any, context: Any) -> bool:
-    return base.allowed(
-        operator,
-        base.no_shot(context),
-        base.not_rendered(context),
-        base.no_backend(context),
-        base.busy(context),
-    )
 
 
 CLASSES = (

@@ -100,14 +100,7 @@ class PORTRAITGEN_OT_send_to_shot(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a rig that may show something new, and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_rig(context),
-            _as_tracked(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_rig, _as_tracked)
 
     def execute(self, context: Any) -> set[str]:
         """Reads the rig and sends it; the rig then shows the new version."""
@@ -188,14 +181,7 @@ class _Resolve(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs corrections and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_rig(context),
-            _no_corrections(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_rig, _no_corrections)
 
     def execute(self, context: Any) -> set[str]:
         """Reads the keyed frames and sends them; the rig then shows the new version."""

@@ -277,13 +277,7 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an avatar."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_avatar(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_avatar)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for the file."""
@@ -347,13 +341,7 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs an avatar."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_avatar(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_avatar)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for a file where no performer is selected."""

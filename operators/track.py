@@ -39,9 +39,7 @@ class PORTRAITGEN_OT_track(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a shot and a free backend."""
-        return base.allowed(
-            cls, base.no_shot(context), base.no_backend(context), base.busy(context)
-        )
+        return base.job_allowed(cls, context)
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
@@ -64,13 +62,7 @@ class PORTRAITGEN_OT_refine_track(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a track and a free backend."""
-        return base.allowed(
-            cls,
-            base.no_shot(context),
-            base.no_track(context),
-            base.no_backend(context),
-            base.busy(context),
-        )
+        return base.job_allowed(cls, context, base.no_track)
 
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
@@ -181,9 +173,7 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
         shot = properties.active_shot(context)
         unfinished = shot and shot_summary.summary_of(shot.path).unfinished
         reason = "" if unfinished else "The shot has no unfinished job"
-        return base.allowed(
-            cls, base.no_shot(context), reason, base.no_backend(context), base.busy(context)
-        )
+        return base.job_allowed(cls, context, reason)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Shows what the job will do: its settings come from the shot's folder."""

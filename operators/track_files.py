@@ -24,16 +24,6 @@ from . import base
 _MODEL = "Your own SMPL-X file (SMPLX_NEUTRAL.npz): what its numbers of identity, expression and"
 
 
-def _poll(cls: Any, context: Any) -> bool:
-    return base.allowed(
-        cls,
-        base.no_shot(context),
-        base.no_track(context),
-        base.no_backend(context),
-        base.busy(context),
-    )
-
-
 class PORTRAITGEN_OT_import_track(bpy.types.Operator):
     """Take in a track of another program, such as SMPL-X, FLAME or an iPhone's face capture, as a
     new version over the latest; choose a folder's path for trackers that write a file a frame"""
@@ -72,7 +62,7 @@ class PORTRAITGEN_OT_import_track(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a track and a free backend."""
-        return _poll(cls, context)
+        return base.job_allowed(cls, context, base.no_track)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for the file."""
@@ -147,7 +137,7 @@ class PORTRAITGEN_OT_export_track(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a track and a free backend."""
-        return _poll(cls, context)
+        return base.job_allowed(cls, context, base.no_track)
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for the file."""

@@ -114,9 +114,13 @@ def test_from_strip_to_strip(
     assert bpy.data.images[take.preview].size[0] > 0
     tried = next((shot_folder / "takes" / take.folder_name / "tried").glob("*.png"))
     keys = shot_folder / "takes" / take.folder_name / "keys"
+    preferences = module("portraitgen_addon.preferences").get()
+    assert not preferences.author, "nobody is named unasked"
+    preferences.author = "Ann"
     bpy.ops.portraitgen.keep_key()
     until(lambda: (keys / tried.name).exists())
     until(lambda: not session.doing)
+    preferences.author = ""
     assert scene.frame_current == int(tried.stem) + shot.offset
     scene.frame_set(START + 8)
     bpy.ops.portraitgen.paint_frame()
@@ -127,7 +131,9 @@ def test_from_strip_to_strip(
     until(lambda: not session.busy, 300)
     assert session.job.state == "done", session.job.message
     edit = shot_folder / "takes" / take.folder_name / "edits" / "0001"
-    assert json.loads((edit / "edit.json").read_text())["anchor"] == int(tried.stem)
+    made = json.loads((edit / "edit.json").read_text())
+    assert made["anchor"] == int(tried.stem)
+    assert made["authors"] == {"paint": [], "key_frames": ["Ann"], "splats": []}
     scene.frame_set(START + 4)
     bpy.ops.portraitgen.keep_key()
     until(lambda: len(list(keys.glob("*.png"))) == 2)
