@@ -5,10 +5,11 @@
 import errno
 import os
 import re
+import tempfile
 import traceback
 from pathlib import Path
 
-from .errors import OptionError, OutOfMemory, PortraitError, StorageError
+from .errors import DiskFull, OptionError, OutOfMemory, PortraitError, StorageError
 from .storage import disk_full, is_disk_full
 
 _LONGEST = 300
@@ -27,7 +28,9 @@ def readable(error: BaseException) -> PortraitError:
         return error
     if is_disk_full(error):
         named = getattr(error, "filename", None)
-        return disk_full(Path(os.fsdecode(named)) if isinstance(named, str | bytes) else Path())
+        if isinstance(named, str | bytes):
+            return disk_full(Path(os.fsdecode(named)))
+        return DiskFull("the disk is full", "", "free some space and run it again")
     if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
         return OutOfMemory(
             f"memory ran out ({_words(error)})",
@@ -75,6 +78,12 @@ def _of_system(error: OSError) -> PortraitError:
                 )
             return StorageError(
                 "writing here is not allowed", place, "choose a folder that you may write to"
+            )
+        case errno.ENOENT if "usable temporary directory" in str(error):
+            return StorageError(
+                "no folder for temporary files can be written to",
+                tempfile.tempdir or os.environ.get("TMPDIR", ""),
+                "set TMPDIR to one that can",
             )
         case errno.ENOENT:
             return StorageError("the file is missing", place, "check the path")

@@ -11,6 +11,11 @@ from .errors import OptionError
 _Thing = TypeVar("_Thing")
 
 
+def is_frame_number(text: str) -> bool:
+    """Whether text, as a file's name has it, is a frame's number; it may lie below zero."""
+    return re.fullmatch(r"-?[0-9]{1,9}", text) is not None
+
+
 def parse_frames(text: str, available: range) -> range:
     """The frames that "1001-1250", "1001" or "" (all) names.
 
@@ -23,7 +28,7 @@ def parse_frames(text: str, available: range) -> range:
     """
     if not text.strip():
         return available
-    match = re.fullmatch(r"\s*(-?\d+)(?:\s*-\s*(-?\d+))?\s*", text)
+    match = re.fullmatch(r"\s*(-?\d{1,18})(?:\s*-\s*(-?\d{1,18}))?\s*", text)
     if not match:
         raise OptionError(
             f"'{text}' is no frame range", "frames", "write it as 1001-1250, or one frame as 1001"
@@ -57,7 +62,7 @@ def parse_frame_list(text: str, available: range) -> Sequence[int]:
     frames: set[int] = set()
     for piece in (each for each in text.split(",") if each.strip()):
         span, times, step = piece.replace(":", "x").partition("x")
-        if (times and not (step.strip().isdecimal() and int(step))) or not span.strip():
+        if (times and not _is_step(step.strip())) or not span.strip():
             raise OptionError(
                 f"'{piece.strip()}' is no frame range",
                 "frames",
@@ -69,6 +74,10 @@ def parse_frame_list(text: str, available: range) -> Sequence[int]:
     ordered = sorted(frames)
     whole = range(ordered[0], ordered[-1] + 1)
     return whole if len(whole) == len(ordered) else ordered
+
+
+def _is_step(text: str) -> bool:
+    return re.fullmatch(r"\d{1,18}", text) is not None and int(text) > 0
 
 
 def frame_list(frames: Sequence[int], step: str = "x") -> str:

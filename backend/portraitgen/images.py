@@ -7,6 +7,7 @@ BGR in files, is asked for it here alone. What footage of any depth holds become
 decoders (`footage/movie_pixels.py`), and floats in `footage/source_frame.py`.
 """
 
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,16 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from .errors import ShotError
 from .provenance.png_text import with_colours, with_texts
-from .storage import atomic_path, is_plain
+from .storage import atomic_path, read_bytes
 
 if TYPE_CHECKING:
     # Footage is read, and most commands answer, without waiting for torch.
     from torch import Tensor
+
+# As plates' (`footage/limits.py`); a file of more than so many bytes is no picture of ours.
+_MOST_PIXELS, _LARGEST = 1 << 27, 1 << 30
 
 
 def to_float(
@@ -146,15 +151,33 @@ def read_channels(path: Path) -> np.ndarray | None:
 
 
 def _read(path: Path, flags: int) -> np.ndarray | None:
-    if not is_plain(path):
-        return None
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = read_bytes(path, _LARGEST)
+    except (OSError, ShotError):
         return None
-    if not data.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+    # A megabyte may say that it is gigabytes of pixels.
+    if not 0 < _pixels_of(data) <= _MOST_PIXELS:
         return None
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         return None
+
+
+def _pixels_of(data: bytes) -> int:
+    """How many pixels a PNG or JPEG says it has; 0 if it is neither."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        width, height = struct.unpack_from(">II", data, 16)
+        return int(width * height)
+    if not data.startswith(b"\xff\xd8\xff"):
+        return 0
+    at, most = 2, 0
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
+        if marker == 0xDA:  # The picture itself; its size stands before it.
+            break
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            most = max(most, width * height)
+        at += 1 if marker == 0xFF else 2 + length
+    return most

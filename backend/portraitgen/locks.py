@@ -42,6 +42,7 @@ _LOOK = 0.25
 _PATIENCE = 2.0
 # Of a longer claim only so many are compared.
 _MOST_FRAMES = 1_000_000
+_MOST_STEPS = 10_000_000
 _held: "set[Lock]" = set()
 _held_lock = threading.Lock()
 
@@ -103,6 +104,9 @@ class Claim(Data):
         first, last = self.frames
         last = min(last, first + _MOST_FRAMES)
         between = range(first, last + 1)
+        # What names as many frames over and over would keep everybody waiting at the gate.
+        if self.frame_list.count(",") * len(between) > _MOST_STEPS:
+            return set(between)
         try:
             return set(parse_frame_list(self.frame_list, between))
         except OptionError:
@@ -219,6 +223,7 @@ class Lock:
         with _gate(self._folder, self._waiting):
             write_json(self._path, self._claim.to_json())
             try:
+                living_one: tuple[Path, Claim] | None = None
                 for path, other in _claims(self._folder):
                     if path == self._path:
                         continue
@@ -226,10 +231,14 @@ class Lock:
                         if is_running(other.holder) is False:
                             path.unlink(missing_ok=True)  # Of no use to anybody.
                         continue
-                    if not _is_dead(path, other, seen, living):
-                        self._path.unlink(missing_ok=True)
-                        return path, other
-                    path.unlink(missing_ok=True)
+                    # All are looked at, so that those that are silent are watched at once.
+                    if _is_dead(path, other, seen, living):
+                        path.unlink(missing_ok=True)
+                    elif living_one is None or (path in living and living_one[0] not in living):
+                        living_one = path, other
+                if living_one is not None:
+                    self._path.unlink(missing_ok=True)
+                    return living_one
             except BaseException:
                 self._path.unlink(missing_ok=True)
                 raise

@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
-from .errors import OptionError
+from .errors import OptionError, ShotError
 from .schema import Data
-from .storage import parse_json
+from .storage import parse_json, read_bytes
 
 _VERSION = "pathmapping-1.0"
 _LARGEST = 1 << 20
@@ -81,11 +81,7 @@ def read_rules(file: Path) -> None:
     """
     remedy = "give the file that the farm's session names"
     try:
-        with open(file, "rb") as opened:
-            text = opened.read(_LARGEST + 1)
-        if len(text) > _LARGEST:
-            raise ValueError("it is larger than 1 MB")
-        data = parse_json(text)
+        data = parse_json(read_bytes(file, _LARGEST))
         if data == {}:
             return
         told = _RulesFile.parse(data)
@@ -95,6 +91,8 @@ def read_rules(file: Path) -> None:
             windows = rule.source_path_format.upper() == "WINDOWS"
             pure = PureWindowsPath if windows else PurePosixPath
             _rules.insert(0, PathRule(pure(rule.source_path), Path(rule.destination_path)))
+    except ShotError as error:
+        raise OptionError(f"no path mapping: {error.message}", file, remedy) from None
     except (OSError, ValueError) as error:
         raise OptionError(f"no path mapping ({error})", file, remedy) from None
 

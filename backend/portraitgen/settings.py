@@ -8,6 +8,8 @@ into an instance, refusing what does not fit with one sentence.
 """
 
 import dataclasses
+import os
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -143,6 +145,31 @@ def parse(settings: type[Settings], values: Mapping[str, Any]) -> Settings:
     return settings(**parsed)
 
 
+def _shown(value: object) -> str:
+    try:
+        return str(value).replace("\0", "\\0")
+    except ValueError:  # Python writes no whole number of more than 4300 digits.
+        return "a number of thousands of digits"
+
+
+def _check_range(name: str, number: float, facts: _Facts) -> None:
+    low, high = facts.minimum, facts.maximum
+    # Beyond these no record would hold it: JSON has no infinity, and we read 19 digits.
+    limit = sys.float_info.max if isinstance(number, float) else 1 << 62
+    least, most = (-limit if low is None else low), (limit if high is None else high)
+    if least <= number <= most:
+        return
+    if None not in (low, high):
+        span = f"from {low} to {high}"
+    elif low is not None and not number > limit:
+        span = f"of {low} or more"
+    elif high is not None and not number < -limit:
+        span = f"of {high} or less"
+    else:
+        span = "nearer to 0"
+    raise OptionError(f"{_shown(number)} is out of range", name, f"give a value {span}")
+
+
 def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
     facts = _facts(field)
     if value is None:
@@ -155,24 +182,19 @@ def _convert(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
         if str(value).lower() not in words:
             raise OptionError(f"'{value}' is neither on nor off", field.name, "give true or false")
         return words[str(value).lower()]
+    noun = {"int": "a whole number", "float": "a number"}.get(kind.__name__, "text")
     try:
         converted = kind(value)
-    except (TypeError, ValueError):
-        noun = {"int": "a whole number", "float": "a number"}.get(kind.__name__, "text")
-        raise OptionError(f"'{value}' is not {noun}", field.name, f"give {noun}") from None
+        # JSON's true is a number to Python, and anything has a text.
+        fits = isinstance(value, str | int | float | os.PathLike) and not isinstance(value, bool)
+    except (TypeError, ValueError, OverflowError):
+        fits = False
+    if not fits or (kind is str and "\0" in converted):
+        raise OptionError(f"'{_shown(value)}' is not {noun}", field.name, f"give {noun}")
     if kind is int and isinstance(value, float) and value != converted:
         raise OptionError(f"'{value}' is not a whole number", field.name, "give a whole number")
-    low, high = facts.minimum, facts.maximum
     if kind in (int, float):
-        below = low is not None and not converted >= low
-        above = high is not None and not converted <= high
-        if below or above or converted != converted:
-            span = (
-                f"from {low} to {high}"
-                if None not in (low, high)
-                else (f"of {low} or more" if low is not None else f"of {high} or less")
-            )
-            raise OptionError(f"{value} is out of range", field.name, f"give a value {span}")
+        _check_range(field.name, converted, facts)
     choices = facts.choices
     given = [converted]
     if facts.several:

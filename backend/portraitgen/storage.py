@@ -11,6 +11,7 @@ any write. So
 * a full disk is told with its place and with what was free.
 """
 
+import atexit
 import errno
 import hashlib
 import json
@@ -20,10 +21,12 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +49,48 @@ _RESTORE = "restore it from a backup"
 # Where a path may lead
 
 
+def user_path(text: str | Path) -> Path:
+    """A path as people write it, whose `~` is their home; that of nobody we know stays a name."""
+    return Path(os.path.expanduser(text))
+
+
+def home_folder() -> Path:
+    """The user's home.
+
+    Raises:
+        StorageError: if there is none, as for a container's user that nobody has named.
+    """
+    home = os.path.expanduser("~")
+    if not os.path.isabs(home):
+        raise StorageError("this user has no home folder", "HOME", "set it to a folder of yours")
+    return Path(home)
+
+
 def user_cache_folder() -> Path:
-    """The folder for files that can be made again: ``$PORTRAITGEN_CACHE``, else the platform's."""
+    """The folder for files that can be made again: ``$PORTRAITGEN_CACHE``, else the platform's.
+
+    A user without a home gets one that ends with the process.
+    """
     chosen = os.environ.get("PORTRAITGEN_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return user_path(chosen)
+    if not os.path.isabs(os.path.expanduser("~")):
+        return _own_temporary_folder()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
-        return Path(base) / "portraitgen" if base else Path.home() / "AppData/Local/portraitgen"
+        return Path(base) / "portraitgen" if base else home_folder() / "AppData/Local/portraitgen"
     if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/portraitgen"
+        return home_folder() / "Library/Caches/portraitgen"
     base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "portraitgen" if base else Path.home() / ".cache/portraitgen"
+    return Path(base) / "portraitgen" if base else home_folder() / ".cache/portraitgen"
+
+
+@cache
+def _own_temporary_folder() -> Path:
+    # Of no name that another user could have taken: compiled code is read from there.
+    folder = tempfile.mkdtemp(prefix="portraitgen-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def user_data_folder(variable: str, name: str) -> Path:
@@ -68,8 +101,8 @@ def user_data_folder(variable: str, name: str) -> Path:
         name: of the folder within the platform's folder for data.
     """
     if given := os.environ.get(variable):
-        return Path(given).expanduser().absolute()
-    home = Path.home()
+        return user_path(given).absolute()
+    home = home_folder()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -363,9 +396,10 @@ def disk_full(path: Path, written: int = 0) -> DiskFull:
 
 
 def printable(text: str) -> str:
-    """Text to be shown: what would steer a terminal or hide a word, and bytes that are no text,
-    become escapes. Names in a shot are a stranger's."""
-    return "".join(each if each.isprintable() or each == "\n" else _escape(each) for each in text)
+    """Text to be shown on one line: what would steer a terminal or hide a word, bytes that are no
+    text, and ends of lines, become escapes. Names in a shot are a stranger's, and a line of its own
+    may be an order to whoever reads them, such as a farm's worker."""
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
 
 
 def _escape(each: str) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from .errors import ProgramNotAllowed, ShotError
 from .schema import Record
 from .settings import OptionDescription
+from .storage import home_folder, user_path
 
 _typed: "Program | None" = None
 
@@ -63,7 +64,7 @@ class Program:
         folder, script = told("folder"), told("script")
         if not folder:
             return None
-        place = Path(folder).expanduser().absolute()
+        place = user_path(folder).absolute()
         return cls(told("program"), (script,) if script else (), place)
 
     def __str__(self) -> str:
@@ -91,7 +92,7 @@ def config_folder() -> Path:
     """Where this user's configuration lies: PORTRAITGEN_CONFIG, or what the system gives."""
     if given := os.environ.get("PORTRAITGEN_CONFIG"):
         return Path(given)
-    home = Path.home()
+    home = home_folder()
     if sys.platform == "win32":
         base = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
     elif sys.platform == "darwin":

@@ -65,12 +65,12 @@ def test_a_bundle_holds_what_is_missing(copy: Path, portraitgen: Command, tmp_pa
     assert portraitgen("bundle", copy, "--take", "toon", "--out", tmp_path / "a").returncode == 0
     whole = json.loads((tmp_path / "a" / "template.json").read_text())["steps"][0]
     assert whole["parameterSpace"]["taskParameterDefinitions"][0]["range"] == "1-4"
-    words = ["--take", "new", "--editor", "toon", "--set", "levels=3", "--out", tmp_path / "c"]
+    words = ["--take", "new", "--editor", "toon", "--set", "tones=3", "--out", tmp_path / "c"]
     assert portraitgen("bundle", copy, *words).returncode == 0
     assert stages_of(tmp_path / "c") == ["edit", "render", "movie"]
     template = json.loads((tmp_path / "c" / "template.json").read_text())
     args = template["steps"][0]["script"]["actions"]["onRun"]["args"]
-    assert args[:2] == ["edit", "{{Param.Shot1}}"] and args[args.index("--set") + 1] == "levels=3"
+    assert args[:2] == ["edit", "{{Param.Shot1}}"] and args[args.index("--set") + 1] == "tones=3"
     # What is not of this machine alone is a PATH parameter.
     assert str(copy) not in json.dumps(template["steps"])
     assert {p["type"] for p in template["parameterDefinitions"][:2]} == {"PATH"}
@@ -87,10 +87,10 @@ def test_a_bundle_holds_what_is_missing(copy: Path, portraitgen: Command, tmp_pa
         (["--take", "new"], "name its editor"),
         (["--take", "toon", "--stages", "paint"], "no stage 'paint'"),
         (["--take", "toon", "--frames", "1-9999"], "leaves the frames"),
-        (["--take", "toon", "--chunk", "0"], "one frame at least"),
-        (["--take", "toon", "--edit-option", "steps"], "is no option"),
-        (["--take", "new", "--editor", "look", "--edit-option", "take={{Task.x}}"], "as their own"),
-        (["--take", "toon", "--flamenco", "--render-option", "light=a\nb"], "several lines"),
+        (["--take", "toon", "--chunk", "0"], "cannot render 0 frames"),
+        (["--take", "toon", "--edit-option", "steps"], "is no setting"),
+        (["--take", "new", "--editor", "look", "--set", "look={{Task.x}}"], "as their own"),
+        (["--take", "toon", "--flamenco", "--render-option", "lit=a\nb"], "several lines"),
         (["--take", "toon", "--flamenco", "--gpus", "1"], "tag the workers"),
     ],
 )
@@ -361,7 +361,7 @@ def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
         "--editor",
         "toon",
         "--set",
-        "levels=3",
+        "tones=3",
         "--render-option",
         "plate=true",
         "--render-option",

@@ -26,6 +26,8 @@ BASE = {
     "frames",
     "renders",
     "images",
+    "jit_cache",
+    "npz",
     "storage",
     "tensors",
     "trust",
@@ -75,6 +77,8 @@ ROOMS = {
     "images": BASE | {"provenance"},
     "provenance": BASE - {"images"},
     "tensors": BASE,
+    "npz": BASE,
+    "jit_cache": BASE,
     "perception": BASE,
     "footage": BASE | {"body", "perception"},
     "interchange": BASE | {"body"},
@@ -84,7 +88,7 @@ ROOMS = {
     "editing": BASE | {"avatar", "raster", "body", "models"},
 }
 ROOMS["pipeline"] = BASE | set(ROOMS) | {"failures", "path_mapping", "stopping"}
-ROOMS["farm"] = BASE | {"pipeline"}
+ROOMS["farm"] = BASE | {"editing", "pipeline"}
 EVERYTHING = (
     BASE
     | set(ROOMS)

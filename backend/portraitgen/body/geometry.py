@@ -6,10 +6,14 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor
 
+from ..jit_cache import prepare_jit_cache
 from .camera import Camera
+
+prepare_jit_cache()
+
+from numba import njit  # noqa: E402
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:

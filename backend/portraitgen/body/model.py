@@ -11,6 +11,7 @@ from the displaced vertices, pose correctives are added, and every vertex follow
 import copy
 import hashlib
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import torch
 from torch import Tensor
 
 from ..errors import BodyError
+from ..npz import DAMAGE, PickledArray, plain_array
+from ..storage import is_plain
 
 OPEN_BODY = Path(__file__).parent / "data" / "open_body.npz"
 
@@ -286,16 +289,18 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         BodyError: if the file is missing or damaged.
     """
     arrays: dict[str, Any] = {}
+    if not is_plain(path):
+        raise BodyError("the body model is no plain file", path, _REMEDY)
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            for key in stored.files:
-                try:
-                    arrays[key] = stored[key]
-                except ValueError:
-                    continue  # A pickled object.
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                if not info.filename.endswith(".npy"):
+                    continue
+                with suppress(PickledArray), archive.open(info) as file:
+                    arrays[info.filename[:-4]] = plain_array(file, info.file_size).copy()
     except FileNotFoundError:
         raise BodyError("the body model is missing", path, _REMEDY) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise BodyError(f"the body model cannot be read ({error})", path, _REMEDY) from error
     return arrays
 

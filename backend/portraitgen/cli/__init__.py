@@ -20,7 +20,8 @@ from ..errors import Cancelled, DiskFull, OptionError, OutOfMemory, PortraitErro
 from ..failures import ProgramFault, readable
 from ..native_log_filter import filter_native_logs
 from ..stopping import Stopped, graceful_stop
-from ..storage import dump_json, printable
+from ..storage import printable
+from .output import open_standard_streams, print_json_line
 from .terminal_reporter import TerminalReporter
 
 __all__ = ["COMMANDS", "LATER", "TerminalReporter", "main"]
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Idle threads of torch's pool must not spin while the rasteriser's own work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    open_standard_streams()
     try:
         with graceful_stop(), filter_native_logs():
             _run(arguments)
@@ -101,7 +103,7 @@ def _fail(arguments: Sequence[str], failure: PortraitError) -> NoReturn:
     if "--events" in arguments:
         facts = {"code": failure.code, "message": failure.message}
         facts |= {"place": failure.place, "remedy": failure.remedy}
-        print(dump_json({"event": "failed"} | facts).decode(), flush=True)
+        print_json_line({"event": "failed"} | facts)
     if "--openjd" in arguments:
         print(f"openjd_fail: {printable(str(failure))}", flush=True)
     sys.exit(75 if failure.code in LATER else 2 if failure.code == OptionError.code else 1)

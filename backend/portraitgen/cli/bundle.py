@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .output import say
+
 STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 
 
@@ -49,13 +51,22 @@ def run(given: argparse.Namespace) -> None:
     from ..farm.bundle import FarmSettings, write_bundle
     from ..farm.flamenco import write_flamenco
     from ..farm.plan import plan_shot
+    from ..farm.request import check_editor, check_typed
+    from .job_command import pairs
 
     stages = [word.strip() for word in given.stages.split(",") if word.strip()]
     for stage in stages:
         if stage not in STAGES:
             raise OptionError(f"there is no stage '{stage}'", "--stages", f"use {','.join(STAGES)}")
-    if given.chunk < 1:
-        raise OptionError("a task renders one frame at least", "--chunk", "give 1 or more")
+    asked = {
+        "reconstruct": pairs(given.reconstruct_option, "--reconstruct-option"),
+        "edit": pairs(given.edit_option, "--edit-option"),
+        "render": pairs(given.render_option, "--render-option"),
+        "qc": pairs(given.qc_option, "--qc-option"),
+    }
+    for stage, options in asked.items():
+        check_typed(stage, options)
+    check_editor(given.editor, pairs(given.set))
     words = {
         "reconstruct": _words(given.reconstruct_option),
         "edit": (["--editor", given.editor] if given.editor else [])
@@ -69,9 +80,9 @@ def run(given: argparse.Namespace) -> None:
     name = given.name or f"PortraitGen {given.take}"
     write = write_flamenco if given.flamenco else write_bundle
     for file in write(given.out, name, given.take, plans, farm):
-        print(file)
+        say(str(file))
     for plan in plans:
-        print(f"{plan.folder.name}: {', '.join(plan.stages)}, {len(plan.frames)} frames")
+        say(f"{plan.folder.name}: {', '.join(plan.stages)}, {len(plan.frames)} frames")
 
 
 def _words(pairs: list[str]) -> list[str]:

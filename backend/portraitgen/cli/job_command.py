@@ -113,12 +113,12 @@ def map_paths(kind: str, given: argparse.Namespace) -> None:
         add_rule(os.path.normpath(Shot.open(given.shot).footage_path), given.footage.absolute())
 
 
-def pairs(given: Iterable[str]) -> dict[str, str]:
-    """What was given as `--set NAME=VALUE`, by name."""
+def pairs(given: Iterable[str], flag: str = "--set") -> dict[str, str]:
+    """What was given as `--set NAME=VALUE`, or with another flag, by name."""
     options = {}
     for pair in given:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise OptionError(f"'{pair}' is no setting", "--set", "write it as name=value")
+            raise OptionError(f"'{pair}' is no setting", flag, "write it as name=value")
         options[name] = value
     return options

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .author import add_author
+from .output import say
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -28,5 +29,5 @@ def run(given: argparse.Namespace) -> None:
 
     shot = Shot.open(given.shot)
     kept = keep_key(shot, given.take, given.frame, author=given.author)
-    print(f"{kept.path} takes the place of what the editor makes of this frame")
+    say(f"{kept.path} takes the place of what the editor makes of this frame")
     print("Repaint it if you like, and edit the take again; delete it to let it go")

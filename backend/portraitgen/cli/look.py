@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..storage import printable
-from .output import print_json, words
+from .output import print_json, say, words
 from .terminal_reporter import TerminalReporter
 
 
@@ -68,7 +68,7 @@ def _list(given: argparse.Namespace) -> None:
     if given.json:
         print_json([{"path": str(path)} | facts.to_json() for path, facts in found.items()])
         return
-    print(f"{len(found)} looks in {folder}")
+    say(f"{len(found)} looks in {folder}")
     for path, facts in found.items():
         use = "" if facts.commercial else ", no commercial use"
         text = f"{path.stem}: {facts.pairs} pairs, {facts.made_of}{use}"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .author import add_author
+from .output import say
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -32,4 +33,4 @@ def run(given: argparse.Namespace) -> None:
     shot = Shot.open(given.shot)
     made = start_painting(shot, given.take, given.frame, given.mask, author=given.author)
     then = "edit the take: it changes there only" if given.mask else "use --editor paint"
-    print(f"Paint over {made.path}, save it, and {then}")
+    say(f"Paint over {made.path}, save it, and {then}")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .output import print_facts, print_json
+from .output import print_facts, print_json, say
 from .plate_options import add_plate_options, plate_facts
 
 
@@ -33,4 +33,4 @@ def run(given: argparse.Namespace) -> None:
     notes = facts.pop("notes")
     print_facts(facts)
     for note in notes:
-        print(f"note: {note}")
+        say(f"note: {note}")

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import OptionError
 from ..job_queue import JobQueue, QueuedJob, blocked
-from ..storage import dump_json, printable
-from .output import words
+from ..storage import printable
+from .output import print_json_line, words
 
 STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 _OF_TAKE = ("edit", "render", "movie", "qc")
@@ -77,6 +78,9 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 def run(given: argparse.Namespace) -> None:
     """Does what is asked with the list, and says how it stands."""
     queue = JobQueue(given.list)
+    if given.action != "add" and not queue.path.exists():
+        remedy = "check the path; portraitgen queue add makes it"
+        raise OptionError("there is no such list", queue.path, remedy)
     match given.action:
         case "add":
             _add(queue, given)
@@ -94,7 +98,7 @@ def run(given: argparse.Namespace) -> None:
         case "move":
             queue.move(given.job, given.by)
     if given.action == "show" and given.json:
-        print(dump_json(queue.read().to_json()).decode())
+        print_json_line(queue.read().to_json())
     elif given.action != "run":
         _show(queue)
 
@@ -113,8 +117,8 @@ def _show(queue: JobQueue) -> None:
 def _add(queue: JobQueue, given: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from ..errors import OptionError
     from ..farm.plan import plan_shot
+    from ..farm.request import check_editor
     from ..frames import frame_list
     from ..pipeline.registry import options_of
     from ..schema import plain
@@ -136,6 +140,7 @@ def _add(queue: JobQueue, given: argparse.Namespace) -> None:
         "movie": {},
         "qc": pairs(given.qc_option),
     }
+    check_editor(given.editor, pairs(given.set))
     edit_words = {"edit": ["--editor", given.editor] if given.editor else []}
     jobs = []
     for folder in given.shots:

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .output import say
+
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     """The command's parser."""
@@ -29,4 +31,4 @@ def run(given: argparse.Namespace) -> None:
 
     if given.to is not None and not given.to.exists():
         raise FootageError("there is no such file or folder", given.to, "give one that there is")
-    print(relink(Shot.open(given.shot), given.to))
+    say(str(relink(Shot.open(given.shot), given.to)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PortraitError
+from ..storage import user_path
 from .output import print_json
 
 
@@ -31,7 +32,7 @@ def run(given: argparse.Namespace) -> None:
     from ..pipeline.requests.selftest import SelfTest, line, parts_of, report_folder
 
     test = SelfTest(
-        (given.out or report_folder()).expanduser().absolute(),
+        user_path(given.out or report_folder()).absolute(),
         lambda name: print(f"{name} ...", file=sys.stderr),
     )
     rows = test.run()

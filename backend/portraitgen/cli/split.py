@@ -3,10 +3,13 @@
 """`portraitgen split PLATE FOLDER`."""
 
 import argparse
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+from .output import say
 from .plate_options import add_plate_options, plate_facts
 
 
@@ -30,4 +33,11 @@ def run(given: argparse.Namespace) -> None:
         if shot is None:
             print(f"frames {frames} show no face; no shot is made of them", file=sys.stderr)
         else:
-            print(f"portraitgen track {shot.path} --frames={frames}")
+            say(f"portraitgen track {_word(shot.path)} --frames={frames}")
+
+
+def _word(path: Path) -> str:
+    """A path as one word of this system's command line."""
+    return (
+        subprocess.list2cmdline([str(path)]) if sys.platform == "win32" else shlex.quote(str(path))
+    )

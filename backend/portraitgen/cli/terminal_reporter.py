@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from ..job_results import JobResult
 from ..pipeline.run.progress import OverallProgress, Reporter
-from ..storage import dump_json, printable
-from .output import words
+from ..storage import printable
+from .output import print_json_line, words
 
 Style = Literal["person", "events", "openjd"]
 
@@ -34,7 +34,7 @@ class TerminalReporter(Reporter):
         self._told = ("", 0)
 
     def _emit(self, event: str, **facts: Any) -> None:
-        print(dump_json({"event": event} | facts).decode(), flush=True)
+        print_json_line({"event": event} | facts)
 
     def progress(
         self, stage: str, step: int, steps: int, eta_s: float | None, metrics: dict[str, float]
@@ -70,7 +70,7 @@ class TerminalReporter(Reporter):
         if self._events:
             self._emit("frame", take=take, frame=frame, path=str(path))
         elif self._openjd:
-            print(f"frame {frame}: {path}", flush=True)
+            print(printable(f"frame {frame}: {path}"), flush=True)
 
     def preview(self, path: Path) -> None:
         """Tells a machine where the preview lies."""

@@ -17,6 +17,7 @@ from .job_command import (
     pairs,
     typed_program,
 )
+from .output import say
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -56,4 +57,4 @@ def run(given: argparse.Namespace) -> None:
     with typed_by_user(typed_program(asked)):
         options = parse(EditOptions, asked)
         tried = preview_frame(Shot.open(given.shot), given.frame, options)
-    print(f"{tried.path} shows frame {given.frame} with the edit, {tried.plate} without")
+    say(f"{tried.path} shows frame {given.frame} with the edit, {tried.plate} without")

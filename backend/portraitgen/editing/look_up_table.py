@@ -9,6 +9,7 @@ import numpy as np
 import PyOpenColorIO as ocio  # noqa: N813
 
 from ..errors import EditError
+from ..storage import read_bytes
 
 _LARGEST = 1 << 27
 _NO_NUMBERS = re.compile(rb"(?im)^[ \t]*(?:[-+0-9.e]+[ \t]+)*[-+]?(?:nan|inf)\b")
@@ -47,7 +48,7 @@ class LookUpTable:
                 f"the file is no 3D .cube or other look-up table ({reason[:200]})", path, _REMEDY
             ) from error
         # OpenColorIO reads such values as black.
-        if _NO_NUMBERS.search(path.read_bytes()):
+        if _NO_NUMBERS.search(read_bytes(path, _LARGEST)):
             raise EditError("the look-up table holds what is no number", path, "export it again")
 
     def map(self, colours: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..body.surface import Surface, carry
 from ..errors import EditError
+from ..frames import is_frame_number
 from ..images import read_channels, to_float
 from ..storage import is_plain
 
@@ -31,7 +32,7 @@ class PaintedFrames:
         self._stems = {
             int(stem): stem
             for stem in sorted(stems)
-            if stem.isdigit() and (folder / f"{stem}.png").is_file()
+            if is_frame_number(stem) and (folder / f"{stem}.png").is_file()
         }
         self.frames = sorted(self._stems)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import OptionError
 from ..frames import frame_list
-from ..storage import write_json
+from ..storage import printable, write_json
 
 STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 """The order in which a shot goes through them."""
@@ -21,6 +21,9 @@ STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 _SPECIFICATION = "jobtemplate-2023-09"
 # Names of the specification end at 64 characters.
 _LONGEST = 64
+MOST_FRAMES = 1024
+"""What one task may render."""
+_MOST_CARDS = 64
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,22 @@ class FarmSettings:
     memory_mb: int = 6144
     command: str = "portraitgen"
     models: str = ""
+
+    def __post_init__(self) -> None:
+        """Whether a farm can be asked for it.
+
+        Raises:
+            OptionError: if it cannot.
+        """
+        if not 1 <= self.chunk <= MOST_FRAMES:
+            span = f"give 1 to {MOST_FRAMES}"
+            raise OptionError(f"a task cannot render {self.chunk} frames", "chunk", span)
+        if not 0 <= self.gpus <= _MOST_CARDS:
+            raise OptionError(
+                f"no worker has {self.gpus} cards", "gpus", f"give 0 to {_MOST_CARDS}"
+            )
+        if not self.command.strip():
+            raise OptionError("nothing says how workers call us", "command", "give portraitgen")
 
 
 def write_bundle(
@@ -111,7 +130,7 @@ def template(
     return {
         "specificationVersion": _SPECIFICATION,
         "extensions": ["TASK_CHUNKING"],
-        "name": name[:_LONGEST],
+        "name": _literal(printable(name), "the job's name")[:_LONGEST],
         "description": f"PortraitGen: take {take}",
         "parameterDefinitions": _parameters(shots, farm),
         "jobEnvironments": [_environment()],
@@ -166,7 +185,7 @@ def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str,
             "type": "INT",
             "default": farm.chunk,
             "minValue": 1,
-            "maxValue": 1024,
+            "maxValue": MOST_FRAMES,
             "description": "Frames that one task renders",
             "userInterface": _control("SPIN_BOX", "Frames a task", "Farm"),
         },
@@ -215,9 +234,10 @@ def _step(
     index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings
 ) -> dict[str, object]:
     """A step of one shot; rendering is cut into chunks of frames."""
-    name = f"{index} {plan.folder.name}: {stage}"
+    folder = printable(plan.folder.name)
+    name = f"{index} {folder}: {stage}"
     if len(name) > _LONGEST:
-        name = f"{index} {plan.folder.name[: _LONGEST - len(stage) - 8]}: {stage}"
+        name = f"{index} {folder[: _LONGEST - len(stage) - 8]}: {stage}"
     args = [stage, f"{{{{Param.Shot{index}}}}}"]
     if stage in ("edit", "render", "movie", "qc"):
         args += ["--take", take]

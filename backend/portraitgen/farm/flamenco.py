@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Flamenco 3: the job type that its Manager runs, and a job for each shot."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def write_flamenco(
             "quality": "qc" in plan.stages,
             "quality_arguments": _lines(plan, "qc"),
         }
-        jobs[f"job-{index:02d}-{plan.folder.name}.json"] = {
+        # A folder's name may be as long as any file's.
+        short = os.fsdecode(os.fsencode(plan.folder.name)[:100])
+        jobs[f"job-{index:02d}-{short}.json"] = {
             "name": f"{name}: {plan.folder.name}",
             "type": "portraitgen",
             "priority": 50,

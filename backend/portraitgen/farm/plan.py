@@ -30,6 +30,7 @@ def plan_shot(
         be edited and no editor was named.
     """
     shot = Shot.open(folder)
+    take = shot.take_name(take)
     plate = plate_of(shot)
     numbers = plate.numbers
     plate.close()

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A farm's job of what Blender asks for: the settings of takes as words of the command line."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from ..editing.registry import editor_class
 from ..errors import OptionError
 from ..messages.farm import BundleWritten, WriteBundle
 from ..pipeline.jobs.edit import program_of
@@ -18,6 +20,8 @@ from .plan import plan_shot
 
 # The command line of a stage names them itself.
 _NAMED = ("take", "frames", "movie")
+# What commands take besides the options of their jobs.
+_OF_COMMANDS = ("models", "wait")
 
 
 def bundle_for(call: WriteBundle) -> BundleWritten:
@@ -30,8 +34,6 @@ def bundle_for(call: WriteBundle) -> BundleWritten:
     """
     for shot in call.shots:
         _check_program(shot.options.get("edit", {}))
-    if call.chunk < 1:
-        raise OptionError("a task renders one frame at least", "chunk", "give 1 or more")
     plans = []
     for shot in call.shots:
         words = {stage: words_of(stage, options) for stage, options in shot.options.items()}
@@ -53,6 +55,30 @@ def _check_program(edit: Values) -> None:
         program = program_of(editor, str(edit.get("editor_options") or "{}"))
     if program is not None and not is_allowed(program):
         raise not_allowed(program)
+
+
+def check_typed(stage: str, options: Mapping[str, str]) -> None:
+    """Whether a stage's command line takes options that were typed, before any worker tries.
+
+    Raises:
+        OptionError: if it does not.
+    """
+    given = {name.replace("-", "_"): value for name, value in options.items()}
+    for name in _NAMED:
+        if name in given:
+            raise OptionError("the job says this itself", name, "leave it out")
+    own = {name: value for name, value in given.items() if name not in _OF_COMMANDS}
+    parse(options_of(stage), own)
+
+
+def check_editor(editor: str, options: Mapping[str, object]) -> None:
+    """Whether there is such an editor with such options; without a name there is nothing to ask.
+
+    Raises:
+        EditError: if there is no such editor; OptionError: if it does not take an option.
+    """
+    if editor:
+        parse(editor_class(editor).Options, options)
 
 
 def words_of(stage: str, options: Values) -> tuple[str, ...]:

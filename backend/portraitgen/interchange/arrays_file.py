@@ -7,20 +7,18 @@ What nobody asks for is never read, so that it can be anything.
 """
 
 import json
-import math
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 from ..errors import ShotError
+from ..npz import DAMAGE, MAX_BYTES, DamagedArray, PickledArray, plain_array
 from ..storage import read_bytes
 
-MAX_BYTES = 1 << 30
-"""The largest array, and the largest text, that is read."""
 _MAX_FILES = 100_000
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".frame", ".ckpt")
 _REMEDY = "see docs/tracks.md for what is read"
@@ -149,7 +147,7 @@ class ForeignArrays:
                 infos = archive.infolist()
         except FileNotFoundError:
             raise ShotError("there is no such file", self.path, "give the right path") from None
-        except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        except DAMAGE as error:
             raise ShotError(f"it cannot be read ({error})", self.path, _REMEDY) from error
         names = [info.filename for info in infos if info.filename.endswith(".npy")]
         if not names:
@@ -163,8 +161,8 @@ class ForeignArrays:
             with zipfile.ZipFile(self.path) as archive:
                 info = archive.getinfo(self._members[name])
                 with archive.open(info) as file:
-                    return _array(file, info.file_size, self.path, f"'{name}'")  # type: ignore[arg-type]
-        except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+                    return _array(file, info.file_size, self.path, f"'{name}'")
+        except DAMAGE as error:
             raise ShotError(f"'{name}' cannot be read ({error})", self.path, _REMEDY) from error
 
     def _open_folder(self) -> None:
@@ -198,7 +196,8 @@ class ForeignArrays:
         for part in self.parts:
             shared &= set(part)
         self._members = {name: name for name in self.parts[0] if name in shared}
-        digits = [re.findall(r"\d+", stem) for stem in stems]
+        # A longer number is no frame's.
+        digits = [re.findall(r"(?<!\d)\d{1,18}(?!\d)", stem) for stem in stems]
         if all(digits) and len({int(each[-1]) for each in digits}) == len(digits):
             order = np.argsort([int(each[-1]) for each in digits], kind="stable")
             self.parts = [self.parts[row] for row in order]
@@ -251,34 +250,14 @@ def _plain(name: str) -> str:
     return name.replace(".", "/").strip("/")
 
 
-def _array(file: BinaryIO, size: int, path: Path, name: str) -> np.ndarray:
+def _array(file: IO[bytes], size: int, path: Path, name: str) -> np.ndarray:
     """One .npy, if its header tells the truth."""
-    remedy = _REMEDY
     try:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0
-            if version == (1, 0)
-            else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, dtype = read(file)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, SyntaxError) as error:
-        said = str(error).split("\n")[0]
-        raise ShotError(f"{name} cannot be read ({said})", path, remedy) from error
-    if dtype.hasobject:
-        raise ShotError(
-            f"{name} holds Python objects, which could run a program",
-            path,
-            "save plain arrays of numbers",
-        )
-    told = math.prod(shape) * dtype.itemsize
-    if told > min(size, MAX_BYTES):
-        raise ShotError(f"{name} says it holds {told} bytes of {size}", path, remedy)
-    data = file.read(told)
-    if len(data) < told:
-        raise ShotError(f"{name} ends too early", path, remedy)
-    flat = np.frombuffer(data, dtype)
-    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
+        return plain_array(file, size)
+    except PickledArray as error:
+        raise ShotError(f"{name} {error}", path, "save plain arrays of numbers") from None
+    except DamagedArray as error:
+        raise ShotError(f"{name} {error}", path, _REMEDY) from error
 
 
 def _some(values: Iterable[object]) -> str:

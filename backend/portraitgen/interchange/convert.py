@@ -30,6 +30,8 @@ def convert_track(source: Path, target: Path) -> dict[str, object]:
         raise ShotError("the file must end in .npz", target, "give such a name")
     if target.exists():
         raise ShotError("the file is there already", target, "give another name")
+    if source.exists() and not source.is_file():
+        raise ShotError("this is no plain file", source, "give the right path")
     root = str(Path(__file__).parents[2])
     kept = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "TEMP", "TMP")
     environment = {name: os.environ[name] for name in kept if name in os.environ}

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import ModelError
 from ..messages.setup import ModelRow
 from ..schema import Data, Misfit
-from ..storage import user_data_folder
+from ..storage import home_folder, user_data_folder, user_path
 from .manifest import Model, ModelFile, models
 from .pipelines import PICKLES, check_pipeline, read_json, refuse_pickle
 
@@ -81,7 +81,7 @@ def find_weights(name: str) -> Weights:
             )
         check_layout(place, model)
         return Weights(_opened(place, model), name, model.licence, model.commercial, note)
-    path = Path(name).expanduser()
+    path = user_path(name)
     if not path.exists():
         raise ModelError(
             "there is neither a model nor a folder of that name",
@@ -225,7 +225,7 @@ def _cached(model: Model) -> tuple[Path | None, str]:
     The revision that was tried, else the one that its name in `refs` stands for, else the latest
     that is whole.
     """
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    home = Path(os.environ.get("HF_HOME") or home_folder() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
     repository = hub / f"models--{model.repository.replace('/', '--')}"
     pinned = repository / "snapshots" / model.revision

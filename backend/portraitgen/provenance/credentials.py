@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from ..errors import PortraitError
 from ..schema import Data, Misfit
-from ..storage import atomic_path
+from ..storage import atomic_path, is_plain, read_bytes
 from .statement import Statement
 
 LABEL = "org.portraitgen.edit"
@@ -39,6 +39,8 @@ BESIDE = {".exr": "image/x-exr", ".dpx": "image/x-dpx"}
 # Thumbnails, on by default, make 860 kB of the 4 kB that a credential takes.
 _QUIET = {"builder": {"thumbnail": {"enabled": False}}}
 _COMMAND_SECONDS = 60
+# Bytes: of a credential that lies beside its picture, and of certificates.
+_LARGEST, _LARGEST_PEM = 1 << 28, 1 << 20
 _WRONG_KEY = "claimSignature.mismatch"
 
 
@@ -86,11 +88,11 @@ class Signer:
         try:
             if command:
                 self._signer = self._c2pa.Signer.from_callback(
-                    lambda data: _answer(command, data), algorithm, chain.read_text("ascii"), None
+                    lambda data: _answer(command, data), algorithm, _pem(chain), None
                 )
             elif key:
                 info = self._c2pa.C2paSignerInfo(
-                    algorithm, chain.read_bytes(), key.read_bytes(), None
+                    algorithm, _pem(chain).encode(), _pem(key).encode(), None
                 )
                 self._signer = self._c2pa.Signer.from_info(info)
             else:
@@ -161,6 +163,18 @@ class Signer:
                     raise
 
 
+def _pem(path: Path) -> str:
+    """The text of a file of certificates or a key.
+
+    Raises:
+        CredentialError: if it is no text.
+    """
+    try:
+        return read_bytes(path, _LARGEST_PEM).decode("ascii")
+    except UnicodeDecodeError:
+        raise CredentialError("this is no PEM file", path, "give PEM files of your own") from None
+
+
 def verify(path: Path, roots: Path | None = None) -> Verdict:
     """What the credential of a file says.
 
@@ -176,16 +190,19 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
     if mime is None:
         raise CredentialError("files of this kind take no credential", path, "check the path")
     beside = path.with_name(path.name + ".c2pa")
+    for each in (path, beside):
+        if not is_plain(each):
+            raise CredentialError("this is no plain file", each, "check the path")
     settings: dict[str, Any] = {"verify": {"verify_trust": roots is not None}}
     if roots is not None:
-        settings["trust"] = {"user_anchors": roots.read_text("ascii")}
+        settings["trust"] = {"user_anchors": _pem(roots)}
     try:
         context = c2pa.Context.from_dict(settings)
         with open(path, "rb") as source:
             if suffix in BESIDE:
                 if not beside.exists():
                     return Verdict("none", f"{path.name} has no credential beside it", {})
-                data = beside.read_bytes()
+                data = read_bytes(beside, _LARGEST)
                 reader = c2pa.Reader(mime, source, manifest_data=data, context=context)
             else:
                 reader = c2pa.Reader(mime, source, context=context)

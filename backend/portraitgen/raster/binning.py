@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..jit_cache import prepare_jit_cache
 from .conventions import TILE_SIZE
-from .jit_cache import prepare_jit_cache
 
 prepare_jit_cache()
 

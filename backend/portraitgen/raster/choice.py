@@ -27,8 +27,8 @@ import torch
 from torch import Tensor
 
 from ..schema import Data
+from ..storage import user_cache_folder
 from . import Backend, rasterize
-from .jit_cache import user_cache_folder
 
 _SCHEMA = 1
 _CANDIDATES: tuple[Backend, ...] = ("gsplat", "warp")

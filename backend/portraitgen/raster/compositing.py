@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
+from ..jit_cache import prepare_jit_cache
 from .conventions import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, TILE_SIZE
-from .jit_cache import prepare_jit_cache
 
 prepare_jit_cache()
 

@@ -14,8 +14,8 @@ import math
 
 import numpy as np
 
+from ..jit_cache import prepare_jit_cache
 from .conventions import BLUR_VARIANCE, FAR_PLANE, MAX_EXTENT, MIN_ALPHA, VIEW_MARGIN
-from .jit_cache import prepare_jit_cache
 
 prepare_jit_cache()
 

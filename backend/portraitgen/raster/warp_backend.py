@@ -19,9 +19,9 @@ from torch.autograd.function import once_differentiable
 
 from portraitgen.errors import RasterError
 
+from ..storage import user_cache_folder
 from .arguments import Scene
 from .conventions import TILE_SIZE
-from .jit_cache import user_cache_folder
 
 # Channels that are blended at once, depth among them; each count is compiled by itself. An avatar
 # is drawn with 3 or 32 features, with or without 3 more for normals.

@@ -14,6 +14,7 @@ import numpy as np
 from ...errors import EditError
 from ...images import as_png, read_channels, read_codes, to_codes, to_float
 from ...settings import option
+from ...storage import user_path
 from ..diffusion import read_picture, resized
 from ..editor import Editor, EditorInfo, EditRequest
 from ..external_editor import PlugInProcess
@@ -82,7 +83,7 @@ class AnyDoor(Editor):
             raise EditError(
                 "it needs your checkout of AnyDoor", self.info.id, 'give it as checkout="..."'
             )
-        self._folder = Path(options.checkout).expanduser().absolute()
+        self._folder = user_path(options.checkout).absolute()
         own = self._folder / options.script
         self._shipped = _SHIPPED if options.script == _SCRIPT and not own.is_file() else None
         needed = _PUBLIC if self._shipped else options.script
@@ -121,7 +122,7 @@ class AnyDoor(Editor):
                 "frame": request.frame,
                 "image": _write(folder / "image.png", request.source),
                 "mask": _write(folder / "mask.png", request.mask),
-                "garment": str(Path(self.options.garment).expanduser().absolute()),
+                "garment": str(user_path(self.options.garment).absolute()),
                 "garment_mask": self._garment_mask(folder),
                 "output": str(folder / "output.png"),
                 "guidance": self.options.guidance,
@@ -140,8 +141,8 @@ class AnyDoor(Editor):
     def _garment_mask(self, folder: Path) -> str:
         """Where the garment is in its picture: the mask given, or the picture's own alpha."""
         if self.options.garment_mask:
-            return str(Path(self.options.garment_mask).expanduser().absolute())
-        picture = read_channels(Path(self.options.garment).expanduser())
+            return str(user_path(self.options.garment_mask).absolute())
+        picture = read_channels(user_path(self.options.garment))
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
             raise EditError(
                 "the garment is not cut out, and there is no mask of it",

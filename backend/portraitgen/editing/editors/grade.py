@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Grade: colours of a reference image, a look-up table or a few controls; alike in every frame."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ...errors import EditError
 from ...images import read_codes, to_float
 from ...settings import option
+from ...storage import file_digest, user_path
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import EditorInfo, EditRequest
 from ..look_up_table import LookUpTable
@@ -52,7 +52,7 @@ class Grade(FrameEditor):
         self._matrix = np.eye(3, dtype=np.float32)
         self._from = np.zeros(3, np.float32)
         self._to = np.zeros(3, np.float32)
-        self._cube = Path(options.cube).expanduser() if options.cube else None
+        self._cube = user_path(options.cube) if options.cube else None
         # A finished edit keeps a copy of its own.
         self._table: LookUpTable | None = None
         if self._cube and self._cube.exists():
@@ -63,7 +63,7 @@ class Grade(FrameEditor):
         if self._cube is None:
             return ""
         self._look_up_table()
-        return hashlib.sha256(self._cube.read_bytes()).hexdigest()
+        return file_digest(self._cube)
 
     def kept_files(self) -> dict[str, Path]:
         """The table."""

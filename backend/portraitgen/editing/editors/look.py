@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Look: an edit that was learned from a few pairs of pictures, worn by any performer."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from ...errors import EditError
 from ...settings import option
+from ...storage import file_digest
 from ..editor import EditorInfo, EditRequest
 from ..looks.library import look_path
 from ..looks.look_file import Look, read_look
@@ -69,10 +69,7 @@ class Worn(FrameEditor):
 
     def state(self) -> str:
         """The looks' files."""
-        digests = [
-            hashlib.sha256(self._path(which).read_bytes()).hexdigest() for which in self._named()
-        ]
-        return "+".join(digests)
+        return "+".join(file_digest(self._path(which)) for which in self._named())
 
     def kept_files(self) -> dict[str, Path]:
         """The looks."""

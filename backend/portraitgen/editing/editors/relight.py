@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from ...settings import option
+from ...storage import file_digest
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import EditorInfo, EditRequest
 from ..hole_filling import fill_normals
@@ -107,7 +108,7 @@ class Relight(FrameEditor, AvatarOverlay):
 
     def state(self) -> str:
         """The lamp."""
-        return "".join(file.read_text("utf-8") for file in self.kept_files().values())
+        return "".join(file_digest(file) for file in self.kept_files().values())
 
     def kept_files(self) -> dict[str, Path]:
         """The lamp's."""

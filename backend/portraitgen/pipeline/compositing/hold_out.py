@@ -3,13 +3,13 @@
 """What of the plate stays before an edit: a hand, a microphone, whatever an artist has masked."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from ...footage.given_mattes import GivenMattes
 from ...footage.plate import Plate
 from ...images import to_float
+from ...storage import user_path
 
 
 class HoldOut:
@@ -24,7 +24,7 @@ class HoldOut:
     """
 
     def __init__(self, text: str, plate: Plate, frames: Sequence[int]) -> None:
-        self._given = GivenMattes(Path(text).expanduser(), plate, frames) if text else None
+        self._given = GivenMattes(user_path(text), plate, frames) if text else None
 
     @property
     def digest(self) -> str:

@@ -4,7 +4,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from ...footage.colour import from_rec709
 from ...footage.crop import crop
 from ...footage.encode import read_linear
 from ...footage.plate import Plate
-from ...storage import entries, file_digest
+from ...storage import entries, file_digest, user_path
 
 _LEAST_ALPHA = 1e-4
 # Less of the avatar's outline in common is another pose, or another camera.
@@ -36,7 +35,7 @@ class LitFrames:
     """
 
     def __init__(self, text: str, plate: Plate, frames: Sequence[int]) -> None:
-        self._plate, self._folder = plate, Path(text).expanduser()
+        self._plate, self._folder = plate, user_path(text)
         found = {}
         for path in entries(self._folder):
             number = path.stem.rpartition(".")[2]

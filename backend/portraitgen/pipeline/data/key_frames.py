@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ...errors import EditError
+from ...frames import is_frame_number
 from ...images import read_codes, to_float
 from ...messages.takes import KeyKept
 from ...records import EditRecord
@@ -30,7 +31,7 @@ class KeptKeys:
         self._paths = {
             int(path.stem): path
             for path in sorted((take / "keys").glob("*.png"))
-            if path.stem.isdigit() and is_plain(path)
+            if is_frame_number(path.stem) and is_plain(path)
         }
         self.frames = sorted(self._paths)
 

@@ -4,6 +4,7 @@
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from ...records import AppliedRecord
 from ...schema import Values
 from ...settings import option, parse
 from ...shot import Shot, now
-from ...storage import file_digest, make_folder, parse_json
+from ...storage import file_digest, make_folder, parse_json, user_path
 from ..data.acting import FILE
 from ..data.carried_take import Place, carry_acting, carry_painting
 from ..data.key_frames import KeptKeys
@@ -102,10 +103,11 @@ def _targets(shot: Shot, text: str) -> list[Path]:
         given = None
     if not isinstance(given, list) or not all(isinstance(each, str) and each for each in given):
         raise OptionError("the shots are no list of folders", "shots", "give their folders")
-    own, paths = shot.path.resolve(), []
+    own, paths = os.path.realpath(shot.path), []
     for each in given:
-        path = Path(each).expanduser().absolute()
-        if path.resolve() != own and path not in paths:
+        # No `resolve`, which ends in a fault of its own where links lead round in a circle.
+        path = user_path(each).absolute()
+        if os.path.realpath(path) != own and path not in paths:
             paths.append(path)
     if not paths:
         raise OptionError("there is no other shot to copy to", "shots", "give their folders")

@@ -14,6 +14,7 @@ from ...images import save_png
 from ...job_results import LearnLookResult
 from ...settings import option
 from ...shot import Shot, now
+from ...storage import user_path
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -54,7 +55,7 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
             pairs, made_of = pairs_of_take(shot, options.take, reporter)
             commercial = shot.edit_record(options.take).commercial
         else:
-            pairs = pairs_in_folder(Path(options.pairs).expanduser(), reporter)
+            pairs = pairs_in_folder(user_path(options.pairs), reporter)
         out = look_file(options.out or options.take or Path(options.pairs).name)
         facts = _facts(out, options, made_of, commercial)
         result = learn(
@@ -66,7 +67,7 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
 
 def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLookResult:
     """Learns a look from a folder of pairs without a shot; as `learn_look`."""
-    pairs = pairs_in_folder(Path(options.pairs).expanduser(), reporter)
+    pairs = pairs_in_folder(user_path(options.pairs), reporter)
     out = look_file(options.out or Path(options.pairs).absolute().name)
     facts = _facts(out, options, "", True)
     return learn(pairs, out, facts, options, reporter, out.with_suffix(".preview.png"))
@@ -74,7 +75,7 @@ def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLoo
 
 def look_file(name: str) -> Path:
     """Where a look is written: in the library if a bare name is given."""
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.name == name and not name.endswith(SUFFIX):
         return library_folder() / (name + SUFFIX)
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)

@@ -28,7 +28,7 @@ from ...job_results import TrackResult
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...storage import atomic_path, make_folder
+from ...storage import atomic_path, make_folder, user_path
 from ...tensors import is_whole
 from ...tracking.face_follower import FaceFollower
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
@@ -116,11 +116,11 @@ def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) 
     with ExitStack() as opened:
         given = None
         if options.matte_from:
-            given = GivenMattes(Path(options.matte_from).expanduser(), plate, frames)
+            given = GivenMattes(user_path(options.matte_from), plate, frames)
             opened.enter_context(closing(given))
         garbage = None
         if options.garbage:
-            garbage = GivenMattes(Path(options.garbage).expanduser(), plate, frames)
+            garbage = GivenMattes(user_path(options.garbage), plate, frames)
             opened.enter_context(closing(garbage))
         return _track_with(shot, plate, frames, given, garbage, options, reporter)
 

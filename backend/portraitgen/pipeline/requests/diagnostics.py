@@ -108,7 +108,11 @@ def _free_memory() -> float | None:
 
 
 def _disk() -> CheckRow:
-    free = shutil.disk_usage(os.path.expanduser("~")).free / 2**30
+    try:
+        free = shutil.disk_usage(os.path.expanduser("~")).free / 2**30
+    except OSError:
+        remedy = "set HOME to a folder of yours"
+        return _row("Disk", "there is no home folder to look at", "limited", remedy)
     state, remedy = ("ok", "") if free > 10 else ("limited", "free some space")
     return _row("Disk", f"{free:.0f} GiB free in the home folder", state, remedy)
 
