@@ -16,6 +16,7 @@ from portraitgen.shot import Shot
 from portraitgen.storage import write_json
 
 from ..portraitgen_addon import (
+    acting_layer,
     camera,
     compat,
     compositor,
@@ -55,7 +56,22 @@ class PORTRAITGEN_OT_render_to_strip(bpy.types.Operator):
         shot = properties.active_shot(context)
         options = base.strip_options(shot)
         name = shot.take.folder_name
+        if said := _left_out(shot):
+            self.report({"WARNING"}, said)
         return base.attempt(self, lambda: base.run_job(context, "render", options, name))
+
+
+def _left_out(shot: Any) -> str:
+    """What the rig shows and a render does not, empty for nothing."""
+    if not shot.has_rig:
+        return ""
+    name = shot.take.folder_name
+    path = shot.path / "takes" / name / acting_layer.FILE
+    if acting_layer.not_sent(shot.armature, name, path):
+        return "The acting has changed since it was sent; press Send Acting to have it rendered"
+    if acting_layer.has_corrections(shot.armature):
+        return "Corrections are rendered once they are sent; press Send to Shot"
+    return ""
 
 
 class PORTRAITGEN_OT_render_through_camera(bpy.types.Operator):

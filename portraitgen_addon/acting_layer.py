@@ -8,6 +8,7 @@ which wait in an NLA track of their own; so acting lies exactly above them, whic
 first. The acting of other takes is kept and muted.
 """
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,12 +19,15 @@ import numpy as np
 
 from . import compat, rotations, sculpt, tensors
 from .camera import FLIP
-from .rig import FACE, TRACKED, Rig, RigData, read
+from .rig import FACE, OFFSET, TRACKED, Rig, RigData, read
 from .rig import start_corrections as start_layer
 
 CORRECTIONS = "Corrections"
 FILE = "acting.safetensors"
 TAKE, _RIG = "portraitgen_take", "portraitgen_rig"
+# Of a take's acting: its keys as they were sent, and when the file was written that holds them; and
+# its keys while they are on their way.
+_SENT, _SENDING = "portraitgen_sent", "portraitgen_sending"
 _LEAST = 1e-6
 
 
@@ -150,6 +154,8 @@ def save_acting(rig: Rig, bundle: RigData, name: str, offset: int, path: Path) -
         Whether it acts at all, or has a sculpt, be it an empty one.
     """
     take = acting_take(rig.armature)
+    if (action := _kept(rig.armature, take)) is not None:
+        action[_SENDING] = _digest(rig.armature, action)
     acted = read(rig, bundle, offset)
     with without_acting(rig, name):
         tracked = read(rig, bundle, offset)
@@ -163,6 +169,47 @@ def save_acting(rig: Rig, bundle: RigData, name: str, offset: int, path: Path) -
     tensors.save(path, arrays)
     acts = any(np.abs(getattr(acted, each) - getattr(tracked, each)).max() > 1e-5 for each in names)
     return acts or sculpted is not None
+
+
+def note_sent(armature: Any, take: str, path: Path) -> None:
+    """Notes that a take's file holds what its keys on the rig act, as they were when it was asked
+    for.
+
+    Args:
+        path: the take's acting.safetensors.
+    """
+    action = _kept(armature, take)
+    if action is not None:
+        keys = action.pop(_SENDING, None) or _digest(armature, action)
+        action[_SENT] = f"{keys} {_written(path)}"
+
+
+def not_sent(armature: Any, take: str, path: Path) -> bool:
+    """Whether a rig may act otherwise in a take than its file says: keyed or undone since."""
+    action = _kept(armature, take)
+    if action is None or not (path.exists() or _keyed(action)):
+        return False
+    return bool(action.get(_SENT) != f"{_digest(armature, action)} {_written(path)}")
+
+
+def _keyed(action: Any) -> Any:
+    return compat.curves(action, action.slots[0]) if action.slots else ()
+
+
+def _digest(armature: Any, action: Any) -> str:
+    found = 0
+    for curve in _keyed(action):
+        points = np.empty(2 * len(curve.keyframe_points), np.float32)
+        curve.keyframe_points.foreach_get("co", points)
+        # The plate may have been moved since, and the keys with it.
+        points[::2] -= armature.get(OFFSET, 0)
+        found = zlib.crc32(f"{curve.data_path} {curve.array_index}".encode(), found)
+        found = zlib.crc32(points.tobytes(), found)
+    return f"{found:08x}"
+
+
+def _written(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def show_acting(rig: Rig, bundle: RigData, name: str, take: str, offset: int, path: Path) -> None:
@@ -203,18 +250,19 @@ def show_acting(rig: Rig, bundle: RigData, name: str, take: str, offset: int, pa
     if "sculpt" in arrays:
         given = arrays["sculpt"], arrays["sculpted"]
         sculpt.take_over(rig, take, *given, arrays["frames"].astype(np.int64), offset)
+    note_sent(rig.armature, take, path)
 
 
 def copy_acting(rig: Rig, name: str, source: str, target: str) -> bool:
     """Copies one take's acting to another; False if it has none."""
-    found = _kept(rig, source)
+    found = _kept(rig.armature, source)
     if found is None:
         return False
     made = found.copy()
     _mark(made, rig, target)
     made.name = _name(target)
     made.use_fake_user = True
-    old = _kept(rig, target, but=made)
+    old = _kept(rig.armature, target, but=made)
     if old is not None:
         old[TAKE] = ""
     if acting_take(rig.armature) == target:
@@ -239,15 +287,15 @@ def _track(data: Any, name: str) -> Any:
     return track
 
 
-def _kept(rig: Rig, take: str, but: Any = None) -> Any | None:
+def _kept(armature: Any, take: str, but: Any = None) -> Any | None:
     for action in bpy.data.actions:
-        if action.get(TAKE) == take and action.get(_RIG) == rig.armature.name and action != but:
+        if action.get(TAKE) == take and action.get(_RIG) == armature.name and action != but:
             return action
     return None
 
 
 def _acting(rig: Rig, name: str, take: str) -> Any:
-    found = _kept(rig, take)
+    found = _kept(rig.armature, take)
     if found is not None:
         return found
     action, _ = compat.empty_action(_name(take), rig.armature)

@@ -316,6 +316,9 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
         path = shot.path / "takes" / job.take / acting_layer.FILE
         acting_layer.show_acting(parts, bundle, shot.name, job.take, shot.offset, path)
         undo_step("Act")
+    elif job.kind == "act" and shot.has_rig:
+        path = shot.path / "takes" / job.take / acting_layer.FILE
+        acting_layer.note_sent(shot.armature, job.take, path)
     elif job.kind == "render":
         for frame in sorted(job.frames):
             if not _shown(job, frame, shot):

@@ -262,6 +262,8 @@ def test_acting_that_was_undone_is_not_acted(performer_shot: Any, session: Any, 
     def curves() -> Any:
         return module("portraitgen_addon.compat").own_curves(armature)
 
+    assert not acting.not_sent(armature, "grade", file)
+    assert not module("operators.render")._left_out(performer_shot)
     # A rig that has not heard of it, since another file let the take act, shows it with Act.
     shown = len(curves())
     assert shown
@@ -269,9 +271,24 @@ def test_acting_that_was_undone_is_not_acted(performer_shot: Any, session: Any, 
         module("portraitgen_addon.compat").remove_curve(curve)
     bpy.ops.portraitgen.act_layer(layer="CORRECT")
     bpy.ops.portraitgen.act_layer(layer="ACT")
-    assert len(curves()) == shown
+    assert len(curves()) == shown and not acting.not_sent(armature, "grade", file)
     for curve in list(curves()):
         module("portraitgen_addon.compat").remove_curve(curve)
+    assert "press Send Acting" in module("operators.render")._left_out(performer_shot)
     bpy.ops.portraitgen.send_acting()
     until(lambda: not session.busy and not session.waiting_work)
     assert session.job.state == "done" and not np.abs(tensors.load(file)[0]["pose"]).max()
+    assert not acting.not_sent(armature, "grade", file)
+    rig = module("portraitgen_addon.rig")
+    # Moved with the plate it is the same; keyed anew it is not, and what lies there counts.
+    for change, differs in ((0.0, False), (0.1, True)):
+        key(rig, armature, (1.0, 0.0, 0.0, 0.0), change)
+        if not differs:
+            bpy.ops.portraitgen.send_acting()
+        until(lambda: not session.busy and not session.waiting_work)
+        shift, offset = module("portraitgen_addon.compat").shift_keys, armature[rig.OFFSET]
+        for by in (30, -30):
+            shift(armature.animation_data.action, by)
+            armature[rig.OFFSET] += by
+            assert acting.not_sent(armature, "grade", file) == differs
+        assert armature[rig.OFFSET] == offset
