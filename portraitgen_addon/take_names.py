@@ -17,7 +17,11 @@ from .session import session
 def label_of(editor: str) -> str:
     """An editor as people read it."""
     known = backend_properties.editor(editor)
-    return known.label if known else editor
+    return known.label if known else _words(editor)
+
+
+def _words(editor: str) -> str:
+    return editor.replace("_", " ").title()
 
 
 def free_names(shot: Any, title: str, but: Any = None) -> tuple[str, str]:
@@ -47,8 +51,9 @@ def following(shot: Any, take: Any) -> Iterator[None]:
     as long as nothing bears it. The frame that was tried last is no longer what the take shows.
     """
     before = take.editor
-    old = re.escape(label_of(before))
-    by_editor = re.fullmatch(rf"{old}( \d+)?", take.name) is not None
+    # Before the backend has told of its editors a take is called by what the editor's id says.
+    called = "|".join(re.escape(each) for each in (label_of(before), before, _words(before)))
+    by_editor = re.fullmatch(rf"({called})( \d+)?", take.name) is not None
     yield
     if take.editor == before:
         return
