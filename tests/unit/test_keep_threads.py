@@ -9,7 +9,7 @@ from child_process import child_environment
 
 PROGRAM = """
 import torch
-from portraitgen.pipeline.registry import keep_threads
+from portraitgen.pipeline.run.threads import keep_threads
 
 keep_threads()
 before = torch.get_num_threads()

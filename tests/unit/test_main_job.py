@@ -371,6 +371,22 @@ def test_a_read_only_shot_is_one_sentence(copy: Path, portraitgen: Command) -> N
     assert done.returncode == 1 and "not allowed" in done.stderr
 
 
+def test_a_render_whose_frames_are_there_loads_nothing_that_draws(copy: Path) -> None:
+    """Loading torch and numba takes three times as long as all that such a render does."""
+    program = "import sys\nfrom portraitgen.cli import main\nmain(sys.argv[1:])\n"
+    program += "print('loaded', *sorted({'torch', 'numba', 'scipy'} & set(sys.modules)))"
+    words = ["render", str(copy), "--take", "toon", "--no-movie"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words],
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.splitlines()[-1].split() == ["loaded"], done.stdout + done.stderr
+    # The test would show nothing if they had not been there.
+    assert len(list((copy / "takes" / "toon" / "renders").iterdir())) == 1
+
+
 def test_a_full_disk_is_one_sentence(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 

@@ -3,7 +3,6 @@
 """The jobs by name: what the command line and the worker both run."""
 
 import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ..settings import OptionDescription, describe, parse
 from ..shot import Shot
 from .run.job_log import warnings_as_notes
 from .run.progress import Reporter
+from .run.threads import keep_threads
 
 # Where each job lives; imported when it is needed, since they load torch.
 _JOBS = {
@@ -58,20 +58,6 @@ def options_of(kind: str) -> type:
     module, options, _ = _JOBS[kind]
     found: type = getattr(importlib.import_module(f".jobs.{module}", __package__), options)
     return found
-
-
-def keep_threads() -> None:
-    """Has numba start its threads now, if torch is loaded, and leaves torch as many as it had.
-
-    When numba starts them it gives torch as many as itself, and the last bits of what torch
-    computes depend on that. A resumed job comes to that moment elsewhere than one in one go.
-    """
-    if torch := sys.modules.get("torch"):
-        import numba
-
-        count = torch.get_num_threads()
-        numba.get_num_threads()
-        torch.set_num_threads(count)
 
 
 def describe_jobs() -> dict[str, tuple[OptionDescription, ...]]:

@@ -17,10 +17,6 @@ from ...images import to_float
 from ..data.edit_mask import EditMask
 from ..data.shots import Track
 
-PASSES = {
-    "parts": "Hair, skin, lips and the rest as Cryptomatte",
-    "motion": "How far each pixel moves to the frames beside, as Blender's Vector pass",
-}
 CRYPTO = "CryptoPart"
 VECTOR = "Vector"
 PERFORMER = "performer"
@@ -47,7 +43,7 @@ class PassMaker:
         track: by which the performer moves.
         parts: where the body is.
         faces: the body model's parts, name -> bool (F,), and how many faces it has.
-        wanted: of `PASSES`.
+        wanted: of `passes.PASSES`.
     """
 
     def __init__(
