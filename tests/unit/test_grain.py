@@ -63,12 +63,12 @@ def test_what_is_drawn_gets_what_it_lacks_and_no_more() -> None:
     match = GrainMatch(plate, 1.0)
     for own in (0.0, 0.006):
         drawn = np.clip(scene() + (noise(4, 0.7, own) if own else 0), 0, 1).astype("f4")
-        grained = match.lay(7, layer(drawn))
+        grained = match.apply(7, layer(drawn))
         again = Grain.measured([grained])
         np.testing.assert_allclose(
             np.nanmean(again.strength, (1, 2)), np.nanmean(plate.strength, (1, 2)), rtol=0.15
         )
-        assert np.array_equal(grained, match.lay(7, layer(drawn))), "a frame is always the same"
-        assert not np.array_equal(grained, match.lay(8, layer(drawn))), "and frames differ"
+        assert np.array_equal(grained, match.apply(7, layer(drawn))), "a frame is always the same"
+        assert not np.array_equal(grained, match.apply(8, layer(drawn))), "and frames differ"
     noisy = np.clip(scene() + noise(5, 0.7, 0.03), 0, 1).astype("f4")
-    assert np.abs(match.lay(7, layer(noisy)) - noisy).max() < 1e-6, "it has more than enough"
+    assert np.abs(match.apply(7, layer(noisy)) - noisy).max() < 1e-6, "it has more than enough"

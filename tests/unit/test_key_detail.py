@@ -82,7 +82,7 @@ class Scene:
     ) -> tuple[CompositeLayer, CompositeLayer]:
         small, laid = self.shown(frame)
         image = self.plate[frame].rgb if plate is None else plate
-        made = self.detail().lay(frame, image, BOX, self.parts, self.motion, small, laid)
+        made = self.detail().apply(frame, image, BOX, self.parts, self.motion, small, laid)
         return laid, made
 
 

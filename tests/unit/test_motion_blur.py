@@ -86,6 +86,6 @@ def test_what_moves_right_and_up_is_smeared_right_and_up() -> None:
     every = slice(0, 33)
     laid = CompositeLayer(dot, np.ones((33, 33), np.float32), every, every)
     blur = MotionBlur(lambda frame, image, layer: np.full((33, 33, 4), 8, np.float32), 1.0)
-    seen = blur.lay(1, dot, laid)[..., 0]
+    seen = blur.apply(1, dot, laid)[..., 0]
     up, down = seen[[14, 18], [18, 14]], seen[[14, 18], [14, 18]]
     assert up.min() > 0 and down.max() == 0

@@ -122,8 +122,8 @@ def test_a_region_and_its_picture_lead_into_each_other() -> None:
     image = np.zeros((120, 160, 3), np.uint8)
     image[70, 110] = 255
     region = Region(100, 60, 80, 80, 0.6)
-    cut = region.cut(image, 160)[0, ..., 0]
-    y, x = np.unravel_index(int(cut.argmax()), cut.shape)
+    cropped = region.crop(image, 160)[0, ..., 0]
+    y, x = np.unravel_index(int(cropped.argmax()), cropped.shape)
     place = region.in_picture(np.array([[x, y]]) / 160)
     assert np.linalg.norm(place - (110, 70)) < 1.0
 

@@ -37,7 +37,7 @@ _LARGEST_HALF = 65504
 _CRYPTO = "Crypto"
 """How layers of Cryptomatte begin; halves would lose their names."""
 # Lines as their difference to the one above: half the time of the usual choice of a filter for each
-# line, and files a twentieth smaller; the usual level 6 takes three times as long.
+# line, for files as large; the usual level 6 takes three times as long.
 _PNG_FILTER, _PNG_LEVEL = 32, 3
 _FRAME = "portraitgen:frame"
 _SPACE = "portraitgen:colour_space"

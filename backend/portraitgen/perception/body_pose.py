@@ -67,7 +67,7 @@ class BodyPose:
         if region is None:
             self._steady = None
             return None
-        coded, flag, heat = self._network(region.cut(image, _SIDE))
+        coded, flag, heat = self._network(region.crop(image, _SIDE))
         if float(flag.reshape(-1)[0]) <= _SURE:
             self._steady = None
             return None

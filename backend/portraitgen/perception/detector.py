@@ -74,8 +74,8 @@ class Detector:
         """Everything in a picture, uint8 (H, W, 3) RGB."""
         side = self._asked.side
         region = Region.whole(image).square()
-        cut = region.cut(image, side, self._asked.low, cv2.BORDER_CONSTANT)
-        coded, logits = self._network(cut)
+        cropped = region.crop(image, side, self._asked.low, cv2.BORDER_CONSTANT)
+        coded, logits = self._network(cropped)
         scores = sigmoid(logits.reshape(-1))
         rows = np.flatnonzero(scores >= self._least)
         # Centre, size, then key points; sizes are no offsets from the anchor.

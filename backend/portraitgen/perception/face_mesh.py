@@ -98,7 +98,7 @@ class FaceMesh:
         self._region = None
         if region is None:
             return None
-        mesh, flag, features = self._trunk(region.cut(image, _SIDE))
+        mesh, flag, features = self._trunk(region.crop(image, _SIDE))
         if sigmoid(flag.reshape(-1))[0] <= self._kept:
             return None
         points = self._refined(mesh.reshape(-1, 3)[:, :2], features[0])

@@ -56,7 +56,7 @@ class Hands:
         return regions
 
     def _placed(self, image: np.ndarray, region: Region) -> np.ndarray | None:
-        coded, flag = self._network(region.cut(image, _SIDE))
+        coded, flag = self._network(region.crop(image, _SIDE))
         if float(flag.reshape(-1)[0]) <= _SURE:
             return None
         return region.in_picture(coded.reshape(-1, 3)[:, :2] / _SIDE).astype(np.float32)

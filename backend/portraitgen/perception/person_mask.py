@@ -26,6 +26,6 @@ class PersonMask:
         Returns:
             float32 (H, W).
         """
-        cut = Region.whole(image).cut(image, _SIDE, edge=cv2.BORDER_CONSTANT)
-        (mask,) = self._network(cut)
+        cropped = Region.whole(image).crop(image, _SIDE, edge=cv2.BORDER_CONSTANT)
+        (mask,) = self._network(cropped)
         return cv2.resize(mask[0, ..., 0], image.shape[1::-1], interpolation=cv2.INTER_LINEAR)

@@ -52,7 +52,7 @@ class Region:
         y = self.y + down * self.height * float(np.cos(self.turn))
         return replace(self, x=x, y=y, width=side, height=side)
 
-    def cut(
+    def crop(
         self, image: np.ndarray, side: int, low: float = 0.0, edge: int = cv2.BORDER_REPLICATE
     ) -> np.ndarray:
         """What lies in it, as networks take it.
@@ -69,8 +69,8 @@ class Region:
         to_picture = np.vstack([self._matrix() / (side, side, 1), (0, 0, 1)])
         # Not warpAffine: it rounds places otherwise, and landmarks follow.
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        cut = cv2.warpPerspective(image, to_picture, (side, side), flags=flags, borderMode=edge)
-        seen = to_float(cut)
+        cropped = cv2.warpPerspective(image, to_picture, (side, side), flags=flags, borderMode=edge)
+        seen = to_float(cropped)
         if low:
             seen = seen * np.float32(1 - low) + np.float32(low)
         return seen[None]

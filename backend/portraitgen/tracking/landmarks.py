@@ -126,9 +126,9 @@ class _Crops:
     scale: float
     ratio: float
 
-    def cut(self, row: int) -> np.ndarray:
+    def frame(self, row: int) -> np.ndarray:
         """One frame's crop."""
-        return _cut(self.images[row], self.crop, self.scale)
+        return _cropped(self.images[row], self.crop, self.scale)
 
     def in_plate(self, points: np.ndarray) -> np.ndarray:
         """Points (N, 2) from a crop's pixels to the plate's."""
@@ -259,7 +259,7 @@ class LandmarkDetector:
         for row in [first, *range(len(seen))]:
             if not seen[max(0, row - 3) : row + 4].any():
                 continue
-            points = self._mesh.read(crops.cut(row))
+            points = self._mesh.read(crops.frame(row))
             face[row] = _MISSING
             if points is None:
                 continue
@@ -279,7 +279,7 @@ class LandmarkDetector:
         for row in [first, *range(0, len(seen), 2)]:
             if not seen[row]:
                 continue
-            points = self._pose.read(crops.cut(row))
+            points = self._pose.read(crops.frame(row))
             if points is not None:
                 points[:, :2] = crops.in_plate(points[:, :2])
                 pose[row] = points
@@ -303,7 +303,7 @@ class LandmarkDetector:
         crops = pictures.crops(crop, min(1.0, _HANDS_SIDE / max(crop[2:])))
         self._hands.reset()
         for row in np.flatnonzero(visible.any(1)).tolist():
-            for found in self._hands.read(crops.cut(row)):
+            for found in self._hands.read(crops.frame(row)):
                 points = crops.in_plate(found)
                 away = np.linalg.norm(wrists[row, :, :2] - points[0], axis=1)
                 side = int(np.nanargmin(away))
@@ -344,7 +344,7 @@ def _crop_round(boxes: np.ndarray, sides: float, above: float, below: float) -> 
     return np.concatenate([np.floor(low), np.ceil(high - low)])
 
 
-def _cut(image: np.ndarray, crop: np.ndarray, scale: float) -> np.ndarray:
+def _cropped(image: np.ndarray, crop: np.ndarray, scale: float) -> np.ndarray:
     """The crop of an image at a scale; black beyond its edges."""
     height, width = image.shape[:2]
     left, top = int(crop[0]), int(crop[1])

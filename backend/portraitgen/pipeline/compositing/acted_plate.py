@@ -145,7 +145,7 @@ class ActedPlate:
         inside = np.where(meshed.firm[..., None], meshed.inside, splatted.parts[..., :2])
         # All below is at the window's resolution on the plate.
         on_plate = _Window(box, side, width, height)
-        window = on_plate.cut(image)
+        window = on_plate.crop(image)
         small = load_matte(track, frame)
         whole = _at_window_size(small, image, box)
         matte = place(whole, box, width, height)[0]
@@ -193,7 +193,7 @@ class ActedPlate:
         touched = region > 1e-3
         wanted = on_plate.whole(touched & (cover < 1 - 0.5 / 255)) > 0
         behind = clean.frame(frame, image, wanted)
-        background = on_plate.cut(behind.image)
+        background = on_plate.crop(behind.image)
         made = background + cover[..., None] * (colour - background)
         result = image.copy()
         part = result[on_plate.rows, on_plate.columns]
@@ -201,7 +201,7 @@ class ActedPlate:
         part[touched] = blended[touched]
         acted_matte = matte + region * (cover - matte)
         window_matte, _ = crop(on_plate.whole(acted_matte), box, small.shape[0])
-        invented = on_plate.cut(behind.invented) * region * np.clip(matte - cover, 0, 1)
+        invented = on_plate.crop(behind.invented) * region * np.clip(matte - cover, 0, 1)
         return ActedFrame(
             result,
             on_plate.whole(touched) > 0,
@@ -375,7 +375,7 @@ class _Window:
         x = (np.arange(shape[1]) + 0.5 + self.columns.start - box.x) * step - 0.5
         self._map = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
 
-    def cut(self, image: np.ndarray) -> np.ndarray:
+    def crop(self, image: np.ndarray) -> np.ndarray:
         """The plate's part."""
         return image[self.rows, self.columns]
 

@@ -97,20 +97,20 @@ def _blocks(
     the channels' finest octaves go together (N, 3, 3)."""
     height, width = (each // _BLOCK * _BLOCK for each in picture.shape[:2])
 
-    def cut(values: np.ndarray) -> np.ndarray:
+    def cropped(values: np.ndarray) -> np.ndarray:
         channels = values.shape[2] if values.ndim == 3 else 1
         inside = values[:height, :width].reshape(
             height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK, channels
         )
         return inside.swapaxes(1, 2).reshape(-1, _BLOCK**2, channels)
 
-    colours = cut(picture)
+    colours = cropped(picture)
     luma = colours.mean(1) @ _LUMA
     # What is clipped has lost its grain.
     usable = (colours.max((1, 2)) < 0.98) & (colours.min((1, 2)) > 0.004)
     if mask is not None:
-        usable &= cut(mask.astype(np.float32)).min((1, 2)) > 0.5
-    octaves = [cut(each)[usable] for each in _octaves(picture)]
+        usable &= cropped(mask.astype(np.float32)).min((1, 2)) > 0.5
+    octaves = [cropped(each)[usable] for each in _octaves(picture)]
     spreads = np.stack([each.std(1) for each in octaves], axis=1)
     fine = octaves[0] - octaves[0].mean(1, keepdims=True)
     products = np.einsum("nia,nib->nab", fine, fine) / fine.shape[1]
@@ -156,7 +156,7 @@ class GrainMatch:
         values, vectors = np.linalg.eigh(plate.alike)
         self._mixing = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
 
-    def lay(self, frame: int, laid: CompositeLayer) -> np.ndarray:
+    def apply(self, frame: int, laid: CompositeLayer) -> np.ndarray:
         """The colours of a layer with grain, float32 (h, w, 3)."""
         own = Grain.measured([laid.colours], [laid.cover > 0.5]).filled()
         lacking = self._share * np.sqrt(np.maximum(self._plate**2 - own**2, 0))

@@ -103,7 +103,7 @@ class KeyDetail:
             self._mouth.lips(surface),
         )
 
-    def lay(
+    def apply(
         self,
         frame: int,
         image: np.ndarray,

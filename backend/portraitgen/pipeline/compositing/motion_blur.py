@@ -147,7 +147,7 @@ class MotionBlur:
     ) -> None:
         self._vectors, self._share = vectors, share
 
-    def lay(self, frame: int, image: np.ndarray, laid: CompositeLayer) -> np.ndarray:
+    def apply(self, frame: int, image: np.ndarray, laid: CompositeLayer) -> np.ndarray:
         """The colours of a layer over its plate, blurred, float32 (h, w, 3)."""
         moved = self._vectors(frame, image, laid)
         # From the frame before to the one after, a frame's share of it, with y down.

@@ -213,16 +213,16 @@ class FrameRenderer:
         detail = 0.0 if self._look.keeps_performer else self._detail
         avatar = composite_layer(image, box, beauty, full, reference=reconstruction, detail=detail)
         if self._keys is not None:
-            avatar = self._keys.lay(frame, image, box, self._parts, track.motion, beauty, avatar)
+            avatar = self._keys.apply(frame, image, box, self._parts, track.motion, beauty, avatar)
         if self._windows:
             request, own = self._windows.request(frame, self._look.strength)
             laid = self._look.of_frame(request, own, image, avatar)
         else:
             laid = self._look.over_plate(frame, image, whole, avatar)
         if self._blur is not None:
-            laid = replace(laid, colours=self._blur.lay(frame, image, laid))
+            laid = replace(laid, colours=self._blur.apply(frame, image, laid))
         if self._grain is not None:
-            laid = replace(laid, colours=self._grain.lay(frame, laid))
+            laid = replace(laid, colours=self._grain.apply(frame, laid))
         over, touched = composite(image, laid)
         if laid is not avatar:
             beauty, _ = crop(over, box, size)

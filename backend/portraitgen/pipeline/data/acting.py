@@ -348,8 +348,8 @@ def posed_acting(path: Path, body: "BodyModel") -> PosedActing:
         wanted |= {"sculpt": (body.vertex_count, 3), "sculpted": (count,)}
     for name, shape in wanted.items():
         if name not in arrays or arrays[name].shape != shape:
-            hint = "sculpt the body that the rig brings" if name == "sculpt" else _REMEDY
-            raise ShotError(f"'{name}' does not have the shape {shape}", path, hint)
+            remedy = "sculpt the body that the rig brings" if name == "sculpt" else _REMEDY
+            raise ShotError(f"'{name}' does not have the shape {shape}", path, remedy)
         # Motions stand where they stand; a sculpt is a difference.
         if name in ("sculpt", "sculpted") and (np.abs(arrays[name]) > _LIMITS[name]).any():
             raise ShotError(f"'{name}' holds values that no acting has", path, _REMEDY)
@@ -397,8 +397,8 @@ def _checked(file: Any, facts: ActingFacts, body: "BodyModel", path: Path) -> tu
     for name, shape in wanted.items():
         if shapes.get(name) != shape:
             found = shapes.get(name, "missing")
-            hint = "sculpt the body that the rig brings" if name == "sculpt" else _REMEDY
-            raise ShotError(f"'{name}' is {found}, not {shape}", path, hint)
+            remedy = "sculpt the body that the rig brings" if name == "sculpt" else _REMEDY
+            raise ShotError(f"'{name}' is {found}, not {shape}", path, remedy)
     return named
 
 

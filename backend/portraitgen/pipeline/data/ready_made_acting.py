@@ -105,8 +105,8 @@ def _made(request: ActingRequest, name: str, value: str) -> Acting:
         return acting
     known = [*READY_MADE, *IDENTITY, *request.body.expression_names]
     close = difflib.get_close_matches(name, known, 3)
-    hint = f"did you mean {' or '.join(close)}" if close else f"use {', '.join(READY_MADE)}"
-    raise OptionError("nothing can be acted by this name", name, hint)
+    remedy = f"did you mean {' or '.join(close)}" if close else f"use {', '.join(READY_MADE)}"
+    raise OptionError("nothing can be acted by this name", name, remedy)
 
 
 def limited(acting: Acting, body: BodyModel, part: str) -> Acting:
