@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from .errors import Cancelled, PortraitError
+from .errors import Cancelled, OptionError, PortraitError
 from .job_results import EditResult, ReconstructResult, RenderResult, TrackResult
 from .pipeline.registry import run
 from .pipeline.run.progress import Reporter
@@ -270,5 +270,9 @@ class Shot:
 def _edit_settings(
     editor: str, editor_options: Mapping[str, Value] | None, options: Mapping[str, Value]
 ) -> dict[str, Value]:
-    own = json.dumps(dict(editor_options or {}), sort_keys=True)
+    try:
+        own = json.dumps(dict(editor_options or {}), sort_keys=True, default=os.fspath)
+    except (TypeError, ValueError) as error:
+        reason = f"they are no names with values ({error})"
+        raise OptionError(reason, "editor_options", "give a dict of plain values") from None
     return {"editor": editor, **options, "editor_options": own}

@@ -7,6 +7,7 @@ whatever does not fit has been refused in one sentence that names the place and 
 """
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ Values = Mapping[str, Value]
 """Options by name, as they were given."""
 _Converter = Callable[[Any, str], Any]
 _RESTORE = "restore it from a backup"
+_RATIO = re.compile(r"[0-9]{1,19}(/[0-9]{1,19}|\.[0-9]{1,19})?")
 
 
 class Misfit(ValueError):  # noqa: N818
@@ -218,9 +220,11 @@ def _of_kind(kind: type) -> _Converter:
 
 
 def _fraction(value: Any, key: str) -> Fraction:
+    # No exponent: Fraction would write 1e999999999 out in full.
+    plain_ratio = isinstance(value, str) and _RATIO.fullmatch(value)
     try:
-        found = Fraction(value) if isinstance(value, str) else None
-    except (ValueError, ZeroDivisionError):
+        found = Fraction(value) if plain_ratio else None
+    except ZeroDivisionError:
         found = None
     if found is None or found <= 0:
         raise Misfit(key, f"is {_named(value)}, not a ratio such as 24000/1001")

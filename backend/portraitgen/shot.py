@@ -533,7 +533,7 @@ def check_take_name(name: str) -> None:
         ShotError: if it cannot.
     """
     reserved = _RESERVED.fullmatch(name.partition(".")[0].strip())
-    too_long = len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME
+    too_long = len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME
     if not _NAME.fullmatch(name) or name.endswith((".", " ")) or reserved or too_long:
         raise ShotError(
             f"'{name}' cannot name a take",

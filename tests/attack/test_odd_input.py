@@ -17,8 +17,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from attack_shot import ROOT, Portraitgen, environment
+from attack_shot import CLIP, ROOT, Portraitgen, environment
 
+from portraitgen import api
 from portraitgen.cli import main
 from portraitgen.editing.paint_layers import PaintedFrames
 from portraitgen.errors import OptionError, PortraitError, ShotError
@@ -28,13 +29,15 @@ from portraitgen.images import read_codes
 from portraitgen.interchange.arrays_file import ForeignArrays
 from portraitgen.locks import Claim, Lock, Waiting
 from portraitgen.pipeline.data.key_frames import KeptKeys
+from portraitgen.pipeline.data.shots import create_shot
 from portraitgen.pipeline.jobs.apply_take import ApplyOptions
 from portraitgen.pipeline.jobs.quality import QualityOptions
 from portraitgen.pipeline.jobs.track import TrackOptions
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.settings import parse
-from portraitgen.storage import printable, write_json
+from portraitgen.shot import Shot
+from portraitgen.storage import printable, read_json, write_json
 
 
 def told_by(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
@@ -291,6 +294,7 @@ import numba.core.caching as caching
 caching.CacheImpl._locator_classes = [caching.UserProvidedCacheLocator]
 import os.path
 os.path.expanduser = lambda text: text
+from portraitgen import api
 from portraitgen.cli import main
 main(sys.argv[1:])
 """
@@ -308,3 +312,55 @@ def test_a_user_without_a_home_works_in_an_installation_that_cannot_be_written()
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("fps", ["1e999999999", "9" * 4000 + "/1", "inf", "1/0", "-5/1", "", " 25"])
+def test_a_rate_that_only_an_exponent_can_write_is_no_rate(
+    shot: Path, tmp_path: Path, fps: str
+) -> None:
+    path = shot / "shot.json"
+    facts = read_json(path)
+    write_json(path, facts | {"footage": facts["footage"] | {"fps": fps}})
+    with pytest.raises(ShotError, match=r"footage\.fps"):
+        Shot.open(shot)
+    with pytest.raises(PortraitError):
+        create_shot(tmp_path / "new", CLIP, {"fps": fps.strip() + "e9"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("first", "x"),
+        ("first", 1.5),
+        ("first", 10**30),
+        ("first", True),
+        ("first", [1]),
+        ("fps", 10**9),
+        ("fps", 10**400),
+        ("colour_space", ["x"]),
+        ("matrix", [1]),
+        ("part", {}),
+        ("deinterlace", "x"),
+        ("nosuch", 1),
+    ],
+)
+def test_facts_of_a_plate_that_no_shot_could_hold_are_refused(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    with pytest.raises(PortraitError):
+        create_shot(tmp_path / "new", CLIP, {name: value})
+    assert not (tmp_path / "new").exists()
+
+
+def test_scripts_are_told_in_our_words(shot: Path) -> None:
+    """`PortraitError` is all that a script has to expect."""
+    opened = api.Shot.open(shot)
+    for options in ({"camera": str(shot / "none.json")}, {"camera": str(shot)}):
+        with pytest.raises(PortraitError):
+            opened.render("toon", frames="2", **options)
+    for wrong in (object(), [1], "x", {"tones": object()}):
+        with pytest.raises(OptionError):
+            opened.edit("new", "toon", wrong)  # type: ignore[arg-type]
+    with pytest.raises(PortraitError):
+        opened.edit("\ud800", "toon")
+    assert not (shot / "takes" / "new").exists()

@@ -25,6 +25,8 @@ from .source_frame import DataWindow, SourceFrame
 from .timecode import unpacked
 
 # Facts about how the codes lie in the file, which a writer settles anew.
+# Of pixels, to either side.
+_WIDEST = 16
 _REWRITTEN = frozenset(
     (
         "Orientation", "oiio:Movie", "oiio:subimages", "oiio:UnassociatedAlpha",
@@ -161,7 +163,11 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         size = (spec.full_width, spec.full_height)
         if swaps_sides(spec.get_int_attribute("Orientation", 1)):
             size = size[::-1]
-        aspect = Fraction(spec.get_float_attribute("PixelAspectRatio", 1.0))
+        shape = spec.get_float_attribute("PixelAspectRatio", 1.0)
+        if not 1 / _WIDEST <= shape <= _WIDEST:
+            notes.append(f"its pixel aspect of {shape:g} is impossible, and taken as 1")
+            shape = 1.0
+        aspect = Fraction(shape)
         compression = header_text(spec, "compression").split(":")[0]
         if form == "openexr" and compression in LOSSY:
             notes.append(

@@ -21,6 +21,8 @@ from .source_frame import DamagedFrame, SourceFrame
 from .timecode import advanced
 
 _DEFAULT_FPS = Fraction(24)
+# Of what a user says; a movie is read anew at it, frame by frame.
+_MOST_FPS = 1000
 # As many as a render looks ahead, and the one it works on.
 _KEPT = 4
 _SCANNED = 5000
@@ -393,8 +395,9 @@ def open_plate(
     # Absolute, since decoding happens in a process that has a working folder of its own.
     path = Path(path).absolute()
     asked = FootageAsked(first, matrix, range, fps, part, layer, deinterlace)
-    if fps is not None and fps <= 0:
-        raise FootageError(f"a rate of {fps} frames a second is impossible", path, "give a rate")
+    if fps is not None and not 0 < fps <= _MOST_FPS:
+        remedy = f"give a rate of up to {_MOST_FPS}"
+        raise FootageError(f"a rate of {fps} frames a second is impossible", path, remedy)
     is_file = path.is_file()
     if is_file and path.stat().st_size == 0:
         raise FootageError("the file is empty", path, "copy or export it again")

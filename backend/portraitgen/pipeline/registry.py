@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError
+from ..errors import Cancelled, OptionError, PortraitError
+from ..failures import readable
 from ..job_results import JobResult
 from ..settings import OptionDescription, describe, parse
 from ..shot import Shot
@@ -83,6 +84,11 @@ def run(kind: str, shot: Path, values: Mapping[str, Any], reporter: Reporter) ->
     module, _, function = _JOBS[kind]
     job = getattr(importlib.import_module(f".jobs.{module}", __package__), function)
     keep_threads()
-    with warnings_as_notes(reporter):
-        result: JobResult = job(Shot.open(shot), options, reporter)
+    try:
+        with warnings_as_notes(reporter):
+            result: JobResult = job(Shot.open(shot), options, reporter)
+    except (PortraitError, Cancelled):
+        raise
+    except Exception as error:
+        raise readable(error) from error
     return result

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Making a shot from a plate, opening what it refers to, and telling all about it."""
 
+import dataclasses
 import hashlib
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from ...messages.shots import ShotInfo
 from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...renders import render_of, renders_of
+from ...settings import option, parse
 from ...shot import Shot
 from ..run.progress import Reporter
 from .versions import read_version
@@ -34,6 +37,21 @@ if TYPE_CHECKING:
 
 # Of the frames that a render looks at together.
 _KEPT_MATTES = 8
+_RATE = re.compile(r" *[0-9]{1,9}(/[0-9]{1,9}|\.[0-9]{0,9})? *")
+
+
+@dataclass(frozen=True)
+class _PlateFacts:
+    """What a user may say of a plate; records hold it."""
+
+    first: int | None = option(None, "", minimum=-999_999_999, maximum=999_999_999)
+    colour_space: str | None = None
+    fps: str | None = None
+    matrix: str | None = None
+    range: str | None = None
+    part: str | None = None
+    layer: str | None = None
+    deinterlace: bool = False
 
 
 def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
@@ -84,7 +102,8 @@ def plate_options(facts: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         OptionError: if a value cannot be meant.
     """
-    options = dict(facts)
+    asked = parse(_PlateFacts, {name: _written(value) for name, value in facts.items()})
+    options = {name: each for name, each in dataclasses.asdict(asked).items() if name in facts}
     if "fps" in options:
         options["fps"] = _rate(options["fps"])
     if str(options.get("matrix", "")).isdigit():
@@ -92,13 +111,18 @@ def plate_options(facts: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _written(value: object) -> object:
+    return str(value) if isinstance(value, Fraction) else value
+
+
 def _rate(text: object) -> Fraction:
     try:
-        return Fraction(str(text)).limit_denominator(100_000)
+        # No exponent: Fraction would write 1e999999999 out in full.
+        if _RATE.fullmatch(str(text)):
+            return Fraction(str(text)).limit_denominator(100_000)
     except (ValueError, ZeroDivisionError):
-        raise OptionError(
-            f"'{text}' is no frame rate", "fps", "write it as 25 or 24000/1001"
-        ) from None
+        pass
+    raise OptionError(f"'{text}' is no frame rate", "fps", "write it as 25 or 24000/1001")
 
 
 def plate_of(shot: Shot, reporter: Reporter | None = None) -> Plate:
