@@ -128,6 +128,10 @@ def _movements(word: str, rest: list[str]) -> str:
     if word == "drag":
         pressed = f"{moved} sleep 0.3 mousedown 1 sleep 0.3"
         return f"{pressed} mousemove {' '.join(more)} sleep 1.0 mouseup 1"
+    if word == "press":
+        return f"{moved} sleep 0.3 mousedown 1"
+    if word == "release":
+        return f"{moved} sleep 1.0 mouseup 1"
     if word in ("scroll", "scrollup"):
         return f"{moved} sleep 0.1 click --repeat {more[0]} {5 if word == 'scroll' else 4}"
     return moved if word == "move" else f"{moved} sleep 0.1 click 1"

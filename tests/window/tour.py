@@ -61,16 +61,18 @@ def pin(view: Any, shot: Any) -> Iterator[float]:
         world = pins.world_of(shot, facts, pixel)
         place = location_3d_to_region_2d(canvas, view.spaces.active.region_3d, world)
         ends.append(at(canvas, place.x, place.y))
-    yield from outside(f"drag {' '.join(ends)}")
+    # Blender may take the place of a button that goes down from where the mouse is by then.
+    yield from outside(f"press {ends[0]}")
     yield from wait(lambda: len(shot.pins))
-    yield 1.0
+    yield from outside(f"release {ends[1]}")
+    corrections = module("portraitgen_addon.acting_layer").has_corrections
+    yield from wait(lambda: corrections(shot.armature), 60)
     yield from picture("4_pinned")
     seen["pins"] = len(shot.pins)
     origin = shot.camera.matrix_world.translation
     now = pins.plate_pixel(shot, facts, pins.surface_of(shot, shot.pins[0]) - origin)
     target = shot.pins[0].target
     seen["pin off by"] = max(abs(a - b) for a, b in zip(now, target, strict=True))
-    assert module("portraitgen_addon.acting_layer").has_corrections(shot.armature)
     # Undo and redo make every reference stale.
     home = shot.id_data.name
     yield from outside("key ctrl+z")
