@@ -34,6 +34,7 @@ from portraitgen.pipeline.jobs.apply_take import ApplyOptions
 from portraitgen.pipeline.jobs.quality import QualityOptions
 from portraitgen.pipeline.jobs.track import TrackOptions
 from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.splat_file import read_ply
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.settings import parse
 from portraitgen.shot import Shot
@@ -364,3 +365,18 @@ def test_scripts_are_told_in_our_words(shot: Path) -> None:
     with pytest.raises(PortraitError):
         opened.edit("\ud800", "toon")
     assert not (shot / "takes" / "new").exists()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("value", "id"), [("1e300", "1"), ("0", "nan"), ("0", "1e30")])
+def test_splats_of_numbers_that_do_not_fit_warn_nobody(tmp_path: Path, value: str, id: str) -> None:
+    names = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3 id"
+    header = "ply\nformat ascii 1.0\nelement vertex 1\n"
+    header += "".join(f"property double {name}\n" for name in names.split()) + "end_header\n"
+    path = tmp_path / "splats.ply"
+    path.write_text(f"{header}{value} {'0 ' * 13}{id}\n")
+    if value == "0":
+        assert read_ply(path).ids is not None
+    else:
+        with pytest.raises(PortraitError, match="not finite"):
+            read_ply(path)

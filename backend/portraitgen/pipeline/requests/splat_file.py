@@ -100,8 +100,9 @@ def read_ply(path: Path) -> Splats:
     """
     try:
         data = read_bytes(path, MAX_BYTES)
-        rows = _rows(data)
-        return _splats(rows)
+        # What no float32 or id can be is told in our words, or is no id of ours.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return _splats(_rows(data))
     except (OSError, ValueError) as error:
         raise AvatarError(
             f"the splats cannot be read ({error})",
