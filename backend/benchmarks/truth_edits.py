@@ -35,7 +35,7 @@ _VISIBLE = 0.02
 def measure(footage: Path | None, out: Path) -> dict[str, str]:
     """Relights a performer from studio light to two others, and paints a cheek in one frame.
 
-    Everything goes the whole way from the plate to the edited plate. The new lamp's direction
+    Everything goes the whole way from the plate to the edited plate. The new light's direction
     and how much brighter it makes the performer are given, as they would be from a set.
 
     Returns:
@@ -51,7 +51,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
         rows = []
         for name in ("left", "right"):
             truth = Performer(body, motion, light=name)
-            options = _lamp(name, plain, truth)
+            options = _light(name, plain, truth)
             _edited(shot, name, "relight", options)
             rows.append(_compare(shot, name, plain, truth, f"relit {name}", figures))
         truth = Performer(body, motion, paint=cheek_patch(body, motion))
@@ -63,8 +63,8 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
     return figures
 
 
-def _lamp(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
-    """The relight editor's options for a lamp of the synthetic stage."""
+def _light(name: str, plain: Performer, truth: Performer) -> dict[str, float]:
+    """The relight editor's options for a light of the synthetic stage."""
     x, y, z = (float(value) for value in LIGHTS[name][0].direction)
     warm, _, cold = LIGHTS[name][0].colour
     brighter = []

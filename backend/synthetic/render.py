@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders the synthetic performer: a z-buffer, shells of hair, soft light from a few lamps."""
+"""Renders the synthetic performer: a z-buffer, shells of hair, shaded by a few soft lights."""
 
 import copy
 from collections.abc import Callable
@@ -25,8 +25,8 @@ _HAIR_LENGTH = 0.020
 
 
 @dataclass(frozen=True)
-class Lamp:
-    """A lamp far away: direction towards it in camera space, linear colour."""
+class Light:
+    """A light far away: direction towards it in camera space, linear colour."""
 
     direction: tuple[float, float, float]
     colour: tuple[float, float, float]
@@ -34,11 +34,11 @@ class Lamp:
 
 LIGHTS = {
     "studio": (
-        Lamp((-0.6, -0.5, -0.8), (2.1, 2.0, 1.9)),
-        Lamp((0.9, -0.1, -0.5), (0.5, 0.55, 0.65)),
+        Light((-0.6, -0.5, -0.8), (2.1, 2.0, 1.9)),
+        Light((0.9, -0.1, -0.5), (0.5, 0.55, 0.65)),
     ),
-    "left": (Lamp((-1.0, -0.15, -0.25), (3.2, 2.8, 2.3)),),
-    "right": (Lamp((1.0, -0.2, -0.3), (2.4, 2.7, 3.2)),),
+    "left": (Light((-1.0, -0.15, -0.25), (3.2, 2.8, 2.3)),),
+    "right": (Light((1.0, -0.2, -0.3), (2.4, 2.7, 3.2)),),
 }
 _AMBIENT = np.array([0.30, 0.31, 0.34])
 
@@ -82,7 +82,7 @@ class Performer:
         self._paint = paint
         self._body = body
         self._motion = motion
-        self._lamps = LIGHTS[light]
+        self._lights = LIGHTS[light]
         self._view = np.eye(4, dtype=np.float32)
         self._palette = Palette.of(identity)
         self._faces = body.faces.numpy()
@@ -101,15 +101,15 @@ class Performer:
         self._scalp = np.flatnonzero(parts["scalp"])
 
     def seen_from(self, view: np.ndarray) -> "Performer":
-        """The same performer under the same lamps for another camera.
+        """The same performer under the same lights for another camera.
 
         Args:
             view: (4, 4), the plate camera's space to the other camera's.
         """
         turned = copy.copy(self)
         turned._view = view.astype(np.float32)
-        turned._lamps = tuple(
-            replace(lamp, direction=tuple(view[:3, :3] @ lamp.direction)) for lamp in self._lamps
+        turned._lights = tuple(
+            replace(each, direction=tuple(view[:3, :3] @ each.direction)) for each in self._lights
         )
         return turned
 
@@ -206,18 +206,18 @@ class Performer:
     def _shade(
         self, albedo: np.ndarray, gloss: np.ndarray, normal: np.ndarray, point: np.ndarray
     ) -> np.ndarray:
-        """Wrapped diffuse light and a small highlight from every lamp, plus the room's."""
+        """Wrapped diffuse light and a small highlight from every light, plus the room's."""
         view = -point / np.linalg.norm(point, axis=1, keepdims=True)
         # More light from above than from below; y points down.
         shaded = albedo * _AMBIENT * (1 - 0.35 * normal[:, 1:2])
-        for lamp in self._lamps:
-            towards = np.array(lamp.direction) / np.linalg.norm(lamp.direction)
+        for light in self._lights:
+            towards = np.array(light.direction) / np.linalg.norm(light.direction)
             facing = np.clip((normal @ towards + 0.15) / 1.15, 0, 1)[:, None]
             half = view + towards
             half /= np.linalg.norm(half, axis=1, keepdims=True)
             shine = np.clip((normal * half).sum(1), 0, 1) ** 40 * gloss
-            light = np.array(lamp.colour)
-            shaded = shaded + light * (albedo * facing / 2 + 0.12 * (shine[:, None] * facing))
+            colour = np.array(light.colour)
+            shaded = shaded + colour * (albedo * facing / 2 + 0.12 * (shine[:, None] * facing))
         return shaded
 
 

@@ -181,14 +181,14 @@ from synthetic.render import LIGHTS, _AMBIENT, Performer
 motion = Motion.load(Path(sys.argv[1]).with_suffix(".safetensors"))
 size, frame, light = int(sys.argv[2]), int(sys.argv[3]), "left"
 shown = Performer(BodyModel.load(), motion, light=light).render(frame, camera(size))
-(lamp,) = LIGHTS[light]
+(key,) = LIGHTS[light]
 np.savez(sys.argv[4], rgb=shown.rgb, alpha=shown.alpha[..., 0], around=_AMBIENT,
-    direction=lamp.direction, colour=lamp.colour)
+    direction=key.direction, colour=key.colour)
 """
 
 
 def measure_light(shot: Any, clip: Path, work: Path) -> str:
-    """Lights the performer as the synthetic stage does with its lamp on the left, and compares it
+    """Lights the performer as the synthetic stage does with its light on the left, and compares it
     with the truth in that light: PSNR inside, in dB, with one gain for all since the plate does not
     tell how strong its own light was."""
     frame, target = _SHOWN, work / "truth.npz"
@@ -201,7 +201,7 @@ def measure_light(shot: Any, clip: Path, work: Path) -> str:
     x, y, z = truth["direction"]
     towards = shot.camera.matrix_world.to_3x3() @ Vector((x, -y, -z))
     strongest = float(truth["colour"].max())
-    # Half of a lamp's light counts there, and a diffuse surface sends out a pi-th of a sun's.
+    # Half of a light counts there, and a diffuse surface sends out a pi-th of a sun's.
     sun = add_light("SUN", np.pi * strongest / 2, truth["colour"] / strongest, (0, 0, 0))
     sun.rotation_euler = towards.to_track_quat("Z", "Y").to_euler()
     bpy.ops.portraitgen.lit_by_scene()

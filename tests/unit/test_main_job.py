@@ -731,22 +731,22 @@ def test_a_hold_out_stays_before_the_edit_and_passes_are_written(
     assert refused.returncode == 1 and "hold frames 1 to 2" in refused.stderr
 
 
-def test_a_lamp_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen: Command) -> None:
-    words = ["edit", copy, "--take", "lamp", "--editor", "relight", "--set", "key=scene"]
+def test_a_light_that_moves_moves_in_the_rendered_frames(copy: Path, portraitgen: Command) -> None:
+    words = ["edit", copy, "--take", "light", "--editor", "relight", "--set", "key=scene"]
     refused = portraitgen(*words)
     assert refused.returncode == 1 and "has no light of the scene" in refused.stderr
-    lamp = {"frames": [1, 16], "directions": [[-1, 0, -0.2], [1, 0, -0.2]]}
-    write_json(copy / "takes" / "lamp" / "light.json", lamp | {"colours": [[1, 1, 1]] * 2})
+    light = {"frames": [1, 16], "directions": [[-1, 0, -0.2], [1, 0, -0.2]]}
+    write_json(copy / "takes" / "light" / "light.json", light | {"colours": [[1, 1, 1]] * 2})
     done = portraitgen(*words, "--steps", "30", "--keys", "4")
     assert done.returncode == 0, done.stderr
-    edit = copy / "takes" / "lamp" / "edits" / "0001"
+    edit = copy / "takes" / "light" / "edits" / "0001"
     assert read_json(edit / "edit.json")["follows"] and (edit / "light.json").exists()
-    done = portraitgen("render", copy, "--take", "lamp")
+    done = portraitgen("render", copy, "--take", "light")
     assert done.returncode == 0, done.stderr
     brighter = []
     for frame in (1, 16):
         passes = read_exr(
-            copy / "takes" / "lamp" / "renders" / "v001" / "frames" / f"lamp.{frame:04d}.exr"
+            copy / "takes" / "light" / "renders" / "v001" / "frames" / f"light.{frame:04d}.exr"
         )
         lit = passes["Combined"][..., :3].mean(2) - (
             passes["Reconstruction"].mean(2) * passes["Alpha"][..., 0]

@@ -10,7 +10,7 @@ from synthetic.acting import act, camera
 from synthetic.render import Performer
 
 
-def test_another_camera_sees_the_same_performer_under_the_same_lamps() -> None:
+def test_another_camera_sees_the_same_performer_under_the_same_lights() -> None:
     body = BodyModel.load()
     motion, lens = act(body, range(1, 3), 0), camera(96)
     performer = Performer(body, motion, light="left")
@@ -27,7 +27,7 @@ def test_another_camera_sees_the_same_performer_under_the_same_lamps() -> None:
     apart = np.abs(np.rot90(rolled.rgb) - plain.rgb)[skin].mean()
     assert apart < 0.03, apart
 
-    # From the lamp's side more of the lit cheek shows: the picture grows brighter.
+    # From the light's side more of the lit cheek shows: the picture grows brighter.
     bright = []
     for degrees in (-30, 30):
         view = orbit(plain.vertices.mean(0), degrees)

@@ -68,14 +68,14 @@ def test_nothing_to_see_is_no_light() -> None:
     assert fitted_light([(linear.mean(2), normals, np.zeros_like(inside))]) is None
 
 
-def test_another_lamp_gives_what_it_would_have_given() -> None:
-    lamp = {"azimuth": 70.0, "elevation": 10.0, "ratio": 4.0}
+def test_another_light_gives_what_it_would_have_given() -> None:
+    light = {"azimuth": 70.0, "elevation": 10.0, "ratio": 4.0}
     plain = {"temperature": 0.0, "fill_temperature": 0.0}
-    around, up = np.radians((lamp["azimuth"], lamp["elevation"]))
+    around, up = np.radians((light["azimuth"], light["elevation"]))
     towards = np.array([np.cos(up) * np.sin(around), -np.sin(up), -np.cos(up) * np.cos(around)])
     truth = request(key_and_fill(towards, np.ones(3), np.ones(3), 4.0)).source
     before = request()
-    made = relight(**lamp, **plain).edit(before)
+    made = relight(**light, **plain).edit(before)
     inside = before.matte > 0
     made = made * (truth[inside].mean() / made[inside].mean())
 
@@ -93,10 +93,10 @@ def test_a_rendering_shows_what_the_edit_found() -> None:
     assert (lit == editor.edit(shown)).all()
 
 
-def test_each_frame_of_the_plate_has_its_own_lamp(tmp_path: Path) -> None:
+def test_each_frame_of_the_plate_has_its_own_light(tmp_path: Path) -> None:
     directions = [[-1.0, 0.0, -0.3], [1.0, 0.0, -0.3]]
-    lamp = {"frames": [1, 11], "directions": directions, "colours": [[1, 1, 1]] * 2}
-    (tmp_path / LIGHT_FILE).write_text(json.dumps(lamp), "utf-8")
+    light = {"frames": [1, 11], "directions": directions, "colours": [[1, 1, 1]] * 2}
+    (tmp_path / LIGHT_FILE).write_text(json.dumps(light), "utf-8")
     editor = Relight(RelightOptions(key="scene"))
     editor.use_take(tmp_path)
     editor.prepare([request()])

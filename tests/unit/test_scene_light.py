@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lamp of the scene as the key light, standing or moving."""
+"""A light of the scene as the key light, standing or moving."""
 
 import json
 from dataclasses import replace
@@ -48,7 +48,7 @@ def sides(picture: np.ndarray) -> float:
     return float(picture[:, :middle].mean() - picture[:, middle:].mean())
 
 
-def test_a_lamp_that_stands_is_one_light(tmp_path: Path) -> None:
+def test_a_light_that_stands_is_one_light(tmp_path: Path) -> None:
     editor = relight(write(tmp_path, [1], [LEFT], [[1, 1, 1]]))
     assert editor.kept_files() == {LIGHT_FILE: tmp_path / LIGHT_FILE}
     learned = editor.edit(ball())
@@ -63,7 +63,7 @@ def test_its_colour_is_the_keys(tmp_path: Path) -> None:
     assert red[inside][:, 0].mean() > 1.3 * red[inside][:, 2].mean()
 
 
-def test_a_lamp_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Path) -> None:
+def test_a_light_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Path) -> None:
     editor = relight(write(tmp_path, [1, 11], [LEFT, RIGHT], [[1, 1, 1], [1, 1, 1]]))
     request = ball()
     learned = editor.edit(request)
@@ -82,7 +82,7 @@ def test_a_lamp_that_moves_is_its_mean_and_what_a_frame_has_beyond(tmp_path: Pat
     assert 0 < sides(half) < sides(shown[1])
 
 
-def test_a_lamp_that_dims_darkens(tmp_path: Path) -> None:
+def test_a_light_that_dims_darkens(tmp_path: Path) -> None:
     editor = relight(write(tmp_path, [1, 9], [FRONT, FRONT], [[1, 1, 1], [0.1, 0.1, 0.1]]))
     request = ball()
     learned = editor.edit(request)
@@ -107,7 +107,7 @@ def test_a_lamp_that_dims_darkens(tmp_path: Path) -> None:
         ("[" * 100_000, "cannot be read"),
     ],
 )
-def test_a_lamp_that_is_none_is_told(tmp_path: Path, text: str | None, what: str) -> None:
+def test_a_light_that_is_none_is_told(tmp_path: Path, text: str | None, what: str) -> None:
     if text is not None:
         (tmp_path / LIGHT_FILE).write_text(text, "utf-8")
     with pytest.raises(EditError, match=what):

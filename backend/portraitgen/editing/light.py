@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Light on a performer, and a lamp that moves over a shot."""
+"""Light on a performer, and a light that moves over a shot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,29 +13,29 @@ from ..schema import Data
 from ..storage import MAX_JSON, parse_json, read_bytes
 
 LIGHT_FILE = "light.json"
-"""Where a take keeps the lamp that Blender gave it."""
+"""Where a take keeps the light that Blender gave it."""
 
 WRAP = 0.2
-"""How far light reaches round a surface beyond its edge, as a share of the cosine: lamps have a
+"""How far light reaches round a surface beyond its edge, as a share of the cosine: lights have a
 size, and skin scatters what it takes in."""
 
 _MOMENTS = 48
 
 
 def lobes(normals: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """How squarely surfaces (M, 3) face lamps (N, 3), float32 (M, N): 1 for straight on."""
+    """How squarely surfaces (M, 3) face lights (N, 3), float32 (M, N): 1 for straight on."""
     cosine = normals.astype(np.float32) @ directions.astype(np.float32).T
     return np.maximum((cosine + np.float32(WRAP)) / np.float32(1 + WRAP), 0)
 
 
 @dataclass(frozen=True)
 class Light:
-    """Lamps far away, and a light that comes from everywhere.
+    """Lights far away, and a light that comes from everywhere.
 
     Attributes:
         even: (C,), linear, what the light from everywhere gives.
-        directions: (N, 3), unit, towards the lamps, in camera space.
-        colours: (N, C), linear, what each lamp gives a surface that faces it.
+        directions: (N, 3), unit, towards the lights, in camera space.
+        colours: (N, C), linear, what each light gives a surface that faces it.
     """
 
     even: np.ndarray
@@ -71,11 +71,11 @@ class LightRecord(Data):
 
 @dataclass(frozen=True)
 class SceneLight:
-    """A lamp over the frames of a shot.
+    """A light over the frames of a shot.
 
     Attributes:
         frames: (N,), ascending.
-        directions: (N, 3), unit, from the performer towards the lamp, in the plate camera's space
+        directions: (N, 3), unit, from the performer towards the light, in the plate camera's space
             (x right, y down, z forward).
         colours: (N, 3), linear, what it gives the performer; 1 is its brightest.
     """
@@ -86,7 +86,7 @@ class SceneLight:
 
     @classmethod
     def read(cls, folder: Path) -> "SceneLight":
-        """Reads the lamp of a take or of an edit.
+        """Reads the light of a take or of an edit.
 
         Raises:
             EditError: if there is none, or it cannot be used.
@@ -119,7 +119,7 @@ class SceneLight:
         return bool(np.ptp(values, axis=0).max() > 1e-3)
 
     def at(self, frame: float, fill: np.ndarray, ratio: float) -> Light:
-        """The light of a frame with a fill (3,); between its frames the lamp goes on evenly."""
+        """The light of a frame with a fill (3,); between its frames the light goes on evenly."""
         direction, colour = (
             np.array([np.interp(frame, self.frames, column) for column in each.T])
             for each in (self.directions, self.colours)

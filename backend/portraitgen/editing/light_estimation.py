@@ -5,7 +5,7 @@
 How bright a place is says little of the light: hair is dark in any. But neighbours mostly are of
 one material, as in Retinex (Land and McCann 1971), so what brightness changes between them is
 light; where skin meets hair or cloth it is not, and a robust fit leaves those pairs out. The light
-is a sum of lamps all around, none of them negative, so that it stays sensible where no surface
+is a sum of lights all around, none of them negative, so that it stays sensible where no surface
 faced it.
 """
 
@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from .light import Light, lobes
 
-_LAMPS = 48
+_LIGHTS = 48
 _PAIRS, _FEWEST = 3000, 100
 # Of the picture's side: how far apart pairs lie, and how far pores and weave are averaged.
 _NEAR, _FAR, _GRAIN = 0.012, 0.04, 0.004
@@ -41,14 +41,14 @@ def fitted_light(pictures: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) 
     values, normals = (np.concatenate([pair[part] for pair in pairs], axis=1) for part in (0, 1))
     if values.shape[1] < _FEWEST:
         return None
-    directions = _all_around(_LAMPS)
+    directions = _all_around(_LIGHTS)
     basis = [np.insert(lobes(each, directions), 0, 1, axis=1).astype(float) for each in normals]
     first, second = np.maximum(values, _BLACK)
     # Of two places of one material, brightness times the other's light is the same.
     crossed = first[:, None] * basis[1] - second[:, None] * basis[0]
     mean = (basis[0].mean(0) + basis[1].mean(0)) / 2
-    damping = np.diag([0.0] + [_DAMPING] * _LAMPS)
-    gains = np.zeros(_LAMPS + 1)
+    damping = np.diag([0.0] + [_DAMPING] * _LIGHTS)
+    gains = np.zeros(_LIGHTS + 1)
     gains[0] = 1
     for _ in range(_ROUNDS):
         lit = [np.maximum(each @ gains, _UNLIT) for each in basis]

@@ -4,8 +4,8 @@
 
 The light that the shot was taken in is fitted to its brightness; every pixel is then multiplied,
 in linear light, by what the new light gives its normal over what the old one gave. Over its plate
-a take shows the plate's own pixels in the new light. The avatar learns them for other views; a lamp
-that moves it learns as its mean, to which each rendered frame adds what it has beyond that.
+a take shows the plate's own pixels in the new light. The avatar learns them for other views;
+a light that moves it learns as its mean, to which each rendered frame adds what it has beyond that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -97,22 +97,22 @@ class Relight(FrameEditor, AvatarOverlay):
         super().__init__(options)
         self._own = Light(np.ones(1), np.zeros((0, 3)), np.zeros((0, 1)))
         self._level = 1.0
-        self._lamp: SceneLight | None = None
+        self._scene_light: SceneLight | None = None
         self._folder = Path()
 
     def use_take(self, folder: Path) -> None:
-        """Reads the lamp, if the key is the scene's."""
+        """Reads the light, if the key is the scene's."""
         self._folder = folder
         if self.options.key == SCENE:
-            self._lamp = SceneLight.read(folder)
+            self._scene_light = SceneLight.read(folder)
 
     def state(self) -> str:
-        """The lamp."""
+        """The light."""
         return "".join(file_digest(file) for file in self.kept_files().values())
 
     def kept_files(self) -> dict[str, Path]:
-        """The lamp's."""
-        return {LIGHT_FILE: self._folder / LIGHT_FILE} if self._lamp else {}
+        """The light's."""
+        return {LIGHT_FILE: self._folder / LIGHT_FILE} if self._scene_light else {}
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Fits the shot's own light, and the exposure that keeps its mean brightness."""
@@ -136,7 +136,7 @@ class Relight(FrameEditor, AvatarOverlay):
         return {"light": light, "level": self._level}
 
     def restore(self, folder: Path, learned: Mapping[str, Any]) -> None:
-        """Takes both up, and the copy of the lamp that the edit keeps."""
+        """Takes both up, and the copy of the light that the edit keeps."""
         self.use_take(folder)
         if not learned:
             return
@@ -145,10 +145,10 @@ class Relight(FrameEditor, AvatarOverlay):
 
     @cached_property
     def _light(self) -> Light:
-        """Key and fill; of a lamp that moves, the mean."""
+        """Key and fill; of a light that moves, the mean."""
         options, fill = self.options, warmth(self.options.fill_temperature)
-        if self._lamp is not None:
-            return self._lamp.mean(fill, options.ratio)
+        if self._scene_light is not None:
+            return self._scene_light.mean(fill, options.ratio)
         direction = np.array(KEYS[options.key])
         if options.azimuth is not None:
             around, up = np.radians(options.azimuth), np.radians(options.elevation)
@@ -160,7 +160,7 @@ class Relight(FrameEditor, AvatarOverlay):
 
     def over_avatar(self, request: EditRequest) -> np.ndarray:
         """What a frame's light has beyond the mean."""
-        if self._lamp is None or not self._lamp.moves:
+        if self._scene_light is None or not self._scene_light.moves:
             return request.rendered
         normals = _filled(request.normals, request.matte)
         now = self._light_of(request.frame).on(normals)
@@ -175,9 +175,11 @@ class Relight(FrameEditor, AvatarOverlay):
         return self._lit(request, self._light)
 
     def _light_of(self, frame: int) -> Light:
-        if self._lamp is None:
+        if self._scene_light is None:
             return self._light
-        return self._lamp.at(frame, warmth(self.options.fill_temperature), self.options.ratio)
+        return self._scene_light.at(
+            frame, warmth(self.options.fill_temperature), self.options.ratio
+        )
 
     def _old(self, normals: np.ndarray) -> np.ndarray:
         """What the shot's own light gives, (..., 1), nowhere close to nothing."""
