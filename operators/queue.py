@@ -10,13 +10,14 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 from portraitgen.errors import PortraitError
 
 from ..portraitgen_addon import properties, queue_runner, scene_updates, sequence, shot_summary
+from ..portraitgen_addon.job_labels import job_label
 from . import base
 
 _KINDS = (
-    ("track", "Track", "Track the shot"),
-    ("reconstruct", "Reconstruct", "Rebuild the performer"),
-    ("edit", "Edit Shot", "Edit the shot with the take's settings"),
-    ("render", "Render to Strip", "Render the take"),
+    ("track", job_label("track"), "Track the shot"),
+    ("reconstruct", job_label("reconstruct"), "Rebuild the performer"),
+    ("edit", job_label("edit"), "Edit the shot with the take's settings"),
+    ("render", job_label("render"), "Render the take"),
     ("take", "What the Take Needs", "All that is missing until the take is rendered"),
     ("takes", "All Takes", "All that is missing until every take of the shot is rendered"),
     ("sequence", "Every Shot", "This take of every shot of the edit, all that is missing"),

@@ -9,7 +9,6 @@ from the displaced vertices, pose correctives are added, and every vertex follow
 """
 
 import copy
-import hashlib
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from ..errors import BodyError
 from ..npz import DAMAGE, PickledArray, plain_array
-from ..storage import is_plain
+from ..storage import file_digest, is_plain
 
 OPEN_BODY = Path(__file__).parent / "data" / "open_body.npz"
 
@@ -178,7 +177,7 @@ class BodyModel:
         file = Path(path) if path else OPEN_BODY
         arrays = read_npz(file)
         name = "the open body" if path is None else file.stem
-        return cls(arrays, name, hashlib.sha256(file.read_bytes()).hexdigest())
+        return cls(arrays, name, file_digest(file))
 
     @property
     def expression_bounds(self) -> tuple[float, float]:

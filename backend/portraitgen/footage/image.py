@@ -24,9 +24,9 @@ from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
 from .timecode import unpacked
 
-# Facts about how the codes lie in the file, which a writer settles anew.
-# Of pixels, to either side.
+# A pixel's width over its height, or the other way round, at most.
 _WIDEST = 16
+# Facts about how the codes lie in the file, which a writer settles anew.
 _REWRITTEN = frozenset(
     (
         "Orientation", "oiio:Movie", "oiio:subimages", "oiio:UnassociatedAlpha",

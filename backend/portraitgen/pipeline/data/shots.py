@@ -3,7 +3,6 @@
 """Making a shot from a plate, opening what it refers to, and telling all about it."""
 
 import dataclasses
-import hashlib
 import os
 import re
 from collections import OrderedDict
@@ -28,6 +27,7 @@ from ...records import BodyModelRecord, TrackRecord
 from ...renders import render_of, renders_of
 from ...settings import option, parse
 from ...shot import Shot
+from ...storage import file_digest
 from ..run.progress import Reporter
 from .versions import read_version
 
@@ -225,7 +225,7 @@ class Track:
 
     def digest(self) -> str:
         """A mark of the parameters, to notice that something was made from another track."""
-        return hashlib.sha256((self.folder / "params.safetensors").read_bytes()).hexdigest()
+        return file_digest(self.folder / "params.safetensors")
 
 
 def info(shot: Shot) -> ShotInfo:

@@ -27,8 +27,6 @@ from ..run.progress import Reporter, Stage
 from ..run.threads import keep_threads
 from .render_run import MadeFrame, RenderOptions, RenderRun, on_disk
 
-__all__ = ["RECONSTRUCTION", "RenderOptions", "render"]
-
 RECONSTRUCTION = "reconstruction"
 """The name under which the unedited avatar is rendered."""
 
