@@ -12,6 +12,7 @@ import pytest
 from footage_media import number_of, numbered, write_movie
 
 from portraitgen.errors import FootageError
+from portraitgen.footage.movie_index import _between
 from portraitgen.footage.plate import open_plate
 from portraitgen.footage.truncation import missing_bytes
 
@@ -110,12 +111,27 @@ def test_b_frames_in_an_avi_come_in_the_order_they_are_shown(tmp_path: Path) -> 
     assert [number_of(plate.read(frame)) for frame in (5, 2, 9)] == [shown[4], shown[1], shown[8]]
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".avi", ".ts", ".mp4"])
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".mkv", "libx264"),
+        (".avi", "mjpeg"),
+        (".ts", "libx264"),
+        (".mp4", "libx264"),
+        (".flv", "libx264"),
+        (".asf", "mpeg4"),
+        (".mxf", "mpeg2video"),
+        (".ogv", "libvpx"),
+        (".gif", "gif"),
+    ],
+)
 def test_a_cut_off_movie_gives_the_frames_that_are_there_with_a_note(
-    tmp_path: Path, suffix: str
+    tmp_path: Path, suffix: str, codec: str
 ) -> None:
-    codec, layout = ("mjpeg", "yuvj420p") if suffix == ".avi" else ("libx264", "yuv420p")
-    options = {"q": "2"} if suffix == ".avi" else {"crf": "10", "g": "5", "bf": "0"}
+    layout = {"mjpeg": "yuvj420p", "gif": "rgb8"}.get(codec, "yuv420p")
+    options = {"crf": "10", "g": "5", "bf": "0"} if codec == "libx264" else {"q": "2"}
+    if codec in ("libvpx", "mpeg2video"):
+        options = {"b": "8M", "g": "5"}
     whole = write_movie(
         tmp_path / f"whole{suffix}", 40, codec=codec, pixel_format=layout, options=options
     )
@@ -132,14 +148,102 @@ def test_a_cut_off_movie_gives_the_frames_that_are_there_with_a_note(
                     new.mux(packet)
         whole = fast
     assert missing_bytes(whole) == 0
+    assert not any("cut off" in note for note in open_plate(whole).notes)
     cut = tmp_path / f"cut{suffix}"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 7 // 10])
     plate = open_plate(cut)
     shown = [number_of(image) for _, image in plate.frames_uint8()]
     assert shown == list(range(len(shown))) and 5 < len(shown) < 40
-    if suffix != ".ts":
+    if suffix in (".mkv", ".avi", ".mp4", ".asf"):
         assert missing_bytes(cut) > 0
-        assert any("cut off" in note for note in plate.notes), plate.notes
+    assert any("cut off" in note for note in plate.notes), plate.notes
+
+
+def _overwritten(source: Path, number: int, hole: bytes) -> Path:
+    """A movie with other bytes where a picture's packet begins."""
+    with av.open(str(source)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    data = bytearray(source.read_bytes())
+    start = places[number]
+    data[start : start + len(hole)] = hole
+    path = source.with_stem("damaged")
+    path.write_bytes(data)
+    return path
+
+
+def test_a_movie_whose_reading_ends_at_damage_says_what_is_lost(tmp_path: Path) -> None:
+    options = {"crf": "12", "g": "1", "bf": "0"}
+    whole = write_movie(tmp_path / "whole.mkv", 24, options=options, size=(512, 256))
+    assert not any("cannot be read" in note for note in open_plate(whole).notes)
+    # An element that says it is larger than what it lies in.
+    plate = open_plate(_overwritten(whole, 20, b"\xa3\x08\xff\xff\xff"))
+    assert _shown(tmp_path / "damaged.mkv") == list(range(20))
+    (note,) = [note for note in plate.notes if "cannot be read on" in note]
+    assert "(20 frames)" in note and "its header says 0.96 s" in note
+
+
+def test_a_movie_whose_beginning_cannot_be_read_says_so(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "whole.mkv"), "w", options={"cluster_time_limit": "240"}) as new:
+        stream = new.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 128, 64, "yuv420p", {"g": "6"}
+        for number in range(24):
+            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            new.mux(stream.encode(frame.reformat(format="yuv420p")))
+        new.mux(stream.encode())
+    data = (tmp_path / "whole.mkv").read_bytes()
+    start = data.index(b"\x1f\x43\xb6\x75")
+    (tmp_path / "late.mkv").write_bytes(data[:start] + bytes(4) + data[start + 4 :])
+    plate = open_plate(tmp_path / "late.mkv")
+    shown = [number_of(image) for _, image in plate.frames_uint8()]
+    assert shown[0] >= 6 and shown == list(range(shown[0], 24))
+    assert any("middle of a group" in note for note in plate.notes)
+    assert any("first picture stands at" in note for note in plate.notes)
+
+
+def test_a_flash_movie_of_pictures_coded_out_of_order_is_whole(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "b.flv", 24, options={"crf": "12", "g": "6", "bf": "2"})
+    assert _shown(path) == list(range(24))
+    assert not any("cut off" in note for note in open_plate(path).notes)
+
+
+def test_a_frame_that_is_lost_moves_no_other_where_stamps_count_frames(tmp_path: Path) -> None:
+    """One tick is one frame in MXF: a step of two ticks is no rounding."""
+    options = {"g": "1", "b": "20M"}
+    whole = write_movie(tmp_path / "whole.mxf", 24, codec="mpeg2video", options=options)
+    # The packet's position is its element's, whose key is of 16 bytes.
+    plate = open_plate(_overwritten(whole, 20, bytes(16)))
+    assert [number_of(image) for _, image in plate.frames_uint8()] == [*range(20), 19, 21, 22, 23]
+    assert any("1 frame repeats the one before" in note for note in plate.notes), plate.notes
+
+
+def test_stamps_between_pictures_without_one_tell_how_many_are_missing() -> None:
+    """A program stream stamps some pictures alone; three are lost between the last two stamps."""
+    notes: list[str] = []
+    stamps = [3600, None, None, 14400, None, 28800 + 3600]
+    assert _between(stamps, 3600, notes) == [3600, 7200, 10800, 14400, 18000, 32400]
+    assert notes == ["3 frames of the movie are missing (about frame 5)"]
+    assert _between([None, 7200, None], 3600, notes) == [0, 7200, 10800] and len(notes) == 2
+    assert _between([0, None, 3600], 3600, []) == [0, 3600, 7200]
+
+
+def test_a_hole_in_a_program_stream_moves_nothing_without_a_word(tmp_path: Path) -> None:
+    options = {"g": "6", "bf": "0", "b": "300k"}
+    whole = write_movie(tmp_path / "whole.mpg", 40, codec="mpeg2video", options=options)
+    assert _shown(whole) == list(range(40)) and not _damage(open_plate(whole).notes)
+    data = whole.read_bytes()
+    told = 0
+    for place in range(len(data) // 5, len(data) * 3 // 5, 1500):
+        (tmp_path / "hole.mpg").write_bytes(data[:place] + bytes(700) + data[place + 700 :])
+        plate = open_plate(tmp_path / "hole.mpg")
+        plate.examine()
+        shown = [number_of(image) for _, image in plate.frames_uint8()]
+        assert shown == list(range(40)) or _damage(plate.notes), place
+        told += shown != list(range(40))
+    assert told
+
+
+def _damage(notes: list[str]) -> list[str]:
+    return [note for note in notes if "missing" in note or "damage" in note or "repeat" in note]
 
 
 def test_a_recording_begins_at_its_first_picture(tmp_path: Path) -> None:

@@ -133,9 +133,9 @@ def picture_streams(container: Any) -> list[Any]:
 
 
 def packets(container: Any, stream: Any, on_damage: Callable[[str], None]) -> Iterator[Any]:
-    """A stream's packets, to where the file ends or cannot be read on."""
+    """A stream's packets, or all (None), to where the file ends or cannot be read on."""
     try:
-        yield from container.demux(stream)
+        yield from container.demux(stream) if stream else container.demux()
     except (av.error.FFmpegError, OSError) as error:
         on_damage(str(getattr(error, "strerror", None) or error))
 

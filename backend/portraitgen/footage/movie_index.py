@@ -13,9 +13,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+
 from ..errors import FootageError
 from .movie_container import REPAIR, decoded, open_movie, packets
-from .truncation import missing_bytes
+from .truncation import abrupt_end, missing_bytes
 
 _GLANCED = 40
 """Pictures that are decoded where the order of a movie's stamps is in doubt."""
@@ -25,6 +27,12 @@ _FASTEST = 2000
 
 _HOLD = 10
 """Seconds that one picture may stand before it is a gap in the recording, not a pause in it."""
+
+_TELL_THEIR_LENGTH = ("asf", "flv", "matroska,webm", "mxf")
+"""Containers that count no pictures, and whose reading ends without a word at damage."""
+
+_LATE = 4
+"""Pictures by which a first one may stand after the movie's start, for those coded out of order."""
 
 _STANDARD_RATES = [
     Fraction(*rate)
@@ -67,6 +75,7 @@ class _Packets:
         back: a later packet is decoded long before an earlier one.
         unordered: stamps are of the order of coding, not of showing.
         timeless: they follow each other so fast that they can only count pictures.
+        begin, end: seconds from the first to the end of the last packet, of any stream.
     """
 
     stamps: list[int] = field(default_factory=list)
@@ -78,6 +87,8 @@ class _Packets:
     back: bool = False
     unordered: bool = False
     timeless: bool = False
+    begin: Fraction | None = None
+    end: Fraction = Fraction(0)
     broken: list[str] = field(default_factory=list)
 
 
@@ -96,7 +107,10 @@ def index_movie(path: Path) -> MovieIndex:
         rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
         ends = (stream.start_time or 0) + stream.duration if short and stream.duration else None
         seen = _read_packets(container, stream)
-        promised = container.duration if container.format.name == "flv" else None
+        told = container.format.name in _TELL_THEIR_LENGTH
+        length = Fraction(container.duration or 0, av.time_base) if told else Fraction(0)
+        # Sound's last packet may be padded; a movie without sound ends with its last picture.
+        slack = (Fraction(3, 4) if len(container.streams) == 1 else 2) / rate
     steps = [b - a for a, b in itertools.pairwise(sorted(set(seen.stamps)))]
     seen.timeless = bool(steps) and statistics.median(steps) * time_base * _FASTEST < 1
     if reordered and not short and seen.stamps == sorted(seen.stamps):
@@ -138,14 +152,25 @@ def index_movie(path: Path) -> MovieIndex:
             f"the movie is cut off ({lost / 1e6:.3g} MB are missing at its end); the"
             f" {len(index.stamps)} frames that are there are read"
         )
-    elif promised and _seconds(index, rate) < promised / 1e6 - 2 / rate:
+    elif seen.end < length - slack:
         index.notes.append(
-            f"the movie is cut off: its header says {promised / 1e6:.3g} s,"
-            f" {float(_seconds(index, rate)):.3g} s are there"
+            f"the movie is cut off, or damaged where it cannot be read on: its header says"
+            f" {float(length):.3g} s, {float(seen.end):.3g} s are there; what can be read of them"
+            f" is ({len(index.stamps)} frames)"
         )
     elif absent > 1 or (short and announced > len(seen.stamps) and index.in_order):
         index.notes.append(
             f"the header counts {announced} frames; the {len(index.stamps)} that are there are read"
+        )
+    elif abrupt := abrupt_end(path):
+        index.notes.append(
+            f"the movie is cut off ({abrupt}); the {len(index.stamps)} frames that are there are"
+            " read"
+        )
+    if length and seen.begin is not None and seen.begin > _LATE / rate:
+        index.notes.append(
+            f"the movie's first picture stands at {float(seen.begin):.3g} s; if there is anything"
+            " before it, it cannot be read"
         )
     return index
 
@@ -154,8 +179,14 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
     seen = _Packets()
     order: int | None = None
     back = round(1 / Fraction(stream.time_base))
-    for packet in packets(container, stream, seen.broken.append):
+    for packet in packets(container, None, seen.broken.append):
         if packet.size == 0:
+            continue
+        if packet.pts is not None and packet.time_base:
+            begin = packet.pts * packet.time_base
+            seen.begin = begin if seen.begin is None else min(seen.begin, begin)
+            seen.end = max(seen.end, begin + (packet.duration or 0) * packet.time_base)
+        if packet.stream_index != stream.index:
             continue
         seen.count += 1
         seen.corrupt |= bool(packet.is_corrupt)
@@ -206,6 +237,9 @@ def _by_decoding(
     with container:
         for frame in decoded(container, stream, damage.append):
             stamps.append(frame.pts)
+    if not seen.starts_with_key and seen.keys:
+        # Some decoders make up what is before the first picture that needs no other.
+        stamps = [stamp for stamp in stamps if stamp is None or stamp >= min(seen.keys)]
     known = [stamp for stamp in stamps if stamp is not None]
     ordered = all(a < b for a, b in zip(known, known[1:], strict=False))
     if len(known) == len(stamps) and ordered and not (seen.back or seen.timeless):
@@ -220,6 +254,8 @@ def _by_decoding(
         index.stamps = sorted(known)
     elif known and len(known) == len(stamps) and not (counts or seen.timeless):
         index.stamps = _joined(known, step, index.notes)
+    elif known and ordered and not (counts or seen.timeless):
+        index.stamps = _between(stamps, step, index.notes)
     else:
         # Stamps that run backwards in it are of no use.
         index.stamps = [number * step for number in range(len(stamps))]
@@ -240,6 +276,30 @@ def _joined(stamps: list[int], step: int, notes: list[str]) -> list[int]:
         f"the movie is {len(places) + 1} recordings joined, anew from frame {named}; they follow"
         " each other without a gap"
     )
+    return result
+
+
+def _between(stamps: list[int | None], step: int, notes: list[str]) -> list[int]:
+    """The stamps of pictures of which only some have one (MPEG program streams).
+
+    Pictures that are absent between two stamps are noted; where is not known, so that it is
+    taken to be before the later one.
+    """
+    result: list[int] = []
+    places = []
+    absent = 0
+    for row, stamp in enumerate(stamps):
+        place = result[-1] + step if result else stamp or 0
+        jump = round((stamp - place) / step) if stamp is not None else 0
+        if jump > 0:
+            places.append(row)
+            absent += jump
+            place += jump * step
+        result.append(place)
+    if places:
+        named = ", ".join(str(place) for place in places[:6])
+        more = " and more" if len(places) > 6 else ""
+        notes.append(f"{absent} frames of the movie are missing (about frame {named}{more})")
     return result
 
 
@@ -268,10 +328,6 @@ def _tell_absent(index: MovieIndex, seen: _Packets) -> None:
             f"{len(inside)} damaged frames of the movie repeat the one before them (after frame"
             f" {', '.join(str(row) for row in rows[:6])}{' and more' if len(rows) > 6 else ''})"
         )
-
-
-def _seconds(index: MovieIndex, rate: Fraction) -> Fraction:
-    return (index.stamps[-1] - index.stamps[0]) * index.time_base + 1 / rate
 
 
 def _close_gaps(index: MovieIndex, rate: Fraction) -> None:
@@ -311,4 +367,5 @@ def constant_rate(
     typical = 1 / (Fraction(statistics.median(steps)) * time_base)
     candidates = [rate for rate in [guessed, *_STANDARD_RATES] if abs(rate / typical - 1) < 0.02]
     fps = candidates[0] if candidates else typical.limit_denominator(1001)
-    return fps, max(steps) - min(steps) <= 1
+    # Stamps are rounded; one that stands two ticks of one picture each after the last is a gap.
+    return fps, max(steps) - min(steps) <= 1 < min(steps)

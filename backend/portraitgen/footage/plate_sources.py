@@ -372,13 +372,16 @@ def _of_table(table: list[int], uniform: bool, count: int, fps: Fraction) -> lis
     if not uniform:
         notes.append(f"the movie's frame rate varies; it is read at a constant {fps}")
     if repeated:
+        one, more = "frame repeats the one before it", "frames repeat the one before them"
+        runs = _runs(repeated)
+        listed = ", ".join(runs[:_LISTED]) + (", ..." if len(runs) > _LISTED else "")
         notes.append(
-            f"{len(repeated)} frames repeat the one before them (the plate's frame"
-            f" {', '.join(_runs(repeated)[:_LISTED])}{', ...' if len(_runs(repeated)) > 6 else ''},"
+            f"{len(repeated)} {one if len(repeated) == 1 else more} (the plate's frame {listed},"
             " counted from 1)"
         )
     if left_out:
-        notes.append(f"{left_out} of the movie's {count} frames are left out at that rate")
+        verb = "are" if left_out > 1 else "is"
+        notes.append(f"{left_out} of the movie's {count} frames {verb} left out at that rate")
     return notes
 
 
