@@ -196,7 +196,7 @@ class Session:
         folder = str(job.folder)
         call: Call[jobs.JobStarted] = jobs.StartJob(job.kind, folder, job.options, job.author)
         if job.record:
-            call = jobs.ResumeJob(folder, job.record)
+            call = jobs.ResumeJob(folder, job.record, job.author)
         self.ask(call, began, on_error)
         self.on_change()
 

@@ -439,9 +439,9 @@ class Worker:
         record = Shot.open(Path(call.shot)).job(call.record).record
         if not record.unfinished:
             raise ShotError(f"the job is {record.state}", call.record, "start a new one")
-        return self._begin(record.kind, Path(call.shot), record.options)
+        return self._begin(record.kind, Path(call.shot), record.options, call.author)
 
-    def _begin(self, kind: str, shot: Path, options: Values, author: str = "") -> jobs.JobStarted:
+    def _begin(self, kind: str, shot: Path, options: Values, author: str) -> jobs.JobStarted:
         if self._busy:
             raise PortraitError("another job is running", remedy="wait until it ends or cancel it")
         from .pipeline.registry import options_of

@@ -239,6 +239,20 @@ def test_tampering_foreign_signers_and_no_signer_are_told_apart(
     assert portraitgen("verify", path).returncode == 1
 
 
+@pytest.mark.parametrize("data", [b"", b"hello" * 50])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".mp4"])
+def test_a_file_that_holds_neither_a_picture_nor_a_credential_was_not_tampered_with(
+    tmp_path: Path, suffix: str, data: bytes
+) -> None:
+    pytest.importorskip("c2pa", reason="c2pa-python is not installed")
+    from portraitgen.provenance.credentials import CredentialError, verify
+
+    path = tmp_path / f"take{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(CredentialError, match="no whole"):
+        verify(path)
+
+
 def test_a_plate_that_the_library_cannot_take_apart_is_named_all_the_same(
     studios: Path, tmp_path: Path
 ) -> None:

@@ -2,19 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The worker answers everything, survives rubbish, and ends when its stdin closes."""
 
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from child_process import child_environment
+from shot_records import footage
 
 from portraitgen import protocol
+from portraitgen.errors import Cancelled
 from portraitgen.messages.base import ErrorData
+from portraitgen.messages.jobs import ResumeJob
+from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.protocol import Failure, Message, Notification, Request, Result
 from portraitgen.shot import Shot
+from portraitgen.worker import Channel, Worker
 
 
 class Talk:
@@ -150,6 +156,27 @@ def test_a_job_is_cancelled_and_taken_up_again(worker: Talk, tmp_path: Path, cli
     late = worker.ask("job.resume", shot=shot, record=record.id)
     assert isinstance(late, Failure) and "the job is done" in late.message
     assert known.value["unfinished_jobs"] == []
+
+
+def test_whoever_resumes_a_job_is_named_as_its_starter_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shot = Shot.create(tmp_path / "shot", footage())
+    record = shot.start_job("act", {"take": "smile"}).record
+    named: list[str] = []
+
+    def run(kind: str, shot: Path, options: object, reporter: Reporter) -> NoReturn:
+        named.append(reporter.author)
+        raise Cancelled
+
+    monkeypatch.setattr("portraitgen.pipeline.registry.run", run)
+    worker = Worker(io.BytesIO(), Channel(io.BytesIO()))
+    for author in ("Ann", ""):
+        call = ResumeJob(str(shot.path), record.id, author)
+        worker._resume_job(call)
+        assert worker._thread
+        worker._thread.join()
+    assert named == ["Ann", ""]
 
 
 def test_what_panels_draw_is_described(worker: Talk) -> None:

@@ -35,12 +35,17 @@ class StartJob(Call[JobStarted]):
 
 @dataclass(frozen=True)
 class ResumeJob(Call[JobStarted]):
-    """Goes on with a job of a shot's folder `jobs`, by its name there, with its own options."""
+    """Goes on with a job of a shot's folder `jobs`, by its name there, with its own options.
+
+    Attributes:
+        author: whose handiwork it takes over, empty for nobody named.
+    """
 
     METHOD: ClassVar[str] = "job.resume"
     ANSWER: ClassVar[type[Data]] = JobStarted
     shot: str
     record: str
+    author: str = ""
 
 
 @dataclass(frozen=True)

@@ -182,7 +182,8 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
         roots: root certificates that are trusted, PEM.
 
     Raises:
-        CredentialError: if the library is not installed, or the kind of file takes none.
+        CredentialError: if the library is not installed, the kind of file takes none, or the file is
+            none of its kind.
     """
     c2pa = _library()
     suffix = path.suffix.lower()
@@ -210,10 +211,27 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
     except c2pa.C2paError as error:
         if "ManifestNotFound" in str(error) or "JumbfNotFound" in str(error):
             return Verdict("none", f"{path.name} has no credential", {})
+        if suffix in EMBEDDED and not _holds(path, b"jumb"):
+            raise CredentialError(
+                f"this is no whole {suffix[1:].upper()} file, and no credential is in it ({error})",
+                path,
+                "copy or export it again",
+            ) from error
         return Verdict("tampered", f"{path.name}: its credential is damaged ({error})", {})
     except Misfit as misfit:
         return Verdict("tampered", f"{path.name}: its credential is damaged ({misfit})", {})
     return _verdict(path, facts, roots)
+
+
+def _holds(path: Path, mark: bytes) -> bool:
+    """Whether a file has some bytes anywhere."""
+    end = b""
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            if mark in end + piece:
+                return True
+            end = piece[1 - len(mark) :]
+    return False
 
 
 @dataclass(frozen=True)
