@@ -26,7 +26,10 @@ import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -290,39 +293,58 @@ def beside_the_wheel() -> Path:
     return folder
 
 
-def unit_tests(made: Environment, *words: str | Path) -> None:
-    """Runs unit tests on the backend's wheel as it is installed."""
-    command: list[str | Path] = [made.python, "-m", "pytest", "-n", "2", "-rs"]
-    command += ["-o", f"pythonpath={beside_the_wheel()}"]
-    run([*command, *words], OMP_NUM_THREADS="1")
+# Processes of tests, each of which keeps to one core.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+# Two that take tests from each other until none is left.
+ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
 
 
-def blender_tests(blenders: dict[str, "Future[Path | None]"], installed: dict[str, str]) -> None:
-    """Runs the tests in every Blender, two of them side by side; each tells all when it ends."""
+def unit_tests(made: Environment, beside: Path, *words: str | Path) -> list[str | Path]:
+    """The command that runs unit tests on the backend's wheel as it is installed."""
+    return [made.python, "-m", "pytest", "-rs", "-o", f"pythonpath={beside}", *words]
 
-    def tested(ready: "Future[Path | None]") -> "subprocess.CompletedProcess[str] | None":
-        blender = ready.result()
-        if blender is None:
-            return None
-        command = ["-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"]
-        return subprocess.run(
-            [blender, *command],
+
+@dataclass(frozen=True)
+class Suite:
+    """Tests that run in a process of their own.
+
+    `command` waits for what they need; it gives None where this machine cannot run them, which was
+    said.
+    """
+
+    name: str
+    command: Callable[[], list[str | Path] | None]
+    environment: dict[str, str]
+
+
+def side_by_side(suites: list[Suite]) -> None:
+    """Runs suites, two at a time in their order; each tells all when it ends.
+
+    Ends the build if one of them fails, once all have run.
+    """
+
+    def tested(suite: Suite) -> bool:
+        command = suite.command()
+        if command is None:
+            return True
+        say(f"+ {suite.name}: " + " ".join(str(part) for part in command))
+        done = subprocess.run(
+            command,
             cwd=ROOT,
-            env=os.environ | installed,
+            env=os.environ | suite.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
         )
+        say(f"{suite.name}\n{done.stdout}")
+        return done.returncode == 0
 
-    failed = []
     with ThreadPoolExecutor(2) as pair:
-        for series, done in zip(blenders, pair.map(tested, blenders.values()), strict=True):
-            if done is not None:
-                say(f"Blender {series}\n{done.stdout}")
-                failed += [series] if done.returncode else []
+        passed = list(pair.map(tested, suites))
+    failed = [suite.name for suite, well in zip(suites, passed, strict=True) if not well]
     if failed:
-        sys.exit(f"build.py: tests fail in Blender {', '.join(failed)}; see above.")
+        sys.exit(f"build.py: tests fail in {', '.join(failed)}; see above.")
 
 
 def audit(made: Environment) -> list[str]:
@@ -347,19 +369,14 @@ def audit(made: Environment) -> list[str]:
     return found
 
 
-def second_pythons(allow_cuda: bool) -> list[Environment]:
-    """The environments of the other Pythons that packages are locked for, those that can be had."""
-    found = []
-    for version in requirements.PYTHONS:
-        if version == requirements.this_python():
-            continue
-        base = find_python(version)
-        made = locked(f".venv-{version}", base, allow_cuda) if base else None
-        if made is None:
-            say(f"NOT TESTED: Python {version}, {'see above' if base else 'it is not here'}")
-        else:
-            found.append(made)
-    return found
+def second_python(version: str, allow_cuda: bool) -> Environment | None:
+    """The environment of another Python that packages are locked for; None, said aloud, where it
+    cannot be had."""
+    base = find_python(version)
+    made = locked(f".venv-{version}", base, allow_cuda) if base else None
+    if made is None:
+        say(f"NOT TESTED: Python {version}, {'see above' if base else 'it is not here'}")
+    return made
 
 
 def newest() -> None:
@@ -384,18 +401,23 @@ def newest() -> None:
         if now not in versions:
             print(f"{name:28} {' or '.join(versions):17} {now}")
     print("torch stays as it is locked: the open range would bring gigabytes of CUDA.", flush=True)
-    unit_tests(made, "tests/unit")
+    run(unit_tests(made, beside_the_wheel(), *ON_TWO_CORES, "tests/unit"), **ONE_THREAD)
 
 
 def test(allow_cuda: bool) -> None:
     """Checks style and types, then runs the tests; what this machine lacks is skipped aloud."""
-    made = tools()
-    # The other environments are downloaded while the first tests run.
+    # The other environments are downloaded beside the first, and while the first tests run. The
+    # Blender with the most tests comes first.
     ahead = ThreadPoolExecutor(1)
-    blenders = {series: ahead.submit(bpy_environment, series) for series in BLENDERS}
-    seconds = ahead.submit(second_pythons, allow_cuda)
+    blenders = {series: ahead.submit(bpy_environment, series) for series in reversed(BLENDERS)}
     try:
-        _test(made, blenders, seconds)
+        made = tools()
+        seconds = {
+            version: ahead.submit(second_python, version, allow_cuda)
+            for version in requirements.PYTHONS
+            if version != requirements.this_python()
+        }
+        _test(made, blenders, seconds, ahead)
     finally:
         ahead.shutdown(wait=False, cancel_futures=True)
 
@@ -403,7 +425,8 @@ def test(allow_cuda: bool) -> None:
 def _test(
     made: Environment,
     blenders: dict[str, "Future[Path | None]"],
-    seconds: "Future[list[Environment]]",
+    seconds: dict[str, "Future[Environment | None]"],
+    ahead: ThreadPoolExecutor,
 ) -> None:
     """Runs everything, the environments of others as they become ready."""
     python = made.python
@@ -411,11 +434,11 @@ def _test(
     zipped = extension(made)
     built = next(DIST.glob("portraitgen-*.whl"))
     made.put(built)
-    known = audit(made)
+    known = ahead.submit(audit, made)
     # A reference for the body model's test, never shipped; it declares needs the test has not.
     made.install("--no-deps", "smplx==0.1.28")
     installed = {"PORTRAITGEN_EXTENSION": str(zipped), "PORTRAITGEN_PYTHON": str(python)}
-    # What is quickest to fail comes first, and the suite that every machine can run last.
+    # What is quickest to fail comes first.
     if os.environ.get("PORTRAITGEN_BLENDER"):
         run(
             [python, "-m", "pytest", "tests/window", "-c", "tests/window/pytest.ini", "-rs"],
@@ -423,17 +446,52 @@ def _test(
         )
     else:
         say("NOT TESTED: the window, PORTRAITGEN_BLENDER does not name a Blender")
-    blender_tests(blenders, installed)
-    unit_tests(made, "tests/attack")
-    for second in seconds.result():
+    beside = beside_the_wheel()
+
+    def in_blender(series: str) -> list[str | Path] | None:
+        blender = blenders[series].result()
+        if blender is None:
+            return None
+        return [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"]
+
+    def in_second_python(version: str) -> list[str | Path] | None:
+        second = seconds[version].result()
+        if second is None:
+            return None
         second.put(built)
         chosen = sorted(
             path for pattern in SECOND_PYTHON for path in (ROOT / "tests" / "unit").glob(pattern)
         )
-        unit_tests(second, *chosen)
-    unit_tests(made, "tests/unit")
-    if known:
-        say(f"AUDIT: something is known against {', '.join(known)}; see above")
+        return unit_tests(second, beside, *chosen)
+
+    def here(*words: str | Path) -> list[str | Path]:
+        return unit_tests(made, beside, *words)
+
+    with tempfile.TemporaryDirectory(prefix="portraitgen-tests-") as shared:
+        around = installed | {"PORTRAITGEN_SHARED": shared}
+        # One Blender's backend takes as many threads as it likes, as users' do.
+        free = next(iter(blenders))
+        side_by_side(
+            [
+                Suite("attacks", partial(here, "tests/attack"), ONE_THREAD),
+                *(
+                    Suite(
+                        f"Blender {series}",
+                        partial(in_blender, series),
+                        around | ({} if series == free else ONE_THREAD),
+                    )
+                    for series in blenders
+                ),
+                *(
+                    Suite(f"Python {version}", partial(in_second_python, version), ONE_THREAD)
+                    for version in seconds
+                ),
+                # It has two processes, and begins while what is left keeps one core busy.
+                Suite("unit tests", partial(here, *ON_TWO_CORES, "tests/unit"), ONE_THREAD),
+            ]
+        )
+    if known.result():
+        say(f"AUDIT: something is known against {', '.join(known.result())}; see above")
 
 
 def repository(out: Path) -> None:

@@ -154,7 +154,10 @@ def test_a_python_is_found_by_its_version() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_everything_is_run_on_what_was_built(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fails: bool
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    fails: bool,
 ) -> None:
     (tmp_path / "portraitgen-1-py3-none-any.whl").write_text("")
     put: list[str] = []
@@ -162,34 +165,46 @@ def test_everything_is_run_on_what_was_built(
     made, second = (
         build.Environment(name, Path(sys.executable), []) for name in (".venv-a", ".venv-b")
     )
-    monkeypatch.delenv("PORTRAITGEN_BLENDER", raising=False)
+    for name in ("PORTRAITGEN_BLENDER", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(build, "DIST", tmp_path)
     monkeypatch.setattr(build, "tools", lambda: made)
     monkeypatch.setattr(build, "style", lambda python: None)
     monkeypatch.setattr(build, "extension", lambda made: tmp_path / "portraitgen-1.zip")
     monkeypatch.setattr(build, "audit", lambda made: [])
-    monkeypatch.setattr(build, "second_pythons", lambda allow: [second])
+    monkeypatch.setattr(build, "beside_the_wheel", lambda: tmp_path)
+    monkeypatch.setattr(build, "second_python", lambda version, allow: second)
     monkeypatch.setattr(
         build, "bpy_environment", lambda series: None if series == "5.2" else Path(series)
     )
     monkeypatch.setattr(build.Environment, "install", lambda made, *words: None)
     monkeypatch.setattr(build.Environment, "put", lambda made, wheel: put.append(wheel.name))
 
-    def tested(command: list[object], **more: object) -> "subprocess.CompletedProcess[str]":
-        ran.append(str(command[0]))
-        return subprocess.CompletedProcess([], int(fails and ran[-1] == "5.0"), "")
+    def tested(command: list[object], **more: Any) -> "subprocess.CompletedProcess[str]":
+        ran.append(" ".join(str(word) for word in command))
+        if "tests/blender" in command:
+            assert more["env"]["PORTRAITGEN_EXTENSION"] == str(tmp_path / "portraitgen-1.zip")
+            assert Path(more["env"]["PORTRAITGEN_SHARED"]).is_dir()
+        if command[0] != Path("5.3"):
+            assert more["env"]["OMP_NUM_THREADS"] == "1"
+        else:
+            assert "OMP_NUM_THREADS" not in more["env"], "as users have it"
+        return subprocess.CompletedProcess([], int(fails and ran[-1].startswith("5.0")), ran[-1])
 
     monkeypatch.setattr(build.subprocess, "run", tested)
-    monkeypatch.setattr(
-        build, "unit_tests", lambda made, *words: ran.append(f"{made.folder.name} {words[0]}")
-    )
     if fails:
         with pytest.raises(SystemExit, match=r"tests fail in Blender 5\.0; see above"):
             build.test(allow_cuda=False)
-        assert sorted(ran) == ["4.5", "5.0", "5.3"]
-        return
-    build.test(allow_cuda=False)
+    else:
+        build.test(allow_cuda=False)
     assert put == ["portraitgen-1-py3-none-any.whl"] * 2
-    assert sorted(ran[:3]) == ["4.5", "5.0", "5.3"]
-    assert ran[3] == ".venv-a tests/attack" and ran[-1] == ".venv-a tests/unit"
-    assert ran[4].startswith(".venv-b ") and "test_footage_" in ran[4]
+    assert len(ran) == 6, "all others are told, too"
+    for series in ("4.5", "5.0", "5.3"):
+        assert sum(words.startswith(f"{series} -m pytest tests/blender ") for words in ran) == 1
+    attacks, footage, unit = (
+        next(words for words in ran if name in words)
+        for name in ("tests/attack", "test_footage_movie", "-n 2 --dist worksteal tests/unit")
+    )
+    assert ".venv-a" in attacks and ".venv-b" in footage and ".venv-a" in unit
+    told = capsys.readouterr().out
+    assert all(words in told for words in ran)
