@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A track is aligned by itself, goes on where it stopped, and nothing is done twice."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,18 @@ from portraitgen.tracking import photometric_alignment
 FRAMES = 6
 
 
-@pytest.fixture
-def shot(tmp_path: Path, clip: Path) -> Path:
-    folder = tmp_path / "shot"
-    create_shot(folder, clip, {})
-    run("track", folder, {"frames": f"1-{FRAMES}", "focal": 1280}, Reporter())
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+    """A folder of a shot beside its plate; nobody changes it."""
+    folder = tmp_path_factory.mktemp("tracked")
+    create_shot(folder / "shot", Path(shutil.copy(clip, folder)), {})
+    run("track", folder / "shot", {"frames": f"1-{FRAMES}", "focal": 1280}, Reporter())
     return folder
+
+
+@pytest.fixture
+def shot(tracked: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(tracked, tmp_path / "job")) / "shot"
 
 
 class Stopping(Reporter):
