@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -90,33 +91,93 @@ def plate_strip(scene: Any, start: int = 1001, path: Path = CLIP) -> Any:
     return strip
 
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def splat_shot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Makes a folder that tests only read, by its name: once for all Blenders that build.py tests,
+    since the backend makes the same for each."""
+    shared = Path(os.environ.get("PORTRAITGEN_SHARED") or tmp_path_factory.mktemp("shared"))
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder, claim = shared / name, shared / f"{name}.claim"
+        end = time.monotonic() + 600
+        while not folder.exists():
+            try:
+                claim.touch(exist_ok=False)
+            except FileExistsError:
+                assert time.monotonic() < end, f"another process did not make {folder}"
+                time.sleep(0.2)
+                continue
+            try:
+                # It may have been made since it was looked for.
+                if not folder.exists():
+                    staged = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=shared))
+                    make(staged)
+                    staged.rename(folder)
+            finally:
+                claim.unlink()
+        return folder
+
+    return once
+
+
+def by_backend(code: str, *words: object) -> Callable[[Path], object]:
+    """What runs code in the backend's Python; it is given the folder and words."""
+
+    def make(folder: Path) -> None:
+        subprocess.run([str(PYTHON), "-c", code, str(folder), *map(str, words)], check=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def splat_shot(made_once: MadeOnce) -> Path:
     """A folder with a shot of the synthetic performer, and the truth of its splats."""
     from splat_performer import make_shot
 
-    folder = tmp_path_factory.mktemp("splats")
-    make_shot(folder)
-    return folder
+    return made_once("splats", make_shot)
+
+
+@pytest.fixture(scope="session")
+def tracked_clip(made_once: MadeOnce) -> Path:
+    """A shot of the embedded clip whose frames 5 to 10 are tracked."""
+
+    def track(folder: Path) -> None:
+        words = ["track", str(folder / "shot"), "--footage", str(CLIP), "--frames", "5-10"]
+        subprocess.run([str(PYTHON), "-m", "portraitgen", *words], check=True)
+
+    return made_once("tracked", track) / "shot"
+
+
+def copy_shot(made: Path, plate: Path, folder: Path) -> None:
+    """A copy of a shot, wherever its plate lies from there."""
+    shutil.copytree(made, folder)
+    facts = json.loads((folder / "shot.json").read_text())
+    facts["footage"]["path"] = str(plate)
+    (folder / "shot.json").write_text(json.dumps(facts))
+
+
+def open_copy(made: Path, plate: Path, folder: Path, until: Callable[..., None]) -> Any:
+    """A copy of a shot with its rig, opened in the scene, where the strip of its plate is."""
+    copy_shot(made, plate, folder)
+    assert bpy.ops.portraitgen.open_shot(directory=str(folder)) == {"FINISHED"}
+    bpy.ops.portraitgen.show_version(version=0)
+    shot = bpy.context.scene.portraitgen.shots[0]
+    until(lambda: shot.has_rig)
+    return shot
 
 
 @pytest.fixture
 def performer_shot(splat_shot: Path, tmp_path: Path, until: Callable[..., None]) -> Any:
-    """That shot with its rig, opened in the scene from a folder of its own."""
+    """The synthetic performer's shot with its rig, opened in the scene from a folder of its own."""
     from splat_performer import OFFSET, SIZE
 
-    folder = Path(shutil.copytree(splat_shot / "shot", tmp_path / "shot"))
-    facts = json.loads((folder / "shot.json").read_text())
-    facts["footage"]["path"] = str(splat_shot / "plate.mp4")
-    (folder / "shot.json").write_text(json.dumps(facts))
     scene = bpy.context.scene
     scene.render.resolution_x = scene.render.resolution_y = SIZE
     plate_strip(scene, OFFSET + 1, splat_shot / "plate.mp4")
-    assert bpy.ops.portraitgen.open_shot(directory=str(folder)) == {"FINISHED"}
-    bpy.ops.portraitgen.show_version(version=0)
-    shot = scene.portraitgen.shots[0]
-    until(lambda: shot.has_rig)
-    return shot
+    return open_copy(splat_shot / "shot", splat_shot / "plate.mp4", tmp_path / "shot", until)
 
 
 def shown(strip: Any) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compositor's group: the colours of the strip for every plate, in a place of our own."""
 
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import PYTHON, module
+from conftest import MadeOnce, by_backend, module
 
 WIDTH, HEIGHT = 64, 48
 FIRST = 1001
@@ -79,13 +78,10 @@ def known_spaces() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(made_once: MadeOnce) -> Path:
     """A folder a colour space with a plate, a take over it and the take's frames."""
-    folder = tmp_path_factory.mktemp("plates")
-    sizes = [str(number) for number in (WIDTH, HEIGHT, FIRST)]
     spaces = [f"{name}={suffix}" for name, suffix in SPACES.items()]
-    subprocess.run([PYTHON, "-c", _MAKE, folder, *sizes, *spaces], check=True)
-    return folder
+    return made_once("plates", by_backend(_MAKE, WIDTH, HEIGHT, FIRST, *spaces))
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The performance on an artist's own character, and out through Blender's own exporters."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import PYTHON, module, plate_strip, trim
+from conftest import CLIP, MadeOnce, by_backend, module, open_copy, plate_strip, trim
 from mathutils import Matrix, Vector
 from test_path import vertices_of
 from test_rig import _MAKE
@@ -25,10 +24,8 @@ TO_BLENDER = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]) @ np.diag([1, -1, -1])
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rig")
-    subprocess.run([PYTHON, "-c", _MAKE, folder, str(FRAMES)], check=True)
-    return folder
+def made(made_once: MadeOnce) -> Path:
+    return made_once("rig of a few frames", by_backend(_MAKE, FRAMES))
 
 
 @pytest.fixture
@@ -239,15 +236,12 @@ def test_blender_s_own_exporters_write_the_performance(
 
 
 def test_a_track_goes_out_and_another_comes_in_from_the_panel(
-    tmp_path: Path, session: Any, until: Callable[..., None]
+    tracked_clip: Path, tmp_path: Path, session: Any, until: Callable[..., None]
 ) -> None:
     scene = bpy.context.scene
-    trim(plate_strip(scene, 1), 1, 7)
-    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
-    until(lambda: len(scene.portraitgen.shots))
-    shot = scene.portraitgen.shots[0]
-    bpy.ops.portraitgen.track()
-    until(lambda: not session.busy and shot.has_rig)
+    trim(plate_strip(scene, 1), 5, 11)
+    shot = open_copy(tracked_clip, CLIP, tmp_path / "shot", until)
+    until(lambda: not session.doing)
     for kind in (".npz", ".csv", ".bvh"):
         bpy.ops.portraitgen.export_track(filepath=str(tmp_path / f"out{kind}"))
         until(lambda: not session.doing)
@@ -262,7 +256,7 @@ def test_a_track_goes_out_and_another_comes_in_from_the_panel(
     bpy.ops.portraitgen.import_track(filepath=str(tmp_path / "face.csv"))
     until(lambda: shot.track_version == 2 and not session.doing)
     assert session.told[0].startswith("read as ARKit's shapes, 6 frames")
-    scene.frame_set(3)
+    scene.frame_set(7)
     assert shot.armature.pose.bones["face"]["jawOpen"] > 0.3
     (tmp_path / "track.pkl").write_bytes(b"\x80\x04N.")
     bpy.ops.portraitgen.import_track(filepath=str(tmp_path / "track.pkl"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 import pytest
-from conftest import CLIP, PYTHON, module
+from conftest import CLIP, PYTHON, copy_shot, module
 
 _PAIRS = """
 import sys
@@ -29,11 +29,10 @@ for number in range(3):
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a shot of four tracked frames and with pairs to learn from."""
+def tracked(tracked_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tracked shot and with pairs to learn from."""
     folder = tmp_path_factory.mktemp("looks")
-    track = ["-m", "portraitgen", "track", str(folder / "shot"), "--footage", str(CLIP)]
-    subprocess.run([str(PYTHON), *track, "--frames", "1-4"], check=True)
+    copy_shot(tracked_clip, CLIP, folder / "shot")
     making = ["-c", _PAIRS, str(CLIP), str(folder / "pairs")]
     subprocess.run([str(PYTHON), *making], check=True)
     return folder
@@ -46,10 +45,13 @@ def shot(tracked: Path, session: Any, until: Callable[..., None]) -> Iterator[An
     module("portraitgen_addon.preferences").get().looks_folder = folder
     if os.environ.get("PORTRAITGEN_LOOKS") != folder:
         session.end()
-    bpy.ops.portraitgen.check_setup()
+    if session.state != "ready":
+        bpy.ops.portraitgen.check_setup()
     until(lambda: session.state == "ready" and not session.doing)
     bpy.ops.portraitgen.open_shot(directory=str(tracked / "shot"))
-    yield bpy.context.scene.portraitgen.shots[0]
+    opened = bpy.context.scene.portraitgen.shots[0]
+    opened.first, opened.last = 5, 10
+    yield opened
     module("portraitgen_addon.look_library").Live.stop()
     module("portraitgen_addon.preferences").get().looks_folder = ""
 

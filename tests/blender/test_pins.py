@@ -9,25 +9,19 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import module, plate_strip
+from conftest import CLIP, module, open_copy, plate_strip
 
 START = 1001
 
 
 @pytest.fixture
-def tracked(until: Callable[..., None], tmp_path: Path) -> Any:
+def tracked(tracked_clip: Path, until: Callable[..., None], tmp_path: Path) -> Any:
     scene = bpy.context.scene
     # The plate's own size, so that the rig shares its scene.
     scene.render.resolution_x = scene.render.resolution_y = 512
     plate_strip(scene)
-    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
-    until(lambda: len(scene.portraitgen.shots))
-    shot = scene.portraitgen.shots[0]
+    shot = open_copy(tracked_clip, CLIP, tmp_path / "shot", until)
     shot.first, shot.last = 5, 10
-    session = module("portraitgen_addon.session").session
-    bpy.ops.portraitgen.track()
-    until(lambda: not session.busy, 120)
-    until(lambda: shot.has_rig)
     scene.frame_set(START + 6)
     return shot
 

@@ -3,7 +3,6 @@
 """The rig and the camera: what goes in comes out, whatever the artist puts above it."""
 
 import json
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
-from conftest import PYTHON, module
+from conftest import MadeOnce, by_backend, module
 from test_path import vertices_of, world_to_pixels
 
 # Poses of every joint far beyond a portrait's, posed by the backend's own body model.
@@ -52,10 +51,8 @@ save_file({"rows": np.array(shown), "vertices": posed.vertices.numpy()}, folder 
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rig")
-    subprocess.run([PYTHON, "-c", _MAKE, folder, "500"], check=True)
-    return folder
+def made(made_once: MadeOnce) -> Path:
+    return made_once("rig of 500 frames", by_backend(_MAKE, 500))
 
 
 @pytest.fixture
