@@ -12,19 +12,27 @@ on; anything else gets a version of its own.
 
 import os
 import re
-import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from .errors import ShotError
 from .records import RenderRecord
-from .storage import entries, is_link, make_folder, move_folder, remove_tree
+from .storage import (
+    entries,
+    is_link,
+    make_folder,
+    move_folder,
+    remove_tree,
+    temporary_path,
+)
 
 _NAME = re.compile(r"v([0-9]{3,9})")
 _MOST = 10**9 - 1
+_LONG_AGO, _NEVER = datetime(1970, 1, 1, tzinfo=UTC), 9999
+_TICK = timedelta(microseconds=1)
 _FRAME = re.compile(r".*\.(-?[0-9]{1,9})")
 
 
@@ -122,15 +130,15 @@ def begin_render(home: Path, wanted: RenderRecord) -> Render:
             if each.record and each.record.inputs == wanted.inputs:
                 if each == _last(found):
                     return each
-                record = replace(each.record, rendered=_moment())
+                record = replace(each.record, rendered=_moment(found))
                 record.write(each.folder / "render.json")
                 return replace(each, record=record)
         version = max(taken, default=0) + 1
         if version > _MOST:
             remedy = "delete the folder of the last version"
             raise ShotError("there is no number left for a render", home / "renders", remedy)
-        record = replace(wanted, rendered=_moment())
-        made = make_folder(home / "renders" / f".{uuid.uuid4().hex}")
+        record = replace(wanted, rendered=_moment(found))
+        made = make_folder(temporary_path(home / "renders" / "version"))
         try:
             record.write(made / "render.json")
             target = home / "renders" / f"v{version:03d}"
@@ -155,12 +163,19 @@ def versions_in(home: Path) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _rendered(render: Render) -> str:
-    return render.record.rendered if render.record else ""
+def _rendered(render: Render) -> datetime:
+    """When a run last went into a version; long ago where nothing that can be read says so."""
+    with suppress(ValueError):
+        moment = datetime.fromisoformat(render.record.rendered if render.record else "")
+        if _LONG_AGO.year < moment.year < _NEVER:
+            return moment.replace(tzinfo=moment.tzinfo or UTC)
+    return _LONG_AGO
 
 
-def _moment() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+def _moment(found: Sequence[Render]) -> str:
+    """Now; later than any that is known, whose machine's clock may be ahead of this one's."""
+    known = max(map(_rendered, found), default=_LONG_AGO)
+    return max(datetime.now(UTC), known + _TICK).isoformat(timespec="microseconds")
 
 
 def _numbered(folder: Path, suffixes: tuple[str, ...] = ()) -> dict[int, Path]:

@@ -240,7 +240,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         StorageError: if the disk is full; ShotError: if `path` leaves its shot through a link.
     """
     path = check_inside(Path(path))
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -256,8 +256,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> Path:
-    """A name beside a file that tells which process of which machine writes it."""
+def temporary_path(path: Path) -> Path:
+    """A name beside a file or folder that tells which process of which machine makes it; what is
+    left there is swept once that process is gone."""
     mark = f"{os.getpid()}-{process_table()}{uuid.uuid4().hex[:4]}"
     # Names have at most 255 bytes on most systems.
     return path.with_name(f".{path.stem[:50]}.{mark}{path.suffix}")
@@ -344,34 +345,56 @@ def remove_tree(path: Path) -> None:
 
 
 def strays(folder: Path, older_than: float = _STRAY_SECONDS) -> list[Path]:
-    """The halves of files that processes left in a folder: of this machine's processes, those that
-    do not run any more; of others, what has not changed for `older_than` seconds."""
+    """The halves of files and folders that processes left in a folder: of this machine's processes,
+    those that do not run any more; of others, what has not changed for `older_than` seconds."""
     found = []
+    present: float | None = None
     for path in _everything(folder):
         mark = _TEMPORARY.fullmatch(path.name)
         if mark is None or is_link(path):
             continue
         with suppress(OSError):
             facts = path.stat()
+            if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
+                continue
             own = mark["table"] == process_table()
             dead = own and process_started(int(mark["pid"])) is None
-            if stat.S_ISREG(facts.st_mode) and (dead or time.time() - facts.st_mtime > older_than):
+            if not dead:
+                present = _time_there(folder) if present is None else present
+                dead = present - facts.st_mtime > older_than
+            if dead:
                 found.append(path)
     return found
 
 
+def _time_there(folder: Path) -> float:
+    """The time by the clock that dates the files of a folder, which may be a file server's."""
+    probe = temporary_path(folder / "time")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def sweep(folder: Path, older_than: float = _STRAY_SECONDS) -> int:
-    """Deletes the halves of files that killed processes left in a folder, as `strays` finds them.
+    """Deletes what killed processes left half made in a folder, as `strays` finds it.
 
     Returns:
-        How many bytes that gave back.
+        How many bytes of files that gave back.
     """
     freed = 0
     for path in strays(folder, older_than):
         with suppress(OSError):
             size = path.stat().st_size
-            path.unlink()
-            freed += size
+            if path.is_dir():
+                remove_tree(path)
+            else:
+                path.unlink()
+                freed += size
     return freed
 
 

@@ -97,6 +97,8 @@ def litter(shot: Path) -> list[str]:
     """What should not be left."""
     left = strays(shot, older_than=-1) + list((shot / "locks").glob("*"))
     left += list((shot / "jobs").glob("*/work"))
+    # Whatever the name: nothing that we keep is hidden.
+    left += list(shot.rglob(".*"))
     return [str(path.relative_to(shot)) for path in left]
 
 

@@ -64,3 +64,14 @@ def test_frames_from_before_count_as_a_render_without_a_version(tmp_path: Path) 
     assert render_of(tmp_path).name == "unversioned"
     path = begun(tmp_path, "a").plates / "look.0001.png"
     assert version_of(path) == 1 and version_of(tmp_path / "plates" / "look.0001.png") == 0
+
+
+@pytest.mark.parametrize(
+    "rendered", ["2099-01-01T00:00:00.000000+00:00", "9999", "zz", "2099-01-01"]
+)
+def test_the_last_render_is_the_last_whatever_clocks_say(tmp_path: Path, rendered: str) -> None:
+    ahead = with_frame(begun(tmp_path, "a"))
+    RenderRecord(created="2026", inputs="a", rendered=rendered).write(ahead.folder / "render.json")
+    for inputs, version in (("b", 2), ("a", 1), ("c", 3), ("b", 2)):
+        with_frame(begun(tmp_path, inputs))
+        assert render_of(tmp_path).version == version

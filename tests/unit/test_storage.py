@@ -6,12 +6,14 @@ import errno
 import json
 import math
 import os
+import time
 from pathlib import Path
 
 import pytest
 import shot_records
 
 from portraitgen.errors import ShotError, StorageError
+from portraitgen.process_identity import process_table
 from portraitgen.shot import Shot
 from portraitgen.storage import (
     append_json,
@@ -206,6 +208,27 @@ def test_halves_left_long_ago_are_swept_and_others_files_are_not(shot: Shot, out
         (folder / half).write_text("half")
     assert sweep(shot.path, older_than=-1) == 4
     assert not (shot.path / half).exists() and (outside / half).exists()
+
+
+def test_no_clock_of_ours_says_how_old_another_machines_halves_are(
+    shot: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = shot.path / ".frame.17-0123abcd.exr"
+    half.write_text("half")
+    monkeypatch.setattr(time, "time", lambda: half.stat().st_mtime + 86400)
+    assert strays(shot.path) == []
+    os.utime(half, (0, 0))
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert strays(shot.path) == [half]
+    assert {each.name for each in shot.path.iterdir()} == {"shot.json", half.name}
+
+
+def test_a_folder_that_a_killed_process_began_is_swept(shot: Shot) -> None:
+    begun = shot.path / "takes" / "a" / "renders" / f".version.{2**22 - 2}-{process_table()}abcd"
+    begun.mkdir(parents=True)
+    (begun / "render.json").write_text("{}")
+    shot.sweep()
+    assert begun.parent.is_dir() and not begun.exists()
 
 
 def test_a_folder_whose_name_begins_as_the_shots_is_outside_of_it(
