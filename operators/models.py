@@ -38,7 +38,7 @@ class Fetching(BackgroundProcess):
         super().__init__(log_file)
         self.name = name
         self.step = f"Fetching {name}"
-        self._command = [str(python), "-m", "portraitgen", "models", "fetch", name]
+        self._command = [str(python), "-P", "-m", "portraitgen", "models", "fetch", name]
         self._extra = {"PORTRAITGEN_MODELS": folder} if folder else {}
 
     def work(self) -> None:

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tracking a shot, and looking at what came of it."""
 
+import json
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, IntProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from portraitgen import trust
+from portraitgen.errors import PortraitError
 from portraitgen.records import JobRecord
 from portraitgen.schema import Values
 from portraitgen.storage import parse_json
@@ -166,6 +168,7 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     allow: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
+    shown: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -177,7 +180,7 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Shows what the job will do: its settings come from the shot's folder."""
-        self.allow = True
+        self.allow, self.shown = True, _identity(self._record(context))
         return context.window_manager.invoke_props_dialog(
             self, width=500, title="Resume This Job?", confirm_text="Resume"
         )
@@ -203,6 +206,12 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
         record = self._record(context)
 
         def start() -> None:
+            if self.shown and self.shown != _identity(record):
+                raise PortraitError(
+                    "the shot has another unfinished job by now, or its settings have changed",
+                    record.id,
+                    "press Resume again and look at it",
+                )
             program = _program_of(record.options) if self.allow else None
             if program is not None:
                 trust.allow(program)
@@ -210,6 +219,11 @@ class PORTRAITGEN_OT_resume(bpy.types.Operator):
             base.run_job(context, record.kind, record.options, take, record.id)
 
         return base.attempt(self, start)
+
+
+def _identity(record: JobRecord) -> str:
+    """What was agreed to."""
+    return json.dumps([record.id, record.kind, record.options], sort_keys=True)
 
 
 def _program_of(options: Values) -> Program | None:

@@ -4,6 +4,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import threading
 import zipfile
@@ -21,6 +22,16 @@ class BackgroundProcessError(PortraitError):
     """A program beside Blender has failed."""
 
     code = "program"
+
+
+def installed(name: str) -> str:
+    """A program of this machine's, empty where it has none.
+
+    Never one in the folder where Blender was started, into which Windows looks first: a stranger's
+    shot may lie there.
+    """
+    found = shutil.which(name)
+    return found if found and os.path.isabs(found) else ""
 
 
 class BackgroundProcess:
@@ -110,6 +121,8 @@ class BackgroundProcess:
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         self._process = subprocess.Popen(
             command,
+            # Not where Blender was started: uv would read its own settings there.
+            cwd=self.log_file.parent,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -22,14 +22,14 @@ from portraitgen.errors import PortraitError
 from portraitgen.requirements import bundle
 from portraitgen.requirements.sources import Source, SourceError
 
-from .background_process import BackgroundProcess, BackgroundProcessError
+from .background_process import BackgroundProcess, BackgroundProcessError, installed
 
 _STAMP = "portraitgen-environment.json"
 
 
 def has_nvidia() -> bool:
     """Whether an NVIDIA driver is installed."""
-    return shutil.which("nvidia-smi") is not None
+    return bool(installed("nvidia-smi"))
 
 
 def python_in(folder: Path) -> Path:
@@ -149,7 +149,9 @@ class Creation(BackgroundProcess):
         self._install(uv, python_in(partial))
         self._begin(3)
         python = str(python_in(partial))
-        self.call([python, "-c", "import portraitgen.worker, torch; print(torch.__version__)"])
+        self.call(
+            [python, "-P", "-c", "import portraitgen.worker, torch; print(torch.__version__)"]
+        )
         (partial / _STAMP).write_text(json.dumps(identity), "utf-8")
         partial.with_name(partial.name + ".json").unlink()
         shutil.rmtree(old, ignore_errors=True)
@@ -202,7 +204,7 @@ class Creation(BackgroundProcess):
     def _uv(self) -> Path:
         """uv: the one on this machine, or the locked one, downloaded once."""
         name = "uv.exe" if os.name == "nt" else "uv"
-        if found := shutil.which("uv"):
+        if found := installed("uv"):
             return Path(found)
         checks = requirements.checks(self._plan.system)
         pin = next(

@@ -7,7 +7,6 @@ What it answers is a stranger's: read in bounds, and shown as text.
 """
 
 import json
-import shutil
 import subprocess
 import threading
 import urllib.error
@@ -19,6 +18,8 @@ from urllib.parse import quote, urlsplit
 from portraitgen.errors import PortraitError
 from portraitgen.schema import Data
 from portraitgen.storage import parse_json, printable
+
+from .background_process import installed
 
 _TIMEOUT = 20.0
 _LARGEST = 4 << 20
@@ -76,7 +77,7 @@ farm = Farm()
 
 def deadline() -> str:
     """Deadline Cloud's command, empty where there is none."""
-    return shutil.which("deadline") or ""
+    return installed("deadline")
 
 
 def open_deadline(folder: Path) -> None:

@@ -88,7 +88,8 @@ def start() -> None:
     if looks:
         os.environ["PORTRAITGEN_LOOKS"] = bpy.path.abspath(looks)
     os.environ["PORTRAITGEN_WORKER_LOG"] = str(worker_log())
-    session.start([str(python), "-m", "portraitgen.worker"])
+    # Without the folder where Blender was started among its modules: a shot may lie there.
+    session.start([str(python), "-P", "-m", "portraitgen.worker"])
     if not bpy.app.timers.is_registered(_timer):
         bpy.app.timers.register(_timer, first_interval=_BUSY, persistent=True)
 

@@ -6,7 +6,8 @@ A shot folder, a preset or a .blend may come from a stranger, and names whatever
 program is run for an editor unless this user has typed it on a command line, or was asked for it in
 Blender and agreed. What was allowed is remembered in the user's own configuration, outside of every
 shot: program, arguments, folder, and a digest of their files. A program that has changed, or that
-lies elsewhere, is asked for again.
+lies elsewhere, is asked for again. One that lies in a shot is never run: what it loads beside
+itself would change with the shot.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from typing import Any
 from .errors import ProgramNotAllowed, ShotError
 from .schema import Record
 from .settings import OptionDescription
-from .storage import home_folder, user_path
+from .storage import home_folder, shot_root, user_path
 
 _typed: "Program | None" = None
 
@@ -120,13 +121,24 @@ def _known() -> tuple[object, ...]:
         return ()
 
 
+def _lies_in_shot(program: Program) -> bool:
+    folders = (program.folder, Path(os.path.realpath(program.folder)))
+    return any(shot_root(folder / "program") is not None for folder in folders)
+
+
 def is_allowed(program: Program) -> bool:
     """Whether this user has allowed the program, as it is now."""
-    return program.identity() in _known()
+    return not _lies_in_shot(program) and program.identity() in _known()
 
 
 def allow(program: Program) -> None:
-    """Remembers that this user allows the program, as it is now."""
+    """Remembers that this user allows the program, as it is now.
+
+    Raises:
+        ProgramNotAllowed: if it lies in a shot.
+    """
+    if _lies_in_shot(program):
+        raise not_allowed(program)
     identity = program.identity()
     others = [each for each in _known() if each != identity]
     _Allowed(allowed=(*others, identity)).write(_file())
@@ -147,7 +159,13 @@ def typed_by_user(program: Program | None) -> Iterator[None]:
 
 
 def not_allowed(program: Program) -> ProgramNotAllowed:
-    """What is told of a program that this user has not allowed."""
+    """What is told of a program that this user has not allowed, or that nobody can."""
+    if _lies_in_shot(program):
+        return ProgramNotAllowed(
+            "this program lies in a shot folder, and what comes with a shot is not run",
+            str(program),
+            "if it is yours, move it out of the shot",
+        )
     return ProgramNotAllowed(
         "this program is named by the shot's settings, and you have not allowed it yet",
         str(program),

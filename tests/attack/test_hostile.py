@@ -4,6 +4,7 @@
 
 import json
 import os
+import pickle
 import random
 import shutil
 import subprocess
@@ -138,6 +139,23 @@ def test_a_program_that_a_shot_names_never_runs(shot: Path, tmp_path: Path) -> N
     facts = read_json(record) | {"editor": "anydoor", "options": chosen, "follows": True}
     write_json(record, facts)
     run("render", shot, RENDER, Reporter())
+    assert not (tmp_path / "ran").exists()
+
+
+def test_modules_in_a_shot_are_not_imported_by_what_runs_there(shot: Path, tmp_path: Path) -> None:
+    for module in ("numpy", "contextlib", "json", "sitecustomize"):
+        (shot / f"{module}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (tmp_path / "poses.pkl").write_bytes(pickle.dumps({"pose": [0.0]}))
+    for words in (
+        ("probe", str(Shot.open(shot).footage_path)),
+        ("convert-track", str(tmp_path / "poses.pkl"), str(tmp_path / "poses.npz")),
+    ):
+        # As the installed command, which looks into its own folder and not into this one.
+        command = [sys.executable, "-P", "-m", "portraitgen", *words]
+        told = subprocess.run(
+            command, env=environment(), cwd=shot, capture_output=True, text=True, check=False
+        )
+        assert told.returncode == 0, told.stderr
     assert not (tmp_path / "ran").exists()
 
 

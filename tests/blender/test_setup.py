@@ -102,6 +102,19 @@ def test_an_environment_needs_leave_to_go_online_unless_its_packages_are_here(
     setup.creation = None
 
 
+def test_a_program_where_blender_was_started_is_none_of_the_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deadline").write_text("#!/bin/sh\n")
+    (tmp_path / "deadline").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    # As Windows does of itself.
+    monkeypatch.setenv("PATH", ".")
+    assert module("portraitgen_addon.farm").deadline() == ""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert module("portraitgen_addon.farm").deadline()
+
+
 def test_a_program_that_fails_says_why_and_leaves_its_log(tmp_path: Path) -> None:
     program = _python(tmp_path, "print('50 %'); print('the disk is full'); raise SystemExit(3)")
     program.thread.join(60)

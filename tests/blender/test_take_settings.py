@@ -230,6 +230,17 @@ def test_resume_shows_the_whole_of_what_it_will_do(shot: Any) -> None:
     assert max(len(text) for text in layout.texts) <= 90
 
 
+def test_resume_starts_nothing_but_what_it_showed(shot: Any) -> None:
+    """Another process may stop a job, or change one, while the question is open."""
+    opened = module("portraitgen_addon.shot_summary").Shot.open(shot.path)
+    for job in opened.jobs():
+        job.update(state="done")
+    opened.start_job("track", {"frames": "1-2"}, {}).update(state="failed")
+    module("portraitgen_addon.shot_summary").forget_summaries()
+    with pytest.raises(RuntimeError, match="another unfinished job by now"):
+        bpy.ops.portraitgen.resume(shown=json.dumps(["another", "track", {"frames": "1-2"}]))
+
+
 def test_a_report_and_a_log_can_be_read(shot: Any, session: Any) -> None:
     report = module("portraitgen_addon.job_report")
     text = report.report(shot)

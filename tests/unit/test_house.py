@@ -3,6 +3,7 @@
 """Who may import whom, held by walking every import in the backend."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -352,3 +353,17 @@ def test_untyped_dicts_and_string_keys_do_not_come_back(monkeypatch: pytest.Monk
     # A table that is gone must not hide a record that takes its name.
     assert set(found.tables) == set(count_untyped.TABLES)
     assert found.tables.total() <= TABLES
+
+
+def test_no_python_that_we_start_looks_for_modules_where_it_runs() -> None:
+    """A stranger's shot may lie there, with a `numpy.py` in it."""
+    rooms = (BACKEND, ROOT / "portraitgen_addon", ROOT / "operators", ROOT / "ui")
+    started = re.compile(r"""(?<!"-P", )"-[mc]",""")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for room in rooms
+        for path in sorted(room.rglob("*.py"))
+        for line in path.read_text("utf-8").splitlines()
+        if started.search(line)
+    ]
+    assert not found

@@ -79,3 +79,15 @@ def test_a_damaged_list_allows_nothing(checkout: Path) -> None:
         (config_folder() / "programs.json").write_text(text)
         with pytest.raises(ProgramNotAllowed):
             start(checkout)
+
+
+def test_a_program_in_a_shot_cannot_be_allowed(checkout: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(checkout, target_is_directory=True)
+    (checkout / "shot.json").write_text("{}")
+    for folder in (checkout, tmp_path / "link"):
+        typed = Program("", ("program.py",), folder)
+        with pytest.raises(ProgramNotAllowed, match="lies in a shot"):
+            allow(typed)
+        with typed_by_user(typed), pytest.raises(ProgramNotAllowed, match="move it out"):
+            start(folder)
+    assert not (checkout / "ran.txt").exists()

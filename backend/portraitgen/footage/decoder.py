@@ -34,6 +34,7 @@ PATIENCE = 180.0
 
 _IDLE = 2
 _AHEAD = 4
+_MAIN = "portraitgen.footage.decoder_main"
 _PACKAGES = Path(__file__).resolve().parents[2]
 
 _Kind = TypeVar("_Kind", bound=Data)
@@ -52,7 +53,8 @@ class _Process:
         self.frames = shared_frames() if sys.platform == "linux" else None
         inherited = [self.frames.file] if self.frames else []
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "portraitgen.footage.decoder_main", *map(str, inherited)],
+            # Without the folder where it runs among its modules: that may be a stranger's shot.
+            [sys.executable, "-P", "-m", _MAIN, *map(str, inherited)],
             pass_fds=inherited,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -40,7 +40,7 @@ def convert_track(source: Path, target: Path) -> dict[str, object]:
     try:
         with open(source, "rb") as file:
             done = subprocess.run(
-                [sys.executable, "-m", _MAIN],
+                [sys.executable, "-P", "-m", _MAIN],
                 stdin=file,
                 capture_output=True,
                 timeout=_SECONDS,
