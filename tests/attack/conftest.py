@@ -18,6 +18,12 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("PORTRAITGEN_ATTACKS"):
+        # It would keep every failed job's trace, with all that the job held, to the test's end.
+        config.pluginmanager.set_blocked("logging-plugin")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_configuration(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What a test allows, the user of this machine has not."""

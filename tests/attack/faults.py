@@ -15,6 +15,7 @@ and renaming are such steps.
 import errno
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,3 +117,57 @@ def fault(mode: str, root: Path, at: int = -1) -> Iterator[_Watch]:
             for lock in list(locks._held):
                 lock._stop.set()
                 locks._held.discard(lock)
+
+
+# All that we start by ourselves.
+_DECODER = [sys.executable, "-P", "-m", "portraitgen.footage.decoder_main"]
+
+
+class _Outside:
+    """What a program does outside of some folders, told by the same hooks."""
+
+    def __init__(self) -> None:
+        self.allowed: list[str] | None = None
+        self.seen: list[str] = []
+
+    def __call__(self, event: str, given: tuple[Any, ...]) -> None:
+        if self.allowed is None:
+            return
+        if event in ("socket.connect", "os.system", "os.exec", "os.posix_spawn", "os.startfile"):
+            self.seen.append(f"{event} {given}")
+        elif event == "subprocess.Popen":
+            if list(given[1])[: len(_DECODER)] != _DECODER:
+                self.seen.append(f"{event} {given[1]}")
+        elif event in _STEPS and not isinstance(given[0], int):
+            if event == "open" and not (isinstance(given[2], int) and given[2] & _WRITES):
+                return
+            places = given[:2] if event in ("os.rename", "os.link") else given[:1]
+            self.seen += [f"{event} {place!r}" for place in places if not self._inside(place)]
+
+    def _inside(self, place: str | bytes) -> bool:
+        path = os.fsdecode(place)
+        # Relative names are those that a folder's deletion goes through.
+        if not os.path.isabs(path):
+            return True
+        # What is written or deleted is the link, not what it leads to.
+        folder, name = os.path.split(path)
+        path = os.path.join(os.path.realpath(folder), name)
+        return any(f"{path}{os.sep}".startswith(each) for each in self.allowed or [])
+
+
+_outside = _Outside()
+sys.addaudithook(_outside)
+
+
+@contextmanager
+def done_outside(*allowed: Path) -> Iterator[list[str]]:
+    """Notes what is written, deleted, started or called outside of some folders meanwhile; devices
+    and temporary files are nobody's."""
+    temporary = [os.path.join(tempfile.gettempdir(), name) for name in ("tmp", "portraitgen-")]
+    _outside.seen = []
+    _outside.allowed = [f"{os.path.realpath(each)}{os.sep}" for each in allowed]
+    _outside.allowed += [*temporary, "/dev/"]
+    try:
+        yield _outside.seen
+    finally:
+        _outside.allowed = None

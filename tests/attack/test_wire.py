@@ -8,36 +8,39 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-from attack_shot import environment
+from attack_shot import CLIP, environment
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portraitgen import protocol
+from portraitgen.failures import ProgramFault
+from portraitgen.messages import CALLS
+from portraitgen.messages.setup import RunSelfTest
+from portraitgen.pipeline.registry import JOBS
 from portraitgen.protocol import Failure, Notification, Request, Result
 from portraitgen.worker import Channel, Worker
 
-METHODS = (
-    "hello",
-    "shot.create",
-    "shot.info",
-    "rig.export",
-    "track.publish",
-    "track.solve_pins",
-    "job.start",
-    "job.cancel",
-    "preview.frame",
-    "paint.start",
-    "keys.keep",
-    "no.such.method",
-)
-KEYS = (
-    *("shot", "footage", "version", "base", "path", "span", "frame", "pins", "start", "fixed"),
-    *("kind", "options", "job", "take", "mask", "editor", "settings", "strength", "protocol"),
-)
+# What gets a message past its parser; `SHOT` stands for the shot's folder.
+PLAUSIBLE: dict[str, list[Any]] = {
+    **{name: ["SHOT", "SHOT/takes", "a"] for name in ("shot", "folder", "path", "out", "where")},
+    **{name: [0, 1, 2, 3] for name in ("frame", "version", "base", "first", "chunk", "gpus")},
+    "footage": [str(CLIP)],
+    "take": ["toon"],
+    "shots": [[{"folder": "SHOT", "options": {"render": {}, "edit": {"editor": "toon"}}}]],
+    "settings": [{"take": "toon", "editor": "toon"}],
+    "options": [{"take": "toon"}, {"model": "a"}, {}],
+    "kind": list(JOBS),
+    "record": ["20200101-000000-edit-abcdef"],
+    "pins": [[{"face": 3, "weights": [0.2, 0.3, 0.5], "target": [1.0, 2.0]}], []],
+    "span": [[1, 2]],
+    "frames": ["1-2"],
+    "protocol": [protocol.PROTOCOL],
+}
 SCALARS = (
     st.none()
     | st.booleans()
@@ -55,6 +58,23 @@ VALUES = st.recursive(
 )
 
 
+def _messages() -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+    """Every request with fields of its own: what they may hold, and anything else."""
+
+    def of(method: str) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
+        names = [each.name for each in fields(CALLS[method])] if method in CALLS else ["shot"]
+        given = {name: st.sampled_from(PLAUSIBLE.get(name, [""])) for name in names}
+        wrong = {name: each | VALUES for name, each in given.items()}
+        least = {name: given.pop(name) for name in ("shot", "take") if name in given}
+        near = st.fixed_dictionaries(least, optional=given)
+        any_of = st.fixed_dictionaries({}, optional=wrong | {"more": VALUES})
+        return st.tuples(st.just(method), near | any_of)
+
+    # The self-test takes minutes and reads nothing of a message.
+    methods = sorted(CALLS.keys() - {RunSelfTest.METHOD}) + ["no.such.method"]
+    return st.sampled_from(methods).flatmap(of)
+
+
 def answers(shot: Path, line: bytes) -> list[protocol.Message]:
     """What the worker says to one line, with the job that it may have started."""
     stream = io.BytesIO()
@@ -68,17 +88,19 @@ def answers(shot: Path, line: bytes) -> list[protocol.Message]:
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
-@given(method=st.sampled_from(METHODS), params=st.dictionaries(st.sampled_from(KEYS), VALUES))
+@given(message=_messages())
 def test_every_message_is_answered(
-    shot: Path, method: str, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    shot: Path, message: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shot)
-    text = json.dumps(params).replace('"SHOT"', json.dumps(str(shot)))
+    method, params = message
+    text = json.dumps(params).replace('"SHOT', f'"{shot}')
     line = f'{{"jsonrpc": "2.0", "id": 7, "method": "{method}", "params": {text}}}\n'
     (answer,) = answers(shot, line.encode())
     assert isinstance(answer, Result | Failure)
     if isinstance(answer, Failure):
         assert answer.id in (7, None) and len(answer.message) < 2000
+        assert answer.data.get("code") != ProgramFault.code, f"{method} {params}: {answer.message}"
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -107,7 +129,8 @@ def hang(self, params):
             time.sleep(3600)
         except BaseException:
             pass
-worker.Worker._shot_info = hang
+assert worker.Worker._info_of_shot
+worker.Worker._info_of_shot = hang
 worker.main()
 """
 

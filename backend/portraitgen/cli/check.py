@@ -5,7 +5,7 @@
 import argparse
 from typing import Any
 
-from .output import print_json
+from .output import print_json, say
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -27,4 +27,4 @@ def run(given: argparse.Namespace) -> None:
         return
     for row in rows:
         remedy = f" ({row.remedy})" if row.remedy else ""
-        print(f"{row.state:>8}  {row.name}: {row.message}{remedy}")
+        say(f"{row.state:>8}  {row.name}: {row.message}{remedy}")

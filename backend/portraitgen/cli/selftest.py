@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import PortraitError
 from ..storage import user_path
-from .output import print_json
+from .output import print_json, say
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
@@ -41,8 +41,8 @@ def run(given: argparse.Namespace) -> None:
         print_json([row.to_json() for row in rows])
     else:
         for row in rows:
-            print(line(row))
-        print(f"{', '.join(parts_of(rows))}; the report lies in {text} and {data}")
+            say(line(row))
+        say(f"{', '.join(parts_of(rows))}; the report lies in {text} and {data}")
     failed = [row.name for row in rows if row.state == "failed"]
     if failed:
         raise PortraitError(

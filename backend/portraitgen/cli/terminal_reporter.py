@@ -84,7 +84,8 @@ class TerminalReporter(Reporter):
             self._emit("note", text=text)
             return
         if self._openjd:
-            print(printable(text), flush=True)
+            # A take or a file of a stranger's may be called as what OpenJD reads.
+            print(f"note: {printable(text)}", flush=True)
             return
         sys.stderr.write(("\n" if self._open_line else "") + printable(text) + "\n")
         self._open_line = False

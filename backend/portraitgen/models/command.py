@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`portraitgen models list | check | fetch NAME`."""
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from ..errors import ModelError
 from ..messages.setup import ModelRow
+from ..storage import dump_json, printable
 from .fetch import fetch
 from .manifest import known_model, models
 from .store import models_folder, state_of
@@ -42,7 +42,7 @@ def run_models(action: str, names: Sequence[str], folder: Path | None, as_json: 
     if action == "check" and not names:
         rows = [row for row in rows if row.state != "missing"]
     if as_json:
-        print(json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False))
+        print(dump_json([row.to_json() for row in rows], indent=1).decode())
     else:
         _show(rows)
     bad = [row.name for row in rows if row.state in ("damaged", "incomplete")]
@@ -52,14 +52,15 @@ def run_models(action: str, names: Sequence[str], folder: Path | None, as_json: 
 
 
 def _show(rows: Sequence[ModelRow]) -> None:
-    print(f"models folder: {models_folder()}")
+    print(printable(f"models folder: {models_folder()}"))
     for row in rows:
         use = "commercial use allowed" if row.commercial else "NO COMMERCIAL USE"
         size = f"about {row.approximate_gb} GB"
         if row.bytes:
             size = f"{row.bytes / 1e9:.1f} GB"
         users = ", ".join(row.editors) or "the perceptual loss"
-        print(f"{row.state:>10}  {row.name}: {row.label}, {size}; {row.message}")
+        # What a folder of weights holds may be a stranger's, with such names.
+        print(printable(f"{row.state:>10}  {row.name}: {row.label}, {size}; {row.message}"))
         print(f"{'':>10}  licence {row.licence} ({use}); used by {users}")
 
 
