@@ -67,8 +67,14 @@ class _Watch:
         reached = self.count > self.at
         if self.mode == "kill" and reached:
             raise Killed
-        if event in _GROWING and (
-            (self.mode == "once" and self.count == self.at + 1) or (self.mode == "full" and reached)
+        # A folder that is there needs no room.
+        if (
+            event in _GROWING
+            and self.changes[-1]
+            and (
+                (self.mode == "once" and self.count == self.at + 1)
+                or (self.mode == "full" and reached)
+            )
         ):
             raise OSError(errno.ENOSPC, "No space left on device", text)
 
@@ -88,7 +94,8 @@ def kills(watch: _Watch) -> list[int]:
 
 def writes(watch: _Watch) -> list[int]:
     """The steps that a full disk can refuse."""
-    return [at for at in range(watch.count) if watch.trace[at].partition(" ")[0] in _GROWING]
+    events = [step.partition(" ")[0] for step in watch.trace]
+    return [at for at in range(watch.count) if events[at] in _GROWING and watch.changes[at]]
 
 
 _watch = _Watch()
