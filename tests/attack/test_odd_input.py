@@ -270,6 +270,21 @@ def test_streams_that_are_closed_lead_nowhere(shot: Path, closed: str) -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize(
+    "words", [("info", "--json"), ("render", "--take", "none", "--events"), ("info",)]
+)
+def test_a_reader_that_has_gone_leaves_no_trace(shot: Path, words: tuple[str, ...]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "portraitgen", words[0], str(shot), *words[1:]]
+    done = subprocess.run(
+        command, env=environment(), stdout=writer, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writer)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
 def test_machines_read_json_whatever_the_terminal_writes(made: Path, tmp_path: Path) -> None:
     shot = tmp_path / "Größe ☃ 𝄞"
     shot.mkdir()

@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("Stopped; run the same command again to go on.", file=sys.stderr)
         sys.exit(stop.status if isinstance(stop, Stopped) else 130)
     except BrokenPipeError:
-        # Whoever read what is printed has gone, as `head` does.
+        _print_to_nobody()
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - whatever fails is told in one sentence.
         _fail(arguments, readable(error))
@@ -99,14 +99,27 @@ def _fail(arguments: Sequence[str], failure: PortraitError) -> NoReturn:
     """Tells why it failed, to people and to machines, and ends the process."""
     if isinstance(failure, ProgramFault):
         traceback.print_exc()
-    print(f"portraitgen: {printable(str(failure))}", file=sys.stderr)
-    if "--events" in arguments:
-        facts = {"code": failure.code, "message": failure.message}
-        facts |= {"place": failure.place, "remedy": failure.remedy}
-        print_json_line({"event": "failed"} | facts)
-    if "--openjd" in arguments:
-        print(f"openjd_fail: {printable(str(failure))}", flush=True)
+    try:
+        print(f"portraitgen: {printable(str(failure))}", file=sys.stderr)
+        if "--events" in arguments:
+            facts = {"code": failure.code, "message": failure.message}
+            facts |= {"place": failure.place, "remedy": failure.remedy}
+            print_json_line({"event": "failed"} | facts)
+        if "--openjd" in arguments:
+            print(f"openjd_fail: {printable(str(failure))}", flush=True)
+    except BrokenPipeError:
+        _print_to_nobody()
     sys.exit(75 if failure.code in LATER else 2 if failure.code == OptionError.code else 1)
+
+
+def _print_to_nobody() -> None:
+    """Whoever read what is printed has gone, as `head` does: nor does Python complain of it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(nowhere, number)
 
 
 def _run(arguments: list[str]) -> None:
