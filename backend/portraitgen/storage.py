@@ -85,6 +85,23 @@ def user_cache_folder() -> Path:
     return Path(base) / "portraitgen" if base else home_folder() / ".cache/portraitgen"
 
 
+def utf_8_path(path: Path) -> str:
+    """A path for libraries that take no names but those in UTF-8: itself, or a link to it.
+
+    The link lasts as long as the process.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        target = os.path.abspath(path)
+        name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
+        link = _own_temporary_folder() / (name + (path.suffix if path.suffix.isascii() else ""))
+        with suppress(FileExistsError):
+            link.symlink_to(target)
+        return str(link)
+    return str(path)
+
+
 @cache
 def _own_temporary_folder() -> Path:
     # Of no name that another user could have taken: compiled code is read from there.

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from attack_shot import CLIP, ROOT, Portraitgen, environment
+from attack_shot import CLIP, EDIT, ROOT, Portraitgen, copy_of, environment
 
 from portraitgen import api
 from portraitgen.cli import main
@@ -28,8 +28,9 @@ from portraitgen.frames import parse_frame_list
 from portraitgen.images import read_codes
 from portraitgen.interchange.arrays_file import ForeignArrays
 from portraitgen.locks import Claim, Lock, Waiting
+from portraitgen.pipeline.data.acting import Acting, load_acting
 from portraitgen.pipeline.data.key_frames import KeptKeys
-from portraitgen.pipeline.data.shots import create_shot
+from portraitgen.pipeline.data.shots import Track, body_of, create_shot
 from portraitgen.pipeline.jobs.apply_take import ApplyOptions
 from portraitgen.pipeline.jobs.quality import QualityOptions
 from portraitgen.pipeline.jobs.track import TrackOptions
@@ -268,6 +269,26 @@ def test_streams_that_are_closed_lead_nowhere(shot: Path, closed: str) -> None:
     words = f'"{sys.executable}" -m portraitgen info "{shot}" {closed}'
     done = subprocess.run(["sh", "-c", words], env=environment(), timeout=120, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text to other systems")
+def test_a_folder_whose_name_is_no_utf_8_takes_every_job(
+    made: Path, tmp_path: Path, portraitgen: Portraitgen
+) -> None:
+    shot = copy_of(made, tmp_path / os.fsdecode(b"M\xfcller\nshot"))
+    render = run("render", shot, {"take": "toon", "plate": True, "detail": 0.2}, Reporter()).told()
+    for kind in ("qc", "movie"):
+        run(kind, shot, {"take": "toon"}, Reporter())
+    run("deliver", shot, {"take": "toon", "out": str(shot / "out")}, Reporter())
+    run("edit", shot, EDIT | {"steps": 1}, Reporter())
+    track, body = Track(Shot.open(shot)), body_of(Shot.open(shot))
+    acting = shot / "takes" / "toon" / "acting.safetensors"
+    Acting.none(body, track.frames).save(acting, track, body)
+    assert load_acting(acting, body)
+    assert len(list((Path(render["folder"]).parent / "plates").iterdir())) == 5
+    # In a process of its own: OpenCV ends the one that it is given such letters in.
+    done = portraitgen("report", shot)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

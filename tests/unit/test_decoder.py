@@ -20,6 +20,7 @@ from portraitgen.footage import decoder
 from portraitgen.footage.decoder import RemoteReader, ask
 from portraitgen.footage.decoder_messages import Close, ReadFrame, SoundRead
 from portraitgen.footage.plate import open_plate
+from portraitgen.images import as_png
 
 
 class _Dance(Close):
@@ -223,3 +224,6 @@ def test_names_that_are_not_utf_8_are_read(tmp_path: Path, movie: Path) -> None:
     odd = tmp_path / os.fsdecode(b"plat\xe9.mp4")
     odd.write_bytes(movie.read_bytes())
     assert open_plate(odd).last == 30
+    picture = tmp_path / os.fsdecode(b"M\xfcller.0007.png")
+    picture.write_bytes(as_png(np.zeros((8, 8, 3), np.uint8)))
+    assert open_plate(picture).read(7).shape == (8, 8, 3)

@@ -17,7 +17,7 @@ import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
-from ..storage import atomic_path, is_disk_full, is_plain
+from ..storage import atomic_path, is_disk_full, is_plain, utf_8_path
 from .colour import chromaticities, resolve
 from .decoder import ask
 from .decoder_messages import ReadParts
@@ -149,7 +149,7 @@ def read_exr(path: Path) -> dict[str, np.ndarray]:
     """
     if not is_plain(path):
         raise FootageError("this is no plain file", path, "render it again")
-    image = oiio.ImageInput.open(str(path))
+    image = oiio.ImageInput.open(utf_8_path(path))
     pixels = image.read_image(0, 0, 0, image.spec().nchannels, oiio.FLOAT) if image else None
     if pixels is None:
         reason = (image.geterror() if image else oiio.geterror()).strip()
@@ -227,7 +227,7 @@ def exr_attributes(path: Path) -> dict[str, str]:
 @contextmanager
 def _quiet_open(path: Path) -> Iterator["oiio.ImageInput | None"]:
     """An image, opened; None if it cannot be."""
-    image = oiio.ImageInput.open(str(path))
+    image = oiio.ImageInput.open(utf_8_path(path))
     if image is None:
         oiio.geterror()
         yield None
@@ -326,11 +326,11 @@ def _write_parts(
         specs.append(other)
         planes.append(array)
     with atomic_path(path) as temporary:
-        output = oiio.ImageOutput.create(str(temporary))
-        done = bool(output and output.open(str(temporary), tuple(specs)))
+        output = oiio.ImageOutput.create(utf_8_path(temporary))
+        done = bool(output and output.open(utf_8_path(temporary), tuple(specs)))
         for number, array in enumerate(planes):
             if done and number:
-                done = output.open(str(temporary), specs[number], "AppendSubimage")
+                done = output.open(utf_8_path(temporary), specs[number], "AppendSubimage")
             done = done and output.write_image(array)
         _finish(output, done, path)
 
@@ -354,8 +354,8 @@ def _spec(
 
 def _write(path: Path, spec: "oiio.ImageSpec", pixels: np.ndarray) -> None:
     with atomic_path(path) as temporary:
-        output = oiio.ImageOutput.create(str(temporary))
-        done = output and output.open(str(temporary), spec) and output.write_image(pixels)
+        output = oiio.ImageOutput.create(utf_8_path(temporary))
+        done = output and output.open(utf_8_path(temporary), spec) and output.write_image(pixels)
         _finish(output, bool(done), path)
 
 
@@ -409,7 +409,7 @@ class MovieWriter:
         if self._timecode:
             options["write_tmcd"] = "1"
         self._container = self._stack.enter_context(
-            av.open(str(temporary), "w", format="mp4", options=options)
+            av.open(utf_8_path(temporary), "w", format="mp4", options=options)
         )
         self._container.metadata.update(self._metadata)
         return self

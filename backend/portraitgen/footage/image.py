@@ -11,7 +11,7 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
-from ..storage import is_plain
+from ..storage import is_plain, utf_8_path
 from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
 from .facts import ImageFacts
@@ -70,7 +70,7 @@ def open_image(path: Path) -> "oiio.ImageInput":
         raise FootageError("the file is gone", path, "copy or render it again") from None
     # What is too large is told by `limits`, in a sentence of ours, before anything is read.
     oiio.attribute("limits:imagesize_MB", 1 << 20)
-    image = oiio.ImageInput.open(str(path), wish)
+    image = oiio.ImageInput.open(utf_8_path(path), wish)
     if image is None:
         reason = _reason(oiio.geterror())
         raise FootageError(f"the image cannot be read{reason}", path, "copy or render it again")

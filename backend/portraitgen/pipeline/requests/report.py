@@ -137,10 +137,14 @@ def _title(canvas: np.ndarray, shot: Shot, track: Track) -> None:
     mean = track.record.summary.landmark_residual_percent
     words = f"{shot.path.name}, track {track.version}"
     words += f", mean residual {mean:.2f} %" if mean is not None else ""
-    size = cv2.getTextSize(words, cv2.FONT_HERSHEY_SIMPLEX, 0.46, 1)[0][0]
+    size = cv2.getTextSize(_plain(words), cv2.FONT_HERSHEY_SIMPLEX, 0.46, 1)[0][0]
     _write(canvas, words, (canvas.shape[1] - size - 10, canvas.shape[0] - 8))
 
 
+def _plain(text: str) -> str:
+    """What OpenCV has letters for; other marks end its process."""
+    return text.encode("ascii", "replace").decode()
+
+
 def _write(canvas: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    plain = text.encode("ascii", "replace").decode()
-    cv2.putText(canvas, plain, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _TEXT, 1, cv2.LINE_AA)
+    cv2.putText(canvas, _plain(text), place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _TEXT, 1, cv2.LINE_AA)
