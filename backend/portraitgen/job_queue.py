@@ -40,6 +40,7 @@ class QueuedJob(Data):
         state: how it stands; one that was running when its process was killed says so still.
         added, started, finished: when.
         attempts: how often it was begun.
+        known: those of its shot's jobs that had done the same before; None in older lists.
         message, code, place, remedy: why it failed.
         result: what it made.
     """
@@ -54,6 +55,7 @@ class QueuedJob(Data):
     started: str = ""
     finished: str = ""
     attempts: int = 0
+    known: tuple[str, ...] | None = None
     message: str = ""
     code: str = ""
     place: str = ""
@@ -199,7 +201,12 @@ class JobQueue:
             if job is None:
                 return record
             begun = replace(
-                job, state="running", started=_moment(), finished="", attempts=job.attempts + 1
+                job,
+                state="running",
+                started=_moment(),
+                finished="",
+                attempts=job.attempts + 1,
+                known=tuple(each.id for each in _done_alike(job)),
             )
             return _with(record, begun)
 
@@ -291,18 +298,29 @@ def blocked(record: QueueRecord) -> list[QueuedJob]:
 
 def finished_in_shot(job: QueuedJob) -> JobRecord | None:
     """The record of a job that was begun, if it was finished in its shot since."""
+    for record in reversed(_done_alike(job)):
+        if job.known is not None:
+            if record.id not in job.known:
+                return record
+        # Records of shots tell whole seconds.
+        elif record.finished[:19] >= job.started[:19]:
+            return record
+    return None
+
+
+def _done_alike(job: QueuedJob) -> list[JobRecord]:
+    """The records of its shot's jobs that did the same, oldest first."""
     try:
         records = [each.record for each in Shot.open(Path(job.shot)).jobs()]
     except ShotError:
-        return None
-    for record in reversed(records):
-        alike = record.kind == job.kind and all(
-            _same(record.options.get(name), value) for name, value in job.options.items()
-        )
-        # Records of shots tell whole seconds.
-        if alike and record.state == "done" and record.finished[:19] >= job.started[:19]:
-            return record
-    return None
+        return []
+    return [
+        record
+        for record in records
+        if record.state == "done"
+        and record.kind == job.kind
+        and all(_same(record.options.get(name), value) for name, value in job.options.items())
+    ]
 
 
 def _needs(job: QueuedJob, other: QueuedJob) -> bool:

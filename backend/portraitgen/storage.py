@@ -265,6 +265,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         os.replace(temporary, path)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename == str(temporary):
+            error.filename = str(path)  # The name that people know.
         if isinstance(error, StorageError) or not is_disk_full(error):
             raise
         raise disk_full(path, _size_of(temporary)) from error

@@ -85,6 +85,21 @@ def test_a_killed_queue_goes_on_and_does_nothing_twice(
     assert all(job.result["edit"] for job in queue.read().jobs)
 
 
+def test_a_clock_that_was_ahead_hides_no_job_that_was_killed(
+    queue: JobQueue, shots: list[Shot]
+) -> None:
+    before = shots[0].start_job("track", {"frames": "1001-1005"})
+    before.finish()
+    before.update(finished="2099-01-01T00:00:00+00:00")
+    assert queue.begin() is not None
+    with queue.running():
+        assert told(queue)[0] == ("one: track", "waiting")
+    assert queue.begin() is not None
+    shots[0].start_job("track", {"frames": "1001-1005"}).finish()
+    with queue.running():
+        assert told(queue)[0] == ("one: track", "done")
+
+
 def test_what_comes_after_a_failure_waits_and_the_rest_goes_on(
     queue: JobQueue, portraitgen: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 import shot_records
 
 from portraitgen.errors import ShotError, StorageError
+from portraitgen.failures import readable
 from portraitgen.process_identity import process_table
 from portraitgen.shot import Shot
 from portraitgen.storage import (
@@ -190,6 +191,18 @@ def test_a_full_disk_is_told_with_place_and_what_is_free(tmp_path: Path, error: 
             temporary.write_bytes(b"half")
             raise error
     assert told.value.place == str(path) and not os.listdir(tmp_path)
+
+
+def test_a_file_that_cannot_be_written_is_told_by_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, data: bytes) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(PermissionError) as told:
+        write_json(tmp_path / "applied.json", {})
+    assert readable(told.value).place == str(tmp_path / "applied.json")
 
 
 def test_systems_files_are_passed_over(shot: Shot) -> None:
