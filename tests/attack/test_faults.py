@@ -43,12 +43,22 @@ def discard(shot: Path) -> object:
     return opened.discard_take("toon") if "toon" in opened.takes() else None
 
 
+def learn(shot: Path) -> object:
+    out = str(shot / "learned")
+    return run("look", shot, {"take": "toon", "out": out, "seconds": 1.0}, Reporter())
+
+
 # What is done, and at how many steps a quick run kills it, and fills its disk.
 ACTS: dict[str, tuple[Act, int, int]] = {
     "track": (job("track", {"frames": "1-5", "focal": 1280}), 1, 0),
     "reconstruct": (job("reconstruct", SMALL), 1, 0),
     "edit": (job("edit", EDIT | {"strength": 0.9}), 1, 1),
     "render": (job("render", {"take": "toon", "plate": True, "detail": 0.5, "movie": False}), 3, 2),
+    "act": (
+        job("act", {"take": "toon", "settings": '{"jawOpen": 0.3}', "frames": "2-4"}),
+        *(2, 2),
+    ),
+    "look": (learn, 2, 2),
     "keep": (lambda shot: keep_key(Shot.open(shot), "toon", 3, nearest=True), 10, 10),
     "paint": (lambda shot: start_painting(Shot.open(shot), "toon", 2), 10, 10),
     "rig": (lambda shot: export_rig(Shot.open(shot)), 10, 10),
@@ -69,7 +79,8 @@ def marks(shot: Path) -> dict[str, str]:
         top = inside.parts[0]
         if not path.is_file() or top in ("jobs", "locks") or path.suffix in (".json", ".mp4"):
             continue
-        content = path.read_bytes()
+        # Learned for a time, a look is another each time.
+        content = b"" if path.name.startswith("learned.") else path.read_bytes()
         if path.suffix == ".exr":
             content = b"".join(values.tobytes() for values in read_exr(path).values())
         # A discarded take lies under its time.

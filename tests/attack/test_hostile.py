@@ -283,6 +283,16 @@ def test_a_damaged_version_names_the_one_that_is_whole(shot: Path) -> None:
         Track(Shot.open(shot))
 
 
+def test_a_shot_whose_latest_track_is_damaged_is_tracked_anew(shot: Path) -> None:
+    (shot / "track" / "0009").mkdir()
+    with pytest.raises(ShotError, match="version 2 is whole"):
+        Track(Shot.open(shot))
+    notes = Notes()
+    assert run("track", shot, {"frames": "1-3", "focal": 1280}, notes).told()["track"] == 10
+    told = "Nothing fixed by hand is taken over from track 9"
+    assert any(note.startswith(told) for note in notes.notes)
+
+
 def whole_arrays(path: Path) -> None:
     """Reads tensors as all of ours are read."""
     try:

@@ -174,10 +174,7 @@ class Track:
     def __init__(self, shot: Shot, version: int | None = None) -> None:
         self.folder = shot.version_folder("track", version)
         self.version = int(self.folder.name)
-        self.record = TrackRecord.read(self.folder / "track.json")
-        self.motion = read_version(
-            self.folder, lambda folder: Motion.load(folder / "params.safetensors")
-        )
+        self.record, self.motion = read_version(self.folder, _load_track)
         self.camera = Camera.of(self.record.camera)
         self._boxes = {frame: Box(*box) for frame, box in self.record.window.boxes.items()}
         self._mattes: OrderedDict[int, np.ndarray] = OrderedDict()
@@ -226,6 +223,10 @@ class Track:
     def digest(self) -> str:
         """A mark of the parameters, to notice that something was made from another track."""
         return file_digest(self.folder / "params.safetensors")
+
+
+def _load_track(folder: Path) -> tuple[TrackRecord, Motion]:
+    return TrackRecord.read(folder / "track.json"), Motion.load(folder / "params.safetensors")
 
 
 def info(shot: Shot) -> ShotInfo:

@@ -125,8 +125,9 @@ def learn(
 
     def keep() -> None:
         check()
-        learner.look(facts).save(out)
+        # First, since without it nobody could tell whose the look is.
         learner.save(state)
+        learner.look(facts).save(out)
         reporter.preview(save_png(preview, learner.preview()))
 
     told = 0

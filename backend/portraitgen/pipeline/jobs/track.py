@@ -176,9 +176,8 @@ def _track_with(
         motion = _filling(body, solution, boxes, staged / "mattes")
         parts = part_residuals(body, motion, solution.camera, seen.pose, seen.hands)
         solution = replace(solution, quality=with_parts(solution.quality, parts))
-        if shot.versions("track"):
-            kept = with_identity(body, Track(shot).motion, motion.betas)
-            motion = with_fixed(motion, kept)
+        if before := _latest_whole(shot, reporter):
+            motion = with_fixed(motion, with_identity(body, before.motion, motion.betas))
         motion.save(staged / "params.safetensors")
         record = TrackRecord(
             created=now(),
@@ -201,6 +200,19 @@ def _track_with(
             reporter.note(note)
         job.finish(result.told())
     return result
+
+
+def _latest_whole(shot: Shot, reporter: Reporter) -> Track | None:
+    """The latest track that can be read, from which frames that were fixed by hand are taken over.
+
+    A damaged one costs what was fixed in it, and not the whole of a new track.
+    """
+    for version in reversed(shot.versions("track")):
+        try:
+            return Track(shot, version)
+        except ShotError as error:
+            reporter.note(f"Nothing fixed by hand is taken over from track {version}: {error}")
+    return None
 
 
 def _left_out(shot: Shot, published: int, frames: range) -> str:
