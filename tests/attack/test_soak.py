@@ -31,6 +31,10 @@ JOBS: list[tuple[str, dict[str, Any]]] = [
     ("render", {"take": "toon", "movie": False}),
     ("edit", EDIT),
     ("reconstruct", SMALL),
+    ("refine", {}),
+    ("qc", {"take": "toon"}),
+    ("act", {"take": "toon", "settings": '{"jawOpen": 0.3}'}),
+    ("movie", {"take": "toon"}),
 ]
 
 
@@ -67,7 +71,7 @@ def test_cancelled_jobs_leave_neither_memory_nor_threads(shot: Path) -> None:
     cycles = ATTACKS or 8
     first_memory, first_threads = 0.0, 0
     for cycle in range(cycles):
-        kind, options = JOBS[cycle % (4 if ATTACKS else 2)]
+        kind, options = JOBS[cycle % (len(JOBS) if ATTACKS else 2)]
         changed = options | ({"detail": cycle % 100 / 100} if kind == "render" else {})
         # A job that has few steps may end before it is stopped.
         with suppress(Cancelled):
