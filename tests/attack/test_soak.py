@@ -32,9 +32,9 @@ JOBS: list[tuple[str, dict[str, Any]]] = [
     ("edit", EDIT),
     ("reconstruct", SMALL),
     ("refine", {}),
-    ("qc", {"take": "toon"}),
+    ("qc", {"take": "toon", "version": 1}),
     ("act", {"take": "toon", "settings": '{"jawOpen": 0.3}'}),
-    ("movie", {"take": "toon"}),
+    ("movie", {"take": "toon", "version": 1}),
 ]
 
 
