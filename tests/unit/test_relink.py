@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A plate that was moved or renamed is found by its digest, and named relative to the shot."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -88,3 +89,14 @@ def test_a_plate_that_is_gone_names_what_finds_it(movie: Shot, sequence: Shot) -
             plate_of(shot)
         relink(shot)
         plate_of(Shot.open(shot.path)).close()
+
+
+def test_a_shot_that_cannot_be_written_is_told_as_such(
+    movie: Shot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Shot, **changes: object) -> None:
+        raise PermissionError(errno.EROFS, "Read-only file system", str(self.path / "shot.json"))
+
+    monkeypatch.setattr(Shot, "update", refuse)
+    with pytest.raises(PermissionError):
+        relink(movie)

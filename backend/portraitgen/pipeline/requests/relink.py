@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...errors import FootageError, PortraitError
 from ...footage.plate import Plate
+from ...records import FootageRecord
 from ...shot import Shot
 
 _DEPTH = 4
@@ -35,7 +36,7 @@ def relink(shot: Shot, where: Path | None = None) -> Path:
     tried = 0
     for candidate in _candidates(old, shot.path, where):
         tried += 1
-        with suppress(PortraitError, OSError), closing(Plate.reopen(record, candidate)):
+        if _is_plate(record, candidate):
             shot.update(footage=replace(record, path=shot.relative(candidate)))
             return candidate
         if tried >= _TRIED:
@@ -51,6 +52,12 @@ def relink(shot: Shot, where: Path | None = None) -> Path:
         place,
         "give the folder where it lies now, or bring it back to its old place",
     )
+
+
+def _is_plate(record: FootageRecord, candidate: Path) -> bool:
+    with suppress(PortraitError, OSError), closing(Plate.reopen(record, candidate)):
+        return True
+    return False
 
 
 def _candidates(old: Path, shot: Path, where: Path | None) -> Iterator[Path]:
