@@ -182,8 +182,8 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
         roots: root certificates that are trusted, PEM.
 
     Raises:
-        CredentialError: if the library is not installed, the kind of file takes none, or the file is
-            none of its kind.
+        CredentialError: if the library is not installed, the kind of file takes none, or the file
+            is none of its kind.
     """
     c2pa = _library()
     suffix = path.suffix.lower()
