@@ -266,23 +266,30 @@ class PORTRAITGEN_OT_eyeline(_Acts):
         return self._act(context, {"look_at": at})
 
 
+_READY_MADE = (
+    ("open_eyes", "Open Eyes", "Take blinks out"),
+    ("hold", "Hold", "Keep the expression of this frame"),
+    ("retime", "Retime", "Play the expressions at another speed"),
+    ("exaggerate", "Exaggerate", "Expressions times a factor round their mean"),
+    ("steady_head", "Steady Head", "Take out what shakes the head"),
+    ("mouth_from", "Mouth from Shot", "Jaw, lips and tongue of another tracked shot"),
+)
+# What the amount is of, and a usual one to begin with.
+_AMOUNTS = {
+    "open_eyes": ("Share", 1.0),
+    "retime": ("Speed", 0.5),
+    "exaggerate": ("Factor", 1.5),
+    "steady_head": ("Share", 1.0),
+}
+
+
 class PORTRAITGEN_OT_ready_made_acting(_Acts):
     """Let the take act, over the preview range or the whole shot; it comes as keys to change"""
 
     bl_idname = "portraitgen.ready_made_acting"
     bl_label = "Act"
 
-    kind: EnumProperty(
-        name="Acting",
-        items=(
-            ("open_eyes", "Open Eyes", "Take blinks out"),
-            ("hold", "Hold", "Keep the expression of this frame"),
-            ("retime", "Retime", "Play the expressions at another speed"),
-            ("exaggerate", "Exaggerate", "Expressions times a factor round their mean"),
-            ("steady_head", "Steady Head", "Take out what shakes the head"),
-            ("mouth_from", "Mouth from Shot", "Jaw, lips and tongue of another tracked shot"),
-        ),
-    )
+    kind: EnumProperty(name="Acting", items=_READY_MADE)
     amount: FloatProperty(name="Amount", description="Factor, speed or share", default=1.0)
     shot_folder: StringProperty(
         name="Shot", description="The other shot's folder", subtype="DIR_PATH"
@@ -291,9 +298,17 @@ class PORTRAITGEN_OT_ready_made_acting(_Acts):
     part: EnumProperty(name="Part", items=_PARTS)
     fade: IntProperty(name="Fade", description="Frames over which it comes and goes", min=0)
 
+    @classmethod
+    def description(cls, context: Any, properties_: Any) -> str:
+        """What the kind does."""
+        text = next(each[2] for each in _READY_MADE if each[0] == properties_.kind)
+        return f"{text}, over the preview range or the whole shot; it comes as keys to change"
+
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for its settings."""
-        result: set[str] = context.window_manager.invoke_props_dialog(self)
+        self.amount = _AMOUNTS.get(self.kind, ("", 1.0))[1]
+        title = next(each[1] for each in _READY_MADE if each[0] == self.kind)
+        result: set[str] = context.window_manager.invoke_props_dialog(self, title=title)
         return result
 
     def draw(self, context: Any) -> None:
@@ -301,14 +316,17 @@ class PORTRAITGEN_OT_ready_made_acting(_Acts):
         if self.kind == "mouth_from":
             self.layout.prop(self, "shot_folder")
             self.layout.prop(self, "shift")
-        elif self.kind != "hold":
-            self.layout.prop(self, "amount")
+        elif self.kind in _AMOUNTS:
+            self.layout.prop(self, "amount", text=_AMOUNTS[self.kind][0])
         self.layout.prop(self, "fade")
 
     def execute(self, context: Any) -> set[str]:
         """Asks for the acting."""
         shot = properties.active_shot(context)
         value = f"{self.amount:.4f}"
+        if self.amount == 1 and self.kind in ("retime", "exaggerate"):
+            self.report({"ERROR"}, f"A {_AMOUNTS[self.kind][0].lower()} of 1 changes nothing")
+            return {"CANCELLED"}
         if self.kind == "hold":
             value = str(context.scene.frame_current - shot.offset)
         elif self.kind == "mouth_from":

@@ -23,6 +23,7 @@ from ..portraitgen_addon import (
     shot_summary,
     take_names,
 )
+from ..portraitgen_addon.session import session
 from ..portraitgen_addon.take_settings import editor_options, restore_settings, settings_of
 from . import base
 
@@ -336,6 +337,7 @@ def _show_preview(shot_id: str, name: str, answer: FrameTried) -> None:
     plate = picture_view.load(answer.plate, f"{shot.name} {take.folder_name} plate")
     picture_view.compare(image, plate)
     take.preview = image.name
+    session.tried = answer.notes
     scene_updates.undo_step("Try on This Frame")
     picture_view.show(image)
 

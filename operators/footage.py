@@ -66,6 +66,18 @@ def _said_space(footage: StripFootage) -> str | None:
     return None if footage.colour_space in _BLENDERS_DEFAULTS else footage.colour_space
 
 
+_NOT_BLENDERS = ("NTSC", "NTSC 1953", "PAL", "Film")
+"""Primaries of standard definition, which Blender has no space for: it shows them as Rec.709."""
+
+
+def _as_shown(footage: StripFootage, facts: PlateFacts) -> str | None:
+    """The colour space that a shot is made with: where Blender shows a movie otherwise than it is
+    tagged, as it is shown, since edits lie on the strip and go to the compositor beside it."""
+    said = _said_space(footage)
+    gamut, _, curve = facts.colour_space.rpartition(" ")
+    return "Rec.709" if said is None and curve == "srgb" and gamut in _NOT_BLENDERS else said
+
+
 def plate_lines(facts: PlateFacts) -> list[str]:
     """What there is to say of a plate, one line each."""
     rate = float(Fraction(facts.fps))
@@ -75,6 +87,8 @@ def plate_lines(facts: PlateFacts) -> list[str]:
     ]
     if Fraction(facts.pixel_aspect) != 1:
         lines[1] += f", pixel aspect {float(Fraction(facts.pixel_aspect)):.4g}"
+    if facts.colour_space.rpartition(" ")[0] in _NOT_BLENDERS:
+        lines.append("Blender has no such colors and shows them as Rec.709; so does the shot.")
     for note in facts.notes:
         lines += textwrap.wrap(note[:1].upper() + note[1:] + ".", 76)
     return lines
@@ -165,7 +179,8 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         def make(facts: PlateFacts) -> None:
             probed = float(Fraction(facts.fps))
             plate_strip.check_probed_rate(names[1], own, footage.fps, probed)
-            scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
+            asked = dataclasses.replace(call, colour_space=_as_shown(footage, facts))
+            scene_updates.ask("Reading the plate", asked, lambda made: _add(*names, footage, made))
 
         if footage.kind != "movie":
             scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))

@@ -9,6 +9,7 @@ import bpy
 from bpy.props import BoolProperty
 
 from portraitgen.messages.takes import KeepKey, KeyKept, PaintStarted, StartPainting
+from portraitgen.shot import Shot
 
 from ..portraitgen_addon import (
     file_marks,
@@ -55,10 +56,42 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
         shot = properties.active_shot(context)
         frame = _frame(context, shot)
         name, author = shot.take.folder_name, preferences.get().author
+        file_marks.forget(mask_folder(shot))
         call = StartPainting(str(shot.path), name, frame, self.mask, author)
         return base.attempt(
             self, lambda: scene_updates.ask(f"Giving out frame {frame}", call, _open)
         )
+
+
+class PORTRAITGEN_OT_remove_mask(bpy.types.Operator):
+    """Let the take's editor work on the whole performer again; the mask goes into the shot's trash
+    folder"""
+
+    bl_idname = "portraitgen.remove_mask"
+    bl_label = "Remove Mask"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        """Needs a take that no job works on."""
+        return base.allowed(cls, base.no_shot(context), base.no_take(context), base.busy(context))
+
+    def execute(self, context: Any) -> set[str]:
+        """Moves it away."""
+        return base.attempt(self, lambda: self._remove(context))
+
+    def _remove(self, context: Any) -> None:
+        shot = properties.active_shot(context)
+        moved = Shot.open(shot.path).discard_mask(shot.take.folder_name)
+        file_marks.forget(mask_folder(shot))
+        if moved is not None:
+            self.report({"INFO"}, f"The mask lies in {moved}")
+
+
+def mask_folder(shot: Any) -> Path:
+    """Where the masks that were painted for the active take lie."""
+    folder: Path = shot.path / "takes" / shot.take.folder_name / "mask"
+    return folder
 
 
 class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
@@ -109,4 +142,4 @@ def _open(answer: PaintStarted | KeyKept) -> None:
     picture_view.show(image, "PAINT")
 
 
-CLASSES = (PORTRAITGEN_OT_paint_frame, PORTRAITGEN_OT_keep_key)
+CLASSES = (PORTRAITGEN_OT_paint_frame, PORTRAITGEN_OT_remove_mask, PORTRAITGEN_OT_keep_key)

@@ -49,8 +49,15 @@ def strip_range(strip: Any) -> tuple[int, int]:
     return int(strip.frame_final_start), int(strip.frame_final_end)
 
 
+def _forget_drawn(strip: Any) -> None:
+    """Has Blender draw anew where a strip lies, before it is moved away: what it has drawn there
+    would go on being shown. Any setting of its look does it."""
+    strip.blend_alpha = strip.blend_alpha
+
+
 def trim(strip: Any, first: int, end: int) -> None:
     """Moves a strip's handles: it shows from scene frame `first` up to, not including, `end`."""
+    _forget_drawn(strip)
     names = _HANDLES if _NAMED_HANDLES else ("frame_final_start", "frame_final_end")
     # Neither handle can pass the other.
     order = names if first < strip_range(strip)[1] else reversed(names)
@@ -75,6 +82,7 @@ def content_trim(strip: Any) -> int:
 
 def move_content(strip: Any, frame: int) -> None:
     """Moves a strip as a whole: its first, perhaps trimmed, frame comes to lie on a frame."""
+    _forget_drawn(strip)
     if _NAMED_HANDLES:
         strip.content_start = frame
     else:
@@ -129,6 +137,7 @@ def new_effect(
 
 def set_length(strip: Any, length: int) -> None:
     """Lets a strip show its first `length` frames."""
+    _forget_drawn(strip)
     if _NAMED_HANDLES:
         strip.right_handle = strip.left_handle + length
     else:

@@ -200,7 +200,15 @@ def missing_of(shot: Any) -> list[QueuedJob]:
     if kinds or record is None or record.edit is None or not _alike(record.settings, wanted):
         kinds.append("edit")
     kinds.append("render")
-    return [job_of(shot, kind) for kind in kinds]
+    # What runs now is there by the time that the queue gets here.
+    return [job_of(shot, kind) for kind in kinds if not _makes(shot, kind)]
+
+
+def _makes(shot: Any, kind: str) -> bool:
+    """Whether a shot's track or avatar is being made, by a job outside of the list."""
+    job = session.job
+    of_shot = job is not None and job.active and job.shot_id == shot.shot_id
+    return of_shot and kind in ("track", "reconstruct") and job.kind == kind
 
 
 def job_of(shot: Any, kind: str) -> QueuedJob:

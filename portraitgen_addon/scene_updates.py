@@ -104,7 +104,7 @@ def ask(doing: str, call: Call[A], on_result: OnResult[A]) -> None:
         WorkerError: if the backend cannot be started.
     """
     start()
-    session.doing, session.error, session.told = doing, None, ()
+    session.doing, session.error, session.told, session.tried = doing, None, (), ()
 
     def answered(answer: A) -> None:
         session.doing = ""

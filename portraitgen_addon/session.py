@@ -91,6 +91,7 @@ class Session:
         error: what went wrong last, None if nothing did.
         doing: what a person waits for besides a job, empty for nothing.
         told: what was assumed or left out by what a person asked for last.
+        tried: the same of the frame that was tried last.
         hello: what the worker said of itself.
         description: its editors and job options, None until it has told.
         job: the job that runs or ran last, None before the first.
@@ -104,6 +105,7 @@ class Session:
         self.error: PortraitError | None = None
         self.doing = ""
         self.told: tuple[str, ...] = ()
+        self.tried: tuple[str, ...] = ()
         self.hello: HelloAnswer | None = None
         self.description: Description | None = None
         self.job: Job | None = None

@@ -12,6 +12,7 @@ from portraitgen.messages.setup import EditorDescription
 from portraitgen.records import TrackSummary
 from portraitgen.settings import OptionDescription
 
+from ..operators.paint import mask_folder
 from ..operators.performer import points_of
 from ..portraitgen_addon import (
     acting_layer,
@@ -19,6 +20,7 @@ from ..portraitgen_addon import (
     camera,
     compat,
     edit_watch,
+    file_marks,
     part_quality,
     properties,
     sculpt,
@@ -59,7 +61,16 @@ class _NeedsShot(_Panel):
         return shot is not None and not shot_summary.summary_of(shot.path).error
 
 
-class _Shot(_Panel):
+class _Awaits(_Panel):
+    """Says in its header what is awaited: a row would come and go, and move every button below it
+    to where the mouse is about to press another."""
+
+    def draw_header_preset(self, context: Any) -> None:
+        """At the header's right end."""
+        draw_awaited(self.layout)  # type: ignore[attr-defined]
+
+
+class _Shot(_Awaits):
     bl_label = "Shot"
     bl_order = 0
 
@@ -327,7 +338,7 @@ class _Avatar(_NeedsShot):
                 row.label(text="The track has changed since", icon="ERROR")
 
 
-class _Edit(_NeedsShot):
+class _Edit(_Awaits, _NeedsShot):
     bl_label = "Edit"
     bl_order = 5
 
@@ -344,8 +355,7 @@ class _Edit(_NeedsShot):
             layout.operator("portraitgen.take_add")
             row = layout.row()
             row.scale_y = 1.3
-            row.operator("portraitgen.try_frame", icon="HIDE_OFF")
-            draw_awaited(layout)
+            _try(row)
             return
         layout.menu("PORTRAITGEN_MT_presets", icon="PRESET")
         known = backend_properties.editor(take.editor)
@@ -371,10 +381,16 @@ class _Edit(_NeedsShot):
                 split.label(text="Builds On")
                 split.menu("PORTRAITGEN_MT_base", text=base_label(shot, settings.base))
             _folded(layout, settings, options, "edit")
-        masking = layout.operator("portraitgen.paint_frame", text="Paint Mask", icon="MOD_MASK")
+        row = layout.row(align=True)
+        masking = row.operator("portraitgen.paint_frame", text="Paint Mask", icon="MOD_MASK")
         masking.mask = True
-        layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
-        draw_awaited(layout)
+        masked = file_marks.mark(mask_folder(shot)) is not None
+        if masked:
+            row.operator("portraitgen.remove_mask", text="", icon="X")
+            layout.label(text="Edits only where the mask is painted", icon="BLANK1")
+        _try(layout)
+        for note in session.tried:
+            draw_text(layout, note, "INFO")
         self._preview(layout, take)
         _run(layout, "portraitgen.edit", "Edit Shot", "edit")
         layout.operator("portraitgen.keep_key", icon="PINNED")
@@ -406,7 +422,7 @@ class _Edit(_NeedsShot):
             layout.operator("portraitgen.show_preview", icon="WINDOW")
 
 
-class _Output(_NeedsShot):
+class _Output(_Awaits, _NeedsShot):
     bl_label = "Output"
     bl_order = 6
 
@@ -461,6 +477,14 @@ class _Output(_NeedsShot):
             row = body.row(align=True)
             row.operator("portraitgen.export_splats", icon="EXPORT")
             row.operator("portraitgen.take_retouched_splats", text="Take Retouched", icon="IMPORT")
+
+
+def _try(layout: Any) -> None:
+    """The button that tries a frame, which says so itself while one waits for it."""
+    if session.doing.startswith("Trying"):
+        layout.operator("portraitgen.try_frame", text=f"{session.doing}...", icon="SORTTIME")
+    else:
+        layout.operator("portraitgen.try_frame", icon="HIDE_OFF")
 
 
 def _versions(layout: Any, shot: Any) -> None:

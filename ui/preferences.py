@@ -10,7 +10,7 @@ from ..operators.models import Models
 from ..portraitgen_addon import preferences
 from ..portraitgen_addon.background_process import BackgroundProcess
 from ..portraitgen_addon.session import session
-from .progress import draw_message
+from .progress import draw_awaited, draw_message
 from .text import draw_text
 
 _SYMBOLS = {"ok": "CHECKMARK", "limited": "INFO", "missing": "ERROR", "failed": "ERROR"}
@@ -36,6 +36,7 @@ def draw(layout: Any, settings: Any) -> None:
     row = layout.row(align=True)
     row.operator("portraitgen.check_setup", icon="CHECKMARK")
     row.operator("portraitgen.self_test", icon="MEMORY")
+    draw_awaited(layout)
     for each in Setup.rows:
         line = layout.row()
         line.alert = each.state == "missing"

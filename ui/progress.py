@@ -21,8 +21,7 @@ def draw_awaited(layout: Any) -> None:
 
 
 def draw_message(layout: Any) -> None:
-    """What went wrong last, or what is awaited."""
-    draw_awaited(layout)
+    """What went wrong last."""
     if session.message:
         box = layout.box()
         row = box.row()

@@ -328,11 +328,28 @@ class Shot:
             ShotError: if there is no such take; ShotLocked: if a process works on it.
         """
         folder = self.take_folder(name)
+        with self.hold(f"take:{name}", "delete"), self.hold(f"frames:{name}", "delete"):
+            return self._discard(folder, name)
+
+    def discard_mask(self, take: str) -> Path | None:
+        """Moves a take's painted mask into the shot's `trash`.
+
+        Returns:
+            Where it lies now, None if there was none.
+
+        Raises:
+            ShotLocked: if a process works on the take.
+        """
+        check_take_name(take)
+        folder = self.path / "takes" / take / "mask"
+        with self.hold(f"take:{take}", "delete"):
+            return self._discard(folder, f"{take}-mask") if folder.is_dir() else None
+
+    def _discard(self, folder: Path, name: str) -> Path:
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         target = self.path / "trash" / f"{name}-{stamp}-{uuid.uuid4().hex[:6]}"
         make_folder(target.parent)
-        with self.hold(f"take:{name}", "delete"), self.hold(f"frames:{name}", "delete"):
-            move_folder(folder, target)
+        move_folder(folder, target)
         return target
 
     def edit_folder(self, take: str, edit: int | None = None) -> Path:

@@ -292,3 +292,22 @@ def test_acting_that_was_undone_is_not_acted(performer_shot: Any, session: Any, 
             armature[rig.OFFSET] += by
             assert acting.not_sent(armature, "grade", file) == differs
         assert armature[rig.OFFSET] == offset
+
+
+@pytest.mark.parametrize("kind", ["exaggerate", "retime"])
+def test_acting_that_would_change_nothing_is_refused(kind: str, performer_shot: Any) -> None:
+    """The dialogs began with a factor and a speed of 1, and OK made keys of nothing."""
+    if performer_shot.take is None:
+        bpy.ops.portraitgen.take_add(editor="grade")
+    with pytest.raises(RuntimeError, match="of 1 changes nothing"):
+        bpy.ops.portraitgen.ready_made_acting(kind=kind)
+    operator = module("operators.act")
+    drawn, asked = [], []
+    layout = SimpleNamespace(prop=lambda owner, name, text="": drawn.append((name, text)))
+    manager = SimpleNamespace(invoke_props_dialog=lambda made, title: asked.append(title) or set())
+    dialog = SimpleNamespace(kind=kind, layout=layout, amount=1.0)
+    shown = operator.PORTRAITGEN_OT_ready_made_acting
+    shown.invoke(dialog, SimpleNamespace(window_manager=manager), None)
+    shown.draw(dialog, bpy.context)
+    assert dialog.amount != 1 and asked == [kind.title()]
+    assert drawn[0] == ("amount", {"exaggerate": "Factor", "retime": "Speed"}[kind])

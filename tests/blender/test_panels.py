@@ -195,16 +195,29 @@ def test_what_is_changed_here_is_drawn_at_once(shot: Any) -> None:
     assert f"Queue: {TAKES - 1} of {TAKES - 1} left" in layout.said
 
 
-def test_what_is_awaited_is_said_beside_try_and_in_the_status_bar(session: Any, shot: Any) -> None:
-    """It stood at the top of the panels alone, out of sight of who had scrolled down to Try."""
+def test_what_is_awaited_moves_no_button_from_under_the_mouse(session: Any, shot: Any) -> None:
+    """A row came and went above Try, so that a second click on it gave out a mask."""
+    progress = module("ui.progress")
+    drawn: dict[str, Callable[[Layout], None]] = panels()
+    rest = {name: Layout() for name in drawn}
+    for name, draw in drawn.items():
+        draw(rest[name])
     session.doing = "Trying frame 12"
     try:
-        layout, bar = Layout(), SimpleNamespace(layout=Layout())
-        panels()["Edit"](layout)
-        module("ui.progress")._status(bar, bpy.context)
+        waiting = {name: Layout() for name in drawn}
+        for name, draw in drawn.items():
+            draw(waiting[name])
+        header: Any = type("Drawn", (module("ui.panels")._Shot,), {})()
+        header.layout, bar = Layout(), SimpleNamespace(layout=Layout())
+        header.draw_header_preset(bpy.context)
+        progress._status(bar, bpy.context)
     finally:
         session.doing = ""
-    assert "Trying frame 12..." in layout.said and "Trying frame 12..." in bar.layout.said
+    assert {name: len(each.said) for name, each in waiting.items()} == {
+        name: len(each.said) for name, each in rest.items()
+    }
+    for said in (waiting["Edit"].said, header.layout.said, bar.layout.said):
+        assert "Trying frame 12..." in said
 
 
 def test_how_long_drawing_takes_is_told(shot: Any, capsys: pytest.CaptureFixture[str]) -> None:

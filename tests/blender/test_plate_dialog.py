@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What New Shot says of a plate, and a strip split at the plate's cuts."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bpy
 import pytest
-from conftest import module, plate_strip, trim
+from conftest import PYTHON, module, plate_strip, trim
 
 
 def test_new_shot_says_how_the_plate_would_be_read(
@@ -26,6 +27,46 @@ def test_new_shot_says_how_the_plate_would_be_read(
     lines = footage.plate_lines(answers[0])
     assert lines[0].startswith("Movie, frames 1 to ") and "25 a second" in lines[0]
     assert "8 bits, Rec.709" in lines[1]
+
+
+def test_a_movie_tagged_as_blender_does_not_show_it_is_read_as_it_is_shown(
+    tmp_path: Path, session: Any, until: Callable[..., None]
+) -> None:
+    """Its takes were 0.1 off the strip in the compositor, and nobody was told."""
+    footage, scene = module("operators.footage"), bpy.context.scene
+    path = tmp_path / "tagged.mov"
+    made = subprocess.run([PYTHON, "-c", _TAGGED, path], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    strips = scene.sequence_editor_create().strips
+    scene.render.fps = 25
+    strip = strips.new_movie(name="tagged", filepath=str(path), channel=1, frame_start=1)
+    scene.sequence_editor.active_strip = strip
+    footage.PORTRAITGEN_OT_new_shot._look(None, bpy.context)
+    until(lambda: not session.doing)
+    assert any("shows them as Rec.709" in line for line in footage.plate_lines(footage._PROBED[0]))
+    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+    until(lambda: len(scene.portraitgen.shots))
+    record = module("portraitgen_addon.shot_summary").summary_of(scene.portraitgen.shots[0].path)
+    assert record.footage.colour_space == "Rec.709"
+
+
+# SMPTE 170M, as recorders of standard definition tag it.
+_TAGGED = """
+import sys
+import av
+import numpy as np
+with av.open(sys.argv[1], "w") as container:
+    stream = container.add_stream("mpeg4", rate=25)
+    stream.width = stream.height = 64
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = 6
+    context.color_trc = 1
+    for _ in range(3):
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 120, np.uint8), format="rgb24")
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+"""
 
 
 def test_new_shots_dialog_opens_when_the_plate_was_looked_at(

@@ -88,6 +88,21 @@ def test_a_queue_is_ordered_paused_and_cleared(shot: Any, runner: Any) -> None:
     bpy.ops.portraitgen.queue_pause()
 
 
+def test_what_runs_already_is_not_queued_again(shot: Any, session: Any, runner: Any) -> None:
+    """Takes that were added while Track or Reconstruct ran had it done twice."""
+    bpy.ops.portraitgen.take_add(editor="grade")
+    before = session.job
+    job = module("portraitgen_addon.session").Job
+    try:
+        for running, wanted in (("track", ["reconstruct"]), ("reconstruct", ["track"])):
+            session.job = job(running, shot.shot_id, shot.path, shot.scene, "", {})
+            session.job.state = "running"
+            kinds = [each.kind for each in runner.missing_of(shot)]
+            assert kinds == [*wanted, "edit", "render"]
+    finally:
+        session.job = before
+
+
 def test_a_sequence_is_one_take_of_every_shot(
     shot: Any, runner: Any, tmp_path: Path, until: Callable[..., None]
 ) -> None:

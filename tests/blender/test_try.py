@@ -56,6 +56,19 @@ def test_four_clicks_from_the_strip_to_an_edited_frame(
     shot = scene.portraitgen.shots[0]
     shot.active_take = 0
 
+    # A mask that is given out and not painted is left out, which is said; and it can be removed.
+    bpy.ops.portraitgen.paint_frame(mask=True)
+    until(lambda: not session.doing)
+    folder = module("operators.paint").mask_folder(shot)
+    assert (folder / "0006.png").exists()
+    bpy.ops.portraitgen.try_frame()
+    until(lambda: session.tried)
+    assert session.tried[0].startswith("The mask of frame 6 has no paint yet")
+    until(lambda: not session.doing)
+    assert bpy.ops.portraitgen.remove_mask() == {"FINISHED"}
+    assert not folder.exists() and list((shot.path / "trash").glob("relight-mask-*/0006.png"))
+    shot = scene.portraitgen.shots[0]
+
     # An editor that repaints the avatar needs one, and the button says so.
     shot.take.editor = "ic_light"
     assert not bpy.ops.portraitgen.try_frame.poll()

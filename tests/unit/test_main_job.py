@@ -31,6 +31,7 @@ from portraitgen.footage.encode import read_exr
 from portraitgen.footage.plate import Plate, open_plate
 from portraitgen.footage.source_frame import SourceFrame
 from portraitgen.job_results import ApplyResult
+from portraitgen.messages.takes import FrameTried
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.key_frames import KeptKeys, keep_key, tried_path
 from portraitgen.pipeline.data.shots import Track, body_of
@@ -474,6 +475,46 @@ def test_only_the_parts_asked_for_change(copy: Path, clip: Path, portraitgen: Co
     assert 0.02 < changed.mean() < 0.2
     assert not changed[320:].any(), "the chin or the clothes were touched"
     assert dyed[changed].mean() > plate[changed].mean() + 10
+
+
+def test_a_mask_that_was_given_out_and_not_painted_masks_nothing(
+    copy: Path, portraitgen: Command
+) -> None:
+    """It hid the edit everywhere, and nobody was told."""
+    grade = EditOptions("scar", "grade", '{"exposure": 1}')
+    whole = preview_frame(Shot.open(copy), 6, grade)
+    # Each try writes over the one before.
+    free, changed = read_picture(whole.path), changed_between(whole)
+    for frame in ("2", "6"):
+        assert portraitgen("paint", copy, "--take", "scar", "--frame", frame, "--mask").stdout
+    tried = preview_frame(Shot.open(copy), 6, grade)
+    assert np.array_equal(read_picture(tried.path), free)
+    assert tried.notes == (
+        "The mask of frames 2, 6 has no paint yet and is left out: the editor works on the whole"
+        " performer",
+    )
+    path = copy / "takes" / "scar" / "mask" / "0002.png"
+    window = cv2.imread(str(path))
+    assert window is not None
+    side = window.shape[0]
+    cv2.imwrite(str(path), cv2.circle(window, (side // 2, side // 2), side // 12, (0, 0, 255), -1))
+    tried = preview_frame(Shot.open(copy), 6, grade)
+    assert tried.notes == ("The mask of frame 6 has no paint yet and is left out",)
+    assert 0 < changed_between(tried) < changed / 4
+    moved = Shot.open(copy).discard_mask("scar")
+    assert moved is not None and (moved / "0002.png").exists()
+    assert Shot.open(copy).discard_mask("scar") is None
+    assert preview_frame(Shot.open(copy), 6, grade).notes == ()
+
+
+def read_picture(path: str) -> np.ndarray:
+    picture = cv2.imread(path)
+    assert picture is not None
+    return picture
+
+
+def changed_between(tried: FrameTried) -> int:
+    return int((read_picture(tried.path) != read_picture(tried.plate)).any(2).sum())
 
 
 def test_a_painted_mask_holds_the_edit_where_it_lies_on_the_body(

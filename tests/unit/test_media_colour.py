@@ -16,6 +16,7 @@ from test_media_images import RGB, write_exr
 from portraitgen.errors import FootageError
 from portraitgen.footage import colour
 from portraitgen.footage.encode import write_plate
+from portraitgen.footage.movie_facts import probe as probe_movie
 from portraitgen.footage.plate import open_plate
 
 D65 = (0.3127, 0.3290)
@@ -90,6 +91,37 @@ def _movie(path: Path, rgb: np.ndarray, primaries: int, transfer: int, matrix: i
         container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def test_a_container_outranks_its_pictures(tmp_path: Path) -> None:
+    """As in Blender and in players; takes were off the plate's strip by a matrix, unsaid."""
+    inside = tmp_path / "inside.mov"
+    with av.open(str(inside), "w") as container:
+        stream = container.add_stream("prores_ks", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv422p10le"
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc = 6, 6, 1
+        stream.metadata["timecode"] = "01:02:03:04"
+        picture = np.full((64, 64, 3), (231, 156, 71), np.uint8)
+        for _ in range(3):
+            made = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
+                format="yuv422p10le", dst_colorspace=1
+            )
+            made.colorspace = 6
+            container.mux(stream.encode(made))
+        container.mux(stream.encode())
+    facts = probe_movie(inside)
+    assert facts.matrix == "bt601" and facts.timecode == "01:02:03:04"
+    assert not facts.notes, "a time code that is read is no track left out"
+    data = inside.read_bytes()
+    at = data.index(b"nclc")
+    outside = tmp_path / "outside.mov"
+    outside.write_bytes(data[: at + 4] + bytes((0, 1, 0, 1, 0, 1)) + data[at + 10 :])
+    facts = probe_movie(outside)
+    assert (facts.matrix, facts.primaries, facts.transfer) == ("bt709", 1, 1)
+    assert [note for note in facts.notes if "tagged with different colours" in note]
+    plate = open_plate(outside)
+    assert abs(plate.read(1) * 255 - picture).max() < 2
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 
 import bisect
 from collections import Counter
+from dataclasses import astuple, dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -30,6 +31,7 @@ MATRICES = {
 }
 RANGES = {"limited": ColorRange.MPEG, "full": ColorRange.JPEG}
 # The tag values are those of ITU-T H.273.
+_UNSPECIFIED = 2
 _MATRIX_TAGS = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 _OTHER_MATRICES = {
     8: "YCgCo",
@@ -45,6 +47,34 @@ _LARGEST_INDEX = 64 << 20
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
 
+@dataclass(frozen=True)
+class _Colours:
+    """What is said of a movie's colours, as H.273 and FFmpeg number it; None where nothing is."""
+
+    matrix: int | None
+    primaries: int | None
+    transfer: int | None
+    range: int | None
+
+    @classmethod
+    def of(cls, context: Any) -> "_Colours":
+        """What a decoder says now."""
+        said = (context.colorspace, context.color_primaries, context.color_trc)
+        tags = [int(each) if each and int(each) != _UNSPECIFIED else None for each in said]
+        return cls(*tags, range=int(context.color_range or 0) or None)
+
+    def before(self, other: "_Colours", notes: list[str]) -> "_Colours":
+        """These, and what they do not say as `other` has it: a container outranks its pictures, as
+        it does in Blender and in players."""
+        pairs = list(zip(astuple(self), astuple(other), strict=True))
+        if any(None not in pair and pair[0] != pair[1] for pair in pairs):
+            notes.append(
+                "the movie's container and its pictures are tagged with different colours; the"
+                " container's are taken, as Blender takes them"
+            )
+        return _Colours(*(first if first is not None else second for first, second in pairs))
+
+
 def probe(path: Path) -> MovieFacts:
     """Reads a movie's facts and the time stamps of its pictures.
 
@@ -57,6 +87,8 @@ def probe(path: Path) -> MovieFacts:
     with container:
         _tell_streams(container, stream, notes)
         _tell_layers(path, stream, notes)
+        # Once a picture is decoded, FFmpeg has put what that says in the place of the container's.
+        said = _Colours.of(stream.codec_context)
         shown = frozenset(index.stamps)
         pictures = decoded(container, stream, lambda reason: None)
         meant = (frame for frame in pictures if index.in_order or frame.pts in shown)
@@ -72,11 +104,11 @@ def probe(path: Path) -> MovieFacts:
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         if swaps_sides(orientation):
             width, height, aspect = height, width, 1 / aspect
-        matrix, tagged = _matrix(frame, stream, notes)
-        full = _is_full(frame, stream, matrix)
+        colours = said.before(_Colours.of(stream.codec_context), notes)
+        matrix, tagged = _matrix(frame, colours, notes)
+        full = _is_full(frame, stream, matrix, colours)
         guessed = Fraction(stream.guessed_rate or stream.average_rate or 25)
         fps, uniform = constant_rate(index.times, index.time_base, guessed)
-        context = stream.codec_context
         return MovieFacts(
             stamps=tuple(index.stamps),
             times=tuple(index.times),
@@ -96,8 +128,8 @@ def probe(path: Path) -> MovieFacts:
             matrix=matrix,
             matrix_tagged=tagged,
             range="full" if full else "limited",
-            primaries=int(context.color_primaries or 2),
-            transfer=int(context.color_trc or 2),
+            primaries=colours.primaries or _UNSPECIFIED,
+            transfer=colours.transfer or _UNSPECIFIED,
             interlaced=any(each.interlaced_frame for each in frames),
             timecode=_metadata(container, stream, "timecode"),
             reel=_metadata(container, stream, "reel_name"),
@@ -122,7 +154,7 @@ def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
     beside = Counter(
         _BESIDE[each.type]
         for each in container.streams
-        if each.type in _BESIDE and each.metadata.get("handler_name") != "TimeCodeHandler"
+        if each.type in _BESIDE and not _is_time_code(each)
     )
     beside["cover picture"] += sum(
         bool(each.disposition & av.stream.Disposition.attached_pic)
@@ -135,7 +167,8 @@ def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
         )
     named = [f"{count} {name}{'s' * (count > 1)}" for name, count in beside.items() if count]
     if named:
-        notes.append(f"the movie's {' and '.join(named)} are not used, nor kept in results")
+        verb = "is" if sum(beside.values()) == 1 else "are"
+        notes.append(f"the movie's {' and '.join(named)} {verb} not used, nor kept in results")
     tracks = picture_streams(container)
     if len(tracks) > 1:
         number = sorted(track.index for track in tracks).index(stream.index) + 1
@@ -145,6 +178,13 @@ def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
             f"the movie has {len(tracks)} tracks of pictures; track {number} is read"
             f" ({stream.width} x {stream.height}, {why})"
         )
+
+
+def _is_time_code(stream: Any) -> bool:
+    """Whether a track is the time code, which is read."""
+    return stream.metadata.get("handler_name") == "TimeCodeHandler" or (
+        stream.type == "data" and "timecode" in stream.metadata
+    )
 
 
 def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
@@ -164,11 +204,11 @@ def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
                 )
 
 
-def _matrix(frame: Any, stream: Any, notes: list[str]) -> tuple[str, bool]:
+def _matrix(frame: Any, colours: _Colours, notes: list[str]) -> tuple[str, bool]:
     name = frame.format.name
     if frame.format.is_rgb or is_grey(name) or name.startswith(("pal8", "bayer", "xyz", "gbr")):
         return "rgb", True
-    tags = [int(stream.codec_context.colorspace or 2), int(frame.colorspace or 2)]
+    tags = [colours.matrix or _UNSPECIFIED, int(frame.colorspace or _UNSPECIFIED)]
     for tag in tags:
         if tag in _MATRIX_TAGS:
             return _MATRIX_TAGS[tag], True
@@ -183,15 +223,12 @@ def _matrix(frame: Any, stream: Any, notes: list[str]) -> tuple[str, bool]:
     return assumed, False
 
 
-def _is_full(frame: Any, stream: Any, matrix: str) -> bool:
+def _is_full(frame: Any, stream: Any, matrix: str, colours: _Colours) -> bool:
+    said = int(frame.color_range) if colours.range is None else colours.range
     if is_grey(frame.format.name):
         video = stream.codec_context.name in _VIDEO_CODECS
-        return not video or frame.color_range == ColorRange.JPEG
-    return (
-        matrix == "rgb"
-        or frame.color_range == ColorRange.JPEG
-        or frame.format.name.startswith("yuvj")
-    )
+        return not video or said == ColorRange.JPEG
+    return matrix == "rgb" or said == ColorRange.JPEG or frame.format.name.startswith("yuvj")
 
 
 def _metadata(container: Any, stream: Any, name: str) -> str:

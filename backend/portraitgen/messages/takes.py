@@ -17,11 +17,13 @@ class FrameTried(Data):
         path: the whole plate with the edit laid over it.
         plate: the plate as it is, of the same size.
         window: the part that is edited.
+        notes: what was left out.
     """
 
     path: str
     plate: str
     window: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ class EditMask:
         painted: masks that an artist painted on frames of the shot; none by default.
         tones: the shot's colours of hair and skin, if they were learned before.
 
+    Attributes:
+        unpainted: the frames whose mask was given out and never painted.
+
     Raises:
         OptionError: if there is no such part, or the body model tells none.
         EditError: if a painted mask cannot be read, or lies on a frame that is not tracked.
@@ -57,6 +60,7 @@ class EditMask:
         self._body, self._track = body, track
         self._labels = face_labels(body.parts, len(body.faces)) if self.names else None
         self._tones = tones
+        self.unpainted: list[int] = []
         self._painted = self._read(painted) if painted and painted.frames else None
 
     @classmethod
@@ -76,7 +80,17 @@ class EditMask:
         """Whether the take edits the whole performer."""
         return self._labels is None and self._painted is None
 
-    def _read(self, painted: PaintedFrames) -> PaintedMask:
+    @property
+    def notes(self) -> list[str]:
+        """What was left out, for the artist."""
+        if not self.unpainted:
+            return []
+        frames = "frame" if len(self.unpainted) == 1 else "frames"
+        numbers = ", ".join(str(frame) for frame in self.unpainted)
+        note = f"The mask of {frames} {numbers} has no paint yet and is left out"
+        return [note if self._painted else f"{note}: the editor works on the whole performer"]
+
+    def _read(self, painted: PaintedFrames) -> PaintedMask | None:
         covers = []
         for frame in painted.frames:
             if frame not in self._track.frames:
@@ -86,8 +100,12 @@ class EditMask:
                     "delete it, and paint one on a tracked frame",
                 )
             camera = self._track.camera.window(self._track.box(frame), _MASK_SIZE)
-            covers.append((painted.read(frame, _MASK_SIZE)[1], self.surface(frame, camera)))
-        return PaintedMask(covers)
+            cover = painted.read(frame, _MASK_SIZE)[1]
+            if cover.any():
+                covers.append((cover, self.surface(frame, camera)))
+            else:
+                self.unpainted.append(frame)
+        return PaintedMask(covers) if covers else None
 
     def record(self) -> PartsRecord:
         """For edit.json."""

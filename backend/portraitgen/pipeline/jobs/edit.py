@@ -158,6 +158,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         colours = sources_of(windows, track, avatar if under else None)
         parts = EditMask(body, track, options.parts, painted)
         parts.learn(windows)
+        for note in parts.notes:
+            reporter.note(note)
         wanted = windows.rows([*kept.frames, *editor.wanted_frames()])
         steps = steps_of(options, editor.info.starts_from_render, len(usable), len(wanted))
         plan = _plan(editor, options, steps, track, windows, wanted, windows.rows(kept.frames))

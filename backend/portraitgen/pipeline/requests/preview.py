@@ -133,6 +133,7 @@ def preview_frame(shot: Shot, frame: int, options: EditOptions) -> FrameTried:
         path=written("", over),
         plate=written(".plate", to_float(codes)),
         window=written(".window", to_float(window)),
+        notes=tuple(parts.notes),
     )
 
 
