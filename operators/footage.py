@@ -283,7 +283,8 @@ def _count_people(shot: Any) -> None:
             scene_updates.redraw()
 
     # Nothing waits for it; what is wrong with the plate is said by the work on it.
-    session.ask(FindFaces(str(shot.path)), counted, lambda error: None)
+    call = FindFaces(str(shot.path), span=(shot.first, shot.last))
+    session.ask(call, counted, lambda error: None)
 
 
 class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):

@@ -22,8 +22,10 @@ from ..portraitgen_addon import (
     edit_watch,
     file_marks,
     part_quality,
+    plate_strip,
     properties,
     sculpt,
+    sequencer,
     shot_summary,
 )
 from ..portraitgen_addon.job_labels import job_label
@@ -85,9 +87,10 @@ class _Shot(_Awaits):
         column.operator("portraitgen.new_shot", text="", icon="ADD")
         column.operator("portraitgen.remove_shot", text="", icon="REMOVE")
         column.operator("portraitgen.open_shot", text="", icon="FILE_FOLDER")
-        if shot is None:
+        if shot is None or _selects_new_plate(context):
             layout.operator("portraitgen.new_shot", icon="SEQ_STRIP_META")
             layout.operator("portraitgen.split_at_cuts")
+        if shot is None:
             return
         known = shot_summary.summary_of(shot.path)
         row = layout.row()
@@ -108,6 +111,15 @@ class _Shot(_Awaits):
         row = layout.row(align=True)
         row.prop(shot, "first", text="Frames")
         row.prop(shot, "last", text="")
+
+
+def _selects_new_plate(context: Any) -> bool:
+    """Whether the sequencer's active strip could be a plate, and is no shot's yet."""
+    editor = compat.sequencer_scene(context).sequence_editor
+    strip = editor.active_strip if editor is not None else None
+    if strip is None or not strip.select or strip.type not in ("MOVIE", "IMAGE"):
+        return False
+    return not (strip.get(plate_strip.MARK) or strip.get(sequencer.SHOT))
 
 
 class _Camera(_NeedsShot):

@@ -330,7 +330,7 @@ class Worker:
     def _find_faces(self, call: shots.FindFaces) -> shots.FacesFound:
         from .pipeline.requests.faces import faces_of
 
-        frame, faces = faces_of(Shot.open(Path(call.shot)), call.frame)
+        frame, faces = faces_of(Shot.open(Path(call.shot)), call.frame, call.span)
         return shots.FacesFound(frame, faces)
 
     def _relink_plate(self, call: shots.RelinkPlate) -> shots.PlateRelinked:

@@ -168,6 +168,30 @@ def test_settings_of_one_panel_are_told_apart(shot: Any, session: Any, until: An
         assert layout.said.count("Settings") <= 1, name
 
 
+def test_a_strip_that_is_no_shots_yet_is_offered_beside_other_shots(shot: Any) -> None:
+    """With a shot in the list, Split at Cuts was nowhere in the panels."""
+    editor = bpy.context.scene.sequence_editor
+    editor.active_strip = (
+        module("portraitgen_addon.plate_strip").find(shot, bpy.context.scene).strip
+    )
+
+    def operators() -> list[str]:
+        asked: list[str] = []
+        layout = Layout()
+        draw = Layout.operator
+        layout.operator = lambda name, **more: (asked.append(name), draw(layout, name, **more))[1]
+        panels()["Shot"](layout)
+        return asked
+
+    assert "portraitgen.split_at_cuts" not in operators()
+    path = bpy.path.abspath(
+        editor.active_strip.directory + editor.active_strip.elements[0].filename
+    )
+    free = editor.strips.new_image(name="other", filepath=path, channel=7, frame_start=900)
+    editor.active_strip, free.select = free, True
+    assert "portraitgen.split_at_cuts" in operators()
+
+
 def test_jobs_are_called_as_their_buttons() -> None:
     label = module("portraitgen_addon.job_labels").job_label
     assert label("qc") == "QC Sheet" and label("render") == "Render to Strip"

@@ -10,7 +10,9 @@ import pytest
 
 from portraitgen.errors import OptionError, TrackingError
 from portraitgen.footage.plate import open_plate
+from portraitgen.pipeline.data.shots import create_shot
 from portraitgen.pipeline.jobs.track import performer_points
+from portraitgen.pipeline.requests.faces import faces_of
 from portraitgen.tracking.face_follower import FaceFollower
 from portraitgen.tracking.landmarks import ChunkLandmarks, LandmarkDetector, Pictures
 from portraitgen.tracking.no_face import why_no_face
@@ -122,6 +124,22 @@ def test_the_performer_is_the_one_pointed_at(
         assert ((centre > width) == bool(side)).all()
     with pytest.raises(TrackingError, match="there is no face at 3,3"):
         detector.find([1, 2, 3], pictures, None, {2: (3, 3)})
+
+
+def test_people_are_counted_in_a_shots_own_frames(tmp_path: Path, images: list[np.ndarray]) -> None:
+    """A part with one person was said to show all that the rest of the plate does."""
+    size = (240, 480)
+    alone = [np.full((*size, 3), 96, np.uint8) for _ in range(4)]
+    two = [each.copy() for each in alone]
+    for row in range(4):
+        face = cv2.resize(images[row], (240, 240), interpolation=cv2.INTER_AREA)
+        alone[row][:, :240] = two[row][:, :240] = face
+        two[row][:, 240:] = face[:, ::-1]
+    for number, picture in enumerate(alone + two, 1):
+        cv2.imwrite(str(tmp_path / f"plate.{number:04d}.png"), picture[..., ::-1])
+    shot = create_shot(tmp_path / "shot", tmp_path / "plate.0001.png", {})
+    assert [len(faces_of(shot, span=span)[1]) for span in ((1, 4), (5, 8))] == [1, 2]
+    assert len(faces_of(shot)[1]) == 2 and faces_of(shot, 2) == faces_of(shot, 2, (5, 8))
 
 
 def _crossing(images: list[np.ndarray], count: int, behind: bool) -> tuple[list, np.ndarray]:

@@ -146,12 +146,14 @@ class FindFaces(Call[FacesFound]):
 
     Attributes:
         frame: which; by default the one of some that shows the most.
+        span: the first and the last frame to look among, all of the plate by default.
     """
 
     METHOD: ClassVar[str] = "plate.faces"
     ANSWER: ClassVar[type[Data]] = FacesFound
     shot: str
     frame: int | None = None
+    span: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,22 @@ Face = tuple[float, float, float, float]
 _LOOKED_AT = 5
 
 
-def faces_of(shot: Shot, frame: int | None = None) -> tuple[int, tuple[Face, ...]]:
+def faces_of(
+    shot: Shot, frame: int | None = None, span: tuple[int, int] | None = None
+) -> tuple[int, tuple[Face, ...]]:
     """A frame of a shot and its faces: left, top, width and height in plate pixels, from the left.
 
     Args:
         frame: which; by default the one of a few that shows the most faces.
+        span: the first and the last frame of those, all of the plate by default.
 
     Raises:
         FootageError: if the plate cannot be read, or has no such frame.
     """
     with closing(plate_of(shot)) as plate:
-        wanted = spread(plate.numbers, _LOOKED_AT) if frame is None else [frame]
+        first, last = span or (plate.numbers[0], plate.numbers[-1])
+        among = [each for each in plate.numbers if first <= each <= last]
+        wanted = [frame] if frame is not None else spread(among or plate.numbers, _LOOKED_AT)
         found = _in_frames(plate, wanted)
     best = max(found, key=lambda each: (len(found[each]), -each))
     return best, tuple(sorted(found[best]))
