@@ -25,6 +25,7 @@ _WORDS = (
     (r"run reconstruct first", "press Reconstruct first"),
     (r"`?portraitgen movie`? makes it", "render the whole shot to have one"),
     (r"`portraitgen relink`", "Relink Plate"),
+    (r"`portraitgen models fetch [\w.-]+`", "List Models, in the preferences,"),
     (r"`portraitgen (\w+)`", lambda found: found[1].replace("-", " ").title()),
     (r"\(--deinterlace\)", "(portraitgen track --deinterlace, at the terminal)"),
     (r"leave --footage out", "choose the strip of this plate"),

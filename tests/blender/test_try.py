@@ -150,6 +150,8 @@ def test_panels_speak_blenders_words() -> None:
     text = "Frames rendered in parts have no movie yet; `portraitgen movie` makes it."
     assert "portraitgen" not in words(text)
     assert words("find it again by `portraitgen relink`.") == "find it again by Relink Plate."
+    fetch = words("`portraitgen models fetch vgg16` gets them.")
+    assert fetch == "List Models, in the preferences, gets them."
     assert "--" not in words("track each part by itself, such as --frames 10-20")
 
 

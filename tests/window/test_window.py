@@ -82,6 +82,10 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
     assert seen["version after undo"] == 1 and seen["version after redo"] == 2
     # Rendered, by the queue once more, back, and on again.
     assert seen["versions"] == [1, 2, 1, 2] and seen["queue"] == ["done"]
+    # What was drawn of a take that has moved with its plate is not shown where both have been.
+    x, y = (int(each) for each in seen["left at"].split())
+    there, left = (cv2.imread(str(tmp_path / f"10_{each}.png"))[y, x] for each in ("there", "left"))
+    assert there.max() > 100 and left.max() < 80, (there, left)
     ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
     assert not ours, "\n".join(ours)
     late = sorted(value for key, value in seen.items() if key.startswith("late"))

@@ -349,6 +349,8 @@ def tour() -> Iterator[float]:
     yield from scroll(area, 12)
     yield from picture("8_edited")
     yield from versions(area, scene)
+    yield from left_behind(area, scene)
+    area = largest("SEQUENCE_EDITOR")
     call(area, "to_compositor")
     bpy.ops.wm.save_mainfile()
 
@@ -378,6 +380,30 @@ def versions(area: Any, scene: Any) -> Iterator[float]:
     yield from click(area, "portraitgen.next_version(", share=0.97)
     yield from wait(lambda: shown() == 2)
     seen["versions"].append(shown())
+
+
+def left_behind(area: Any, scene: Any) -> Iterator[float]:
+    """A take goes with its plate, and the frames that both have left show neither any more."""
+    notices = module("portraitgen_addon.edit_watch").notices
+    name, strips = scene.name, scene.sequence_editor.strips
+    for strip in strips:
+        strip.select = strip.name == "performer"
+    scene.sequence_editor.active_strip = strips["performer"]
+    scene.frame_set(START + 3)
+    preview, timeline = region(area, "PREVIEW"), region(area)
+    seen["left at"] = at(preview, *preview.view2d.view_to_region(0, 0))
+    yield 1.0
+    yield from picture("10_there")
+    yield from outside(f"move {at(timeline, timeline.width // 2, timeline.height // 2)}")
+    yield from outside("key g 3 0 Return")
+    yield from wait(lambda: notices(bpy.data.scenes[name].portraitgen.shots[0]), 10)
+    yield from click(area, "portraitgen.update_from_strip(")
+    yield from wait(lambda: not notices(bpy.data.scenes[name].portraitgen.shots[0]), 10)
+    yield 1.0
+    yield from picture("10_left")
+    for _ in range(2):
+        yield from outside("key ctrl+z")
+        yield 1.5
 
 
 _steps = tour()
