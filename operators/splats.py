@@ -288,7 +288,7 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
 
     def check(self, context: Any) -> bool:
         """Lets the name follow the format."""
-        named = str(Path(self.filepath).with_suffix(self.kind))
+        named = _named(self.filepath, self.kind)
         changed = named != self.filepath
         self.filepath = named
         return changed
@@ -300,15 +300,27 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
     def _export(self, context: Any) -> None:
         shot = properties.active_shot(context)
         frame = str(context.scene.frame_current - shot.offset)
+        path = bpy.path.abspath(self.filepath)
+        # A script that names a file means its format, unless it says another.
+        if self.properties.is_property_set("kind") or not path.lower().endswith(_FORMATS):
+            path = _named(path, self.kind)
         call = ExportSplats(
             str(shot.path),
-            str(Path(bpy.path.abspath(self.filepath)).with_suffix(self.kind)),
+            path,
             _take(context),
             shot.frames if self.frames == "ALL" else frame,
             None,
             str(_world(shot)) if self.in_world else None,
         )
         scene_updates.ask("Writing the splats", call, lambda answer: None)
+
+
+_FORMATS = (".ply", ".spz")
+
+
+def _named(path: str, kind: str) -> str:
+    """A path with a suffix in the place of the other format's; a name may have points itself."""
+    return (path[:-4] if path.lower().endswith(_FORMATS) else path) + kind
 
 
 def _world(shot: Any) -> Path:

@@ -221,6 +221,15 @@ def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until:
     bpy.ops.portraitgen.export_splats(filepath=str(path), in_world=True)
     until(lambda: path.exists() and not session.doing)
     path.unlink()
+    # The name says the format, and keeps its points: both were lost, and another file written.
+    for name, options, wanted in (
+        ("out.spz", {}, "out.spz"),
+        ("look.v02", {"kind": ".spz"}, "look.v02.spz"),
+        ("look.v03.spz", {"kind": ".ply"}, "look.v03.ply"),
+    ):
+        bpy.ops.portraitgen.export_splats(filepath=str(tmp_path / name), **options)
+        until(lambda: not session.doing)
+        assert (tmp_path / wanted).exists() and not session.error, (name, session.message)
     bpy.ops.portraitgen.export_splats(filepath=str(path))
     until(lambda: path.exists() and not session.doing)
     bpy.ops.portraitgen.take_retouched_splats(filepath=str(path))
