@@ -205,9 +205,7 @@ class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
         frames = range(shot.first, shot.last + 1)
         options = base.strip_options(shot)
         if self.frames == "CURRENT":
-            frame = context.scene.frame_current - shot.offset
-            if frame not in frames:
-                raise PortraitError("the current frame is not the shot's", shot.name)
+            frame = _current(context, shot)
             frames = range(frame, frame + 1)
             options["frames"] = str(frame)
         name = shot.take.folder_name
@@ -299,7 +297,7 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
 
     def _export(self, context: Any) -> None:
         shot = properties.active_shot(context)
-        frame = str(context.scene.frame_current - shot.offset)
+        frames = shot.frames if self.frames == "ALL" else str(_current(context, shot))
         path = bpy.path.abspath(self.filepath)
         # A script that names a file means its format, unless it says another.
         if self.properties.is_property_set("kind") or not path.lower().endswith(_FORMATS):
@@ -308,11 +306,22 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
             str(shot.path),
             path,
             _take(context),
-            shot.frames if self.frames == "ALL" else frame,
+            frames,
             None,
             str(_world(shot)) if self.in_world else None,
         )
         scene_updates.ask("Writing the splats", call, lambda answer: None)
+
+
+def _current(context: Any, shot: Any) -> int:
+    """The footage frame one stands on."""
+    now = int(context.scene.frame_current)
+    if not shot.first <= now - shot.offset <= shot.last:
+        first, last = shot.first + shot.offset, shot.last + shot.offset
+        raise PortraitError(
+            f"frame {now} does not show the shot", shot.name, f"go to one of {first} to {last}"
+        )
+    return now - int(shot.offset)
 
 
 _FORMATS = (".ply", ".spz")
@@ -381,7 +390,7 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
                 )
             path = shot.path / "splats" / "retouched.ply"
             splats.write_retouched(cloud, path)
-        frame = context.scene.frame_current - shot.offset
+        frame = _current(context, shot)
         author = preferences.get().author
         call = ImportSplats(str(shot.path), str(path), frame, take, author=author)
         shot_id = shot.shot_id

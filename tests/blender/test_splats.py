@@ -221,6 +221,12 @@ def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until:
     bpy.ops.portraitgen.export_splats(filepath=str(path), in_world=True)
     until(lambda: path.exists() and not session.doing)
     path.unlink()
+    here = bpy.context.scene.frame_current
+    bpy.context.scene.frame_set(here + 500)
+    for operator in ("export_splats", "take_retouched_splats"):
+        with pytest.raises(RuntimeError, match=f"frame {here + 500} does not show the shot"):
+            getattr(bpy.ops.portraitgen, operator)(filepath=str(path))
+    bpy.context.scene.frame_set(here)
     # The name says the format, and keeps its points: both were lost, and another file written.
     for name, options, wanted in (
         ("out.spz", {}, "out.spz"),

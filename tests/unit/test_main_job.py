@@ -39,7 +39,7 @@ from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.pipeline.jobs.reconstruct import ReconstructOptions
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.preview import preview_frame
-from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.pipeline.run.progress import OverallProgress, Reporter
 from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 from portraitgen.storage import read_json, write_json
@@ -110,6 +110,25 @@ def test_a_likeness_is_shown_before_the_plate_is_read(copy: Path) -> None:
     assert set(listener.stages) == {"read plate 5", "foreground 5", "read plate 16"}
     plate, drawn = np.split(listener.seen[0], 2, axis=1)
     assert 0 < np.abs(plate - drawn).mean() < 0.05 < plate.mean()
+
+
+def test_the_bar_of_a_reconstruction_is_full_at_its_end_alone(copy: Path) -> None:
+    """It stood at 100 % with no time left while the avatar was measured and settled."""
+
+    class Listener(Reporter):
+        def __init__(self) -> None:
+            super().__init__()
+            self.told: list[tuple[float, int]] = []
+            self.overall = OverallProgress("reconstruct")
+
+        def progress(self, stage: str, step: int, steps: int, *rest: object) -> None:
+            share = self.overall.share(stage, step, steps)
+            self.told.append((share, len(Shot.open(copy).versions("avatar"))))
+
+    listener = Listener()
+    before = len(Shot.open(copy).versions("avatar"))
+    run("reconstruct", copy, {"size": 64, "gaussians": 1000, "steps": 2}, listener)
+    assert [made for share, made in listener.told if share == 1] == [before + 1]
 
 
 def test_the_whole_performer_gets_a_larger_window_and_a_larger_avatar(

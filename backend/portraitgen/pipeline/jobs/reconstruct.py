@@ -135,13 +135,17 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
         version, placed = track.version, None
         if options.refine:
             _place(trainer, reporter)
+        ending = Stage(reporter, "finish", 3)
+        if options.refine:
             placed = trainer.evaluate(rows)["psnr"]
             version = _publish_refined(shot, track, trainer, job, reporter)
+        ending.step(1)
         published = shot.published_by("avatar", job)
         folder = job.work / "avatar"
         remove_tree(folder)
         make_folder(folder)
         avatar = finished(trainer, body)
+        ending.step(2)
         avatar.save(folder / "avatar.safetensors")
         record = AvatarRecord(
             created=now(),
@@ -168,6 +172,7 @@ def reconstruct(shot: Shot, options: ReconstructOptions, reporter: Reporter) -> 
             job.check_held()
             published = shot.publish("avatar", folder, record)
         result = ReconstructResult(published, version, metrics)
+        ending.step(3)
         job.finish(result.told())
     return result
 

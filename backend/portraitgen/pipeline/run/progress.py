@@ -94,7 +94,14 @@ class Stage:
 _SHARES = {
     "track": {"landmarks": 50, "solve": 10, "mattes": 40},
     "refine": {"read plate": 15, "align": 85},
-    "reconstruct": {"read plate": 8, "align": 12, "foreground": 5, "train": 70, "place": 5},
+    "reconstruct": {
+        "read plate": 8,
+        "align": 12,
+        "foreground": 5,
+        "train": 67,
+        "place": 5,
+        "finish": 3,
+    },
     "edit": {"read plate": 10, "watch plate": 10, "edit": 20, "train": 60},
     "look": {"read plate": 3, "learn": 97},
     "render": {"read plate": 2, "render": 90, "movie": 8},
