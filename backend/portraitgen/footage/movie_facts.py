@@ -60,8 +60,10 @@ class _Colours:
     def of(cls, context: Any) -> "_Colours":
         """What a decoder says now."""
         said = (context.colorspace, context.color_primaries, context.color_trc)
-        tags = [int(each) if each and int(each) != _UNSPECIFIED else None for each in said]
-        return cls(*tags, range=int(context.color_range or 0) or None)
+        matrix, primaries, transfer = (
+            int(each) if each and int(each) != _UNSPECIFIED else None for each in said
+        )
+        return cls(matrix, primaries, transfer, int(context.color_range or 0) or None)
 
     def before(self, other: "_Colours", notes: list[str]) -> "_Colours":
         """These, and what they do not say as `other` has it: a container outranks its pictures, as
