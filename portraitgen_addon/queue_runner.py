@@ -207,8 +207,9 @@ def missing_of(shot: Any) -> list[QueuedJob]:
 def _makes(shot: Any, kind: str) -> bool:
     """Whether a shot's track or avatar is being made, by a job outside of the list."""
     job = session.job
-    of_shot = job is not None and job.active and job.shot_id == shot.shot_id
-    return of_shot and kind in ("track", "reconstruct") and job.kind == kind
+    if job is None or not job.active or job.shot_id != shot.shot_id:
+        return False
+    return kind in ("track", "reconstruct") and job.kind == kind
 
 
 def job_of(shot: Any, kind: str) -> QueuedJob:
