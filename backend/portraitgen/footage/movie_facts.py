@@ -184,9 +184,8 @@ def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
 
 def _is_time_code(stream: Any) -> bool:
     """Whether a track is the time code, which is read."""
-    return stream.metadata.get("handler_name") == "TimeCodeHandler" or (
-        stream.type == "data" and "timecode" in stream.metadata
-    )
+    said = stream.metadata
+    return "TimeCodeHandler" in said.values() or (stream.type == "data" and "timecode" in said)
 
 
 def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
