@@ -182,10 +182,11 @@ def _tell_streams(container: Any, stream: Any, notes: list[str]) -> None:
         )
 
 
-def _is_time_code(stream: Any) -> bool:
+def _is_time_code(each: Any) -> bool:
     """Whether a track is the time code, which is read."""
-    said = stream.metadata
-    return "TimeCodeHandler" in said.values() or (stream.type == "data" and "timecode" in said)
+    return each.metadata.get("handler_name") == "TimeCodeHandler" or (
+        each.type == "data" and "timecode" in each.metadata
+    )
 
 
 def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
