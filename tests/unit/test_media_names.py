@@ -40,6 +40,12 @@ def _numbers(path: Path) -> list[int]:
         (["p.998.png", "p.999.png", "p.1000.png"], [998, 999, 1000]),
         (["-0001.png", "0000.png", "0001.png"], [-1, 0, 1]),
         (["2026-11-28_0001.png", "2026-11-28_0002.png"], [1, 2]),
+        (["c_0001_1700000041.png", "c_0002_1700000082.png", "c_0003_1700000123.png"], [1, 2, 3]),
+        (["1700000041_0007.png", "1700000082_0008.png"], [7, 8]),
+        (["f00t0000.png", "f01t0040.png", "f02t0080.png"], [0, 1, 2]),
+        (["a0001_b0001.png", "a0002_b0002.png"], [1, 2]),
+        (["p.0001.jpg", "p.0002.jpeg", "p.0003.jpg"], [1, 2, 3]),
+        (["p.0001.tif", "p.0002.tif", "p.0003.tiff"], [1, 2, 3]),
         (["p.1043.png"], [1043]),
         (["p_1080p.png"], [1080]),
     ],
@@ -55,6 +61,19 @@ def test_the_run_of_digits_that_varies_is_the_frame(
             assert list(found) == numbers, "one file of it names the same sequence"
             assert found[numbers[0]].name == names[0]
     assert all(found.is_file() for found in find_sequence(folder).files.values())
+
+
+@pytest.mark.parametrize("frames", [[1001], [1001, 1002], [1001, 1002, 1003]])
+def test_a_version_is_no_frame_however_many_there_are(tmp_path: Path, frames: list[int]) -> None:
+    names = [f"sh_v{version:03d}.{frame}.png" for version in range(1, 11) for frame in frames]
+    found = find_sequence(_folder(tmp_path / "versions", *names) / f"sh_v002.{frames[0]}.png").files
+    assert list(found) == frames
+    assert {file.name[:7] for file in found.values()} == {"sh_v002"}
+
+
+def test_a_pattern_finds_names_that_a_mac_took_apart(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "mac", *(f"gro\u0308\u00dfe.{n:04d}.png" for n in (1, 2)))
+    assert _numbers(folder / "gr\u00f6\u00dfe.####.png") == [1, 2]
 
 
 def test_a_lone_file_has_the_number_that_ends_its_name(tmp_path: Path) -> None:

@@ -335,6 +335,8 @@ def from_primaries(values: tuple[float, ...], curve: str) -> ColourSpace | None:
         if space.encoding is not None
     }
     named |= {name: (GAMUTS[gamut], known) for (gamut, known), name in _NAMED_TAGS.items()}
+    if curve == "linear":
+        named |= {name: (GAMUTS[gamut], curve) for name, gamut in _LINEAR_GAMUTS.items()}
     for name, (primaries, known) in named.items():
         found = adapted_matrix(primaries)
         if (
@@ -357,7 +359,8 @@ def _custom(values: tuple[float, ...], curve: str = "linear") -> ColourSpace:
     """A space of any primaries."""
     if adapted_matrix(values) is None:
         raise FootageError(
-            "the image's primaries are those of no known colour space", remedy="name colour_space"
+            "the image's primaries span no colours",
+            remedy="name its colour space (--colour-space), such as ACEScg",
         )
     primaries = "primaries " + " ".join(f"{value:.5g}" for value in values)
     exact = tuple(float(f"{value:.5g}") for value in values)

@@ -51,7 +51,8 @@ class Layer:
         words = set(_words(self.name)) | set(_words(self.part_name))
         right = int(bool(words & {"right", "r"}))  # The other eye's view.
         beauty, beside = bool(words & _BEAUTY), bool(words & _BESIDE)
-        class_ = 0 if beauty or (not self.name and not beside) else 2 if beside else 1
+        class_ = 0 if beauty or (not self.name and not beside) else 3 if beside else 2
+        class_ += beauty and beside  # "BG.Combined" beside "ViewLayer.Combined".
         return (int(self.grey), right, class_, int(bool(self.name)), self.part)
 
 

@@ -3,6 +3,7 @@
 """Which files are a sequence, and which digits of their names are the frame."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ _KINDS = "EXR, DPX, TIFF, PNG, JPEG, WebP, BMP or TGA images"
 # A minus sign belongs to the number where a separator stands before it: "p.-003", not "take-003".
 _NUMBER = re.compile(r"(?:(?:(?<=[._\-])|^)-)?[0-9]+")
 _PLACEHOLDER = re.compile(r"\[#+\]|#+|%0?[0-9]*d|\$F[0-9]*|@+|\*")
+_VERSION = re.compile(r"(?:^|[^A-Za-z])[vV]$")
+_ONE_FORMAT = {".jpeg": ".jpg", ".jpe": ".jpg", ".tiff": ".tif"}
 _LARGEST = 2**31 - 1
 _PADDED = 3
 
@@ -55,10 +58,12 @@ def find_sequence(path: Path, is_photograph: Callable[[Path], bool] | None = Non
 
 def _by_pattern(path: Path) -> Sequence:
     """Files whose names fit; of several placeholders one is the frame, the others are meant so."""
-    places = list(_PLACEHOLDER.finditer(path.name))
+    # Macs take names apart: an umlaut is a letter and its dots there.
+    wanted = unicodedata.normalize("NFC", path.name)
+    places = list(_PLACEHOLDER.finditer(wanted))
     candidates = [file for file in path.parent.iterdir() if opens_as_image(file)]
     for place in reversed(places):
-        head, tail = path.name[: place.start()], path.name[place.end() :]
+        head, tail = wanted[: place.start()], wanted[place.end() :]
         stem, dot, suffix = tail.rpartition(".")
         pattern = re.compile(
             re.escape(head) + r"(-?[0-9]+)" + re.escape(stem + dot) + f"(?i:{re.escape(suffix)})"
@@ -66,7 +71,7 @@ def _by_pattern(path: Path) -> Sequence:
         found = [
             (int(match[1]), file)
             for file in candidates
-            if (match := pattern.fullmatch(file.name)) is not None
+            if (match := pattern.fullmatch(unicodedata.normalize("NFC", file.name))) is not None
         ]
         if found:
             return _whole(path, found)
@@ -94,14 +99,21 @@ class _Name:
     @property
     def family(self) -> tuple[tuple[str, ...], str]:
         """What all files of a sequence share."""
-        return self.texts, self.file.suffix.lower()
+        return self.texts, _format(self.file)
 
-    def pattern(self, column: int) -> str:
-        """The name with # for one of its numbers."""
+    def pattern(self, column: int, beside: frozenset[int] = frozenset()) -> str:
+        """The name with # for one of its numbers, and * for those that vary with it."""
         pieces = [self.texts[0]]
         for index, text in enumerate(self.texts[1:]):
-            pieces += ["#" if index == column else self.numbers[index], text]
+            number = "*" if index in beside else self.numbers[index]
+            pieces += ["#" if index == column else number, text]
         return "".join(pieces) + self.file.suffix
+
+
+def _format(file: Path) -> str:
+    """A name's ending, one for all spellings of a format."""
+    suffix = file.suffix.lower()
+    return _ONE_FORMAT.get(suffix, suffix)
 
 
 Group = tuple[str, list[tuple[int, Path]]]
@@ -138,7 +150,13 @@ def _split(members: list[_Name]) -> list[Group]:
     columns = len(members[0].numbers)
     if columns == 0:
         return [(name.file.name, [(1, name.file)]) for name in members]
-    column = _frame_column(members, columns)
+    able = _possible_columns(members[0])
+    column = _frame_column(members, able)
+    together = _counting_column(members, able, column)
+    if together is not None:
+        beside = frozenset(c for c in range(columns) if len({n.numbers[c] for n in members}) > 1)
+        pattern = members[0].pattern(together, beside - {together})
+        return [(pattern, [(int(name.numbers[together]), name.file) for name in members])]
     groups: dict[tuple[str, ...], list[_Name]] = {}
     for name in members:
         rest = name.numbers[:column] + name.numbers[column + 1 :]
@@ -149,16 +167,36 @@ def _split(members: list[_Name]) -> list[Group]:
     ]
 
 
-def _frame_column(members: list[_Name], columns: int) -> int:
+def _possible_columns(name: _Name) -> list[int]:
+    """The runs of digits that can be the frame: a version before others ("name_v002.1001") is
+    none, however many versions there are."""
+    versions = [bool(_VERSION.search(text)) for text in name.texts[:-1]]
+    return [c for c, version in enumerate(versions) if not version or all(versions[c + 1 :])]
+
+
+def _frame_column(members: list[_Name], able: list[int]) -> int:
     """The run of digits that varies from file to file; the last where several do as much."""
 
     def sequences(column: int) -> int:
         return len({name.numbers[:column] + name.numbers[column + 1 :] for name in members})
 
-    varying = [c for c in range(columns) if len({name.numbers[c] for name in members}) > 1]
+    varying = [c for c in able if len({name.numbers[c] for name in members}) > 1]
     if not varying:
-        return columns - 1
+        return able[-1]
     return min(reversed(varying), key=sequences)
+
+
+def _counting_column(members: list[_Name], able: list[int], column: int) -> int | None:
+    """The run of digits that counts the files one by one, where others vary with it ("f07_1730",
+    a time beside each frame), so that no two files differ in one number alone."""
+    rests = {name.numbers[:column] + name.numbers[column + 1 :] for name in members}
+    if len(members) < 2 or len(rests) < len(members):
+        return None
+    for each in reversed(able):
+        values = sorted(int(name.numbers[each]) for name in members)
+        if values == list(range(values[0], values[0] + len(values))):
+            return each
+    return None
 
 
 def _in_folder(folder: Path) -> Sequence:
@@ -186,11 +224,10 @@ def _around_file(file: Path, is_photograph: Callable[[Path], bool]) -> Sequence:
     name = _Name.of(file)
     if not name.numbers or is_photograph(file):
         return Sequence({1: file})
-    suffix = file.suffix.lower()
     beside = [
         _Name.of(other)
         for other in file.parent.iterdir()
-        if other.suffix.lower() == suffix and not other.name.startswith(".")
+        if _format(other) == _format(file) and not other.name.startswith(".")
     ]
     pattern, found = next(
         group for group in _groups(beside) if any(other == file for _, other in group[1])
