@@ -12,7 +12,7 @@ import pytest
 from footage_media import number_of, numbered, write_movie
 
 from portraitgen.errors import FootageError
-from portraitgen.footage.movie_index import _between
+from portraitgen.footage.movie_index import _between, constant_rate
 from portraitgen.footage.plate import open_plate
 from portraitgen.footage.truncation import missing_bytes
 
@@ -361,3 +361,41 @@ def test_interlaced_frames_are_told_and_one_field_can_be_read(tmp_path: Path) ->
     assert field.record().asked.deinterlace
     left = field.read_uint8(1)[24:40, :16].astype(int)
     assert np.abs(np.diff(left, axis=0)).max() < 40, "lines of the other moment are left"
+
+
+@pytest.mark.parametrize("count", [2, 3, 24, 600])
+@pytest.mark.parametrize(
+    "rate",
+    [Fraction(24000, 1001), Fraction(25), Fraction(30000, 1001), Fraction(60000, 1001),
+     Fraction(120000, 1001), Fraction(240)],
+)  # fmt: skip
+def test_a_rate_is_exact_where_time_is_counted_in_milliseconds(count: int, rate: Fraction) -> None:
+    times = [round(1000 * number / rate) for number in range(count)]
+    guess = rate.limit_denominator(500)  # As FFmpeg finds it in Matroska's nanoseconds.
+    assert constant_rate(times, Fraction(1, 1000), guess) == (rate, True)
+
+
+def test_frames_left_out_on_a_coarse_clock_are_no_constant_rate() -> None:
+    """Every fifth frame of 30 a second is missing at first, none later."""
+    times = [*(5 * (number // 4) + number % 4 for number in range(40)), *range(50, 90)]
+    fps, uniform = constant_rate(times, Fraction(1, 30), Fraction(27))
+    assert (fps, uniform) == (30, False)
+
+
+def test_24_frames_a_second_on_a_clock_of_30_are_shown_when_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "coarse.mp4"
+    frames = [numbered(number) for number in range(12)]
+    with av.open(str(path), "w", options={"video_track_timescale": "30"}) as container:
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = *frames[0].shape[1::-1], "yuv420p"
+        stream.options = {"bf": "0"}
+        for number, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = number * 30 // 24, Fraction(1, 30)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    plate = open_plate(path)
+    assert plate.fps == 30
+    shown = [number_of(image) for _, image in plate.frames_uint8()]
+    assert shown[:10] == [0, 1, 2, 3, 3, 4, 5, 6, 7, 7]
+    assert any("varies" in note for note in plate.notes)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from ..errors import FootageError
 from .movie_container import REPAIR, decoded, open_movie, packets
@@ -34,11 +35,18 @@ _TELL_THEIR_LENGTH = ("asf", "flv", "matroska,webm", "mxf")
 _LATE = 4
 """Pictures by which a first one may stand after the movie's start, for those coded out of order."""
 
+_SAME_RATE = 1e-4
+"""Relative difference below which two rates are one, written differently."""
+
+_FINE = 3
+"""Ticks of a clock in a frame from which its rounding is told from frames left out."""
+
 _STANDARD_RATES = [
     Fraction(*rate)
     for rate in (
         (10, 1), (12, 1), (15, 1), (24000, 1001), (24, 1), (25, 1), (30000, 1001), (30, 1),
-        (48000, 1001), (48, 1), (50, 1), (60000, 1001), (60, 1), (100, 1), (120, 1),
+        (48000, 1001), (48, 1), (50, 1), (60000, 1001), (60, 1), (100, 1), (120000, 1001),
+        (120, 1), (240000, 1001), (240, 1),
     )
 ]  # fmt: skip
 
@@ -362,10 +370,36 @@ def constant_rate(
     if len(times) < 2:
         return guessed, True
     steps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    # Containers that count milliseconds guess "19001/317" for 60000/1001.
+    close = [rate for rate in _STANDARD_RATES if abs(rate / guessed - 1) < _SAME_RATE]
+    known = [*close, guessed, *_STANDARD_RATES]
     if min(steps) == max(steps):
-        return 1 / (steps[0] * time_base), True
+        exact = 1 / (steps[0] * time_base)
+        # Two or three steps of whole milliseconds say little of a rate.
+        rounded = None if exact in _STANDARD_RATES else _fitting(times, time_base, known)
+        return rounded or exact, True
+    # On a coarser clock a longer step is a frame left out, not rounding.
+    if max(steps) - min(steps) <= 2 and min(steps) >= _FINE:
+        mean = Fraction(len(steps), times[-1] - times[0]) / time_base
+        found = _fitting(times, time_base, known) or _fitting(
+            times, time_base, [mean.limit_denominator(1001), mean]
+        )
+        if found is not None:
+            return found, True
     typical = 1 / (Fraction(statistics.median(steps)) * time_base)
-    candidates = [rate for rate in [guessed, *_STANDARD_RATES] if abs(rate / typical - 1) < 0.02]
+    candidates = [rate for rate in known if abs(rate / typical - 1) < 0.02]
+    if candidates and candidates[0] not in (*close, guessed):
+        candidates.sort(key=lambda rate: abs(rate / typical - 1))
     fps = candidates[0] if candidates else typical.limit_denominator(1001)
-    # Stamps are rounded; one that stands two ticks of one picture each after the last is a gap.
-    return fps, max(steps) - min(steps) <= 1 < min(steps)
+    return fps, False
+
+
+def _fitting(times: list[int], time_base: Fraction, rates: list[Fraction]) -> Fraction | None:
+    """The rate whose stamps these are, but for their rounding to whole numbers: the first one if
+    it is, else the one that fits best."""
+    errors = {}
+    for rate in rates:
+        exact = times[0] + np.arange(len(times)) * float(1 / (rate * time_base))
+        errors[rate] = float(np.abs(np.array(times) - exact).max())
+    best = rates[0] if errors[rates[0]] <= 1 else min(rates, key=lambda rate: errors[rate])
+    return best if errors[best] <= 1 else None
