@@ -270,6 +270,8 @@ def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
         spec.x, spec.y = spec.full_x + frame.window.x, spec.full_y + frame.window.y
     if plate.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", frame.bit_depth)
+        if plate.space.kind == "log" and "dpx:Transfer" not in frame.attributes:
+            spec.attribute("dpx:Transfer", "Printing density")
     else:
         spec.erase_attribute("oiio:BitsPerSample")
     if plate.suffix == ".png":

@@ -12,6 +12,7 @@ import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
 from ..storage import is_plain, utf_8_path
+from .colour_arithmetic import GAMUTS
 from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
 from .facts import ImageFacts
@@ -22,15 +23,23 @@ from .image_layers import Choice, choose, layers_of
 from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
+from .tiff_tags import is_raw, primaries
 from .timecode import unpacked
 
 # A pixel's width over its height, or the other way round, at most.
 _WIDEST = 16
+_UNCALIBRATED = 65535
+_VIDEO_TRANSFERS = frozenset(
+    (
+        "Unspecified video", "SMPTE 274M", "ITU-R 709-4", "ITU-R 601-5 system B or G",
+        "ITU-R 601-5 system M", "NTSC composite video", "PAL composite video",
+    )
+)  # fmt: skip
 # Facts about how the codes lie in the file, which a writer settles anew.
 _REWRITTEN = frozenset(
     (
         "Orientation", "oiio:Movie", "oiio:subimages", "oiio:UnassociatedAlpha",
-        "thumbnail_image", "channels", "tiff:PhotometricInterpretation",
+        "thumbnail_image", "channels", "tiff:PhotometricInterpretation", "tiff:ColorSpace",
     )
 )  # fmt: skip
 LOSSY = frozenset(("dwaa", "dwab", "b44", "b44a", "pxr24"))
@@ -200,6 +209,13 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path) -> list[str]:
     Raises:
         FootageError: if what comes out would be wrong.
     """
+    if form == "tiff" and is_raw(path):
+        raise FootageError(
+            "the image is a camera's raw data", path, "develop it and export EXR, TIFF or DPX"
+        )
+    if form == "dpx" and "CbYCr" in header_text(spec, "dpx:ImageDescriptor"):
+        # What OpenImageIO 3.2 makes of it is far off.
+        raise FootageError("the image is in YCbCr", path, "write it as RGB")
     space = header_text(spec, f"{form}:ColorSpace").upper()
     if "LAB" in space:
         raise FootageError("the image is in CIELAB", path, "export it as RGB")
@@ -207,6 +223,12 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path) -> list[str]:
         # OpenImageIO 3.2 gives memory that nobody has written.
         raise FootageError("the image has tiles of 64-bit floats", path, "export it with 32 bits")
     notes = []
+    named = primaries(path) if form == "tiff" and spec.getattribute("ICCProfile") is None else None
+    if named is not None and not np.allclose(named, GAMUTS["Rec.709"], atol=2e-3):
+        notes.append(
+            "the TIFF names its primaries in tags that full plates are written without; name their"
+            " colour space where they are read"
+        )
     if not (
         spec.full_x < spec.x + spec.width
         and spec.x < spec.full_x + spec.full_width
@@ -219,6 +241,22 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path) -> list[str]:
             "the image is in CMYK and turned into RGB without its profile, so that colours are off;"
             " export it as RGB"
         )
+    if (
+        spec.get_int_attribute("Exif:ColorSpace", 1) == _UNCALIBRATED
+        and spec.getattribute("ICCProfile") is None
+    ):
+        notes.append(
+            "the photo's Exif says that it is not sRGB, and nothing says what it is (most often"
+            " Adobe RGB); name it by its colour space"
+        )
+    if form == "dpx" and header_text(spec, "dpx:Transfer") in _VIDEO_TRANSFERS:
+        bits = spec.get_int_attribute("oiio:BitsPerSample", 8)
+        low, high = (spec.get_int_attribute(f"dpx:{name}Data", 0) for name in ("Low", "High"))
+        if (low, high) == (16 << (bits - 8), 235 << (bits - 8)):
+            notes.append(
+                f"the images' header says video levels ({low} to {high}), which are not stretched:"
+                " black looks grey; write them with full range"
+            )
     if form == "webp" and spec.get_int_attribute("oiio:Movie", 0):
         notes.append("the WebP is animated; its first picture is read, the others are left out")
     return notes

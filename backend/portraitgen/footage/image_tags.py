@@ -9,6 +9,9 @@ from typing import Any
 
 from ..schema import Data
 from .icc import icc_description, icc_encoding
+from .tiff_tags import primaries as tiff_primaries
+
+_EXIF_ADOBE_RGB = 2  # In no standard, but in cameras.
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,20 @@ def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
         return header_text(spec, name)
 
     chromaticities = spec.getattribute("chromaticities")
+    if form == "tiff" and chromaticities is None:
+        chromaticities = tiff_primaries(path)
     icc, profile = text("ICCProfile:profile_description"), spec.getattribute("ICCProfile")
     profile = b"" if profile is None else bytes(profile)
     primaries, curve = icc_encoding(profile) or (None, "")
+    named = "ACES2065-1" if text("acesImageContainerFlag") == "1" else ""
+    if not profile and spec.get_int_attribute("Exif:ColorSpace", 0) == _EXIF_ADOBE_RGB:
+        named = "Adobe RGB"
+    if form == "hdr" and text("oiio:ColorSpace").startswith("g22"):
+        named = text("oiio:ColorSpace")  # Radiance's GAMMA of 1 / 2.2.
     tags = ColourTags(
         chromaticities=None if chromaticities is None else tuple(map(float, chromaticities)),
         interop=text("colorInteropID") or text("oiio:colorInteropID"),
-        named="ACES2065-1" if text("acesImageContainerFlag") == "1" else "",
+        named=named,
         dpx_transfer="Printing density" if form == "cineon" else text("dpx:Transfer"),
         icc=icc or icc_description(profile),
         icc_primaries=primaries,

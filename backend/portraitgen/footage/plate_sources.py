@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import FootageError
 from . import colour
+from .colour_arithmetic import GAMUTS
 from .decoder import RemoteReader, ask
 from .decoder_messages import OpenImages, OpenMovie, ProbeImages, ProbeMovie, ReadSound, ScanMovie
 from .facts import ImageFacts
@@ -201,7 +202,10 @@ class ImageSource:
         self.facts = facts = all_facts[0]
         self.notes: list[str] = list(facts.notes)
         self._check(place, all_facts)
-        self.suffix = {"openexr": ".exr", "dpx": ".dpx", "tiff": ".tif"}.get(facts.form, ".png")
+        # What has no format of its own here keeps its range and its film's codes in others.
+        other = ".exr" if facts.floating else ".png"
+        own = {"openexr": ".exr", "dpx": ".dpx", "cineon": ".dpx", "tiff": ".tif"}
+        self.suffix = own.get(facts.form, other)
         written = self.files[0].suffix.lower()
         if self.suffix == ".tif" and written == ".tiff":
             self.suffix = written
@@ -248,6 +252,17 @@ def image_space(name: str | None, facts: ImageFacts, notes: list[str]) -> colour
     """The named space, else what an image's header says; what is assumed is noted."""
     if name is not None:
         return _named(name, notes, lambda assumed: image_space(None, facts, assumed))
+    space = _said_by_image(facts, notes)
+    if facts.colour.cicp is not None and facts.form == "png" and facts.colour.cicp[3] == 0:
+        notes.append(
+            "the images' tags say video levels, which are not stretched: black looks grey; write"
+            " them with full range"
+        )
+    _tell_hdr(space, "image is an HDR picture", notes)
+    return space
+
+
+def _said_by_image(facts: ImageFacts, notes: list[str]) -> colour.ColourSpace:
     tags = facts.colour
     if tags.interop and tags.interop not in ("unknown", "data"):
         try:
@@ -256,6 +271,8 @@ def image_space(name: str | None, facts: ImageFacts, notes: list[str]) -> colour
             notes.append(f"the images' colour space '{tags.interop}' is not known here")
     if tags.named:
         return colour.resolve(tags.named)
+    if facts.floating and tags.icc_primaries is not None:
+        return _icc_space(tags, notes)
     if facts.floating:
         if tags.chromaticities is None:
             notes.append("the images name no primaries; linear Rec.709 is assumed")
@@ -276,7 +293,7 @@ def image_space(name: str | None, facts: ImageFacts, notes: list[str]) -> colour
         notes.append("the images' colour tags (cICP) are not known here; sRGB is assumed")
     if tags.icc:
         return _icc_space(tags, notes)
-    if tags.gamma is not None and not tags.srgb:
+    if not tags.srgb and (tags.gamma is not None or tags.chromaticities is not None):
         return _gamma_space(tags, notes)
     return colour.resolve("Rec.709" if tags.dpx_transfer else "sRGB")
 
@@ -294,6 +311,11 @@ def _named(
 
 
 def _icc_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
+    # What a profile holds outranks what it is called.
+    if tags.icc_primaries is not None:
+        found = colour.from_primaries(tags.icc_primaries, tags.icc_curve)
+        if found is not None:
+            return found
     words = tags.icc.lower()
     for known, space in (
         # As libjxl names what a JPEG XL says of itself.
@@ -316,28 +338,28 @@ def _icc_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
     ):
         if known in words:
             return colour.resolve(space)
-    if tags.icc_primaries is not None:
-        found = colour.from_primaries(tags.icc_primaries, tags.icc_curve)
-        if found is not None:
-            return found
     notes.append(f"the ICC profile '{tags.icc}' is not used; sRGB is assumed")
     return colour.resolve("sRGB")
 
 
 def _gamma_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
-    """PNG's gAMA: the exponent from light to codes."""
-    assert tags.gamma is not None
-    exponent = 1 / tags.gamma
-    if abs(tags.gamma - 1) < 0.02:
+    """Primaries of PNG (cHRM) and TIFF, and PNG's gAMA: the exponent from light to codes."""
+    primaries = tags.chromaticities or GAMUTS["Rec.709"]
+    exponent = 1 / tags.gamma if tags.gamma else 2.2
+    if abs(exponent - 1) < 0.02:
         return colour.from_chromaticities(tags.chromaticities)
-    if abs(exponent - 2.2) < 0.05:
+    curve = f"gamma {exponent:.4g}"
+    if abs(exponent - 2.2) < 0.05 and not np.allclose(primaries, GAMUTS["Adobe RGB"], atol=2e-3):
         # What sRGB files say too, since the curve is close to it.
+        curve = "srgb"
+    for known, name in ((1.8, "Gamma 1.8 Rec.709"), (2.4, "Rec.1886")):
+        if abs(exponent - known) < 0.05 and np.allclose(primaries, GAMUTS["Rec.709"], atol=2e-3):
+            return colour.resolve(name)
+    found = colour.from_primaries(primaries, curve) if 0.2 < exponent < 5 else None
+    if found is None:
+        notes.append("the images' primaries and gamma span no colours; sRGB is assumed")
         return colour.resolve("sRGB")
-    for known in (1.8, 2.4):
-        if abs(exponent - known) < 0.05:
-            return colour.resolve("Gamma 1.8 Rec.709" if known == 1.8 else "Rec.1886")
-    notes.append(f"the images' gamma of {exponent:.3g} is not known here; sRGB is assumed")
-    return colour.resolve("sRGB")
+    return found
 
 
 def movie_space(name: str | None, facts: Any, notes: list[str]) -> colour.ColourSpace:
@@ -353,13 +375,24 @@ def movie_space(name: str | None, facts: Any, notes: list[str]) -> colour.Colour
         return colour.resolve("Rec.709")
     if facts.primaries in (0, 2, 3) and facts.matrix_tagged and facts.matrix != "rgb":
         notes.append(f"the movie names no primaries; {space.name} is assumed")
-    if space.kind == "hdr":
-        curve = "HLG" if "HLG" in space.name else "PQ"
+    elif facts.primaries not in (0, 1, 2, 3) and facts.transfer in (0, 2, 3):
+        # As phones and cameras tag their log recordings.
         notes.append(
-            f"the movie is HDR video ({curve}); it is edited with diffuse white at 203 nits, "
-            f"{'75' if curve == 'HLG' else '58'} % of the signal, and written back as it came"
+            f"the movie names primaries but no transfer curve; {space.name} is assumed; if it is a"
+            " log recording, name its colour space"
         )
+    _tell_hdr(space, "movie is HDR video", notes)
     return space
+
+
+def _tell_hdr(space: colour.ColourSpace, what: str, notes: list[str]) -> None:
+    if space.kind != "hdr":
+        return
+    curve = "HLG" if "HLG" in space.name or "hlg" in space.name else "PQ"
+    notes.append(
+        f"the {what} ({curve}); it is edited with diffuse white at 203 nits, "
+        f"{'75' if curve == 'HLG' else '58'} % of the signal, and written back as it came"
+    )
 
 
 def _of_table(table: list[int], uniform: bool, count: int, fps: Fraction) -> list[str]:

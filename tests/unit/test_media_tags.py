@@ -1,0 +1,273 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tags that are seldom met: files written byte by byte, colours by the standards' arithmetic."""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio  # noqa: N813
+import pytest
+from PIL import Image
+
+from portraitgen.errors import FootageError
+from portraitgen.footage.encode import write_plate
+from portraitgen.footage.plate import open_plate
+
+D65 = (0.3127, 0.3290)
+REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65)
+P3 = (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *D65)
+ADOBE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65)
+REC2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, *D65)
+
+
+def _codes() -> np.ndarray:
+    """A picture within Rec.709 whatever the primaries, (16, 16, 3)."""
+    y, x = np.mgrid[0:16, 0:16] / 15
+    return np.stack([0.4 + 0.2 * x, 0.5 + 0.1 * y, 0.55 - 0.1 * x * y], axis=2)
+
+
+def _srgb(codes: np.ndarray) -> np.ndarray:
+    return np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
+
+
+def _to_xyz(primaries: Sequence[float]) -> np.ndarray:
+    x, y = np.array(primaries[0::2]), np.array(primaries[1::2])
+    columns = np.stack([x / y, np.ones(4), (1 - x - y) / y])
+    return columns[:, :3] * np.linalg.solve(columns[:, :3], columns[:, 3])
+
+
+def _rec709(linear: np.ndarray, primaries: Sequence[float]) -> np.ndarray:
+    return linear @ (np.linalg.inv(_to_xyz(REC709)) @ _to_xyz(primaries)).T
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _gama(gamma: float) -> bytes:
+    return _chunk(b"gAMA", struct.pack(">I", round(gamma * 100000)))
+
+
+def _chrm(primaries: Sequence[float]) -> bytes:
+    values = (*primaries[6:], *primaries[:6])
+    return _chunk(b"cHRM", struct.pack(">8I", *(round(value * 100000) for value in values)))
+
+
+def _png(path: Path, chunks: bytes) -> Path:
+    codes = np.rint(_codes() * 65535).astype(">u2")
+    lines = b"".join(b"\0" + row.tobytes() for row in codes)
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0))
+    body = _chunk(b"IDAT", zlib.compress(lines)) + _chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunks + body)
+    return path
+
+
+def _icc(primaries: Sequence[float], gamma: float, name: str) -> bytes:
+    """An ICC profile of version 2 made of a matrix, D65 adapted to D50 by Bradford."""
+    bradford = np.array(
+        [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+    )
+    d50 = np.array([0.9642, 1, 0.8249])
+    white = np.array([D65[0] / D65[1], 1, (1 - sum(D65)) / D65[1]])
+    scale = np.diag((bradford @ d50) / (bradford @ white))
+    columns = np.linalg.inv(bradford) @ scale @ bradford @ _to_xyz(primaries)
+
+    def xyz(values: Sequence[float]) -> bytes:
+        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+    curve = b"curv\0\0\0\0" + (
+        struct.pack(">I", 0) if gamma == 1 else struct.pack(">IHxx", 1, round(gamma * 256))
+    )
+    text = name.encode()
+    tags = [(b"desc", b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + bytes(79))]
+    tags += [(b"wtpt", xyz(d50))]
+    for letter, column in zip("rgb", columns.T, strict=True):
+        tags += [(f"{letter}XYZ".encode(), xyz(column)), (f"{letter}TRC".encode(), curve)]
+    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
+    for kind, data in tags:
+        padded = data + bytes(-len(data) % 4)
+        table += struct.pack(">4s2I", kind, start + len(body), len(data))
+        body += padded
+    head = struct.pack(
+        ">I4sI4s4s4s", start + len(body), b"none", 0x02100000, b"mntr", b"RGB ", b"XYZ "
+    )
+    head += bytes(12) + b"acsp"
+    return head.ljust(128, b"\0") + table + body
+
+
+def _tiff(path: Path, pixels: np.ndarray, *extra: tuple[int, int, bytes, int]) -> Path:
+    """A little-endian TIFF; `extra` are tag, type, values and their count."""
+    high, wide, count = pixels.shape
+    size = pixels.itemsize
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+
+    def shorts(*values: int) -> bytes:
+        return struct.pack(f"<{len(values)}H", *values)
+
+    kind = 3 if pixels.dtype.kind == "f" else 1
+    tags = {
+        256: (3, shorts(wide), 1), 257: (3, shorts(high), 1),
+        258: (3, shorts(*[8 * size] * count), count), 259: (3, shorts(1), 1),
+        262: (3, shorts(2), 1), 273: (4, struct.pack("<I", 8), 1), 277: (3, shorts(count), 1),
+        278: (3, shorts(high), 1), 279: (4, struct.pack("<I", len(data)), 1),
+        339: (3, shorts(*[kind] * count), count),
+    }  # fmt: skip
+    tags |= {tag: (kind, values, number) for tag, kind, values, number in extra}
+    entries, blob = b"", b""
+    for tag in sorted(tags):
+        kind, values, number = tags[tag]
+        if len(values) > 4:
+            place = struct.pack("<I", 8 + len(data) + len(blob))
+            blob += values + bytes(len(values) % 2)
+            values = place
+        entries += struct.pack("<HHI", tag, kind, number) + values.ljust(4, b"\0")
+    start = 8 + len(data) + len(blob)
+    directory = shorts(len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", start) + data + blob + directory)
+    return path
+
+
+PNGS = {
+    "both": (_gama(0.45455) + _chrm(P3), P3, _srgb),
+    "primaries alone": (_chrm(P3), P3, _srgb),
+    "adobe": (_gama(0.45455) + _chrm(ADOBE), ADOBE, lambda codes: codes**2.2),
+    "mac": (_gama(1 / 1.8) + _chrm(P3), P3, lambda codes: codes**1.8),
+    "linear": (_gama(1.0) + _chrm(P3), P3, lambda codes: codes),
+    "odd gamma": (_gama(0.6), REC709, lambda codes: codes ** (1 / 0.6)),
+}
+
+
+@pytest.mark.parametrize("case", PNGS)
+def test_primaries_and_gamma_of_a_png_are_honoured_and_kept(tmp_path: Path, case: str) -> None:
+    chunks, primaries, decode = PNGS[case]
+    plate = open_plate(_png(tmp_path / "p.png", chunks))
+    wanted = _rec709(decode(_codes()), primaries)
+    assert np.abs(plate.linear(1) - wanted).max() < 3e-3
+    (tmp_path / "out").mkdir()
+    again = open_plate(write_plate(tmp_path / "out" / "p", plate.read_native(1), plate))
+    assert np.abs(again.linear(1) - wanted).max() < 3e-3
+    assert np.array_equal(again.read_native(1).pixels, plate.read_native(1).pixels)
+
+
+def test_what_a_profile_holds_outranks_what_it_is_called(tmp_path: Path) -> None:
+    profile = _icc(P3, 1.0, "calibrated from sRGB IEC61966-2.1")
+    chunk = _chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
+    plate = open_plate(_png(tmp_path / "p.png", chunk))
+    assert np.abs(plate.linear(1) - _rec709(_codes(), P3)).max() < 2e-3
+
+
+def test_video_levels_and_hdr_of_a_png_are_said(tmp_path: Path) -> None:
+    levels = open_plate(_png(tmp_path / "levels.png", _chunk(b"cICP", bytes((1, 13, 0, 0)))))
+    assert any("video levels" in note for note in levels.notes)
+    hdr = open_plate(_png(tmp_path / "hdr.png", _chunk(b"cICP", bytes((9, 16, 0, 1)))))
+    assert any("203 nits" in note for note in hdr.notes)
+
+
+@pytest.mark.parametrize(("primaries", "gamma"), [(REC2020, 1.0), (P3, 1.8)])
+def test_the_profile_of_a_float_tiff_is_honoured(
+    tmp_path: Path, primaries: tuple[float, ...], gamma: float
+) -> None:
+    profile = _icc(primaries, gamma, "of a paint program")
+    extra = (34675, 7, profile, len(profile))
+    plate = open_plate(_tiff(tmp_path / "p.tif", _codes().astype(np.float32), extra))
+    assert np.abs(plate.linear(1) - _rec709(_codes() ** gamma, primaries)).max() < 2e-3
+    assert not any("assumed" in note for note in plate.notes)
+
+
+def test_primaries_in_tags_of_a_tiff_are_honoured(tmp_path: Path) -> None:
+    pairs = [part for value in P3 for part in (round(value * 100000), 100000)]
+    codes = np.rint(_codes() * 65535).astype(np.uint16)
+    tags = [
+        (318, 5, struct.pack("<4I", *pairs[12:]), 2),
+        (319, 5, struct.pack("<12I", *pairs[:12]), 6),
+    ]
+    plate = open_plate(_tiff(tmp_path / "p.tif", codes, *tags))
+    assert np.abs(plate.linear(1) - _rec709(_srgb(_codes()), P3)).max() < 3e-3
+    assert any("primaries in tags" in note for note in plate.notes)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        (50706, 1, bytes((1, 4, 0, 0)), 4),  # Its preview is what readers of TIFF show.
+        (262, 3, struct.pack("<H", 32803), 1),
+        (262, 3, struct.pack("<H", 34892), 1),
+    ],
+)
+def test_raw_data_of_a_camera_is_refused_by_its_name(
+    tmp_path: Path, extra: tuple[int, int, bytes, int]
+) -> None:
+    codes = np.rint(_codes() * 65535).astype(np.uint16)
+    with pytest.raises(FootageError, match="raw data.*develop it"):
+        open_plate(_tiff(tmp_path / "clip.dng", codes, extra))
+
+
+def _dpx(path: Path, descriptor: int, levels: tuple[int, int]) -> Path:
+    """10 bits filled by method A, big-endian; Rec.709 video."""
+    codes = np.rint(_codes() * 876 + 64).astype(np.uint32)
+    words = (codes[..., 0] << 22 | codes[..., 1] << 12 | codes[..., 2] << 2).astype(">u4").tobytes()
+    head = bytearray(2048)
+    for place, form, *values in (
+        (0, ">4sI8sI", b"SDPX", 2048, b"V2.0", 2048 + len(words)),
+        (20, ">4I", 1, 1664, 384, 0),
+        (660, ">I", 0xFFFFFFFF),
+        (768, ">HHII", 0, 1, 16, 16),
+        (780, ">IIfIf4B", 0, levels[0], 0.0, levels[1], 2.0, descriptor, 6, 6, 10),
+        (804, ">HHI", 1, 0, 2048),
+    ):
+        struct.pack_into(form, head, place, *values)
+    path.write_bytes(bytes(head) + words)
+    return path
+
+
+def test_levels_of_a_dpx_are_said_and_ycbcr_is_refused(tmp_path: Path) -> None:
+    assert not open_plate(_dpx(tmp_path / "full.dpx", 50, (0, 1023))).notes
+    video = open_plate(_dpx(tmp_path / "video.dpx", 50, (64, 940)))
+    assert any("video levels (64 to 940)" in note for note in video.notes)
+    with pytest.raises(FootageError, match="YCbCr"):
+        open_plate(_dpx(tmp_path / "ycc.dpx", 102, (64, 940)))
+
+
+def test_a_photo_that_is_not_srgb_by_its_exif_says_so(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA001] = 65535
+    codes = np.rint(_codes() * 255).astype(np.uint8)
+    Image.fromarray(codes).save(tmp_path / "p.jpg", exif=exif, quality=100)
+    assert any("not sRGB" in note for note in open_plate(tmp_path / "p.jpg").notes)
+    exif.get_ifd(0x8769)[0xA001] = 1
+    Image.fromarray(codes).save(tmp_path / "s.jpg", exif=exif, quality=100)
+    assert not open_plate(tmp_path / "s.jpg").notes
+
+
+@pytest.mark.parametrize("name", ["p.hdr", "p.pfm"])
+def test_full_plates_of_floats_keep_what_is_brighter_than_white(tmp_path: Path, name: str) -> None:
+    light = (_codes() * 8).astype(np.float32)
+    oiio.ImageBuf(light).write(str(tmp_path / name))
+    plate = open_plate(tmp_path / name)
+    (tmp_path / "out").mkdir()
+    again = open_plate(write_plate(tmp_path / "out" / "p", plate.read_native(1), plate))
+    assert np.array_equal(again.linear(1), plate.linear(1)) and plate.linear(1).max() > 4
+
+
+def test_full_plates_of_a_cineon_scan_stay_logarithmic(tmp_path: Path) -> None:
+    codes = np.rint(_codes() * 1023).astype(np.uint32)
+    words = (codes[..., 0] << 22 | codes[..., 1] << 12 | codes[..., 2] << 2).astype(">u4").tobytes()
+    head = bytearray(1024)
+    struct.pack_into(">6I", head, 0, 0x802A5FD7, 1024, 1024, 0, 0, 1024 + len(words))
+    head[24:28] = b"V4.5"
+    head[192:194] = bytes((0, 3))
+    for row in range(3):
+        struct.pack_into(
+            ">4BIIfffff", head, 196 + 28 * row, 0, row + 1, 10, 0, 16, 16, 0, 0, 1023, 2, 0
+        )
+    head[680:684] = bytes((0, 5, 0, 0))
+    path = tmp_path / "p.cin"
+    path.write_bytes(bytes(head) + words)
+    plate = open_plate(path)
+    (tmp_path / "out").mkdir()
+    again = open_plate(write_plate(tmp_path / "out" / "p", plate.read_native(1), plate))
+    assert again.colour_space == plate.colour_space == "ADX10"
+    assert np.abs(again.linear(1) - plate.linear(1)).max() < 1e-3
