@@ -100,15 +100,21 @@ def test_no_frame_is_dropped_at_rates_that_drop_none() -> None:
 def test_time_code_is_in_the_words_of_smpte(tmp_path: Path) -> None:
     passes = {"Combined": np.zeros((2, 2, 4), np.float32)}
 
-    def words(code: str) -> tuple[int, int] | None:
+    def words(code: str, fps: Fraction = Fraction(30)) -> tuple[int, int] | None:
         path = tmp_path / "x.exr"
-        write_exr(path, passes, fps=Fraction(30), frame=1, colour_space="sRGB", timecode=code)
+        write_exr(path, passes, fps=fps, frame=1, colour_space="sRGB", timecode=code)
         found: tuple[int, int] | None = oiio.ImageBuf(str(path)).spec().get("smpte:TimeCode")
         return found
 
     assert words("10:20:30:05") == (0x10203005, 0)
-    # Above 39 the word has no room: every second frame counts.
-    assert words("10:20:30:58") == words("10:20:30:29")
+    # Above 30 a second frames count in pairs, of which the second has the field mark.
+    fast = Fraction(60000, 1001)
+    assert words("10:20:30:58", fast) == (0x10203029, 0)
+    assert words("10:20:30:10", fast) == (0x10203005, 0)
+    assert words("10:20:30:11", fast) == (0x1020B005, 0)
+    for frame in range(60):
+        found = words(f"10:20:30:{frame:02d}", fast)
+        assert found is not None and unpacked(found, fast) == f"10:20:30:{frame:02d}"
     for code in ("23:59:59:29", "01:02:03;04", "00:00:00:00"):
         assert unpacked(words(code)) == code
     assert words("") is None

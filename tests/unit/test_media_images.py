@@ -68,6 +68,7 @@ def _layers(*names: str, last: str = "RGB") -> tuple[str, ...]:
         ([("normals", ("X", "Y", "Z")), ("C", RGB)], 1, 0),
         ([("", _layers("ViewLayer.AO", "ViewLayer.Combined"))], 0, 3),
         ([("", _layers("AlbedoRaw", "beauty", "zSpec"))], 0, 3),
+        ([("", _layers("BG.Combined", "ViewLayer.Combined"))], 0, 3),
         ([("", (*_layers("ViewLayer.DiffCol"), *RGB))], 0, 3),
         ([("", _layers("ViewLayer.Combined", "ViewLayer.Shadow Catcher"))], 0, 0),
         ([("", ("red", "green", "blue"))], 0, 0),

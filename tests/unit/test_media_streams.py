@@ -12,6 +12,7 @@ import pytest
 from footage_media import number_of, numbered, write_movie
 
 from portraitgen.errors import FootageError
+from portraitgen.footage.container_tags import unfollowed
 from portraitgen.footage.movie_index import _between, constant_rate
 from portraitgen.footage.plate import open_plate
 from portraitgen.footage.truncation import missing_bytes
@@ -399,3 +400,112 @@ def test_24_frames_a_second_on_a_clock_of_30_are_shown_when_they_are(tmp_path: P
     shown = [number_of(image) for _, image in plate.frames_uint8()]
     assert shown[:10] == [0, 1, 2, 3, 3, 4, 5, 6, 7, 7]
     assert any("varies" in note for note in plate.notes)
+
+
+def _boxed(path: Path, *places: tuple[tuple[bytes, ...], int, bytes]) -> Path:
+    """A movie with more boxes, each at an offset in the body of the box that a path of kinds names;
+    its pictures must come before its index."""
+    data = bytearray(path.read_bytes())
+    for kinds, offset, new in places:
+        start, end, starts = 0, len(data), []
+        for kind in kinds:
+            while data[start + 4 : start + 8] != kind:
+                start += struct.unpack_from(">I", data, start)[0]
+                assert start < end
+            starts.append(start)
+            end = start + struct.unpack_from(">I", data, start)[0]
+            start += 8
+        data[start + offset : start + offset] = new
+        for each in starts:
+            struct.pack_into(">I", data, each, struct.unpack_from(">I", data, each)[0] + len(new))
+        if kinds[-1] == b"stsd":
+            entry = start + 8  # A new box in a description is part of its one entry.
+            (size,) = struct.unpack_from(">I", data, entry)
+            struct.pack_into(">I", data, entry, size + len(new))
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ([(640, 0, 1, 0)], ""),
+        ([(400, -1, 1, 0), (640, 0, 1, 0)], ""),
+        ([(400, 0, 0, 0), (640, 0, 1, 0)], "holds or slows down"),
+        ([(1280, 0, 0, 0x4000)], "holds or slows down"),
+        ([(320, 0, 1, 0), (400, -1, 1, 0), (320, 0, 1, 0)], "gap between parts"),
+    ],
+)
+def test_edits_that_ffmpeg_does_not_follow_are_told(
+    tmp_path: Path, entries: list[tuple[int, int, int, int]], said: str
+) -> None:
+    path = write_movie(tmp_path / "e.mp4", 16, options=INTRA)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"edts", b"free", 1))
+    body = struct.pack(">II", 0, len(entries))
+    body += b"".join(struct.pack(">Iihh", *entry) for entry in entries)
+    edits = _atom(b"edts", _atom(b"elst", body))
+    _boxed(path, ((b"moov", b"trak"), 0, edits))
+    notes = " ".join(note for note in open_plate(path).notes if "edit list" in note)
+    assert said in notes and bool(said) == bool(notes)
+
+
+def test_a_clean_aperture_is_told(tmp_path: Path) -> None:
+    path = write_movie(tmp_path / "c.mov", 2, options=INTRA)
+    assert not any("players" in note for note in open_plate(path).notes)
+    aperture = _atom(b"clap", struct.pack(">8i", 120, 1, 60, 1, 0, 1, 0, 1))
+    (size,) = struct.unpack_from(">I", path.read_bytes(), path.read_bytes().index(b"avc1") - 4)
+    place = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+    _boxed(path, (place, 8 + size, aperture))
+    assert any("120 x 60" in note for note in open_plate(path).notes)
+
+
+def test_pixels_that_matroska_cuts_off_are_told(tmp_path: Path) -> None:
+    def element(name: str, body: bytes) -> bytes:
+        return bytes.fromhex(name) + bytes([0x80 | len(body)]) + body
+
+    video = element("e0", element("b0", b"\x80") + element("54cc", b"\x08"))
+    sound = element("ae", element("d7", b"\1") + element("83", b"\2"))
+    pictures = element("ae", element("d7", b"\2") + element("83", b"\1") + video)
+    path = tmp_path / "c.mkv"
+    tracks = element("ec", bytes(9)) + element("1654ae6b", sound + pictures)
+    path.write_bytes(element("1a45dfa3", b"") + element("18538067", tracks))
+    (note,) = unfollowed(path, 0, 0, 128, 64)
+    assert "8 left" in note
+    assert not unfollowed(path, 0, 1, 128, 64)
+
+
+def test_both_eyes_in_one_picture_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.mkv"
+    options = INTRA | {"x264-params": "frame-packing=3"}
+    notes = open_plate(write_movie(path, 2, options=options)).notes
+    assert any("both eyes" in note and "side by side" in note for note in notes)
+
+
+def test_a_file_of_sound_is_refused_as_none_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "s.wav"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), "s16", "mono")
+        frame.rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(FootageError, match="cannot be read.*give a movie") as refused:
+        open_plate(path)
+    assert "argument" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("primaries", "transfer", "said"), [(9, 2, True), (9, 14, False)])
+def test_a_curve_that_is_not_named_is_said(
+    tmp_path: Path, primaries: int, transfer: int, said: bool
+) -> None:
+    """As phones tag their log recordings."""
+    path = tmp_path / "log.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 64, "yuv420p"
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = primaries, transfer, 9
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(1), format="rgb24")))
+        container.mux(stream.encode())
+    notes = open_plate(path).notes
+    assert any("no transfer curve" in note for note in notes) == said

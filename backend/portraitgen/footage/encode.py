@@ -87,9 +87,11 @@ def write_exr(
         _FRAME: frame,
         _SPACE: space.linear,
     }
-    clock = counted(timecode)
+    clock = counted(timecode, fps)
     if clock is not None:
-        header["timeCode"] = OpenEXR.TimeCode(*clock, *(0,) * 13)
+        *parts, drop, field = clock
+        # Hours to frame, then drop-frame, colour frame and field.
+        header["timeCode"] = OpenEXR.TimeCode(*parts, drop, 0, field, *(0,) * 11)
     if reel:
         header["reelName"] = reel
     with atomic_path(path) as temporary:

@@ -319,7 +319,7 @@ def _heif_frame(path: Path) -> SourceFrame:
 def _timecode(spec: "oiio.ImageSpec") -> str:
     value = spec.getattribute("smpte:TimeCode")
     if isinstance(value, tuple) and len(value) == 2:
-        return unpacked(value)
+        return unpacked(value, _rate(spec))
     return str(value) if value is not None else ""
 
 

@@ -62,7 +62,8 @@ def open_container(path: Path, **options: str) -> Any:
     form = next((form for start, form in _PHOTOS if head.startswith(start)), None)
     try:
         return _opened(source, form, _CONTAINER_OPTIONS | options)
-    except av.error.InvalidDataError as error:
+    except (av.error.InvalidDataError, av.error.ArgumentError) as error:
+        # The latter for what is of none of these containers, such as sound.
         raise FootageError(
             "the movie cannot be read (it holds no pictures that are known or lacks its index)",
             path,

@@ -3,6 +3,7 @@
 """What a movie says about itself: its pictures' times, colours and orientation, its sound."""
 
 import bisect
+import struct
 from collections import Counter
 from dataclasses import astuple, dataclass
 from fractions import Fraction
@@ -14,6 +15,7 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
+from .container_tags import unfollowed
 from .display_matrix import orientation_of, swaps_sides
 from .facts import MovieFacts
 from .limits import check_size
@@ -43,6 +45,11 @@ _OTHER_MATRICES = {
 # Codecs whose grey pictures have video range unless they say otherwise.
 _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
 _FIELDS_LOOKED_AT = 12
+# Those of FFmpeg's AVStereo3DType that put two views into one picture.
+_PACKINGS = {
+    1: "side by side", 2: "one above the other", 4: "as a checkerboard", 5: "side by side",
+    6: "in alternating lines", 7: "in alternating columns",
+}  # fmt: skip
 _LARGEST_INDEX = 64 << 20
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
@@ -99,6 +106,9 @@ def probe(path: Path) -> MovieFacts:
             raise FootageError("the movie holds no frame that can be decoded", path, REPAIR)
         frame = frames[0]
         check_size(frame.width, frame.height, 8, path)
+        row = sum(other.index < stream.index for other in container.streams.video)
+        notes += unfollowed(path, stream.id, row, frame.width, frame.height)
+        _tell_eyes(frame, notes)
         orientation, exact = _orientation(frame)
         if not exact:
             notes.append("the movie is turned by an odd angle; the next quarter turn is shown")
@@ -204,6 +214,19 @@ def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
                     "the movie has a second layer (the other eye's view, or alpha), which is not"
                     " read, nor kept in results"
                 )
+
+
+def _tell_eyes(frame: Any, notes: list[str]) -> None:
+    try:
+        data = frame.side_data.get("STEREO3D")
+    except ValueError:  # See `_orientation`.
+        return
+    packing = struct.unpack_from("=i", bytes(data))[0] if data and len(bytes(data)) >= 4 else 0
+    if packing in _PACKINGS:
+        notes.append(
+            f"each picture holds both eyes' views ({_PACKINGS[packing]}); it is read as it is; crop"
+            " it to one of them first"
+        )
 
 
 def _matrix(frame: Any, colours: _Colours, notes: list[str]) -> tuple[str, bool]:

@@ -40,22 +40,37 @@ def advanced(code: str, frames: int, fps: Fraction) -> str:
     return f"{clock}{mark}{frame:02d}"
 
 
-def counted(code: str) -> tuple[int, int, int, int, bool] | None:
-    """Hours, minutes, seconds, frame and drop-frame as EXR and DPX hold them; None for no code.
+def counted(code: str, fps: Fraction) -> tuple[int, int, int, int, bool, bool] | None:
+    """Hours, minutes, seconds, frame, drop-frame and field mark as EXR and DPX hold them; None for
+    no code.
 
-    Of rates above 30 every second frame counts, as the standard has it.
+    Of rates above 30 frames are counted in pairs, whose second has the field mark, and so on
+    (SMPTE 12M): there is no room for more than 39.
     """
     match = _CODE.fullmatch(code.strip())
     if match is None:
         return None
     hours, minutes, seconds, frame = (int(match[group]) for group in (1, 2, 3, 5))
-    return hours, minutes, seconds, frame // 2 if frame > 39 else frame, match[4] != ":"
+    each = _frames_a_count(fps)
+    counts, rest = divmod(frame, each)
+    return hours, minutes, seconds, min(counts, 39), match[4] != ":", rest > 0
 
 
-def unpacked(words: tuple[int, ...]) -> str:
-    """The time code that the two words of SMPTE 12M hold, in binary-coded decimals."""
+def _frames_a_count(fps: Fraction) -> int:
+    return max(1, -(-round(fps) // 30))
+
+
+def unpacked(words: tuple[int, ...], fps: Fraction | None = None) -> str:
+    """The time code that the two words of SMPTE 12M hold, in binary-coded decimals.
+
+    Args:
+        fps: the rate; above 30 frames are counted in pairs.
+    """
     word = int(words[0])
     frame = (word >> 4 & 3) * 10 + (word & 15)
+    each = _frames_a_count(fps) if fps is not None else 1
+    if each > 1:
+        frame = frame * each + (word >> 15 & 1)
     clock = [
         (word >> place + 4 & tens) * 10 + (word >> place & 15)
         for place, tens in ((24, 3), (16, 7), (8, 7))

@@ -1,0 +1,176 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What containers ask of players and FFmpeg does not do: crops, and edits that hold or slow down.
+
+Read from ISO's boxes (ISO/IEC 14496-12, QuickTime) and Matroska's elements (RFC 9559).
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from .truncation import outer_boxes
+
+_LARGEST = 64 << 20
+_TO_STSD = (b"mdia", b"minf", b"stbl", b"stsd")
+_ENTRY_HEAD = 86  # Of a picture's sample description, up to its boxes.
+_SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
+_TRACK, _TYPE, _VIDEO = 0xAE, 0x83, 0xE0
+_CROPS = {0x54CC: "left", 0x54AA: "top", 0x54DD: "right", 0x54BB: "bottom"}
+
+
+def unfollowed(path: Path, track: int, row: int, width: int, height: int) -> list[str]:
+    """Notes on what a track of pictures asks for and does not get.
+
+    Args:
+        track: its number in ISO's containers.
+        row: how many tracks of pictures come before it.
+        width, height: of its pictures as decoded.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        head = file.read(12)
+        try:
+            if head[:4] == b"\x1a\x45\xdf\xa3":
+                return _of_matroska(file, size, row)
+            if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
+                return _of_boxes(file, size, track, width, height)
+        except (struct.error, IndexError):
+            pass  # A damaged index is told by what is decoded.
+    return []
+
+
+def _of_boxes(file: BinaryIO, size: int, track: int, width: int, height: int) -> list[str]:
+    notes = []
+    for kind, start, end in outer_boxes(file, size):
+        if kind != b"moov":
+            continue
+        file.seek(start)
+        moov = file.read(min(end - start, _LARGEST))
+        for trak in _all(moov[8:], b"trak"):
+            header = next(_all(trak, b"tkhd"), b"")
+            if len(header) < 24:
+                continue
+            place = 20 if header[0] else 12
+            if struct.unpack_from(">I", header, place)[0] != track:
+                continue
+            notes += _of_edits(trak)
+            notes += _of_aperture(trak, width, height)
+    return notes
+
+
+def _of_edits(trak: bytes) -> list[str]:
+    edits = next(_all(next(_all(trak, b"edts"), b""), b"elst"), b"")
+    if len(edits) < 8:
+        return []
+    (count,) = struct.unpack_from(">I", edits, 4)
+    form = ">Qqhh" if edits[0] else ">Iihh"
+    entries = list(struct.iter_unpack(form, edits[8 : 8 + struct.calcsize(form) * count]))
+    notes = []
+    if any(time >= 0 and (whole, part) != (1, 0) for _, time, whole, part in entries):
+        notes.append(
+            "the movie's edit list holds or slows down some parts, which is not followed: they are"
+            " read at their own speed; export the movie again to have it as it plays"
+        )
+    if any(time < 0 for _, time, _, _ in entries[1:]):
+        notes.append(
+            "the movie's edit list has a gap between parts, which is not followed; export the movie"
+            " again to have it as it plays"
+        )
+    return notes
+
+
+def _of_aperture(trak: bytes, width: int, height: int) -> list[str]:
+    box = trak
+    for kind in _TO_STSD:
+        box = next(_all(box, kind), b"")
+    aperture = next(_all(box[8 + _ENTRY_HEAD :], b"clap"), b"")
+    if len(aperture) < 16:
+        return []
+    wide, wide_over, high, high_over = struct.unpack_from(">4I", aperture)
+    if not wide_over or not high_over:
+        return []
+    shown = (round(wide / wide_over), round(high / high_over))
+    return [] if shown == (width, height) else [_cropped(shown, (width, height))]
+
+
+def _cropped(shown: tuple[int, int], whole: tuple[int, int]) -> str:
+    return (
+        f"some players show {shown[0]} x {shown[1]} of each picture, as the movie asks; the whole"
+        f" {whole[0]} x {whole[1]} is read"
+    )
+
+
+def _all(data: bytes, wanted: bytes) -> Iterator[bytes]:
+    """The bodies of the boxes of one kind."""
+    place = 0
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        head = 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, place + 8)
+            head = 16
+        length = length or len(data) - place
+        if length < head:
+            return
+        if kind == wanted:
+            yield data[place + head : place + length]
+        place += length
+
+
+def _of_matroska(file: BinaryIO, size: int, row: int) -> list[str]:
+    place = 0
+    while place < size:
+        file.seek(place)
+        name, length, head = _element(file.read(16))
+        if name == _SEGMENT:
+            place += head
+            continue
+        if name == _CLUSTER or length is None:
+            break
+        if name == _TRACKS:
+            file.seek(place + head)
+            return _of_tracks(file.read(min(length, _LARGEST)), row)
+        place += head + length
+    return []
+
+
+def _of_tracks(tracks: bytes, row: int) -> list[str]:
+    entries = [dict(_elements(entry)) for name, entry in _elements(tracks) if name == _TRACK]
+    pictures = [entry for entry in entries if entry.get(_TYPE) == b"\1"]
+    if row >= len(pictures):
+        return []
+    video = dict(_elements(pictures[row].get(_VIDEO, b"")))
+    crops = [
+        f"{int.from_bytes(video[name], 'big')} {side}"
+        for name, side in _CROPS.items()
+        if int.from_bytes(video.get(name, b""), "big")
+    ]
+    if not crops:
+        return []
+    cut = ", ".join(crops)
+    return [f"players cut pixels off ({cut}), as the movie asks; the whole picture is read"]
+
+
+def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
+    place = 0
+    while place < len(data):
+        name, length, head = _element(data[place : place + 16])
+        if length is None:
+            return
+        yield name, data[place + head : place + head + length]
+        place += head + length
+
+
+def _element(data: bytes) -> tuple[int, int | None, int]:
+    """An element's name, the length of its body (None if it is not known), and of its head."""
+    if not data[0]:
+        return 0, None, 0
+    wide = 9 - data[0].bit_length()
+    name = int.from_bytes(data[:wide], "big")
+    if not data[wide]:
+        return name, None, 0
+    count = 9 - data[wide].bit_length()
+    value = int.from_bytes(data[wide : wide + count], "big") & ((1 << 7 * count) - 1)
+    return name, None if value == (1 << 7 * count) - 1 else value, wide + count
