@@ -111,6 +111,18 @@ def test_an_empty_plate_is_not_said_to_hold_a_face(detector: LandmarkDetector) -
     assert why_no_face([scene], detector.faces, detector.surest) == ("", "")
 
 
+def test_a_large_face_is_never_called_too_small() -> None:
+    """Half a face that only enlarged pieces show."""
+    image = np.zeros((512, 220, 3), np.uint8)
+
+    def find(seen: np.ndarray, at: float) -> np.ndarray:
+        whole = seen.shape[0] == seen.shape[1]
+        return np.array([[at, 200.0, 160.0, 160.0]]) if not whole else np.zeros((0, 4))
+
+    cut, remedy = why_no_face([image], lambda seen: find(seen, 0.0), lambda seen: 0.0)
+    assert "edge" in cut and "whole face" in remedy
+
+
 def test_the_performer_is_the_one_pointed_at(
     images: list[np.ndarray], detector: LandmarkDetector
 ) -> None:

@@ -11,6 +11,10 @@ Find = Callable[[np.ndarray], np.ndarray]
 """Faces of a picture, uint8 (H, W, 3), as (N, 4) left, top, width, height in its pixels."""
 
 _SIDE = 640
+# Pixels of a face's width, and such faces beside each other that fill a picture.
+_LARGE_ENOUGH = 40
+_FEWEST = 16
+_CUT = ("cut by the picture's edge", "give a plate that shows the whole face")
 _TURNS = {2: "upside down", 1: "on its side", 3: "on its side"}
 
 
@@ -37,19 +41,24 @@ def why_no_face(
                 # What is mirrored beyond the edge may shift a half face's middle onto it.
                 inside_x = -0.2 * wide < x + wide / 2 < width + 0.2 * wide
                 if inside_x and -0.2 * high < y + high / 2 < height + 0.2 * high:
-                    return "cut by the picture's edge", "give a plate that shows the whole face"
+                    return _CUT
     for image in images:
         small = _fitted(image)
         sure = {turn: surest(np.ascontiguousarray(np.rot90(small, turn))) for turn in _TURNS}
         turn = max(sure, key=lambda each: sure[each])
         if sure[turn] > 0:
             return _TURNS[turn], "turn the plate upright before it is tracked"
-    sizes = [size for image in images for size in _small_faces(image, find)]
+    found = [face for image in images for face in _small_faces(image, find)]
+    sizes = [size for size, _ in found]
+    enough = max(_LARGE_ENOUGH, *(max(image.shape[:2]) // _FEWEST for image in images), 0)
+    if sizes and float(np.median(sizes)) >= enough:
+        # A face of that size is found unless a part of it is missing.
+        return _CUT if any(at_edge for _, at_edge in found) else ("", "")
     if sizes:
         pixels = float(np.median(sizes))
         return (
             f"too small (about {pixels:.0f} pixels wide)",
-            "give a plate in which it is at least 40 pixels wide, or enlarge it before",
+            f"give a plate in which it is at least {enough} pixels wide, or enlarge it before",
         )
     return "", ""
 
@@ -60,17 +69,22 @@ def _fitted(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, None, fx=ratio, fy=ratio, interpolation=how)
 
 
-def _small_faces(image: np.ndarray, find: Find) -> list[float]:
-    """Widths of faces that are found when the picture is looked at in enlarged pieces."""
+def _small_faces(image: np.ndarray, find: Find) -> list[tuple[float, bool]]:
+    """Faces that are found when the picture is looked at in enlarged pieces: their widths, and
+    whether they lie at the picture's edge."""
     height, width = image.shape[:2]
-    widths = []
+    faces = []
     for pieces in (2, 4):
         side = max(32, int(max(height, width) / pieces * 1.25))
         for top in range(0, max(1, height - side // 4), max(1, side * 3 // 4)):
             for left in range(0, max(1, width - side // 4), max(1, side * 3 // 4)):
                 piece = image[top : top + side, left : left + side]
                 scale = max(piece.shape[:2]) / _SIDE
-                widths += [float(face[2]) * scale for face in find(_fitted(piece))]
-        if widths:
+                for x, y, wide, high in find(_fitted(piece)) * scale:
+                    near = 0.15 * wide
+                    across = min(left + x, width - left - x - wide)
+                    down = min(top + y, height - top - y - high)
+                    faces.append((float(wide), bool(min(across, down) < near)))
+        if faces:
             break
-    return widths
+    return faces
