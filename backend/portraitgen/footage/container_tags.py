@@ -15,7 +15,7 @@ from .truncation import outer_boxes
 _LARGEST = 64 << 20
 _TO_STSD = (b"mdia", b"minf", b"stbl", b"stsd")
 _ENTRY_HEAD = 86  # Of a picture's sample description, up to its boxes.
-_SEGMENT, _TRACKS, _CLUSTER = 0x18538067, 0x1654AE6B, 0x1F43B675
+_SEGMENT, _TRACKS = 0x18538067, 0x1654AE6B
 _TRACK, _TYPE, _VIDEO = 0xAE, 0x83, 0xE0
 _CROPS = {0x54CC: "left", 0x54AA: "top", 0x54DD: "right", 0x54BB: "bottom"}
 
@@ -127,7 +127,7 @@ def _of_matroska(file: BinaryIO, size: int, row: int) -> list[str]:
         if name == _SEGMENT:
             place += head
             continue
-        if name == _CLUSTER or length is None:
+        if length is None:
             break
         if name == _TRACKS:
             file.seek(place + head)
