@@ -33,6 +33,8 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
 
+from .delivery import delivered
+
 SIDE = 256
 LOOKS = ("statue", "toon", "pixel", "painted", "chain")
 SHOTS = {
@@ -43,6 +45,7 @@ SHOTS = {
 _LONG, _SHORT = 120.0, 30.0
 _MARKS = (10, 30, 60)
 _SOLID = 0.9
+_STEPS, _DELIVERED = 300, 24
 
 
 def clock() -> float:
@@ -97,6 +100,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         told(over_time(name, frames["one"], frames["two"], frames["glasses"], out))
     for name in ("statue", "toon"):
         told(flicker(name, consecutive(out), out))
+        told(delivered_look(name, out))
     for name in ("statue", "toon", "painted"):
         told(baselines(name, frames["one"]))
         told(by_guides(name, frames["one"]))
@@ -420,3 +424,14 @@ def flicker(look: str, frames: Sequence[Frame], out: Path) -> dict[str, str]:
     worn = changed([wear(made, each.request).clip(0, 1) for each in frames])
     truth = changed([each.truth[look] for each in frames])
     return {f"{look}, flicker over the plate's": f"look {worn / own:.2f}, editor {truth / own:.2f}"}
+
+
+def delivered_look(look: str, out: Path) -> dict[str, str]:
+    """The look as a render delivers it at the plate's resolution, as `bench delivery` measures."""
+    shot = Shot.open(out / "look_one")
+    if not (shot.path / "avatar" / "0001").exists():
+        run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
+    first = Track(shot).frames[0]
+    options = {"look": str(out / f"{look}.safetensors")}
+    frames = f"{first}-{first + _DELIVERED - 1}"
+    return {f"{look}, delivered": delivered(shot, look, "look", options, out, frames)}
