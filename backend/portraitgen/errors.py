@@ -41,6 +41,10 @@ class ShotError(PortraitError):
     code = "shot"
 
 
+class NewerSchema(ShotError):  # noqa: N818
+    """A file is whole, and of a later PortraitGen: nothing may take its place."""
+
+
 class StorageError(PortraitError):
     """A file cannot be written: the disk is full, or the system refuses."""
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from .errors import ShotError
+from .errors import NewerSchema, ShotError
 from .storage import read_json, write_json
 
 Value = bool | int | float | str | None
@@ -108,7 +108,7 @@ class Record(Data):
         if not isinstance(schema, int) or isinstance(schema, bool):
             raise ShotError("the schema version is missing", place, _RESTORE)
         if schema > cls.SCHEMA:
-            raise ShotError(
+            raise NewerSchema(
                 f"the file has schema {schema}, this version reads up to {cls.SCHEMA}",
                 place,
                 "update PortraitGen",

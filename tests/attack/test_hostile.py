@@ -293,6 +293,14 @@ def test_a_shot_whose_latest_track_is_damaged_is_tracked_anew(shot: Path) -> Non
     assert any(note.startswith(told) for note in notes.notes)
 
 
+def test_a_later_portraitgens_track_is_not_replaced(shot: Path) -> None:
+    record = shot / "track" / "0002" / "track.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"schema": 99}))
+    with pytest.raises(ShotError, match="schema 99.*update PortraitGen"):
+        run("track", shot, {"frames": "1-3", "focal": 1280}, Reporter())
+    assert not (shot / "track" / "0003").exists()
+
+
 def whole_arrays(path: Path) -> None:
     """Reads tensors as all of ours are read."""
     try:

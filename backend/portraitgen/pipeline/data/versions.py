@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from ...errors import AvatarError, ShotError
+from ...errors import AvatarError, NewerSchema, ShotError
 from ...storage import check_digests, entries, read_json
 
 _Thing = TypeVar("_Thing")
@@ -27,6 +27,8 @@ def read_version(folder: Path, load: Callable[[Path], _Thing]) -> _Thing:
     """
     try:
         return _read(folder, load)
+    except NewerSchema:
+        raise
     except (ShotError, AvatarError) as error:
         others = [
             each

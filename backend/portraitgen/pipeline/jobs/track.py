@@ -17,7 +17,7 @@ import numpy as np
 from ...body.camera import Box
 from ...body.model import BodyModel
 from ...body.motion import Motion, posed
-from ...errors import OptionError, ShotError, TrackingError
+from ...errors import NewerSchema, OptionError, ShotError, TrackingError
 from ...footage.crop import box_of, crop, fixed_window, following_windows, whole_window
 from ...footage.given_mattes import GivenMattes
 from ...footage.matte import MatteMaker, Quality
@@ -206,10 +206,15 @@ def _latest_whole(shot: Shot, reporter: Reporter) -> Track | None:
     """The latest track that can be read, from which frames that were fixed by hand are taken over.
 
     A damaged one costs what was fixed in it, and not the whole of a new track.
+
+    Raises:
+        NewerSchema: if the latest that is whole is a later PortraitGen's.
     """
     for version in reversed(shot.versions("track")):
         try:
             return Track(shot, version)
+        except NewerSchema:
+            raise
         except ShotError as error:
             reporter.note(f"Nothing fixed by hand is taken over from track {version}: {error}")
     return None
