@@ -111,7 +111,7 @@ def test_texture_of_places_goes_on_only_where_it_pays_on_pairs_kept_out(
 
     monkeypatch.setattr("portraitgen.editing.looks.learning._TRIAL", 0.9)
     monkeypatch.setattr("portraitgen.editing.looks.learning.BATCH", 4)
-    with_paint = learned([placed(seed, True) for seed in range(4)], 100)
+    with_paint = learned([placed(seed, True) for seed in range(4)], 180)
     assert with_paint.look(LookFacts(name="paint")).facts.guides == ("normals", "place")
     of_colour = learned([placed(seed, False) for seed in range(4)], 30)
     assert of_colour.look(LookFacts(name="warm")).facts.guides == ("normals",)
