@@ -5,6 +5,7 @@
 import io
 import re
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -158,6 +159,22 @@ def test_turns_mirrors_and_crops_are_shown(tmp_path: Path, more: bytes, shown: o
     read = open_plate(write_heic(tmp_path / "photo.heic", image, more=more)).read_uint8(1)
     assert read.shape == wanted.shape
     assert np.abs(read.astype(int) - wanted).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("more", "aspect"),
+    [
+        (box(b"pasp", struct.pack(">2I", 2, 1)), Fraction(2)),
+        (box(b"pasp", struct.pack(">2I", 0, 1)), Fraction(1)),
+        (box(b"pasp", struct.pack(">2I", 4294967295, 1)), Fraction(1)),
+    ],
+)
+def test_pixels_that_are_not_square_are_known(
+    tmp_path: Path, more: bytes, aspect: Fraction
+) -> None:
+    plate = open_plate(write_heic(tmp_path / "photo.heic", picture(150, 100), more=more))
+    assert plate.pixel_aspect == aspect
+    assert (plate.width, plate.height) == (150 * aspect, 100)
 
 
 def test_the_profile_of_a_phone_is_honoured(tmp_path: Path) -> None:

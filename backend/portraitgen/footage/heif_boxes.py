@@ -8,9 +8,11 @@ and how, is in its boxes alone.
 
 import struct
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 from ..errors import FootageError
+from .display_matrix import swaps_sides
 
 PHOTO_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif"))
 _MOST = 16 << 20
@@ -32,6 +34,7 @@ class HeifPhoto:
         icc: the ICC profile, or b"".
         alpha: the item that holds its alpha, or None.
         others: how many more photos there are.
+        pixel_aspect: how wide a pixel is for its height, as it is shown.
     """
 
     tiles: tuple[int, ...]
@@ -45,6 +48,7 @@ class HeifPhoto:
     icc: bytes
     alpha: int | None
     others: int
+    pixel_aspect: Fraction
 
 
 @dataclass
@@ -251,11 +255,21 @@ def _photo(boxes: _Boxes, path: Path) -> HeifPhoto:
     beside = {source for name, source, _ in boxes.links if name in (b"auxl", b"thmb", b"cdsc")}
     shown = [n for n, k in boxes.kinds.items() if k in _CODED or k == b"grid"]
     others = [n for n in shown if n not in inside | beside | boxes.hidden | {item}]
+    orientation = _orientation(boxes, item)
     return HeifPhoto(
         tuple(tiles), columns, rows, width, height,
-        _crop(boxes.of(item, b"clap"), width, height), _orientation(boxes, item),
-        nclx, icc, alpha, len(others),
+        _crop(boxes.of(item, b"clap"), width, height), orientation,
+        nclx, icc, alpha, len(others), _aspect(boxes.of(item, b"pasp"), orientation),
     )  # fmt: skip
+
+
+def _aspect(pasp: bytes | None, orientation: int) -> Fraction:
+    """Of the pixels as they are shown; 1 where the box says nothing that can be."""
+    across, down = struct.unpack_from(">2I", pasp) if pasp else (1, 1)
+    if not across or not down or not 0.05 < across / down < 20:
+        return Fraction(1)
+    aspect = Fraction(across, down).limit_denominator(1000)
+    return 1 / aspect if swaps_sides(orientation) else aspect
 
 
 def _aux(boxes: _Boxes, item: int) -> bytes:

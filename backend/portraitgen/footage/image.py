@@ -292,7 +292,7 @@ def _heif_facts(path: Path) -> ImageFacts:
         bit_depth=depth,
         floating=False,
         fps=None,
-        pixel_aspect=Fraction(1),
+        pixel_aspect=photo.pixel_aspect,
         colour=tags,
         photograph=True,
         form="heif",
