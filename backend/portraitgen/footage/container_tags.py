@@ -7,15 +7,17 @@ Read from ISO's boxes (ISO/IEC 14496-12, QuickTime) and Matroska's elements (RFC
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .truncation import outer_boxes
+from .ebml import SEGMENT, element, elements_in, is_matroska
+from .iso_boxes import boxes_in, is_iso, outer_boxes
 
 _LARGEST = 64 << 20
 _TO_STSD = (b"mdia", b"minf", b"stbl", b"stsd")
 _ENTRY_HEAD = 86  # Of a picture's sample description, up to its boxes.
-_SEGMENT, _TRACKS = 0x18538067, 0x1654AE6B
+_TRACKS = 0x1654AE6B
 _TRACK, _TYPE, _VIDEO = 0xAE, 0x83, 0xE0
 _CROPS = {0x54CC: "left", 0x54AA: "top", 0x54DD: "right", 0x54BB: "bottom"}
 
@@ -32,9 +34,9 @@ def unfollowed(path: Path, track: int, row: int, width: int, height: int) -> lis
     with open(path, "rb") as file:
         head = file.read(12)
         try:
-            if head[:4] == b"\x1a\x45\xdf\xa3":
+            if is_matroska(head):
                 return _of_matroska(file, size, row)
-            if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
+            if is_iso(head):
                 return _of_boxes(file, size, track, width, height)
         except (struct.error, IndexError):
             pass  # A damaged index is told by what is decoded.
@@ -103,28 +105,17 @@ def _cropped(shown: tuple[int, int], whole: tuple[int, int]) -> str:
 
 
 def _all(data: bytes, wanted: bytes) -> Iterator[bytes]:
-    """The bodies of the boxes of one kind."""
-    place = 0
-    while place + 8 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, place)
-        head = 8
-        if length == 1:
-            (length,) = struct.unpack_from(">Q", data, place + 8)
-            head = 16
-        length = length or len(data) - place
-        if length < head:
-            return
-        if kind == wanted:
-            yield data[place + head : place + length]
-        place += length
+    """The bodies of the boxes of one kind, up to one that makes no sense."""
+    with suppress(ValueError):
+        yield from (body for kind, body in boxes_in(data) if kind == wanted)
 
 
 def _of_matroska(file: BinaryIO, size: int, row: int) -> list[str]:
     place = 0
     while place < size:
         file.seek(place)
-        name, length, head = _element(file.read(16))
-        if name == _SEGMENT:
+        name, length, head = element(file.read(16))
+        if name == SEGMENT:
             place += head
             continue
         if length is None:
@@ -137,11 +128,11 @@ def _of_matroska(file: BinaryIO, size: int, row: int) -> list[str]:
 
 
 def _of_tracks(tracks: bytes, row: int) -> list[str]:
-    entries = [dict(_elements(entry)) for name, entry in _elements(tracks) if name == _TRACK]
+    entries = [dict(elements_in(entry)) for name, entry in elements_in(tracks) if name == _TRACK]
     pictures = [entry for entry in entries if entry.get(_TYPE) == b"\1"]
     if row >= len(pictures):
         return []
-    video = dict(_elements(pictures[row].get(_VIDEO, b"")))
+    video = dict(elements_in(pictures[row].get(_VIDEO, b"")))
     crops = [
         f"{int.from_bytes(video[name], 'big')} {side}"
         for name, side in _CROPS.items()
@@ -151,26 +142,3 @@ def _of_tracks(tracks: bytes, row: int) -> list[str]:
         return []
     cut = ", ".join(crops)
     return [f"players cut pixels off ({cut}), as the movie asks; the whole picture is read"]
-
-
-def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
-    place = 0
-    while place < len(data):
-        name, length, head = _element(data[place : place + 16])
-        if length is None:
-            return
-        yield name, data[place + head : place + head + length]
-        place += head + length
-
-
-def _element(data: bytes) -> tuple[int, int | None, int]:
-    """An element's name, the length of its body (None if it is not known), and of its head."""
-    if not data[0]:
-        return 0, None, 0
-    wide = 9 - data[0].bit_length()
-    name = int.from_bytes(data[:wide], "big")
-    if not data[wide]:
-        return name, None, 0
-    count = 9 - data[wide].bit_length()
-    value = int.from_bytes(data[wide : wide + count], "big") & ((1 << 7 * count) - 1)
-    return name, None if value == (1 << 7 * count) - 1 else value, wide + count

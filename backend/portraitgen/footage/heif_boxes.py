@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..errors import FootageError
 from .display_matrix import swaps_sides
+from .iso_boxes import boxes_in
 
 PHOTO_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif"))
 _MOST = 16 << 20
@@ -89,24 +90,6 @@ def read_heif(path: Path) -> HeifPhoto:
         ) from error
 
 
-def _children(data: bytes) -> list[tuple[bytes, bytes]]:
-    """The boxes in a box's body, by kind."""
-    found = []
-    place = 0
-    while place + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, place)
-        head = 8
-        if size == 1:
-            (size,) = struct.unpack_from(">Q", data, place + 8)
-            head = 16
-        size = size or len(data) - place
-        if size < head:
-            raise ValueError("a box is smaller than its head")
-        found.append((kind, data[place + head : place + size]))
-        place += size
-    return found
-
-
 def _boxes_of(path: Path) -> _Boxes:
     boxes = _Boxes()
     length = path.stat().st_size
@@ -138,11 +121,11 @@ def _boxes_of(path: Path) -> _Boxes:
 
 
 def _read_meta(boxes: _Boxes, body: bytes) -> None:
-    for kind, data in _children(body):
+    for kind, data in boxes_in(body):
         if kind == b"pitm":
             boxes.primary = int.from_bytes(data[4:6] if data[0] == 0 else data[4:8], "big")
         elif kind == b"iinf":
-            for _, entry in _children(data[6:] if data[0] == 0 else data[8:]):
+            for _, entry in boxes_in(data[6:] if data[0] == 0 else data[8:]):
                 wide = entry[0] >= 3
                 item = int.from_bytes(entry[4:8] if wide else entry[4:6], "big")
                 at = 10 if wide else 8
@@ -151,7 +134,7 @@ def _read_meta(boxes: _Boxes, body: bytes) -> None:
                     boxes.hidden.add(item)
         elif kind == b"iref":
             size = 2 if data[0] == 0 else 4
-            for name, link in _children(data[4:]):
+            for name, link in boxes_in(data[4:]):
                 source = int.from_bytes(link[:size], "big")
                 count = int.from_bytes(link[size : size + 2], "big")
                 start = size + 2
@@ -161,9 +144,9 @@ def _read_meta(boxes: _Boxes, body: bytes) -> None:
                 )
                 boxes.links.append((name, source, targets))
         elif kind == b"iprp":
-            for name, part in _children(data):
+            for name, part in boxes_in(data):
                 if name == b"ipco":
-                    boxes.properties = _children(part)
+                    boxes.properties = list(boxes_in(part))
                 elif name == b"ipma":
                     _read_owners(boxes, part)
         elif kind == b"iloc":

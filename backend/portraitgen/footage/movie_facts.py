@@ -18,11 +18,11 @@ from ..errors import FootageError
 from .container_tags import unfollowed
 from .display_matrix import orientation_of, swaps_sides
 from .facts import MovieFacts
+from .iso_boxes import outer_boxes
 from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, picture_streams
 from .movie_index import constant_rate, index_movie
 from .movie_pixels import depth_of, has_alpha, is_grey
-from .truncation import outer_boxes
 
 MATRICES = {
     "bt709": Colorspace.ITU709,

@@ -6,12 +6,12 @@ Sources: the Matroska, ISO base media, AVI, ASF (3.2, File Properties Object), O
 GIF89a specifications.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_MATROSKA = b"\x1a\x45\xdf\xa3"
-_SEGMENT = 0x18538067
+from .ebml import SEGMENT, element, is_matroska
+from .iso_boxes import is_iso, outer_boxes
+
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _HEAD = 1 << 16
@@ -24,9 +24,9 @@ def missing_bytes(path: Path) -> int:
     with open(path, "rb") as file:
         head = file.read(16)
         file.seek(0)
-        if head[:4] == _MATROSKA:
+        if is_matroska(head):
             end = _matroska_end(file)
-        elif head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"):
+        elif is_iso(head):
             end = _boxes_end(file, size)
         elif head[:4] == b"RIFF" and head[8:12] == b"AVI ":
             end = int.from_bytes(head[4:8], "little") + 8
@@ -57,21 +57,6 @@ def abrupt_end(path: Path) -> str:
     return "" if whole else "the mark of its end is missing"
 
 
-def outer_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """ISO's outermost boxes: each one's kind, where it begins and where it says that it ends."""
-    place = 0
-    while place + 8 <= size:
-        file.seek(place)
-        head = file.read(16)
-        length = int.from_bytes(head[:4], "big")
-        if length == 1 and len(head) == 16:
-            length = int.from_bytes(head[8:16], "big")
-        if length == 0 or length < 8 or not head[4:8].isascii():
-            length = size - place  # It reaches to the end, or is no box: padding behind the last.
-        yield head[4:8], place, place + length
-        place += length
-
-
 def _boxes_end(file: BinaryIO, size: int) -> int:
     """Where the last of ISO's boxes ends."""
     return max((end for _, _, end in outer_boxes(file, size)), default=0)
@@ -91,22 +76,10 @@ def _matroska_end(file: BinaryIO) -> int:
     place = 0
     for _ in range(4):
         file.seek(place)
-        name, after = _number(file.read(4), keep=True)
-        file.seek(place + after)
-        length, width = _number(file.read(8))
-        if length == (1 << 7 * width) - 1:
+        name, length, head = element(file.read(16))
+        if length is None:
             return 0
-        start = place + after + width
-        if name == _SEGMENT:
-            return start + length
-        place = start + length
+        place += head + length
+        if name == SEGMENT:
+            return place
     return 0
-
-
-def _number(data: bytes, keep: bool = False) -> tuple[int, int]:
-    """A number of EBML and its width in bytes; `keep` leaves the width's mark in it."""
-    if not data or not data[0]:
-        return 0, 1
-    width = 9 - data[0].bit_length()
-    first = data[0] if keep else data[0] & ((1 << (8 - width)) - 1)
-    return int.from_bytes(bytes([first]) + data[1:width], "big"), width
