@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What containers ask of players and FFmpeg does not do: crops, and edits that hold or slow down.
+"""What containers hold or ask of players and FFmpeg does not do: second layers, crops, edits that
+hold or slow down.
 
 Read from ISO's boxes (ISO/IEC 14496-12, QuickTime) and Matroska's elements (RFC 9559).
 """
@@ -31,25 +32,30 @@ def unfollowed(path: Path, track: int, row: int, width: int, height: int) -> lis
         width, height: of its pictures as decoded.
     """
     size = path.stat().st_size
+    notes: list[str] = []
     with open(path, "rb") as file:
         head = file.read(12)
-        try:
+        # A damaged index is told by what is decoded.
+        with suppress(struct.error, IndexError):
             if is_matroska(head):
-                return _of_matroska(file, size, row)
-            if is_iso(head):
-                return _of_boxes(file, size, track, width, height)
-        except (struct.error, IndexError):
-            pass  # A damaged index is told by what is decoded.
-    return []
+                notes += _of_matroska(file, size, row)
+            elif is_iso(head):
+                notes.extend(_of_boxes(file, size, track, width, height))
+    return notes
 
 
-def _of_boxes(file: BinaryIO, size: int, track: int, width: int, height: int) -> list[str]:
-    notes = []
+def _of_boxes(file: BinaryIO, size: int, track: int, width: int, height: int) -> Iterator[str]:
     for kind, start, end in outer_boxes(file, size):
         if kind != b"moov":
             continue
         file.seek(start)
         moov = file.read(min(end - start, _LARGEST))
+        # A layered HEVC decoder's configuration: spatial video, or Apple's HEVC with alpha.
+        if b"lhvC" in moov:
+            yield (
+                "the movie has a second layer (the other eye's view, or alpha), which is not read,"
+                " nor kept in results"
+            )
         for trak in _all(moov[8:], b"trak"):
             header = next(_all(trak, b"tkhd"), b"")
             if len(header) < 24:
@@ -57,9 +63,8 @@ def _of_boxes(file: BinaryIO, size: int, track: int, width: int, height: int) ->
             place = 20 if header[0] else 12
             if struct.unpack_from(">I", header, place)[0] != track:
                 continue
-            notes += _of_edits(trak)
-            notes += _of_aperture(trak, width, height)
-    return notes
+            yield from _of_edits(trak)
+            yield from _of_aperture(trak, width, height)
 
 
 def _of_edits(trak: bytes) -> list[str]:

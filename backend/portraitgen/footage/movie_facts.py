@@ -18,7 +18,6 @@ from ..errors import FootageError
 from .container_tags import unfollowed
 from .display_matrix import orientation_of, swaps_sides
 from .facts import MovieFacts
-from .iso_boxes import outer_boxes
 from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, picture_streams
 from .movie_index import constant_rate, index_movie
@@ -50,7 +49,6 @@ _PACKINGS = {
     1: "side by side", 2: "one above the other", 4: "as a checkerboard", 5: "side by side",
     6: "in alternating lines", 7: "in alternating columns",
 }  # fmt: skip
-_LARGEST_INDEX = 64 << 20
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
 
@@ -95,7 +93,7 @@ def probe(path: Path) -> MovieFacts:
     container, stream = open_movie(path)
     with container:
         _tell_streams(container, stream, notes)
-        _tell_layers(path, stream, notes)
+        _tell_alpha(stream, notes)
         # Once a picture is decoded, FFmpeg has put what that says in the place of the container's.
         said = _Colours.of(stream.codec_context)
         shown = frozenset(index.stamps)
@@ -199,21 +197,10 @@ def _is_time_code(each: Any) -> bool:
     )
 
 
-def _tell_layers(path: Path, stream: Any, notes: list[str]) -> None:
-    """What lies coded beside the pictures in their own track, where FFmpeg decodes the pictures."""
+def _tell_alpha(stream: Any, notes: list[str]) -> None:
+    """Alpha coded beside the pictures in their own track, where FFmpeg decodes the pictures."""
     if any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items()):
         notes.append("the movie's alpha (VP8, VP9) is not read, nor kept in results")
-    with open(path, "rb") as file:
-        for kind, start, end in outer_boxes(file, path.stat().st_size):
-            if kind != b"moov":
-                continue
-            file.seek(start)
-            # A layered HEVC decoder's configuration: spatial video, or Apple's HEVC with alpha.
-            if b"lhvC" in file.read(min(end - start, _LARGEST_INDEX)):
-                notes.append(
-                    "the movie has a second layer (the other eye's view, or alpha), which is not"
-                    " read, nor kept in results"
-                )
 
 
 def _tell_eyes(frame: Any, notes: list[str]) -> None:
