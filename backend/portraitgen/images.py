@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from .errors import ShotError
-from .provenance.png_text import with_colours, with_texts
+from .provenance.png_text import with_colours, with_gamma, with_texts
 from .storage import atomic_path, read_bytes
 
 if TYPE_CHECKING:
@@ -126,6 +126,11 @@ def _swapped(codes: np.ndarray) -> np.ndarray:
 def tag_colours(path: Path, primaries: int, transfer: int) -> None:
     """Lets a PNG name its colour space by ITU-T H.273's numbers."""
     path.write_bytes(with_colours(path.read_bytes(), primaries, transfer))
+
+
+def tag_gamma(path: Path, gamma: float, primaries: tuple[float, ...]) -> None:
+    """Lets a PNG name its colour space as `with_gamma` does."""
+    path.write_bytes(with_gamma(path.read_bytes(), gamma, primaries))
 
 
 def read_codes(path: Path) -> np.ndarray | None:

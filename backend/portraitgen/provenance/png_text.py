@@ -30,6 +30,31 @@ def with_colours(png: bytes, primaries: int, transfer: int) -> bytes:
     return png[:_HEADER] + chunk + png[_HEADER:]
 
 
+def with_gamma(png: bytes, gamma: float, primaries: tuple[float, ...]) -> bytes:
+    """A PNG that names its colour space by a gamma and primaries (gAMA, cHRM), by nothing else of
+    that kind.
+
+    Args:
+        gamma: the exponent from light to codes.
+        primaries: x and y of red, green, blue and white, none below 0.
+    """
+    *colours, white_x, white_y = primaries
+    values = [round(value * 100000) for value in (white_x, white_y, *colours)]
+    pieces = [png[:_HEADER]]
+    pieces.append(_chunk(b"gAMA", struct.pack(">I", round(gamma * 100000))))
+    pieces.append(_chunk(b"cHRM", struct.pack(">8I", *values)))
+    place = _HEADER
+    while place + 8 <= len(png):
+        length, kind = struct.unpack_from(">I4s", png, place)
+        if kind == b"IDAT":
+            break
+        end = place + 12 + length
+        if kind not in (b"gAMA", b"cHRM", b"sRGB"):
+            pieces.append(png[place:end])
+        place = end
+    return b"".join(pieces) + png[place:]
+
+
 def texts_of(png: bytes) -> dict[str, str]:
     """The uncompressed iTXt texts of a PNG by keyword."""
     found, place = {}, len(_SIGNATURE)
