@@ -104,14 +104,15 @@ def ask(doing: str, call: Call[A], on_result: OnResult[A]) -> None:
         WorkerError: if the backend cannot be started.
     """
     start()
-    session.doing, session.error, session.told, session.tried = doing, None, (), ()
+    session.doing, session.asked = doing, call
+    session.error, session.told, session.tried = None, (), ()
 
     def answered(answer: A) -> None:
-        session.doing = ""
+        session.doing, session.asked = "", None
         session.later(lambda: on_result(answer))
 
     def on_error(error: PortraitError) -> None:
-        session.doing, session.error = "", error
+        session.doing, session.asked, session.error = "", None, error
         redraw()
 
     session.ask(call, answered, on_error)

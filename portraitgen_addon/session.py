@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from portraitgen import protocol
 from portraitgen.errors import PortraitError
@@ -90,6 +91,7 @@ class Session:
         state: "off", "starting", "ready" or "failed".
         error: what went wrong last, None if nothing did.
         doing: what a person waits for besides a job, empty for nothing.
+        asked: the request that is answered then, if there is one.
         told: what was assumed or left out by what a person asked for last.
         tried: the same of the frame that was tried last.
         hello: what the worker said of itself.
@@ -104,6 +106,7 @@ class Session:
         self.state = "off"
         self.error: PortraitError | None = None
         self.doing = ""
+        self.asked: Call[Any] | None = None
         self.told: tuple[str, ...] = ()
         self.tried: tuple[str, ...] = ()
         self.hello: HelloAnswer | None = None

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 
 from portraitgen.messages.setup import EditorDescription
+from portraitgen.messages.takes import TryFrame
 from portraitgen.records import TrackSummary
 from portraitgen.settings import OptionDescription
 
@@ -493,7 +494,7 @@ class _Output(_Awaits, _NeedsShot):
 
 def _try(layout: Any) -> None:
     """The button that tries a frame, which says so itself while one waits for it."""
-    if session.doing.startswith("Trying"):
+    if isinstance(session.asked, TryFrame):
         layout.operator("portraitgen.try_frame", text=f"{session.doing}...", icon="SORTTIME")
     else:
         layout.operator("portraitgen.try_frame", icon="HIDE_OFF")

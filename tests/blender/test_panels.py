@@ -227,6 +227,7 @@ def test_what_is_awaited_moves_no_button_from_under_the_mouse(session: Any, shot
     for name, draw in drawn.items():
         draw(rest[name])
     session.doing = "Trying frame 12"
+    session.asked = module("ui.panels").TryFrame("shot", 12, {})
     try:
         waiting = {name: Layout() for name in drawn}
         for name, draw in drawn.items():
@@ -236,7 +237,7 @@ def test_what_is_awaited_moves_no_button_from_under_the_mouse(session: Any, shot
         header.draw_header_preset(bpy.context)
         progress._status(bar, bpy.context)
     finally:
-        session.doing = ""
+        session.doing, session.asked = "", None
     assert {name: len(each.said) for name, each in waiting.items()} == {
         name: len(each.said) for name, each in rest.items()
     }
