@@ -23,7 +23,7 @@ from .image_layers import Choice, choose, layers_of
 from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
 from .source_frame import DataWindow, SourceFrame
-from .tiff_tags import is_raw, primaries
+from .tiff_tags import TiffTags, read_tiff_tags
 from .timecode import unpacked
 
 # A pixel's width over its height, or the other way round, at most.
@@ -165,7 +165,8 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
     try:
         spec, choice = _chosen(image, path, part, layer)
         form = image.format_name()
-        notes = [*choice.notes, *_of_pixels(spec, form, path)]
+        tiff = read_tiff_tags(path) if form == "tiff" else TiffTags()
+        notes = [*choice.notes, *_of_pixels(spec, form, path, tiff)]
         _, lost = _attributes(spec)
         if lost:
             notes.append(f"the header's {', '.join(lost[:4])} is not UTF-8 and is left out")
@@ -193,7 +194,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             floating=floating,
             fps=_rate(spec),
             pixel_aspect=aspect.limit_denominator(1000) if 0.05 < aspect < 20 else Fraction(1),
-            colour=colour_tags(path, form, spec),
+            colour=colour_tags(path, form, spec, tiff),
             photograph=any(header_text(spec, name) for name in ("Make", "Exif:DateTimeOriginal")),
             form=form,
             timecode=_timecode(spec),
@@ -203,13 +204,13 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         image.close()
 
 
-def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path) -> list[str]:
+def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) -> list[str]:
     """What to say of pixels that are turned into RGB by OpenImageIO, or of which some are left.
 
     Raises:
         FootageError: if what comes out would be wrong.
     """
-    if form == "tiff" and is_raw(path):
+    if tiff.raw:
         raise FootageError(
             "the image is a camera's raw data", path, "develop it and export EXR, TIFF or DPX"
         )
@@ -223,7 +224,7 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path) -> list[str]:
         # OpenImageIO 3.2 gives memory that nobody has written.
         raise FootageError("the image has tiles of 64-bit floats", path, "export it with 32 bits")
     notes = []
-    named = primaries(path) if form == "tiff" and spec.getattribute("ICCProfile") is None else None
+    named = tiff.primaries if spec.getattribute("ICCProfile") is None else None
     if named is not None and not np.allclose(named, GAMUTS["Rec.709"], atol=2e-3):
         notes.append(
             "the TIFF names its primaries in tags that full plates are written without; name their"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..schema import Data
 from .icc import icc_description, icc_encoding
-from .tiff_tags import primaries as tiff_primaries
+from .tiff_tags import TiffTags
 
 _EXIF_ADOBE_RGB = 2  # In no standard, but in cameras.
 
@@ -57,20 +57,21 @@ def header_text(spec: Any, name: str) -> str:
     return str(value) if value is not None and is_text(value) else ""
 
 
-def colour_tags(path: Path, form: str, spec: Any) -> ColourTags:
+def colour_tags(path: Path, form: str, spec: Any, tiff: TiffTags) -> ColourTags:
     """What a file says of its colours.
 
     Args:
         form: OpenImageIO's name of the format.
         spec: its header.
+        tiff: what it says beside that, if it is a TIFF.
     """
 
     def text(name: str) -> str:
         return header_text(spec, name)
 
     chromaticities = spec.getattribute("chromaticities")
-    if form == "tiff" and chromaticities is None:
-        chromaticities = tiff_primaries(path)
+    if chromaticities is None:
+        chromaticities = tiff.primaries
     icc, profile = text("ICCProfile:profile_description"), spec.getattribute("ICCProfile")
     profile = b"" if profile is None else bytes(profile)
     primaries, curve = icc_encoding(profile) or (None, "")

@@ -3,24 +3,35 @@
 """What the first directory of a TIFF says that OpenImageIO passes over: primaries, raw data."""
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 _PHOTOMETRIC, _WHITE, _PRIMARIES, _DNG = 262, 318, 319, 50706
 _RAW = (32803, 34892)  # A mosaic of one colour a pixel, and a camera's colours.
 _MOST_TAGS = 1000
+_KINDS = {1: "B", 3: "H", 4: "I", 5: "II"}  # By struct's letters; the last are fractions.
 
 
-def is_raw(path: Path) -> bool:
-    """Whether a TIFF is a camera's raw data (DNG), whose picture is a preview or a mosaic."""
-    tags = _first_directory(path, (_PHOTOMETRIC, _DNG))
-    return _DNG in tags or tags.get(_PHOTOMETRIC, (1.0,))[0] in _RAW
+@dataclass(frozen=True)
+class TiffTags:
+    """What a TIFF says of itself.
+
+    Attributes:
+        raw: it is a camera's raw data (DNG), whose picture is a preview or a mosaic.
+        primaries: x and y of red, green, blue and white, None unless it names all of them.
+    """
+
+    raw: bool = False
+    primaries: tuple[float, ...] | None = None
 
 
-def primaries(path: Path) -> tuple[float, ...] | None:
-    """x and y of red, green, blue and white, where a TIFF names all of them."""
-    tags = _first_directory(path, (_WHITE, _PRIMARIES))
+def read_tiff_tags(path: Path) -> TiffTags:
+    """Reads them; of a file that makes no sense, nothing is said."""
+    tags = _first_directory(path, (_PHOTOMETRIC, _DNG, _WHITE, _PRIMARIES))
+    raw = _DNG in tags or any(each in _RAW for each in tags.get(_PHOTOMETRIC, ()))
     values = (*tags.get(_PRIMARIES, ()), *tags.get(_WHITE, ()))
-    return values if len(values) == 8 else None
+    return TiffTags(raw, values if len(values) == 8 else None)
 
 
 def _first_directory(path: Path, wanted: tuple[int, ...]) -> dict[int, tuple[float, ...]]:
@@ -39,23 +50,29 @@ def _first_directory(path: Path, wanted: tuple[int, ...]) -> dict[int, tuple[flo
             (number,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
             size = struct.calcsize(order + entry)
             directory = file.read(size * min(number, _MOST_TAGS))
-            found = {}
-            for tag, kind, values, inside in struct.iter_unpack(order + entry, directory):
-                if tag not in wanted or values > 16:
-                    continue
-                letters = {1: "B", 3: "H", 4: "I", 5: "II"}.get(kind)
-                if letters is None:
-                    continue
-                form = order + letters * values
-                data = inside
-                if struct.calcsize(form) > len(inside):
-                    file.seek(struct.unpack(order + place, inside)[0])
-                    data = file.read(struct.calcsize(form))
-                numbers = struct.unpack_from(form, data)
-                if kind == 5:
-                    pairs = zip(numbers[::2], numbers[1::2], strict=True)
-                    numbers = tuple(top / bottom if bottom else 0.0 for top, bottom in pairs)
-                found[tag] = tuple(float(each) for each in numbers)
-            return found
+            return {
+                tag: _values(file, order, place, kind, values, inside)
+                for tag, kind, values, inside in struct.iter_unpack(order + entry, directory)
+                if tag in wanted and kind in _KINDS and values <= 16
+            }
         except (struct.error, OverflowError, OSError):
             return {}
+
+
+def _values(
+    file: BinaryIO, order: str, place: str, kind: int, count: int, inside: bytes
+) -> tuple[float, ...]:
+    """A tag's numbers, in its entry where there is room for them; none of a damaged one."""
+    form = order + _KINDS[kind] * count
+    data = inside
+    try:
+        if struct.calcsize(form) > len(inside):
+            file.seek(struct.unpack(order + place, inside)[0])
+            data = file.read(struct.calcsize(form))
+        numbers = struct.unpack_from(form, data)
+    except (struct.error, OverflowError, OSError):
+        return ()
+    if _KINDS[kind] == "II":
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        numbers = tuple(top / bottom if bottom else 0.0 for top, bottom in pairs)
+    return tuple(float(each) for each in numbers)
