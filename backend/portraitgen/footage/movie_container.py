@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from ..errors import FootageError
+from ..storage import utf_8_path
 from .limits import MOST_PIXELS, check_size
 
 REPAIR = "copy or export the file again"
@@ -50,13 +51,7 @@ def open_container(path: Path, **options: str) -> Any:
         FootageError: if it is none that is read, or damaged.
     """
     _QUIET(None)
-    absolute = str(path.absolute())
-    source: Any = f"file:{absolute}"
-    try:
-        absolute.encode()
-    except UnicodeEncodeError:
-        # PyAV passes names on as UTF-8; a file need not have such a name.
-        source = open(absolute, "rb")
+    source = f"file:{utf_8_path(path.absolute())}"
     with open(path, "rb") as file:
         head = file.read(16)
     form = next((form for start, form in _PHOTOS if head.startswith(start)), None)
@@ -74,7 +69,7 @@ def open_container(path: Path, **options: str) -> Any:
         raise FootageError(f"the movie cannot be read ({reason})", path, REPAIR) from error
 
 
-def _opened(source: Any, form: str | None, options: dict[str, str]) -> Any:
+def _opened(source: str, form: str | None, options: dict[str, str]) -> Any:
     try:
         # Text in the header need not be UTF-8, and must not matter.
         return av.open(source, format=form, metadata_errors="replace", container_options=options)
