@@ -305,10 +305,12 @@ def _between(stamps: list[int | None], step: int, notes: list[str]) -> list[int]
             place += jump * step
         result.append(place)
     if places:
-        named = ", ".join(str(place) for place in places[:6])
-        more = " and more" if len(places) > 6 else ""
-        notes.append(f"{absent} frames of the movie are missing (about frame {named}{more})")
+        notes.append(f"{absent} frames of the movie are missing (about frame {_listed(places)})")
     return result
+
+
+def _listed(places: list[int]) -> str:
+    return ", ".join(map(str, places[:6])) + (" and more" if len(places) > 6 else "")
 
 
 def _tell_absent(index: MovieIndex, seen: _Packets) -> None:
@@ -334,7 +336,7 @@ def _tell_absent(index: MovieIndex, seen: _Packets) -> None:
         rows = [sum(stamp < s for stamp in index.stamps) for s in inside]
         index.notes.append(
             f"{len(inside)} damaged frames of the movie repeat the one before them (after frame"
-            f" {', '.join(str(row) for row in rows[:6])}{' and more' if len(rows) > 6 else ''})"
+            f" {_listed(rows)})"
         )
 
 
