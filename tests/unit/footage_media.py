@@ -48,9 +48,10 @@ def write_movie(
     matrix: int = 2,
     full: bool = False,
     rotation: int = 0,
+    muxer: dict[str, str] | None = None,
 ) -> Path:
     """A movie of numbered frames 0, 1, 2...; `times` are their stamps in `time_base`."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=muxer or {}) as container:
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = pixel_format

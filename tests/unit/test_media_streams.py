@@ -184,14 +184,14 @@ def test_a_movie_whose_reading_ends_at_damage_says_what_is_lost(tmp_path: Path) 
 
 
 def test_a_movie_whose_beginning_cannot_be_read_says_so(tmp_path: Path) -> None:
-    with av.open(str(tmp_path / "whole.mkv"), "w", options={"cluster_time_limit": "240"}) as new:
-        stream = new.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt, stream.options = 128, 64, "yuv420p", {"g": "6"}
-        for number in range(24):
-            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
-            new.mux(stream.encode(frame.reformat(format="yuv420p")))
-        new.mux(stream.encode())
-    data = (tmp_path / "whole.mkv").read_bytes()
+    whole = write_movie(
+        tmp_path / "whole.mkv",
+        24,
+        codec="mpeg4",
+        options={"g": "6"},
+        muxer={"cluster_time_limit": "240"},
+    )
+    data = whole.read_bytes()
     start = data.index(b"\x1f\x43\xb6\x75")
     (tmp_path / "late.mkv").write_bytes(data[:start] + bytes(4) + data[start + 4 :])
     plate = open_plate(tmp_path / "late.mkv")
