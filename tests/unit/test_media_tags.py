@@ -205,6 +205,24 @@ def test_raw_data_of_a_camera_is_refused_by_its_name(
         open_plate(_tiff(tmp_path / "clip.dng", codes, extra))
 
 
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ([(259, 3, 8), (266, 3, 2)], "ZIP with the bits"),
+        ([(259, 3, 32946), (266, 3, 2)], "ZIP with the bits"),
+        ([(259, 3, 34925)], "LZMA"),
+        ([(259, 3, 50000)], "Zstandard"),
+    ],
+)
+def test_a_compression_that_is_not_read_is_no_damage(
+    tmp_path: Path, tags: list[tuple[int, int, int]], said: str
+) -> None:
+    codes = np.rint(_codes() * 255).astype(np.uint8)
+    named = [(tag, kind, struct.pack("<H", value), 1) for tag, kind, value in tags]
+    with pytest.raises(FootageError, match=f"compressed by {said}.*plain ZIP"):
+        open_plate(_tiff(tmp_path / "a.tif", codes, *named))
+
+
 def _dpx(path: Path, descriptor: int, levels: tuple[int, int]) -> Path:
     """10 bits filled by method A, big-endian; Rec.709 video."""
     codes = np.rint(_codes() * 876 + 64).astype(np.uint32)

@@ -278,6 +278,72 @@ def test_a_key_that_is_not_the_certificates_is_refused(
     assert "Traceback" not in done.stderr
 
 
+def test_what_fails_to_be_signed_is_not_delivered_and_what_was_stays(
+    studios: Path, portraitgen: Command, shot: Path, tmp_path: Path
+) -> None:
+    words = ["sign", shot, "--take", "toon", "--out", tmp_path / "out", "--certificate"]
+    words.append(studios / "ours" / "chain.pem")
+    assert portraitgen(*words, "--key", studios / "theirs" / "key.pem").returncode == 1
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert portraitgen(*words, "--key", studios / "ours" / "key.pem").returncode == 0
+    signed = {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert portraitgen(*words, "--key", studios / "theirs" / "key.pem").returncode == 1
+    assert {p: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()} == signed
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("import sys; sys.exit('no card in the reader')", "status 1 (no card in the reader)"),
+        ("print('r and s')", "answered 8 bytes"),
+        (None, "cannot be run (No such file"),
+    ],
+)
+def test_what_became_of_a_signing_command_is_told(
+    studios: Path, tmp_path: Path, program: str | None, said: str
+) -> None:
+    from portraitgen.provenance.credentials import CredentialError, Signer
+
+    command = [sys.executable, "-c", program] if program else ["/nowhere/sign"]
+    path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.float32))
+    before = path.read_bytes()
+    with pytest.raises(CredentialError) as failed:
+        Signer(studios / "ours" / "chain.pem", command=command).sign(path, PLAIN, None)
+    assert "the signing command" in str(failed.value) and said in str(failed.value)
+    assert path.read_bytes() == before
+
+
+def test_keys_that_are_encrypted_or_given_beside_a_command_are_refused(
+    studios: Path, tmp_path: Path
+) -> None:
+    from cryptography.hazmat.primitives import serialization
+
+    from portraitgen.provenance.credentials import CredentialError, Signer
+
+    chain = studios / "ours" / "chain.pem"
+    key = serialization.load_pem_private_key((studios / "ours" / "key.pem").read_bytes(), None)
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    with pytest.raises(CredentialError, match="no plain PKCS#8 key; convert it"):
+        Signer(chain, tmp_path / "key.pem")
+    with pytest.raises(CredentialError, match="give one"):
+        Signer(chain, studios / "ours" / "key.pem", ["sign"])
+
+
+def test_each_file_is_verified_even_beside_one_that_is_missing(
+    studios: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.float32))
+    done = portraitgen("verify", tmp_path / "none.png", path, tmp_path / "a.txt")
+    assert done.returncode == 1 and "none: a.png has no credential" in done.stdout
+    assert "none.png: the file is missing" in done.stderr and "a.txt" in done.stderr
+
+
 def test_a_signature_by_another_key_is_told_from_a_file_that_was_changed() -> None:
     from portraitgen.provenance.credentials import Report, _verdict
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import PortraitError
+from ..failures import readable
 from ..storage import printable
 
 
@@ -22,12 +24,19 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Prints a sentence a file; ends with 1 if one has no credential that holds."""
+    """Prints a sentence a file; ends with 1 if one has no credential that holds, or is no file."""
     from ..provenance.credentials import verify
 
     good = {"trusted"} if given.roots else {"trusted", "untrusted"}
-    verdicts = [verify(path, given.roots) for path in given.files]
-    for verdict in verdicts:
+    bad = 0
+    for path in given.files:
+        try:
+            verdict = verify(path, given.roots)
+        except (PortraitError, OSError) as error:
+            bad += 1
+            print(printable(f"error: {readable(error)}"), file=sys.stderr)
+            continue
+        bad += verdict.state not in good
         print(printable(f"{verdict.state}: {verdict.sentence}"))
-    if any(verdict.state not in good for verdict in verdicts):
+    if bad:
         sys.exit(1)

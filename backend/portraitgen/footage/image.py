@@ -214,6 +214,12 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) ->
         raise FootageError(
             "the image is a camera's raw data", path, "develop it and export EXR, TIFF or DPX"
         )
+    if tiff.unread:
+        raise FootageError(
+            f"the image is compressed {tiff.unread}, which cannot be read here",
+            path,
+            "export it with plain ZIP or LZW",
+        )
     if form == "dpx" and "CbYCr" in header_text(spec, "dpx:ImageDescriptor"):
         # What OpenImageIO 3.2 makes of it is far off.
         raise FootageError("the image is in YCbCr", path, "write it as RGB")

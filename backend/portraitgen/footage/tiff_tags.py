@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the first directory of a TIFF says that OpenImageIO passes over: primaries, raw data."""
+"""What OpenImageIO passes over in a TIFF's first directory: primaries, raw data, compression."""
 
 import struct
 from dataclasses import dataclass
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PHOTOMETRIC, _WHITE, _PRIMARIES, _DNG = 262, 318, 319, 50706
+_COMPRESSION, _FILL_ORDER = 259, 266
+_ZIP, _LZMA, _ZSTD = (8, 32946), 34925, 50000
 _RAW = (32803, 34892)  # A mosaic of one colour a pixel, and a camera's colours.
 _MOST_TAGS = 1000
 _KINDS = {1: "B", 3: "H", 4: "I", 5: "II"}  # By struct's letters; the last are fractions.
@@ -20,18 +22,29 @@ class TiffTags:
     Attributes:
         raw: it is a camera's raw data (DNG), whose picture is a preview or a mosaic.
         primaries: x and y of red, green, blue and white, None unless it names all of them.
+        unread: how it is compressed, where that is none of what can be read here.
     """
 
     raw: bool = False
     primaries: tuple[float, ...] | None = None
+    unread: str = ""
 
 
 def read_tiff_tags(path: Path) -> TiffTags:
     """Reads them; of a file that makes no sense, nothing is said."""
-    tags = _first_directory(path, (_PHOTOMETRIC, _DNG, _WHITE, _PRIMARIES))
+    wanted = (_PHOTOMETRIC, _DNG, _WHITE, _PRIMARIES, _COMPRESSION, _FILL_ORDER)
+    tags = _first_directory(path, wanted)
     raw = _DNG in tags or any(each in _RAW for each in tags.get(_PHOTOMETRIC, ()))
     values = (*tags.get(_PRIMARIES, ()), *tags.get(_WHITE, ()))
-    return TiffTags(raw, values if len(values) == 8 else None)
+    return TiffTags(raw, values if len(values) == 8 else None, _unread(tags))
+
+
+def _unread(tags: dict[int, tuple[float, ...]]) -> str:
+    """How a TIFF is compressed, where OpenImageIO's wheel cannot undo it."""
+    (compression, *_) = tags.get(_COMPRESSION) or (1,)
+    if compression in _ZIP and tags.get(_FILL_ORDER) == (2,):
+        return "by ZIP with the bits of each byte reversed (FillOrder 2)"
+    return {_LZMA: "by LZMA", _ZSTD: "by Zstandard"}.get(int(compression), "")
 
 
 def _first_directory(path: Path, wanted: tuple[int, ...]) -> dict[int, tuple[float, ...]]:

@@ -8,6 +8,7 @@ command that signs, so that a key never leaves an HSM. No network is asked for a
 
 import io
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any, Literal
 
 from ..errors import PortraitError
 from ..schema import Data, Misfit
-from ..storage import atomic_path, is_plain, read_bytes
+from ..storage import atomic_path, is_plain, read_bytes, write_bytes
 from .statement import Statement
 
 LABEL = "org.portraitgen.edit"
@@ -39,6 +40,7 @@ BESIDE = {".exr": "image/x-exr", ".dpx": "image/x-dpx"}
 # Thumbnails, on by default, make 860 kB of the 4 kB that a credential takes.
 _QUIET = {"builder": {"thumbnail": {"enabled": False}}}
 _COMMAND_SECONDS = 60
+_SIGNATURE_BYTES = 64
 # Bytes: of a credential that lies beside its picture, and of certificates.
 _LARGEST, _LARGEST_PEM = 1 << 28, 1 << 20
 _WRONG_KEY = "claimSignature.mismatch"
@@ -85,28 +87,36 @@ class Signer:
     ) -> None:
         self._c2pa = _library()
         algorithm = self._c2pa.C2paSigningAlg.ES256
+        if key and command:
+            raise CredentialError("a key and a signing command are given", chain, "give one")
+        self._command = _Command(command) if command else None
         try:
-            if command:
+            if self._command:
                 self._signer = self._c2pa.Signer.from_callback(
-                    lambda data: _answer(command, data), algorithm, _pem(chain), None
+                    self._command.answer, algorithm, _pem(chain), None
                 )
             elif key:
                 info = self._c2pa.C2paSignerInfo(
-                    algorithm, _pem(chain).encode(), _pem(key).encode(), None
+                    algorithm, _pem(chain).encode(), _private_key(key).encode(), None
                 )
                 self._signer = self._c2pa.Signer.from_info(info)
             else:
                 raise CredentialError("nothing signs", chain, "give a key or a signing command")
         except (self._c2pa.C2paError, ValueError) as error:
             raise CredentialError(
-                f"this is no chain and key for ES256 ({error})", chain, "give PEM files of your own"
+                f"this is no chain and key for ES256 ({error})",
+                chain,
+                "give PEM files of your own, whose key is on the curve P-256",
             ) from error
 
-    def sign(self, path: Path, statement: Statement, plate: Path | None) -> Path:
+    def sign(
+        self, path: Path, statement: Statement, plate: Path | None, target: Path | None = None
+    ) -> Path:
         """Signs a file in place, or beside it where nothing can be embedded.
 
         Args:
             plate: the ingredient; one that has credentials of its own keeps them.
+            target: where a signed copy goes instead; nothing is written if signing fails.
 
         Returns:
             The file that holds the credential.
@@ -119,29 +129,42 @@ class Signer:
         if mime is None:
             known = ", ".join([*EMBEDDED, *BESIDE])
             raise CredentialError("files of this kind take no credential", path, f"give {known}")
+        target = target or path
         try:
             context = self._c2pa.Context.from_dict(_QUIET)
             manifest = _manifest(statement, path.name, mime, plate is not None)
             builder = self._c2pa.Builder(json.dumps(manifest), context=context)
             if plate is not None:
                 self._add_plate(builder, plate)
-            target = path if suffix in EMBEDDED else path.with_name(path.name + ".c2pa")
-            with atomic_path(target) as temporary, open(path, "rb") as source:
+            with open(path, "rb") as source:
                 if suffix in EMBEDDED:
-                    with open(temporary, "w+b") as written:
+                    with atomic_path(target) as temporary, open(temporary, "w+b") as written:
                         builder.sign(self._signer, mime, source, written)
-                else:
-                    builder.set_no_embed()
-                    temporary.write_bytes(builder.sign(self._signer, mime, source, io.BytesIO()))
+                    return target
+                builder.set_no_embed()
+                credential = builder.sign(self._signer, mime, source, io.BytesIO())
         except self._c2pa.C2paError as error:
-            if "does not match" in str(error):
-                raise CredentialError(
-                    "the key is not the one of the certificate", path, "give the two of one signer"
-                ) from error
-            raise CredentialError(
-                f"signing failed ({error})", path, "check certificate, key and command"
-            ) from error
-        return target
+            raise self._told(path, str(error)) from error
+        if target != path:
+            with atomic_path(target) as temporary:
+                shutil.copyfile(path, temporary)
+        beside = target.with_name(target.name + ".c2pa")
+        write_bytes(beside, credential)
+        return beside
+
+    def _told(self, path: Path, reason: str) -> CredentialError:
+        """Why signing failed; the library does not pass on what became of a command."""
+        if self._command and self._command.failure:
+            return CredentialError(
+                f"the signing command {self._command.failure}", path, "see what it says by itself"
+            )
+        if "does not match" in reason:
+            return CredentialError(
+                "the key is not the one of the certificate", path, "give the two of one signer"
+            )
+        return CredentialError(
+            f"signing failed ({reason})", path, "check certificate, key and command"
+        )
 
     def _add_plate(self, builder: Any, plate: Path) -> None:
         """Names the plate as the ingredient; one that the library cannot take apart keeps no
@@ -173,6 +196,22 @@ def _pem(path: Path) -> str:
         return read_bytes(path, _LARGEST_PEM).decode("ascii")
     except UnicodeDecodeError:
         raise CredentialError("this is no PEM file", path, "give PEM files of your own") from None
+
+
+def _private_key(path: Path) -> str:
+    """The text of a private key.
+
+    Raises:
+        CredentialError: if it is of a form that the library does not read.
+    """
+    text = _pem(path)
+    if "-----BEGIN PRIVATE KEY-----" not in text:
+        raise CredentialError(
+            "this is no plain PKCS#8 key",
+            path,
+            "convert it (openssl pkcs8 -topk8 -nocrypt), or give a signing command",
+        )
+    return text
 
 
 def verify(path: Path, roots: Path | None = None) -> Verdict:
@@ -326,12 +365,37 @@ def _manifest(statement: Statement, title: str, mime: str, has_plate: bool) -> d
     }
 
 
-def _answer(command: Sequence[str], data: bytes) -> bytes:
-    """What a studio's signing command answers."""
-    done = subprocess.run(
-        list(command), input=data, capture_output=True, timeout=_COMMAND_SECONDS, check=True
-    )
-    return done.stdout
+class _Command:
+    """A studio's program that signs.
+
+    Attributes:
+        failure: what was wrong when it last was asked, empty if nothing was.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self._words = list(words)
+        self.failure = ""
+
+    def answer(self, data: bytes) -> bytes:
+        """What it answers, r and s; nothing if it fails."""
+        try:
+            done = subprocess.run(
+                self._words, input=data, capture_output=True, timeout=_COMMAND_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            self.failure = f"did not answer within {_COMMAND_SECONDS} s"
+            return b""
+        except OSError as error:
+            self.failure = f"{self._words[0]} cannot be run ({error.strerror})"
+            return b""
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        if done.returncode:
+            self.failure = f"ended with status {done.returncode}{f' ({said[-1]})' if said else ''}"
+        elif len(done.stdout) != _SIGNATURE_BYTES:
+            self.failure = f"answered {len(done.stdout)} bytes, not r and s of 32 each"
+        else:
+            self.failure = ""
+        return done.stdout
 
 
 def _library() -> Any:

@@ -126,12 +126,12 @@ def sign_take(
     def sign(path: Path) -> Path:
         place = out if path == movie else out / path.parent.name
         place.mkdir(parents=True, exist_ok=True)
-        with atomic_path(place / path.name) as temporary:
-            shutil.copyfile(path, temporary)
         if signer is None:
+            with atomic_path(place / path.name) as temporary:
+                shutil.copyfile(path, temporary)
             return place / path.name
         said = statements[_edit_of(shot, take, rendered, path)]
-        return signer.sign(place / path.name, said, ingredient)
+        return signer.sign(path, said, ingredient, place / path.name)
 
     with shot.hold(f"frames:{take}", "sign"):
         for path in files:
