@@ -2,22 +2,28 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pin tool: click the body over the plate and drag it to where it belongs."""
 
+import time
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy_extras import view3d_utils
 from mathutils import Vector
 
 from portraitgen.errors import PortraitError
 from portraitgen.messages.tracks import PinsSolved
 
-from ..portraitgen_addon import pins, properties, rig, scene_updates
+from ..portraitgen_addon import pins, properties, rig, rotations, scene_updates
 from ..portraitgen_addon.session import session
 from . import base
 
 TOOL = "portraitgen.pin_tool"
 _NEAR = 14
 _HINTS = "Drag the point to where it belongs   |   Right click, Esc: cancel"
+_WAITS = "The backend is busy: the body follows once it answers   |   Right click, Esc: cancel"
+# How long an answer may take before that is said, seconds; and how far the body may end from its
+# pin, plate pixels, and the rig from what was keyed, metres and radians.
+_PATIENCE, _OFF_PIXELS, _OFF_POSE = 0.5, 3.0, 0.01
 
 
 def _not_over_plate(context: Any) -> str:
@@ -28,6 +34,20 @@ def _not_over_plate(context: Any) -> str:
         return "Pins are set in a 3D viewport"
     if context.region_data.view_perspective != "CAMERA" or context.scene.camera != shot.camera:
         return "Press Pose over Plate first: pins are set through the plate's camera"
+    return ""
+
+
+def _not_now(context: Any) -> str:
+    """Why no pin can be dragged: what a press of a tool does not find, nothing else would say."""
+    reason = base.no_shot(context) or base.no_rig(context) or base.no_backend(context)
+    if reason or (reason := _not_over_plate(context)):
+        return reason
+    if session.doing:
+        # The backend answers one question after the other, and some change the rig.
+        return f"{session.doing} is not done yet: drag once it is"
+    data = properties.active_shot(context).armature.animation_data
+    if data is None or data.action is None or data.use_tweak_mode:
+        return "The rig plays no layer of yours: leave Tweak Mode in the NLA Editor (Tab)"
     return ""
 
 
@@ -53,18 +73,11 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
     bl_label = "Pin Body"
     bl_options = {"REGISTER", "UNDO"}
 
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        """Needs a rig."""
-        return base.allowed(
-            cls, base.no_shot(context), base.no_rig(context), base.no_backend(context)
-        )
-
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Grabs the pin under the mouse, or sets one there."""
-        reason = _not_over_plate(context)
+        reason = _not_now(context)
         if reason:
-            self.report({"WARNING"}, reason)
+            self.report({"ERROR"}, reason)
             return {"CANCELLED"}
         if base.attempt(self, lambda: self._grab(context, event)) == {"CANCELLED"}:
             return {"CANCELLED"}
@@ -83,8 +96,8 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
             raise PortraitError(
                 f"frame {self._frame} is not tracked", shot.name, "go to a tracked frame"
             )
-        at = Vector((event.mouse_region_x, event.mouse_region_y))
-        index = _nearest(context, shot, self._frame, at)
+        self._at = (event.mouse_region_x, event.mouse_region_y)
+        index = _nearest(context, shot, self._frame, Vector(self._at))
         self._new = index is None
         if index is None:
             origin, direction = self._ray(context, event)
@@ -93,7 +106,8 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
             index = pins.add(shot, self._frame, face, weights, target)
         self._index, self._before = index, tuple(shot.pins[index].target)
         self._start = self._shown = rig.read_now(pins.parts_of(shot), self._bundle, shot.offset)
-        self._moved = self._asked = self._released = False
+        self._moved = self._asked = self._released = self._dragged = self._late = False
+        self._since, self._off, self._error = 0.0, 0.0, None
         # Answers may come after the drag has ended, when the operator itself is gone.
         self._living = [True]
         scene_updates.start()
@@ -110,28 +124,59 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         """Follows the mouse; the backend's answers come in between."""
         shot = properties.find_shot(self._shot_id)
         if shot is None or not shot.has_rig or self._index >= len(shot.pins):
+            self.report({"ERROR"}, "The pin or its rig is gone, so the drag has ended")
             return self._end(context, {"CANCELLED"})
         if event.type in ("ESC", "RIGHTMOUSE") and event.value == "PRESS":
             return self._cancel(context, shot)
-        if event.type == "MOUSEMOVE" and not self._released:
+        at = (event.mouse_region_x, event.mouse_region_y)
+        # A mouse that has not moved drags nothing, though Blender tells where it is.
+        if event.type == "MOUSEMOVE" and at != self._at and not self._released:
+            self._at = at
             _, direction = self._ray(context, event)
             shot.pins[self._index].target = pins.plate_pixel(shot, self._bundle.camera, direction)
-            self._moved = True
+            self._moved = self._dragged = True
+            context.area.tag_redraw()
         elif event.type == "LEFTMOUSE" and event.value == "RELEASE":
             self._released = True
         elif event.type == "TIMER":
             session.tick()
             if self._moved and not self._asked:
                 self._ask(shot)
-        context.area.tag_redraw()
+            self._say_late(context)
+        if self._error is not None:
+            self.report({"ERROR"}, base.reported(str(self._error), True))
+            return self._cancel(context, shot)
         if self._released and not self._moved and not self._asked:
-            parts = pins.parts_of(shot)
-            rig.insert_keys(parts, self._bundle, self._shown, self._start, self._scene_frame)
+            if base.attempt(self, lambda: self._key(shot)) == {"CANCELLED"}:
+                return self._cancel(context, shot)
             return self._end(context, {"FINISHED"})
         return {"RUNNING_MODAL"}
 
+    def _say_late(self, context: Any) -> None:
+        """Says what is waited for, instead of standing still without a word."""
+        late = self._asked and time.monotonic() - self._since > _PATIENCE
+        if late != self._late:
+            self._late = late
+            context.workspace.status_text_set(_WAITS if late else _HINTS)
+
+    def _key(self, shot: Any) -> None:
+        """Keys what the drag has come to, and says where that is not what was asked for."""
+        parts = pins.parts_of(shot)
+        rig.insert_keys(parts, self._bundle, self._shown, self._start, self._scene_frame)
+        if not self._dragged:
+            self.report({"INFO"}, "The pin holds this point of the body; drag it to move the body")
+            return
+        if self._off > _OFF_PIXELS:
+            text = f"The body stays {self._off:.0f} pixels from the pin: other pins, locked bones"
+            self.report({"WARNING"}, f"{text} or Pin Resistance hold it")
+        put = rig.read_now(parts, self._bundle, shot.offset)
+        moved = np.abs(put.transl - self._shown.transl).max()
+        if max(moved, rotations.turned(put.pose, self._shown.pose).max()) > _OFF_POSE:
+            text = "The rig does not show the pose that was keyed: a constraint, a driver or an NLA"
+            self.report({"WARNING"}, f"{text} track holds it")
+
     def _ask(self, shot: Any) -> None:
-        self._moved, self._asked = False, True
+        self._moved, self._asked, self._since = False, True, time.monotonic()
         call = pins.call_of(shot, self._frame, self._start)
         living = self._living
 
@@ -153,10 +198,12 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         wanted = pins.answer_of(answer, self._frame)
         rig.set_pose(pins.parts_of(shot), self._bundle, wanted)
         self._shown = wanted
+        # The backend tells of the frame's pins, in their order.
+        place = sum(pin.frame == self._frame for pin in shot.pins[: self._index])
+        self._off = answer.error_px[place]
 
     def _on_error(self, error: PortraitError) -> None:
-        self._asked = False
-        session.error = error
+        self._asked, self._error = False, error
 
     def _cancel(self, context: Any, shot: Any) -> set[str]:
         rig.set_pose(pins.parts_of(shot), self._bundle, self._start)

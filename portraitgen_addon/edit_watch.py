@@ -66,7 +66,15 @@ class ShownRender:
     mixed: bool
 
 
-_DRAGGING = ("TRANSFORM_OT", "SEQUENCER_OT", "WM_OT_drag")
+_DRAGGING = (
+    "TRANSFORM_OT",
+    "SEQUENCER_OT",
+    "WM_OT_drag",
+    "POSE_OT",
+    "SCULPT_OT",
+    "PAINT_OT",
+    "PORTRAITGEN_OT_pin",
+)
 
 
 class _State:
@@ -161,12 +169,18 @@ def _own_shots() -> list[Any]:
 def _hands_full() -> bool:
     """Whether the artist is in the middle of something: what is dragged must not be exchanged."""
     manager = bpy.context.window_manager
-    for window in manager.windows if manager else ():
-        if window.screen.is_animation_playing:
-            return True
-        if any(each.bl_idname.startswith(_DRAGGING) for each in window.modal_operators):
-            return True
-    return False
+    windows = manager.windows if manager else ()
+    return any(window.screen.is_animation_playing for window in windows) or dragging()
+
+
+def dragging() -> bool:
+    """Whether the artist drags bones, strips or a brush: Blender holds on to what is dragged."""
+    manager = bpy.context.window_manager
+    return any(
+        each.bl_idname.startswith(_DRAGGING)
+        for window in (manager.windows if manager else ())
+        for each in window.modal_operators
+    )
 
 
 # Folders
@@ -179,7 +193,7 @@ def _look_at_folders(force: bool) -> bool:
     news = file_marks.look()
     for shot in _own_shots():
         files = _state.files.get(_key(shot), {})
-        news |= any(_exists(path) != there for path, there in files.items())
+        news |= any(is_there(path) != there for path, there in files.items())
         stamp = shot_summary.stamp(shot.path)
         if _state.folders.get(_key(shot)) != stamp:
             _state.folders[_key(shot)] = stamp
@@ -227,14 +241,14 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         return []
     place = shot_summary.plate_path(shot.path)
     files = [place, *(plate_strip.file_of(each.strip) for each in (plate,) if each)]
-    _state.files[_key(shot)] = {each: _exists(each) for each in files}
-    missing = not _exists(place)
+    _state.files[_key(shot)] = {each: is_there(each) for each in files}
+    missing = not is_there(place)
     if plate is None:
         found = [_lost_strip(shot)] if shot.strip and not _edited_elsewhere(shot) else []
         return found + ([Notice("The plate's file is missing", *relink)] if missing else [])
     strip = plate.strip
     file = plate_strip.file_of(strip)
-    if missing or not _exists(file):
+    if missing or not is_there(file):
         return [Notice(f"The plate's file is missing: {file.name}", *relink)]
     if not strip_sync.same_file(shot, file):
         return [Notice(f"The plate's strip shows another file now, {file.name}")]
@@ -378,14 +392,15 @@ def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
             told.append(Notice(text, "portraitgen.show_frames", "Show Rendered Frames"))
     for each in shot.takes:
         if each.in_folder and each.folder_name not in known.takes:
-            if not _exists(shot.path / "takes" / each.folder_name):
+            if not is_there(shot.path / "takes" / each.folder_name):
                 text = f"The take '{each.name}' is no longer in the folder"
                 options = {"folder_name": each.folder_name}
                 told.append(Notice(text, "portraitgen.forget_take", "Take off the List", options))
     return told
 
 
-def _exists(path: Path) -> bool:
+def is_there(path: Path) -> bool:
+    """Whether a file or folder is there; one on a lost network drive is not."""
     return os.path.exists(path)
 
 

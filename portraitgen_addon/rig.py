@@ -497,7 +497,7 @@ def insert_keys(
         ]
         change(bundle.joints[0], ".location", *places)
     turns = [_bone_turns(each, rest) for each in (shown, wanted)]
-    for joint in np.flatnonzero(np.abs(wanted.pose[0] - shown.pose[0]).max(1) > 1e-6):
+    for joint in np.flatnonzero(rotations.turned(wanted.pose[0], shown.pose[0]) > 1e-6):
         path = f'pose.bones["{bundle.joints[joint]}"].rotation_quaternion'
         layer = [compat.curve_value(data, path, index, frame) for index in range(4)]
         old = Quaternion() if None in layer else Quaternion(layer).normalized()

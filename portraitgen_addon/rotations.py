@@ -22,6 +22,14 @@ def axis_angles(rotations: np.ndarray) -> np.ndarray:
     return quaternion[..., 1:] * np.where(sine > 1e-9, angle / np.maximum(sine, 1e-12), 2.0)
 
 
+def turned(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The angles between axis-angle vectors (..., 3), radians: of a half turn there are two."""
+    a, b = quaternions(first), quaternions(second)
+    apart = np.minimum(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))
+    angles: np.ndarray = 4 * np.arcsin(np.minimum(apart / 2, 1))
+    return angles
+
+
 def _quaternions_of(m: np.ndarray) -> np.ndarray:
     """By the largest of the four components (Shepperd 1978), so that none is divided by ~0."""
     trace = np.trace(m, axis1=-2, axis2=-1)

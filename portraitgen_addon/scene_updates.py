@@ -426,7 +426,7 @@ def _rig_scene(shot: Any, bundle: rig.RigData, fps: Fraction) -> Any:
 
 
 def _may_touch_scene() -> bool:
-    return not bpy.app.is_job_running("RENDER")
+    return not bpy.app.is_job_running("RENDER") and not edit_watch.dragging()
 
 
 def tick() -> None:

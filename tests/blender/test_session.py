@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -236,3 +237,24 @@ def test_a_job_that_fails_before_its_start_is_answered_stays_failed(tmp_path: Pa
     session._notified(JobFailed("1", ErrorData("error", "there is no take", "", "")))
     answers[0](JobStarted("1"))
     assert job.state == "failed" and not session.busy
+
+
+def test_results_wait_while_something_is_dragged(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rig that came while its bones were dragged left the mode under Blender's hand."""
+    watch = module("portraitgen_addon.edit_watch")
+    window = SimpleNamespace(screen=SimpleNamespace(is_animation_playing=False), modal_operators=[])
+    manager = SimpleNamespace(windows=[window])
+    monkeypatch.setattr(
+        watch, "bpy", SimpleNamespace(context=SimpleNamespace(window_manager=manager))
+    )
+    done: list[str] = []
+    for name in ("TRANSFORM_OT_translate", "PORTRAITGEN_OT_pin", "SCULPT_OT_brush_stroke"):
+        window.modal_operators = [SimpleNamespace(bl_idname=name)]
+        session.later(lambda: done.append("brought"))
+        session.tick()
+        assert not done and session.waiting_work
+        window.modal_operators = [SimpleNamespace(bl_idname="SCREEN_OT_animation_play")]
+        session.tick()
+        assert done.pop() == "brought" and not session.waiting_work
