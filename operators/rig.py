@@ -21,6 +21,7 @@ from ..portraitgen_addon import (
     shot_summary,
     strip_sync,
 )
+from ..portraitgen_addon.session import session
 from . import base
 
 
@@ -134,11 +135,16 @@ def _publish(
     reading.save(path)
     author = preferences.get().author
     call = PublishTrack(str(shot.path), shot.track_version, str(path), span, author)
-    shot_id = shot.shot_id
-    scene_updates.ask("Sending the rig", call, lambda answer: _sent(shot_id, answer))
+    shot_id, keys = shot.shot_id, acting_layer.corrections_digest(shot.armature)
+    scene_updates.ask("Sending the rig", call, lambda answer: _sent(shot_id, keys, answer))
 
 
-def _sent(shot_id: str, answer: TrackPublished) -> None:
+def _sent(shot_id: str, keys: str, answer: TrackPublished) -> None:
+    """Shows the version that was made.
+
+    Args:
+        keys: what `corrections_digest` said when the rig was sent.
+    """
     shot = properties.find_shot(shot_id)
     if shot is None:
         return
@@ -149,11 +155,17 @@ def _sent(shot_id: str, answer: TrackPublished) -> None:
             "key, pin or pose the rig on a frame first",
         )
     # The new version holds the corrections; above it they would count twice.
+    since = acting_layer.corrections_digest(shot.armature) != keys
     kept = acting_layer.start_corrections(pins.parts_of(shot), shot.name)
     if kept is not None:
         kept.name = f"{shot.name} corrections sent as {answer.version:04d}"
     shot_summary.forget_summaries()
     scene_updates.fetch_rig(shot_id, answer.version)
+    if since and kept is not None:
+        session.told = (
+            f"What was keyed while the rig was being sent is not in version {answer.version}: it "
+            f"is kept in the action '{kept.name}' with what was sent. Key it again",
+        )
 
 
 _NOTHING = "Key or pin something above the tracked motion first"

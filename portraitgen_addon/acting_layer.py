@@ -102,6 +102,11 @@ def _corrections(armature: Any) -> Any:
     return compat.curves(action, action.slots[0]) if action is not None and action.slots else ()
 
 
+def corrections_digest(armature: Any) -> str:
+    """What changes with any key of an armature's corrections."""
+    return _digest_of(_corrections(armature), armature.get(OFFSET, 0))
+
+
 def has_corrections(armature: Any) -> bool:
     """Whether the artist has keyed something above the tracked motion, acting apart."""
     return len(_corrections(armature)) > 0
@@ -197,12 +202,16 @@ def _keyed(action: Any) -> Any:
 
 
 def _digest(armature: Any, action: Any) -> str:
+    # The plate may have been moved since, and the keys with it.
+    return _digest_of(_keyed(action), armature.get(OFFSET, 0))
+
+
+def _digest_of(curves: Any, offset: int) -> str:
     found = 0
-    for curve in _keyed(action):
+    for curve in curves:
         points = np.empty(2 * len(curve.keyframe_points), np.float32)
         curve.keyframe_points.foreach_get("co", points)
-        # The plate may have been moved since, and the keys with it.
-        points[::2] -= armature.get(OFFSET, 0)
+        points[::2] -= offset
         found = zlib.crc32(f"{curve.data_path} {curve.array_index}".encode(), found)
         found = zlib.crc32(points.tobytes(), found)
     return f"{found:08x}"

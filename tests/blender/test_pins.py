@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pins in Blender: from a ray to a pin, from the backend's answer to keys above the track."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -146,3 +148,161 @@ def test_frames_follow_the_keyed_ones_into_a_new_version(
     bpy.ops.portraitgen.refine_from_here()
     until(lambda: shot.track_version == 3)
     assert moved() == pytest.approx([*share[:4], 2, 2], abs=1e-3)
+
+
+class Hand:
+    """A hand that drags by the pin tool: the operator's own steps, with events made by hand."""
+
+    def __init__(self, shot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.tool = module("operators.pins")
+        self.shot, self.told, self.status = shot, [], []
+        own = vars(self.tool.PORTRAITGEN_OT_pin)
+        self.drag = type("Drag", (), {name: own[name] for name in own if callable(own[name])})()
+        self.drag.report = lambda kind, text: self.told.append((*kind, text))
+        self.drag._ray = lambda context, event: ray_to(shot, event.pixel)
+        monkeypatch.setattr(self.tool, "_not_over_plate", lambda context: "")
+        monkeypatch.setattr(self.tool, "_nearest", lambda *given: None)
+        self.context = SimpleNamespace(
+            scene=bpy.context.scene,
+            area=SimpleNamespace(tag_redraw=lambda: None),
+            window=None,
+            workspace=SimpleNamespace(status_text_set=self.status.append, sequencer_scene=None),
+            window_manager=SimpleNamespace(
+                event_timer_add=lambda *given, **more: None,
+                event_timer_remove=lambda timer: None,
+                modal_handler_add=lambda operator: None,
+            ),
+        )
+
+    def does(self, kind: str, pixel: tuple[float, float], value: str = "PRESS") -> set[str]:
+        x, y = (round(each) for each in pixel)
+        event = SimpleNamespace(
+            type=kind, value=value, pixel=pixel, mouse_region_x=x, mouse_region_y=y
+        )
+        step = self.drag.modal if self.status else self.drag.invoke
+        found: set[str] = step(self.context, event)
+        return found
+
+    def waits(self, pixel: tuple[float, float]) -> set[str]:
+        """Until the drag has ended."""
+        for _ in range(2000):
+            if (found := self.does("TIMER", pixel)) != {"RUNNING_MODAL"}:
+                return found
+            time.sleep(0.01)
+        raise AssertionError("the drag did not end")
+
+
+@pytest.fixture
+def hand(tracked: Any, monkeypatch: pytest.MonkeyPatch) -> Hand:
+    return Hand(tracked, monkeypatch)
+
+
+NOSE = (250.0, 215.0)
+
+
+def corrected(shot: Any) -> bool:
+    return bool(module("portraitgen_addon.acting_layer").has_corrections(shot.armature))
+
+
+def test_a_click_that_drags_nothing_keys_nothing_and_says_so(hand: Hand) -> None:
+    """A fast drag in a slow window came as such a click, and nothing was said; Blender also tells
+    where a mouse is that has not moved, which keyed the rounding of an answer."""
+    assert hand.does("LEFTMOUSE", NOSE) == {"RUNNING_MODAL"}
+    hand.does("MOUSEMOVE", NOSE)
+    assert hand.does("LEFTMOUSE", NOSE, "RELEASE") == {"FINISHED"}
+    assert len(hand.shot.pins) == 1 and not corrected(hand.shot)
+    assert hand.told == [("INFO", "The pin holds this point of the body; drag it to move the body")]
+
+
+def test_a_drag_moves_the_body_without_a_word(hand: Hand) -> None:
+    hand.does("LEFTMOUSE", NOSE)
+    place = (NOSE[0] + 12, NOSE[1])
+    hand.does("MOUSEMOVE", place)
+    hand.does("LEFTMOUSE", place, "RELEASE")
+    assert hand.waits(place) == {"FINISHED"}
+    assert corrected(hand.shot) and not hand.told
+
+
+def test_a_drag_that_locked_bones_hold_says_so(hand: Hand) -> None:
+    for bone in hand.shot.armature.pose.bones:
+        bone.lock_rotation = bone.lock_location = (True, True, True)
+    hand.does("LEFTMOUSE", NOSE)
+    place = (NOSE[0] + 60, NOSE[1])
+    hand.does("MOUSEMOVE", place)
+    hand.does("LEFTMOUSE", place, "RELEASE")
+    hand.waits(place)
+    (kind, text) = hand.told[0]
+    assert kind == "WARNING" and "locked bones" in text
+
+
+def test_a_drag_that_the_backend_cannot_answer_is_taken_back_and_told(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended as if nothing had been done; the reason stood in a panel, if one was open."""
+    session = hand.tool.session
+    monkeypatch.setattr(
+        session, "ask", lambda call, result, error: error(hand.tool.PortraitError("it has died"))
+    )
+    hand.does("LEFTMOUSE", NOSE)
+    hand.does("MOUSEMOVE", (NOSE[0] + 12, NOSE[1]))
+    assert hand.waits(NOSE) == {"CANCELLED"}
+    assert hand.told == [("ERROR", "it has died.")] and not len(hand.shot.pins)
+    assert not corrected(hand.shot)
+
+
+def test_a_drag_says_that_it_waits_for_the_backend(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood still, with a hint that said to drag, for as long as the backend was busy."""
+    monkeypatch.setattr(hand.tool.session, "ask", lambda *given: None)
+    hand.does("LEFTMOUSE", NOSE)
+    hand.does("MOUSEMOVE", (NOSE[0] + 12, NOSE[1]))
+    end = time.monotonic() + 20
+    while len(hand.status) < 2 and time.monotonic() < end:
+        hand.does("TIMER", NOSE)
+        time.sleep(0.02)
+    assert hand.status[-1].startswith("The backend is busy")
+    assert hand.does("ESC", NOSE) == {"CANCELLED"} and not len(hand.shot.pins)
+
+
+@pytest.mark.parametrize(
+    ("hinder", "sentence"),
+    [
+        (lambda hand: setattr(hand.tool.session, "doing", "Trying frame 7"), "Trying frame 7 is"),
+        (lambda hand: setattr(hand.shot.armature.animation_data, "action", None), "Tweak Mode"),
+        (lambda hand: bpy.context.scene.frame_set(START + 40), "frame 41 is not tracked"),
+        (lambda hand: setattr(hand.shot, "mesh", None), "Track the shot first"),
+    ],
+)
+def test_a_press_that_can_drag_nothing_says_why(
+    hand: Hand, hinder: Callable[[Hand], None], sentence: str
+) -> None:
+    """A tool whose operator's poll fails is passed over without a word."""
+    assert bpy.ops.portraitgen.pin.poll()
+    hinder(hand)
+    assert hand.does("LEFTMOUSE", NOSE) == {"CANCELLED"}
+    hand.tool.session.doing = ""
+    (kind, text) = hand.told[0]
+    assert kind == "ERROR" and sentence in text and not len(hand.shot.pins)
+
+
+def test_keys_set_while_the_rig_is_sent_are_told(
+    tracked: Any, until: Callable[..., None], session: Any
+) -> None:
+    """They went away with what was sent."""
+    shot, scene = tracked, bpy.context.scene
+    root = shot.armature.pose.bones["pelvis"]
+    root.location.x += 0.05
+    root.keyframe_insert("location", frame=scene.frame_current)
+    bpy.ops.portraitgen.send_to_shot()
+    root.location.x += 0.05
+    root.keyframe_insert("location", frame=scene.frame_current + 1)
+    until(lambda: shot.track_version == 2)
+    assert "keyed while the rig was being sent is not in version 2" in session.told[0]
+    session.told = ()
+    scene.frame_set(scene.frame_current)
+    root.location.x += 0.05
+    root.keyframe_insert("location", frame=scene.frame_current)
+    bpy.ops.portraitgen.send_to_shot()
+    until(lambda: shot.track_version == 3)
+    assert session.told == ()
