@@ -21,6 +21,7 @@ from ..portraitgen_addon import (
     properties,
     scene_updates,
     shot_summary,
+    shot_time,
     take_names,
 )
 from ..portraitgen_addon.session import session
@@ -300,7 +301,7 @@ class PORTRAITGEN_OT_try_frame(_RunsEditor):
         if shot.take is None:
             add_take(shot, take_names.label_of(_FIRST)).editor = _FIRST
         take = shot.take
-        frame = min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
+        frame = shot_time.frame_at_hand(context, shot)
         settings = settings_of(take) | {"take": take.folder_name}
         call = TryFrame(str(shot.path), frame, settings)
         shot_id, name = shot.shot_id, take.folder_name

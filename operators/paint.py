@@ -18,13 +18,9 @@ from ..portraitgen_addon import (
     properties,
     scene_updates,
     sequencer,
+    shot_time,
 )
 from . import base
-
-
-def _frame(context: Any, shot: Any) -> int:
-    """The footage frame one stands on."""
-    return min(max(context.scene.frame_current - shot.offset, shot.first), shot.last)
 
 
 class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
@@ -54,7 +50,7 @@ class PORTRAITGEN_OT_paint_frame(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Asks for the frame; it opens in an image editor, to be painted over."""
         shot = properties.active_shot(context)
-        frame = _frame(context, shot)
+        frame = shot_time.frame_at_hand(context, shot)
         name, author = shot.take.folder_name, preferences.get().author
         file_marks.forget(mask_folder(shot))
         call = StartPainting(str(shot.path), name, frame, self.mask, author)
@@ -131,7 +127,7 @@ class PORTRAITGEN_OT_keep_key(bpy.types.Operator):
             _open(answer)
 
         name, author = shot.take.folder_name, preferences.get().author
-        call = KeepKey(str(shot.path), name, _frame(context, shot), author)
+        call = KeepKey(str(shot.path), name, shot_time.frame_at_hand(context, shot), author)
         return base.attempt(self, lambda: scene_updates.ask("Keeping a key frame", call, opened))
 
 

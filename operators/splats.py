@@ -27,6 +27,7 @@ from ..portraitgen_addon import (
     properties,
     scene_updates,
     shot_summary,
+    shot_time,
     splats,
 )
 from ..portraitgen_addon.session import Job, session
@@ -315,7 +316,7 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
 
 def _current(context: Any, shot: Any) -> int:
     """The footage frame one stands on."""
-    now = int(context.scene.frame_current)
+    now = int(shot_time.scene_at_hand(context).frame_current)
     if not shot.first <= now - shot.offset <= shot.last:
         first, last = shot.first + shot.offset, shot.last + shot.offset
         raise PortraitError(

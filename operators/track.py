@@ -23,6 +23,7 @@ from ..portraitgen_addon import (
     properties,
     scene_updates,
     shot_summary,
+    shot_time,
 )
 from ..portraitgen_addon.job_labels import job_label
 from ..portraitgen_addon.part_quality import PREFIX
@@ -112,7 +113,8 @@ class PORTRAITGEN_OT_next_weak_frame(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Jumps, around the ends too."""
         shot = properties.active_shot(context)
-        frame = frame_marks.step(shot, context.scene.frame_current - shot.offset, self.backwards)
+        current = shot_time.scene_at_hand(context).frame_current
+        frame = frame_marks.step(shot, current - shot.offset, self.backwards)
         if frame is None:
             self.report({"INFO"}, "The track has no weak frames")
             return {"CANCELLED"}

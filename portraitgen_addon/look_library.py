@@ -11,7 +11,7 @@ import bpy
 from portraitgen.errors import PortraitError
 from portraitgen.messages.takes import ListLooks, LookList, LookRow, LookShown, ShowLook
 
-from . import properties, scene_updates
+from . import properties, scene_updates, shot_time
 from .session import session
 from .take_settings import editor_options
 
@@ -106,7 +106,7 @@ class Live:
         if take is None or take.editor != "look":
             return None
         scene = properties.home_scene(shot) or bpy.context.scene
-        frame = min(max(scene.frame_current - shot.offset, shot.first), shot.last)
+        frame = shot_time.nearest_frame(shot, scene)
         return ShowLook(str(shot.path), frame, editor_options(take), take.strength)
 
     @classmethod

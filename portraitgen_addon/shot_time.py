@@ -18,6 +18,24 @@ SHOT = "portraitgen_shot"
 MARKERS = "PortraitGen"
 
 
+def scene_at_hand(context: Any) -> Any:
+    """The scene whose frame an artist looks at where a button is pressed: the sequencer shows one
+    of its own, however the window's stands."""
+    space = context.space_data
+    in_edit = space is not None and space.type == "SEQUENCE_EDITOR"
+    return compat.sequencer_scene(context) if in_edit else context.scene
+
+
+def frame_at_hand(context: Any, shot: Any) -> int:
+    """The footage frame that an artist looks at, or the shot's nearest."""
+    return nearest_frame(shot, scene_at_hand(context))
+
+
+def nearest_frame(shot: Any, scene: Any) -> int:
+    """The footage frame that a scene shows, or the shot's nearest."""
+    return int(min(max(scene.frame_current - shot.offset, shot.first), shot.last))
+
+
 def rig_offset(shot: Any) -> int:
     """Scene frame minus footage frame of a rig's keys; the shot's own where the rig does not say.
 

@@ -8,7 +8,7 @@ import bpy
 import gpu
 from gpu_extras.batch import batch_for_shader
 
-from ..portraitgen_addon import compat, frame_marks
+from ..portraitgen_addon import frame_marks, shot_time
 
 _HEIGHT, _HALF = 9, 4
 _SPACES = (bpy.types.SpaceDopeSheetEditor, bpy.types.SpaceSequenceEditor)
@@ -53,8 +53,7 @@ def draw(layout: Any, shot: Any) -> None:
 
 def _draw() -> None:
     context = bpy.context
-    sequencer = context.space_data.type == "SEQUENCE_EDITOR"
-    scene = compat.sequencer_scene(context) if sequencer else context.scene
+    scene = shot_time.scene_at_hand(context)
     shots = [
         shot
         for each in bpy.data.scenes

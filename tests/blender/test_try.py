@@ -160,3 +160,23 @@ def test_without_a_window_a_picture_opens_nowhere(empty: None) -> None:
     image = bpy.data.images.new("tried", 8, 8)
     module("portraitgen_addon.picture_view").show(image)
     assert len(bpy.context.window_manager.windows) == 1
+
+
+@pytest.mark.skipif(bpy.app.version < (5, 0, 0), reason="the sequencer shows the window's scene")
+def test_a_button_in_the_sequencer_is_of_the_frame_that_the_sequencer_shows() -> None:
+    """With a rig in a scene of its own it was of that scene's frame, which nobody looked at."""
+    shot_time = module("portraitgen_addon.shot_time")
+    edit, rig = bpy.context.scene, bpy.data.scenes.new("rig")
+    edit.frame_set(140)
+    rig.frame_set(173)
+    shot = SimpleNamespace(offset=100, first=31, last=60)
+
+    def frame(kind: str) -> int:
+        workspace, space = SimpleNamespace(sequencer_scene=edit), SimpleNamespace(type=kind)
+        context = SimpleNamespace(scene=rig, workspace=workspace, space_data=space)
+        return int(shot_time.frame_at_hand(context, shot))
+
+    assert frame("SEQUENCE_EDITOR") == 40
+    assert frame("VIEW_3D") == 60, "the shot's last, since 73 lies behind it"
+    edit.frame_set(3)
+    assert frame("SEQUENCE_EDITOR") == 31
