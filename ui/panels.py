@@ -10,7 +10,7 @@ import bpy
 
 from portraitgen.messages.setup import EditorDescription
 from portraitgen.messages.takes import TryFrame
-from portraitgen.records import TrackSummary
+from portraitgen.records import TrackRecord, TrackSummary
 from portraitgen.settings import OptionDescription
 
 from ..operators.paint import mask_folder
@@ -200,7 +200,8 @@ class _Track(_NeedsShot):
         column = layout.column(align=True)
         residual = summary.landmark_residual_percent
         if residual is not None:
-            column.label(text=f"Residual {residual:.2f} % of the eye distance", icon="CON_TRACKTO")
+            text = f"Residual {residual:.2f} % of the eye distance{_measured(known.track, shot)}"
+            column.label(text=text, icon="CON_TRACKTO")
         row = column.row()
         row.alert = summary.lost_frames > 0
         text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
@@ -215,6 +216,15 @@ class _Track(_NeedsShot):
         layout.operator("portraitgen.export_performance", icon="EXPORT")
         for note in session.told:
             draw_text(layout, note)
+
+
+def _measured(track: TrackRecord, shot: Any) -> str:
+    """Of what the residual was measured, where that is not all that the rig shows."""
+    if track.source in ("align", "refine"):
+        return ", before it was refined"
+    if shot.has_rig and acting_layer.has_corrections(shot.armature):
+        return ", as tracked"
+    return ", corrected frames apart" if track.source == "artist" else ""
 
 
 def _parts(layout: Any, summary: TrackSummary, shot: Any) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A track as a rig's parts, and what an artist sends back as a new track version."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from portraitgen.errors import ShotError
 from portraitgen.messages.tracks import TrackPublished
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig, publish_motion
-from portraitgen.records import BodyModelRecord
+from portraitgen.records import BodyModelRecord, FrameQuality
 from portraitgen.shot import Shot
+from portraitgen.tracking.solve import summarise
 
 FRAMES = 5
 
@@ -92,6 +94,31 @@ def test_changed_frames_are_fixed_and_the_rest_keeps_its_bits(shot: Shot, tmp_pa
     assert np.array_equal(after.motion.expression[kept], before.expression[kept])
     assert after.record.source == "artist" and after.record.parent == 1
     assert after.record.mattes == 1
+
+
+def test_what_was_measured_of_a_frame_before_it_was_corrected_is_not_told_of_it(
+    shot: Shot, tmp_path: Path
+) -> None:
+    """The residual stayed the solver's, and a frame that was mended stayed in the weak ones."""
+    track = Track(shot)
+    rows = [
+        FrameQuality(1001 + row, "weak" if row == 3 else "tracked", 0.9, residual, (), parts)
+        for row, (residual, parts) in enumerate(
+            [(1.0, {"face": 1.0}), (1.0, {}), (1.0, {}), (6.0, {"face": 6.0}), (2.0, {})]
+        )
+    ]
+    record = replace(track.record, quality=tuple(rows), summary=summarise(rows))
+    record.write(track.folder / "track.json")
+    lifted = track.motion.transl.copy()
+    lifted[3] += 0.02
+    publish_motion(shot, 1, sent(shot, tmp_path / "sent", transl=lifted), "artist")
+    after = Track(shot).record
+    assert record.summary.landmark_residual_percent == pytest.approx(2.2)
+    assert after.summary.landmark_residual_percent == pytest.approx(1.25)
+    assert (record.summary.weak_frames, after.summary.weak_frames) == (1, 0)
+    assert after.quality[3] == FrameQuality(1004, "tracked", 0.9)
+    assert after.quality[:3] + after.quality[4:] == tuple(rows[:3] + rows[4:])
+    assert after.summary.part_residual_percent == {"face": 1.0}
 
 
 def test_frames_of_a_range_follow_what_was_corrected(shot: Shot, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From landmarks to a performer's motion: identity, head, expression, gaze, body, and quality."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,32 +73,37 @@ class TrackSolution:
 
     def summary(self) -> TrackSummary:
         """Counts and means over the track."""
-        states = [each.state for each in self.quality]
-        residuals = [
-            each.landmark_residual_percent
-            for each in self.quality
-            if each.landmark_residual_percent is not None
-        ]
-        worst = sorted(
-            self.quality,
-            key=lambda each: (each.confidence, -(each.landmark_residual_percent or 0.0)),
-        )
-        return TrackSummary(
-            frames=len(states),
-            tracked_frames=states.count("tracked"),
-            bridged_frames=states.count("bridged"),
-            lost_frames=states.count("lost"),
-            landmark_residual_percent=float(np.mean(residuals)),
-            worst_frames=tuple(each.frame for each in worst[:5]),
-            weak_frames=states.count("weak"),
-            guessed_parts=tuple(
-                part
-                for part in (*SEEN_BY, *HANDS)
-                if not part.endswith("leg")
-                and sum(part in each.guessed for each in self.quality) > _HARDLY_SEEN * len(states)
-            ),
-            part_residual_percent=mean_parts(self.quality),
-        )
+        return summarise(self.quality)
+
+
+def summarise(quality: Sequence[FrameQuality]) -> TrackSummary:
+    """Counts and means over the quality of frames."""
+    states = [each.state for each in quality]
+    residuals = [
+        each.landmark_residual_percent
+        for each in quality
+        if each.landmark_residual_percent is not None
+    ]
+    worst = sorted(
+        quality,
+        key=lambda each: (each.confidence, -(each.landmark_residual_percent or 0.0)),
+    )
+    return TrackSummary(
+        frames=len(states),
+        tracked_frames=states.count("tracked"),
+        bridged_frames=states.count("bridged"),
+        lost_frames=states.count("lost"),
+        landmark_residual_percent=float(np.mean(residuals)) if residuals else None,
+        worst_frames=tuple(each.frame for each in worst[:5]),
+        weak_frames=states.count("weak"),
+        guessed_parts=tuple(
+            part
+            for part in (*SEEN_BY, *HANDS)
+            if not part.endswith("leg")
+            and sum(part in each.guessed for each in quality) > _HARDLY_SEEN * len(states)
+        ),
+        part_residual_percent=mean_parts(quality),
+    )
 
 
 def solve_track(

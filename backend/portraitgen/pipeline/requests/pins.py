@@ -66,16 +66,24 @@ def _held(
 
     Pins on the head say that the head is wrong; nothing of it resists then.
     """
-    quality = next((each for each in track.record.quality if each.frame == call.frame), None)
-    if quality is None or quality.state != "tracked" or solver.on_head(pins):
+    if solver.on_head(pins):
         return []
-    residual = quality.landmark_residual_percent
-    if residual is None:
-        return []
-    trust = np.clip((_POOR - residual) / (_POOR - _GOOD), 0, 1) * call.resistance
+    if track.motion.fixed[track.motion.index(call.frame)]:
+        trust = call.resistance  # The artist has set it by hand.
+    else:
+        trust = call.resistance * _trusted(track, call.frame)
     if trust <= 0:
         return []
-    return solver.face_held(*state, spread=_HOLDS / float(trust))
+    return solver.face_held(*state, spread=_HOLDS / trust)
+
+
+def _trusted(track: Track, frame: int) -> float:
+    """How well the face of a frame is tracked, 0 to 1."""
+    quality = next((each for each in track.record.quality if each.frame == frame), None)
+    residual = quality.landmark_residual_percent if quality else None
+    if quality is None or quality.state != "tracked" or residual is None:
+        return 0.0
+    return float(np.clip((_POOR - residual) / (_POOR - _GOOD), 0, 1))
 
 
 def _start(call: SolvePins, name: str, tracked: np.ndarray) -> np.ndarray:

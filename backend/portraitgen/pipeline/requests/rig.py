@@ -13,12 +13,13 @@ from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...errors import ShotError
 from ...messages.tracks import RigExported, TrackPublished
-from ...records import RigFacts
+from ...records import FrameQuality, RigFacts
 from ...shot import Shot, now
 from ...storage import make_folder, remove_tree
 from ...tensors import DamagedTensors, is_whole, load_arrays, save_arrays
 from ...tracking.correction_blending import blend_corrections
 from ...tracking.part_quality import PARTS
+from ...tracking.solve import summarise
 from ..data.authors import added
 from ..data.shots import Track, body_of
 from ..run.job_context import running
@@ -189,11 +190,14 @@ def publish_motion(
         remove_tree(folder)
         make_folder(folder)
         made.save(folder / "params.safetensors")
+        quality = _without_stale(track.record.quality, _moved_frames(motion, made))
         record = replace(
             track.record,
             created=now(),
             source=source,
             parent=track.version,
+            quality=quality,
+            summary=summarise(quality),
             job=job.id,
             authors=added(track.record.authors, author),
         )
@@ -202,6 +206,32 @@ def publish_motion(
         result = TrackPublished(version, int(moved.sum()))
         job.finish(result.to_json())
     return result
+
+
+def _moved_frames(before: Motion, after: Motion) -> set[int]:
+    """The frames in which two motions of the same frames differ."""
+    moved = (
+        (after.transl != before.transl).any(1)
+        | (after.pose != before.pose).any((1, 2))
+        | (after.expression != before.expression).any(1)
+    )
+    return set(before.frames[moved].tolist())
+
+
+def _without_stale(quality: tuple[FrameQuality, ...], moved: set[int]) -> tuple[FrameQuality, ...]:
+    """The quality of frames of which some were moved by hand: what was measured of those before
+    says nothing of them now, and none of them is weak any more."""
+    return tuple(
+        replace(
+            each,
+            state="tracked" if each.state == "weak" else each.state,
+            landmark_residual_percent=None,
+            parts={},
+        )
+        if each.frame in moved
+        else each
+        for each in quality
+    )
 
 
 def _turns(pose: np.ndarray) -> np.ndarray:
