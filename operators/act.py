@@ -12,7 +12,7 @@ from portraitgen.errors import PortraitError
 from portraitgen.records import IDENTITY
 from portraitgen.schema import Value
 
-from ..portraitgen_addon import acting_layer, compat, pins, properties, sculpt
+from ..portraitgen_addon import acting_layer, compat, pins, properties, sculpt, shot_time
 from . import base
 
 _PARTS = (
@@ -266,6 +266,13 @@ class PORTRAITGEN_OT_eyeline(_Acts):
         return self._act(context, {"look_at": at})
 
 
+_REGIONS = (
+    ("all", "All", "The whole face"),
+    ("mouth", "Mouth", "Jaw and lips"),
+    ("brows", "Brows", "The brows"),
+    ("eyes", "Eyes", "Lids and eyes"),
+    ("cheeks", "Cheeks", "Cheeks and nose"),
+)
 _READY_MADE = (
     ("open_eyes", "Open Eyes", "Take blinks out"),
     ("hold", "Hold", "Keep the expression of this frame"),
@@ -295,7 +302,8 @@ class PORTRAITGEN_OT_ready_made_acting(_Acts):
         name="Shot", description="The other shot's folder", subtype="DIR_PATH"
     )
     shift: IntProperty(name="Offset", description="Frames into the other shot")
-    part: EnumProperty(name="Part", items=_PARTS)
+    part: EnumProperty(name="Part", description="What acts", items=_PARTS)
+    region: EnumProperty(name="Part", description="What is exaggerated", items=_REGIONS)
     fade: IntProperty(name="Fade", description="Frames over which it comes and goes", min=0)
 
     @classmethod
@@ -318,6 +326,10 @@ class PORTRAITGEN_OT_ready_made_acting(_Acts):
             self.layout.prop(self, "shift")
         elif self.kind in _AMOUNTS:
             self.layout.prop(self, "amount", text=_AMOUNTS[self.kind][0])
+        if self.kind == "exaggerate":
+            self.layout.prop(self, "region")
+        elif self.kind in ("hold", "retime"):
+            self.layout.prop(self, "part")
         self.layout.prop(self, "fade")
 
     def execute(self, context: Any) -> set[str]:
@@ -328,9 +340,11 @@ class PORTRAITGEN_OT_ready_made_acting(_Acts):
             self.report({"ERROR"}, f"A {_AMOUNTS[self.kind][0].lower()} of 1 changes nothing")
             return {"CANCELLED"}
         if self.kind == "hold":
-            value = str(context.scene.frame_current - shot.offset)
+            value = str(shot_time.frame_at_hand(context, shot))
         elif self.kind == "mouth_from":
             value = f"{bpy.path.abspath(self.shot_folder)}@{self.shift}"
+        elif self.kind == "exaggerate" and self.region != "all":
+            value = f"{value}:{self.region}"
         return self._act(context, {self.kind: value}, part=self.part, fade=self.fade)
 
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The layer of acting: exactly above the corrections, a take's own, and never sent as a track."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -311,3 +312,25 @@ def test_acting_that_would_change_nothing_is_refused(kind: str, performer_shot: 
     shown.draw(dialog, bpy.context)
     assert dialog.amount != 1 and asked == [kind.title()]
     assert drawn[0] == ("amount", {"exaggerate": "Factor", "retime": "Speed"}[kind])
+
+
+def test_a_part_of_the_face_is_exaggerated_alone(
+    performer_shot: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminal could, the dialog had no field for it."""
+    if performer_shot.take is None:
+        bpy.ops.portraitgen.take_add(editor="grade")
+    operator = module("operators.act")
+    asked: list[Any] = []
+    monkeypatch.setattr(operator.base, "run_job", lambda context, kind, *more: asked.append(more))
+    monkeypatch.setattr(operator, "_sent", lambda shot: "")
+    run = bpy.ops.portraitgen.ready_made_acting
+    assert run(kind="exaggerate", amount=1.5, region="brows") == {"FINISHED"}
+    assert run(kind="exaggerate", amount=1.5) == {"FINISHED"}
+    told = [json.loads(options["settings"]) for options, _ in asked]
+    assert told == [{"exaggerate": "1.5000:brows"}, {"exaggerate": "1.5000"}]
+    drawn: list[str] = []
+    layout = SimpleNamespace(prop=lambda owner, name, text="": drawn.append(name))
+    dialog = SimpleNamespace(kind="exaggerate", layout=layout)
+    operator.PORTRAITGEN_OT_ready_made_acting.draw(dialog, bpy.context)
+    assert drawn == ["amount", "region", "fade"]
