@@ -5,7 +5,7 @@
 import dataclasses
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,17 @@ def _said_space(footage: StripFootage) -> str | None:
     return None if footage.colour_space in _BLENDERS_DEFAULTS else footage.colour_space
 
 
+def _rate_of(footage: StripFootage) -> str | None:
+    """The rate that the artist gives a plate: pictures have the scene's, a movie its own."""
+    return None if footage.kind == "movie" else f"{footage.fps[0]}/{footage.fps[1]}"
+
+
+def _probe_of(footage: StripFootage) -> ProbePlate:
+    """Asks how the plate of a strip would be read."""
+    path, space = str(footage.path), _said_space(footage)
+    return ProbePlate(footage=path, colour_space=space, fps=_rate_of(footage))
+
+
 _NOT_BLENDERS = ("NTSC", "NTSC 1953", "PAL", "Film")
 """Primaries of standard definition, which Blender has no space for: it shows them as Rec.709."""
 
@@ -110,6 +121,9 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
     looked_at: StringProperty(
         description="The strip whose plate was looked at", options={"HIDDEN", "SKIP_SAVE"}
     )
+    shown: StringProperty(
+        description="What the strip shows of its plate", options={"HIDDEN", "SKIP_SAVE"}
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -139,13 +153,13 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
     def _look(self, context: Any) -> None:
         strip = _active_strip(context)
         footage = plate_strip.footage_of(strip, compat.sequencer_scene(context))
-        call = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
+        call = _probe_of(footage)
         name, windows = strip.name, list(context.window_manager.windows)
         place = windows.index(context.window) if context.window in windows else 0
 
         def looked(facts: PlateFacts) -> None:
             _PROBED[:] = [facts]
-            _ask_where(name, place)
+            _ask_where(name, place, _part_of(footage, facts))
 
         scene_updates.ask("Looking at the plate", call, looked)
 
@@ -153,7 +167,7 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         """The folder, and how the backend would read the plate."""
         self.layout.prop(self, "folder")
         column = self.layout.column(align=True)
-        for line in plate_lines(_PROBED[-1]):
+        for line in filter(None, (*plate_lines(_PROBED[-1]), self.shown)):
             column.label(text=line)
 
     def execute(self, context: Any) -> set[str]:
@@ -164,32 +178,50 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         scene, strip = compat.sequencer_scene(context), _active_strip(context)
         folder = _whole_path(self.folder)
         footage = plate_strip.footage_of(strip, scene)
-        rate = f"{footage.fps[0]}/{footage.fps[1]}"
+        rate = _rate_of(footage)
         model = preferences.get().body_model
         call = CreateShot(
             shot=str(folder),
             footage=str(footage.path),
-            colour_space=_said_space(footage),
-            fps=_known_rate(folder) or rate if footage.kind != "movie" else None,
+            fps=rate and (_known_rate(folder) or rate),
             body_model=bpy.path.abspath(model) if model else None,
         )
         names = scene.name, strip.name, self.folder
-        own = 0.0 if footage.kind != "movie" else float(strip.fps)
 
-        def make(facts: PlateFacts) -> None:
-            probed = float(Fraction(facts.fps))
-            plate_strip.check_probed_rate(names[1], own, footage.fps, probed)
-            asked = dataclasses.replace(call, colour_space=_as_shown(footage, facts))
+        def make(space: str | None) -> None:
+            asked = dataclasses.replace(call, colour_space=space)
             scene_updates.ask("Reading the plate", asked, lambda made: _add(*names, footage, made))
 
-        if footage.kind != "movie":
-            scene_updates.ask("Reading the plate", call, lambda made: _add(*names, footage, made))
-        else:
-            probe = ProbePlate(footage=str(footage.path), colour_space=_said_space(footage))
-            scene_updates.ask("Looking at the plate", probe, make)
+        _look_first(strip, footage, make)
 
 
-def _ask_where(strip: str, place: int) -> None:
+def _part_of(footage: StripFootage, facts: PlateFacts) -> str:
+    """What a strip shows of its plate, empty where that is all of it."""
+    whole = (footage.first, footage.last) == (facts.first, facts.last)
+    if whole or footage.kind == "still":
+        return ""
+    return f"The strip shows frames {footage.first} to {footage.last}, which are the shot's."
+
+
+def _look_first(strip: Any, footage: StripFootage, make: Callable[[str | None], None]) -> None:
+    """Has a strip's plate looked at before shots are made of it.
+
+    Args:
+        make: makes them, in the colour space that it is given.
+    """
+    name = strip.name
+    own = float(strip.fps) if footage.kind == "movie" else 0.0
+
+    def looked(facts: PlateFacts) -> None:
+        if own:
+            probed = float(Fraction(facts.fps))
+            plate_strip.check_probed_rate(name, own, footage.fps, probed)
+        make(_as_shown(footage, facts))
+
+    scene_updates.ask("Looking at the plate", _probe_of(footage), looked)
+
+
+def _ask_where(strip: str, place: int, shown: str) -> None:
     """Opens the dialog of New Shot in a window, if the strip is the active one still."""
     windows = bpy.context.window_manager.windows
     if bpy.app.background or place >= len(windows):
@@ -197,7 +229,7 @@ def _ask_where(strip: str, place: int) -> None:
     with bpy.context.temp_override(window=windows[place]):
         active = _active_strip(bpy.context)
         if active is not None and active.name == strip:
-            bpy.ops.portraitgen.new_shot("INVOKE_DEFAULT", looked_at=strip)
+            bpy.ops.portraitgen.new_shot("INVOKE_DEFAULT", looked_at=strip, shown=shown)
 
 
 def _known_rate(folder: Path) -> str:
@@ -325,11 +357,15 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
             folder=str(_whole_path(self.folder)),
             span=(footage.first, footage.last),
             body_model=bpy.path.abspath(model) if model else None,
-            colour_space=_said_space(footage),
-            fps=f"{footage.fps[0]}/{footage.fps[1]}" if footage.kind != "movie" else None,
+            fps=_rate_of(footage),
         )
         names = scene.name, strip.name
-        scene_updates.ask("Looking for cuts", call, lambda found: _split(*names, footage, found))
+
+        def split(space: str | None) -> None:
+            asked = dataclasses.replace(call, colour_space=space)
+            scene_updates.ask("Looking for cuts", asked, lambda got: _split(*names, footage, got))
+
+        _look_first(strip, footage, split)
 
 
 def _split(scene_name: str, strip_name: str, footage: StripFootage, found: PlateSplit) -> None:

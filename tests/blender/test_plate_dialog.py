@@ -35,12 +35,8 @@ def test_a_movie_tagged_as_blender_does_not_show_it_is_read_as_it_is_shown(
     """Its takes were 0.1 off the strip in the compositor, and nobody was told."""
     footage, scene = module("operators.footage"), bpy.context.scene
     path = tmp_path / "tagged.mov"
-    made = subprocess.run([PYTHON, "-c", _TAGGED, path], capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    strips = scene.sequence_editor_create().strips
-    scene.render.fps = 25
-    strip = strips.new_movie(name="tagged", filepath=str(path), channel=1, frame_start=1)
-    scene.sequence_editor.active_strip = strip
+    _make_tagged(path)
+    plate_strip(scene, start=1, path=path)
     footage.PORTRAITGEN_OT_new_shot._look(None, bpy.context)
     until(lambda: not session.doing)
     assert any("shows them as Rec.709" in line for line in footage.plate_lines(footage._PROBED[0]))
@@ -48,6 +44,56 @@ def test_a_movie_tagged_as_blender_does_not_show_it_is_read_as_it_is_shown(
     until(lambda: len(scene.portraitgen.shots))
     record = module("portraitgen_addon.shot_summary").summary_of(scene.portraitgen.shots[0].path)
     assert record.footage.colour_space == "Rec.709"
+
+
+@pytest.mark.parametrize("primaries", ["NTSC", "PAL"])
+def test_a_plate_that_is_split_is_read_as_it_is_shown_too(
+    primaries: str,
+    monkeypatch: pytest.MonkeyPatch,
+    session: Any,
+    until: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """Its shots had the tagged colours: their takes differed from the strip."""
+    footage, scene = module("operators.footage"), bpy.context.scene
+    path = tmp_path / f"{primaries}.mov"
+    _make_tagged(path, 6 if primaries == "NTSC" else 5)
+    plate_strip(scene, start=1, path=path)
+    asked: list[Any] = []
+    ask = session.ask
+
+    def noted(call: Any, *then: Any) -> None:
+        asked.append(call)
+        ask(call, *then)
+
+    monkeypatch.setattr(session, "ask", noted)
+    bpy.ops.portraitgen.split_at_cuts(folder=str(tmp_path))
+    until(lambda: not session.doing)
+    splits = [each for each in asked if isinstance(each, footage.SplitPlate)]
+    assert [each.colour_space for each in splits] == ["Rec.709"]
+
+
+def test_a_movie_of_a_varying_rate_is_not_split(
+    monkeypatch: pytest.MonkeyPatch, session: Any, until: Callable[..., None], tmp_path: Path
+) -> None:
+    """New Shot refused it; its parts were cut at other frames than the strip shows."""
+    footage, scene = module("operators.footage"), bpy.context.scene
+    plate_strip(scene)
+    kept = footage.plate_strip.check_probed_rate
+    monkeypatch.setattr(
+        footage.plate_strip,
+        "check_probed_rate",
+        lambda name, own, fps, probed: kept(name, own, fps, probed * 1.1),
+    )
+    bpy.ops.portraitgen.split_at_cuts(folder=str(tmp_path))
+    until(lambda: session.error or len(scene.portraitgen.shots))
+    assert "frames a second and Blender plays it at" in session.message
+
+
+def _make_tagged(path: Path, primaries: int = 6) -> None:
+    code = [PYTHON, "-c", _TAGGED, path, str(primaries)]
+    made = subprocess.run(code, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
 
 
 # SMPTE 170M, as recorders of standard definition tag it.
@@ -60,7 +106,7 @@ with av.open(sys.argv[1], "w") as container:
     stream.width = stream.height = 64
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
-    context.colorspace = context.color_primaries = 6
+    context.colorspace = context.color_primaries = int(sys.argv[2])
     context.color_trc = 1
     for _ in range(3):
         frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 120, np.uint8), format="rgb24")
@@ -78,10 +124,39 @@ def test_new_shots_dialog_opens_when_the_plate_was_looked_at(
     monkeypatch.setattr(footage, "_ask_where", lambda *given: opened.append(given))
     footage._PROBED.clear()
     strip = plate_strip(bpy.context.scene)
+    trim(strip, 1003, 1013)
     footage.PORTRAITGEN_OT_new_shot._look(None, bpy.context)
     assert not opened
     until(lambda: opened or session.error)
-    assert opened == [(strip.name, 0)] and footage._PROBED[0].width == 512
+    part = "The strip shows frames 3 to 12, which are the shot's."
+    assert opened == [(strip.name, 0, part)] and footage._PROBED[0].width == 512
+
+
+def test_new_shots_dialog_gives_pictures_the_scenes_rate(
+    written_sequence: Path, session: Any, until: Callable[..., None]
+) -> None:
+    """It said 24, whatever the scene's rate, at which the shot was made."""
+    footage, scene = module("operators.footage"), bpy.context.scene
+    scene.render.fps, scene.render.fps_base = 24, 1.001
+    files = sorted(written_sequence.glob("*.png"))
+    strips = scene.sequence_editor_create().strips
+    strip = strips.new_image(name="s", filepath=str(files[0]), channel=1, frame_start=1)
+    for file in files[1:]:
+        strip.elements.append(file.name)
+    scene.sequence_editor.active_strip = strip
+    footage._PROBED.clear()
+    footage.PORTRAITGEN_OT_new_shot._look(None, bpy.context)
+    until(lambda: footage._PROBED or session.error)
+    assert "23.976 a second" in footage.plate_lines(footage._PROBED[0])[0]
+
+
+@pytest.fixture
+def written_sequence(tmp_path: Path) -> Path:
+    image = bpy.data.images.new("any", 64, 48)
+    image.file_format = "PNG"
+    for frame in (1, 2, 3):
+        image.save(filepath=str(tmp_path / f"plate.{frame:04d}.png"))
+    return tmp_path
 
 
 @pytest.mark.parametrize(("frame", "active"), [(1005, 0), (1012, 0), (1030, 1)])
