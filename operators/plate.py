@@ -3,6 +3,7 @@
 """A shot and its plate in the edit: brought in line again, found again."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..portraitgen_addon import (
     shot_summary,
     strip_sync,
 )
+from ..portraitgen_addon.session import session
 from . import base
 
 
@@ -58,7 +60,8 @@ class PORTRAITGEN_OT_update_from_strip(bpy.types.Operator):
 
 class PORTRAITGEN_OT_relink_plate(bpy.types.Operator):
     """Find the plate again after it was moved or renamed: the same file by its digest, near its old
-    place and the shot, or in a folder of your choice"""
+    place and the shot, or in a folder of your choice. Plates of other shots that moved along are
+    found with it"""
 
     bl_idname = "portraitgen.relink_plate"
     bl_label = "Relink Plate"
@@ -92,8 +95,13 @@ class PORTRAITGEN_OT_relink_plate(bpy.types.Operator):
             # A file browser gives a name that was typed, too.
             where = where.parent
         call = RelinkPlate(str(shot.path), str(where) if where else None)
-        shot_id = shot.shot_id
-        scene_updates.ask("Looking for the plate", call, lambda found: _relinked(shot_id, found))
+        shot_id, old = shot.shot_id, shot_summary.plate_path(shot.path)
+
+        def relinked(found: PlateRelinked) -> None:
+            _relinked(shot_id, found)
+            _relink_others(_moved(old, Path(found.path)), [])
+
+        scene_updates.ask("Looking for the plate", call, relinked)
 
 
 def _of_strip(shot: Any) -> Path | None:
@@ -119,6 +127,49 @@ def _relinked(shot_id: str, found: PlateRelinked) -> None:
     shot_summary.forget_summaries()
     edit_watch.note_change()
     scene_updates.undo_step("Relink Plate")
+
+
+def _moved(old: Path, new: Path) -> tuple[Path, Path]:
+    """The folder that was moved, or renamed, and what it is now: the last in which two places of a
+    file differ."""
+    while old.name == new.name and old.parent != old and new.parent != new:
+        old, new = old.parent, new.parent
+    return old, new
+
+
+def _relink_others(moved: tuple[Path, Path], done: list[str]) -> None:
+    """Relinks the plates of other shots of the file that moved along, one after the other.
+
+    Args:
+        moved: what was moved, as `_moved` says.
+        done: the ids of the shots that were relinked.
+    """
+    for scene in bpy.data.scenes:
+        for shot in scene.portraitgen.shots if scene.library is None else ():
+            old = shot_summary.plate_path(shot.path)
+            if shot_summary.summary_of(shot.path).error or edit_watch.is_there(old):
+                continue
+            where = _of_strip(shot)
+            if where is None and old.is_relative_to(moved[0]):
+                where = moved[1] / old.relative_to(moved[0])
+            if where is None or not edit_watch.is_there(where) or shot.shot_id in done:
+                continue
+            call = RelinkPlate(str(shot.path), str(where))
+            shot_id, so_far = shot.shot_id, [*done, shot.shot_id]
+
+            then = partial(_relinked_along, moved, so_far, shot_id)
+            scene_updates.ask(f"Looking for the plate of {shot.name}", call, then)
+            return
+    if done:
+        names = [shot.name for shot in map(properties.find_shot, done) if shot is not None]
+        session.told = (f"The plates of {', '.join(names)} had moved along and are found, too",)
+
+
+def _relinked_along(
+    moved: tuple[Path, Path], done: list[str], shot_id: str, found: PlateRelinked
+) -> None:
+    _relinked(shot_id, found)
+    _relink_others(moved, done)
 
 
 def _named(path: Path) -> str:

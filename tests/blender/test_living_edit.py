@@ -242,6 +242,41 @@ def test_a_moved_plate_is_found_by_its_digest(
     assert look() == []
 
 
+def test_plates_that_moved_along_are_found_with_the_first(
+    tmp_path: Path, session: Any, until: Callable[..., None]
+) -> None:
+    """It was one press a shot, also for the parts of one plate that was split."""
+    scene, day = bpy.context.scene, tmp_path / "day 1"
+    shots = scene.portraitgen.shots
+    for index, name in enumerate(("a/first", "b/second", "b/second")):
+        place = day / f"{name}.mp4"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CLIP, place)
+        strip = plate_strip(scene, 1001 + 100 * index, place)
+        trim(strip, 1001 + 100 * index, 1011 + 100 * index)
+        bpy.ops.portraitgen.new_shot(folder=str(tmp_path / f"shot {index}"))
+        until(lambda: len(shots) == index + 1 and not session.doing)  # noqa: B023
+    stays = shots[2]
+    elsewhere = tmp_path / "elsewhere.mp4"
+    shutil.copy(CLIP, elsewhere)
+    bpy.ops.portraitgen.relink_plate(filepath=str(elsewhere))
+    until(lambda: not session.doing and not session.waiting_work)
+    day.rename(tmp_path / "day one")
+    scene.portraitgen.active = 0
+    look()
+    bpy.ops.portraitgen.relink_plate(filepath=str(tmp_path / "day one" / "a"))
+    until(lambda: not session.doing and not session.waiting_work)
+    assert not session.message, session.message
+    summary = module("portraitgen_addon.shot_summary")
+    places = [summary.plate_path(each.path) for each in shots]
+    whole = tmp_path / "day one"
+    assert places == [whole / "a/first.mp4", whole / "b/second.mp4", elsewhere]
+    find = module("portraitgen_addon.strip_sync").plate_of
+    assert [Path(bpy.path.abspath(find(each).strip.filepath)) for each in shots] == places
+    assert session.told == (f"The plates of {shots[1].name} had moved along and are found, too",)
+    assert stays == shots[2]
+
+
 def test_takes_of_the_folder_are_listed_and_lost_ones_told(shot: Any) -> None:
     from portraitgen.shot import Shot
 
