@@ -177,11 +177,12 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     data = bytes(range(256)) * 4096
     status = 200
+    words: str | None = None
     starts: list[int] = []
 
     def do_GET(self) -> None:
         if self.status != 200:
-            self.send_response(self.status)
+            self.send_response(self.status, self.words)
             self.end_headers()
             return
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
@@ -217,10 +218,19 @@ def test_a_file_that_came_in_part_goes_on_where_it_ended(server: str, tmp_path: 
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [(401, "Package Index as https://NAME"), (404, "check Package Index"), (407, "set Proxy")],
+    [
+        (401, "Package Index as https://NAME"),
+        (404, "check Package Index"),
+        (407, "set Proxy"),
+        (503, "it answered 503 Service Unavailable; try again later"),
+    ],
 )
-def test_a_refusal_names_the_host_and_the_setting(server: str, status: int, said: str) -> None:
-    Server.status = status
+@pytest.mark.parametrize("words", [None, "", "File not found"])
+def test_a_refusal_names_the_host_and_the_setting(
+    server: str, status: int, said: str, words: str | None
+) -> None:
+    """Servers that worded their answer otherwise got "it failed; see the log"."""
+    Server.status, Server.words = status, words
     with pytest.raises(SourceError, match=said) as refused:
         Source().page(server, "numpy")
     assert refused.value.place == server.removeprefix("http://")

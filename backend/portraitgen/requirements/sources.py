@@ -7,6 +7,7 @@ Standard library only.
 """
 
 import html.parser
+import http
 import re
 import ssl
 import urllib.error
@@ -163,6 +164,9 @@ class Source:
             ((message, remedy) for words, message, remedy in _FAULTS if _any(words, low)),
             ("it failed", "see the log"),
         )
+        answered = re.search(r"\b[45]\d\d [A-Z][A-Za-z -]+", said)
+        if message == "it failed" and answered:
+            message, remedy = f"it answered {answered[0].strip()}", "try again later"
         if "reached" in message and self.proxy:
             message += f" through the proxy {urllib.parse.urlsplit(shown(self.proxy)).netloc}"
         if "reached" in message and host == "github.com":
@@ -236,7 +240,9 @@ def shown(address: str) -> str:
 def _reason(error: OSError) -> str:
     """What an error of urllib says, in words that are looked for."""
     if isinstance(error, urllib.error.HTTPError):
-        return f"{error.code} {error.reason}"
+        # Servers word it as they like, or not at all.
+        known = error.code in set(http.HTTPStatus)
+        return f"{error.code} {http.HTTPStatus(error.code).phrase if known else error.reason}"
     reason = getattr(error, "reason", error)
     if isinstance(reason, ssl.SSLCertVerificationError):
         return "certificate"
