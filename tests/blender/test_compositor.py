@@ -24,11 +24,15 @@ SPACES = {
     "ACEScct": ".exr",
     "ARRI LogC4": ".exr",
 }
+# Movies by the number of the primaries that they are tagged with: Blender has none for standard
+# definition's and shows them as Rec.709, so New Shot reads them as that.
+MOVIES = {"NTSC": 6, "PAL": 5}
 
 # An edit with every cover and colour over a plate with every brightness, written by the render job.
 _MAKE = """
 import sys
 from pathlib import Path
+import av
 import numpy as np
 import OpenImageIO as oiio
 from portraitgen.footage.colour import from_display, resolve
@@ -39,9 +43,17 @@ from portraitgen.pipeline.compositing.plate_compositor import RenderedFrame
 width, height, first = (int(word) for word in sys.argv[2:5])
 rng = np.random.default_rng(5)
 smooth = rng.uniform(0.02, 0.98, (3, height, width, 3)).astype("f4")
-for name, suffix in (word.split("=") for word in sys.argv[5:]):
-    folder = Path(sys.argv[1]) / name
-    folder.mkdir()
+def movie(path, primaries):
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
+        stream.options = {"qp": "0"}
+        stream.codec_context.color_primaries, stream.codec_context.color_trc = primaries, 1
+        for picture in smooth:
+            codes = np.round(picture * 255).astype("u1")
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(codes, format="rgb24")))
+        container.mux(stream.encode())
+def pictures(folder, name, suffix):
     for index in range(3):
         pixels = from_display(smooth[index], resolve(name))
         if resolve(name).kind == "linear":
@@ -51,7 +63,17 @@ for name, suffix in (word.split("=") for word in sys.argv[5:]):
         output = oiio.ImageOutput.create(str(path))
         assert output.open(str(path), spec) and output.write_image(pixels), output.geterror()
         output.close()
-    plate = open_plate(folder / f"plate.####{suffix}", colour_space=name)
+for name, suffix in (word.split("=") for word in sys.argv[5:]):
+    folder = Path(sys.argv[1]) / name
+    folder.mkdir()
+    if suffix.isdecimal():
+        path = folder / "plate.mov"
+        movie(path, int(suffix))
+        assert open_plate(path).record().colour_space == f"{name} srgb"
+        plate, suffix = open_plate(path, colour_space="Rec.709"), ".png"
+    else:
+        pictures(folder, name, suffix)
+        plate = open_plate(folder / f"plate.####{suffix}", colour_space=name)
     rows, columns = slice(2, height), slice(10, width)
     shape = (rows.stop - rows.start, columns.stop - columns.start)
     cover = np.tile(np.linspace(0, 1, shape[1], dtype="f4"), (shape[0], 1))
@@ -80,7 +102,7 @@ def known_spaces() -> list[str]:
 @pytest.fixture(scope="module")
 def written(made_once: MadeOnce) -> Path:
     """A folder a colour space with a plate, a take over it and the take's frames."""
-    spaces = [f"{name}={suffix}" for name, suffix in SPACES.items()]
+    spaces = [f"{name}={suffix}" for name, suffix in (SPACES | MOVIES).items()]
     return made_once("plates", by_backend(_MAKE, WIDTH, HEIGHT, FIRST, *spaces))
 
 
@@ -88,35 +110,42 @@ def written(made_once: MadeOnce) -> Path:
 def take(request: pytest.FixtureRequest, written: Path) -> SimpleNamespace:
     """Strips of a plate and of a take, and the take's frames for the compositor."""
     space = getattr(request, "param", "ACES2065-1")
-    if space not in known_spaces():
+    if space not in known_spaces() and space not in MOVIES:
         pytest.skip(f"this Blender has no colour space {space}")
-    suffix, folder = SPACES[space], written / space
+    folder = written / space
     scene = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", 1
     scene.camera = bpy.data.objects.new("any", bpy.data.cameras.new("any"))
     scene.render.resolution_x, scene.render.resolution_y = WIDTH, HEIGHT
     scene.sequence_editor_create()
     compat = module("portraitgen_addon.compat")
+    strips = scene.sequence_editor.strips
+    if space in MOVIES:
+        first, shown = 1, folder / "plate.mov"
+        movie = strips.new_movie(name="plate", filepath=str(shown), channel=1, frame_start=1)
+        space = movie.colorspace_settings.name
+    else:
+        first, shown = FIRST, folder / f"plate.{FIRST}{SPACES[space]}"
     for channel, name in enumerate(("plate", "take"), 1):
-        files = sorted(folder.glob(f"{name}.*{suffix}"))
-        strip = scene.sequence_editor.strips.new_image(
-            name=name, filepath=str(files[0]), channel=channel, frame_start=1
-        )
+        files = sorted(each for each in folder.glob(f"{name}.*") if each.suffix != ".mov")
+        if not files:
+            continue
+        strip = strips.new_image(name=name, filepath=str(files[0]), channel=channel, frame_start=1)
         for file in files[1:]:
             strip.elements.append(file.name)
         compat.set_length(strip, len(files))
         strip.colorspace_settings.name = space
-    plate = bpy.data.images.load(str(folder / f"plate.{FIRST}{suffix}"))
-    plate.source = "SEQUENCE"
+    plate = bpy.data.images.load(str(shown))
+    plate.source = "MOVIE" if shown.suffix == ".mov" else "SEQUENCE"
     plate.colorspace_settings.name = space
     compositor = module("portraitgen_addon.compositor")
-    path = folder / f"frames.{FIRST}.exr"
+    path = folder / f"frames.{first}.exr"
     frames = compositor.Frames(
         path=path,
-        first=FIRST,
-        last=FIRST + 2,
-        offset=1 - FIRST,
-        boxes={FIRST: (10, 2, WIDTH - 10)},
+        first=first,
+        last=first + 2,
+        offset=1 - first,
+        boxes={first: (10, 2, WIDTH - 10)},
         width=WIDTH,
         height=HEIGHT,
         colour_space=compositor.colour_space_of(path),
@@ -146,6 +175,36 @@ def test_the_group_shows_what_the_strip_shows(take: SimpleNamespace, tmp_path: P
         shown = rendered(take.scene, tmp_path / "shown", True)
         assert shown.max() > 0.8 and np.ptp(shown) > 0.5
         assert (np.abs(composed - shown) / np.maximum(shown, 1)).max() < 1e-3
+
+
+@pytest.mark.parametrize("take", MOVIES, indirect=True)
+def test_the_group_shows_what_the_strip_shows_of_a_movie(
+    take: SimpleNamespace, tmp_path: Path
+) -> None:
+    """But for the rounding to eight bits of the strip's pictures. By its tags it was 0.12 off."""
+    take.compositor.to_compositor(take.scene, "shot take", take.frames, take.plate)
+    for frame in (1, 3):
+        take.scene.frame_set(frame)
+        composed = rendered(take.scene, tmp_path / "composed", False)
+        shown = codes(rendered(take.scene, tmp_path / "shown", True))
+        assert np.abs(shown - shown.round()).max() < 0.01 and np.ptp(shown) > 200
+        low, high = linear(shown.round() - 0.5), linear(shown.round() + 0.5)
+        assert np.maximum(low - composed, composed - high).max() < 1e-3
+
+
+def codes(values: np.ndarray) -> np.ndarray:
+    """Linear Rec.709 as eight bits of sRGB hold it, not rounded."""
+    low, high = 12.92 * values, 1.055 * np.maximum(values, 1e-9) ** (1 / 2.4) - 0.055
+    found: np.ndarray = 255 * np.where(values < 0.0031308, low, high)
+    return found
+
+
+def linear(values: np.ndarray) -> np.ndarray:
+    """What `codes` was made of."""
+    shares = values / 255
+    low, high = shares / 12.92, ((np.maximum(shares, 0) + 0.055) / 1.055) ** 2.4
+    found: np.ndarray = np.where(shares < 0.04045, low, high)
+    return found
 
 
 @pytest.mark.skipif(
