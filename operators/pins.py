@@ -107,7 +107,8 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         self._index, self._before = index, tuple(shot.pins[index].target)
         self._start = self._shown = rig.read_now(pins.parts_of(shot), self._bundle, shot.offset)
         self._moved = self._asked = self._released = self._dragged = self._late = False
-        self._since, self._off, self._error = 0.0, 0.0, None
+        self._since = self._off = 0.0
+        self._error: PortraitError | None = None
         # Answers may come after the drag has ended, when the operator itself is gone.
         self._living = [True]
         scene_updates.start()
