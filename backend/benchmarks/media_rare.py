@@ -287,4 +287,44 @@ def streams(folder: Path) -> Iterator[Case]:
     yield Case("stream attached", folder / "beside.mkv", needs="attached")
 
 
-MAKERS = (sizes, tiffs, windows, netpbm, photos, packings, streams)
+def changes(folder: Path) -> Iterator[Case]:
+    """Tags that change on the way, pictures refreshed stripe by stripe, shapes of pixels turned."""
+
+    def stream(name: str, matrix: int, tags: tuple[int, int, int], full: bool = False) -> bytes:
+        frames = [frame_of(picture(n), "yuv444p", 8, (1, 1), full, matrix) for n in range(6)]
+        path = folder / f"{name}.h264"
+        options = {"qp": "1", "bf": "0"}
+        write(path, "libx264", "yuv444p", frames, tags=tags, full=full, options=options)
+        return path.read_bytes()
+
+    first = stream("first", 1, (1, 1, 1))
+    truth = {number + 1: picture(number) for number in range(6)}
+    for name, second in (
+        ("matrix", stream("matrix", 6, (1, 1, 6))),
+        ("range", stream("range", 1, (1, 1, 1), full=True)),
+        ("primaries", stream("primaries", 1, (9, 1, 1))),
+        ("transfer", stream("transfer", 1, (1, 16, 1))),
+    ):
+        path = folder / f"joined_{name}.h264"
+        path.write_bytes(first + second)
+        yield Case(f"change {name}", path, truth, range(1, 13))
+        yield Case(f"change {name} told", path, needs="colours on the way, at frame 7")
+    frames = [frame_of(picture(n % 12), "yuv444p", 8, (1, 1), False, 1) for n in range(36)]
+    options = {"x264-params": "intra-refresh=1:keyint=8:bframes=0:qp=1"}
+    path = write(folder / "stripes.mp4", "libx264", "yuv444p", frames, options=options)
+    truth = {number: picture((number - 1) % 12) for number in (24, 20, 36, 1)}
+    yield Case("change stripes", path, truth, range(1, 37))
+    flat = np.broadcast_to(np.array([0.2, 0.4, 0.6]), (24, 32, 3))
+    for suffix in ("tif", "png"):
+        for orientation in (1, 6):
+            path = folder / f"turned{'ab'[orientation > 1]}.{suffix}"
+            _write(path, _codes(flat), PixelAspectRatio=2.0, Orientation=orientation)
+            shape = (24, 64, 3) if orientation == 1 else (64, 24, 3)
+            shown = np.broadcast_to(flat[0, 0], shape)
+            yield Case(f"change turned {suffix} {orientation}", path, {1: shown})
+    path = folder / "dense.jpg"
+    Image.fromarray(_codes(flat)).save(path, quality=100, dpi=(50, 100))
+    yield Case("change dense jpg", path, {1: np.broadcast_to(flat[0, 0], (24, 64, 3))})
+
+
+MAKERS = (sizes, tiffs, windows, netpbm, photos, packings, streams, changes)

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 import pytest
-from footage_media import number_of, write_movie
+from footage_media import number_of, write_image, write_movie
+from PIL import Image
 
 from portraitgen.errors import FootageError
 from portraitgen.footage.colour import resolve, tags_of
@@ -25,8 +26,12 @@ def picture(width: int = 32, height: int = 24) -> np.ndarray:
     return np.stack([0.2 + 0.6 * x / width, 0.3 + 0.4 * y / height, 0.7 - 0.5 * x / width], 2)
 
 
-def tiff(path: Path, words: np.ndarray, photometric: int) -> Path:
-    """A TIFF of one strip, by the book (TIFF 6.0); little-endian."""
+def tiff(path: Path, words: np.ndarray, photometric: int, *more: tuple[int, ...]) -> Path:
+    """A TIFF of one strip, by the book (TIFF 6.0); little-endian.
+
+    Args:
+        more: tags of numbers that fit into two bytes: the tag, then its numbers.
+    """
     height, width = words.shape[:2]
     count = 1 if words.ndim == 2 else words.shape[2]
     data = words.astype(words.dtype.newbyteorder("<")).tobytes()
@@ -34,11 +39,15 @@ def tiff(path: Path, words: np.ndarray, photometric: int) -> Path:
     extra = struct.pack(f"<{count}H", *[bits] * count)
     tags = [
         (256, 4, 1, width), (257, 4, 1, height),
-        (258, 3, count, bits if count == 1 else 8 + len(data)), (259, 3, 1, 1),
+        (258, 3, count, {1: bits, 2: bits << 16 | bits}.get(count, 8 + len(data))), (259, 3, 1, 1),
         (262, 3, 1, photometric), (273, 4, 1, 8), (277, 3, 1, count), (278, 4, 1, height),
         (279, 4, 1, len(data)),
     ]  # fmt: skip
-    entries = b"".join(struct.pack("<2H2I", *tag) for tag in tags)
+    for tag, *numbers in more:
+        inside = len(numbers) == 1
+        tags.append((tag, 3, len(numbers), numbers[0] if inside else 8 + len(data) + len(extra)))
+        extra += b"" if inside else struct.pack(f"<{len(numbers)}H", *numbers)
+    entries = b"".join(struct.pack("<2H2I", *tag) for tag in sorted(tags))
     directory = struct.pack("<H", len(tags)) + entries + bytes(4)
     start = 8 + len(data) + len(extra)
     path.write_bytes(b"II*\0" + struct.pack("<I", start) + data + extra + directory)
@@ -51,6 +60,59 @@ def test_a_tiff_whose_zero_is_white_is_not_a_negative(tmp_path: Path, kind: type
     codes = np.rint((1 - grey) * np.iinfo(kind).max).astype(kind)
     read = open_plate(tiff(tmp_path / "white.tif", codes, 0)).read(1)
     assert np.abs(read - grey[..., None]).max() < 0.003
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_alpha_beside_a_white_zero_is_no_negative_either(tmp_path: Path, kind: type) -> None:
+    most = np.iinfo(kind).max
+    grey = np.linspace(0.1, 0.9, 32)[None].repeat(24, 0)
+    codes = np.stack([(1 - grey) * most, np.full_like(grey, 0.8 * most)], axis=2)
+    path = tiff(tmp_path / "white.tif", np.rint(codes).astype(kind), 0, (338, 2))
+    native = open_plate(path).read_native(1)
+    assert native.channels[-1] == "A"
+    assert np.abs(native.pixels[..., 0] / most - grey).max() < 0.003
+    assert np.abs(native.pixels[..., -1] / most - 0.8).max() < 0.003
+
+
+def test_other_inks_and_a_palette_of_8_bits_are_refused(tmp_path: Path) -> None:
+    codes = np.rint(picture() * 255).astype(np.uint8)
+    inks = np.concatenate([codes, codes[..., :1]], 2)
+    with pytest.raises(FootageError, match="inks"):
+        open_plate(tiff(tmp_path / "inks.tif", inks, 5, (332, 2)))
+    ramp = np.arange(256)
+    for name, scale in (("deep", 257), ("flat", 1)):
+        palette = (320, *(ramp * scale), *(ramp[::-1] * scale), *(ramp * scale))
+        path = tiff(tmp_path / f"{name}.tif", codes[..., 0], 3, palette)
+        if scale == 257:
+            red, green, _ = np.moveaxis(open_plate(path).read_uint8(1), 2, 0)
+            assert np.array_equal(red, codes[..., 0]) and np.array_equal(green, 255 - red)
+        else:
+            with pytest.raises(FootageError, match="palette has 8 bits"):
+                open_plate(path)
+
+
+@pytest.mark.parametrize("unit", [0, 1, 2])
+def test_the_denser_a_jpegs_lines_the_wider_its_pixels(tmp_path: Path, unit: int) -> None:
+    path = tmp_path / "plate.jpg"
+    Image.fromarray(np.full((24, 32, 3), 90, np.uint8)).save(path, dpi=(72, 72))
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">BHH", data, data.index(b"JFIF\0") + 7, unit, 50, 100)
+    path.write_bytes(data)
+    plate = open_plate(path)
+    assert plate.pixel_aspect == 2 and (plate.width, plate.height) == (64, 24)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png"])
+@pytest.mark.parametrize(("orientation", "shown"), [(1, (64, 24)), (3, (64, 24)), (6, (24, 64))])
+def test_pixels_of_a_turned_image_are_turned_too(
+    tmp_path: Path, suffix: str, orientation: int, shown: tuple[int, int]
+) -> None:
+    path = tmp_path / f"plate.{suffix}"
+    codes = np.full((24, 32, 3), 90, np.uint8)
+    write_image(path, codes, PixelAspectRatio=2.0, Orientation=orientation)
+    plate = open_plate(path)
+    assert (plate.width, plate.height) == shown
+    assert plate.read(1).shape == (*shown[::-1], 3)
 
 
 def test_cmyk_is_told_and_cielab_refused(tmp_path: Path) -> None:

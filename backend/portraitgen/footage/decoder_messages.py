@@ -51,6 +51,8 @@ class MovieScan(Data):
         faulty: runs of those whose decoder reported or concealed damage.
         sizes: position, width and height of each picture whose size is not the one before's.
         interlaced: whether one of them is.
+        changes: position and tags of each picture whose tags (`MovieFacts`) are not the one's
+            before.
     """
 
     looked: int
@@ -58,6 +60,7 @@ class MovieScan(Data):
     faulty: Runs
     sizes: tuple[tuple[int, int, int], ...]
     interlaced: bool
+    changes: tuple[tuple[int, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class MovieFacts(Data):
         matrix_tagged: the file itself named the matrix.
         range: "limited" or "full".
         primaries, transfer: tags of ITU-T H.273, 2 where the file says nothing.
+        tags: what its first picture by itself says of colours and pixels' shape, in numbers.
         interlaced: whether pictures hold two fields.
         timecode, reel: as the file names them, or "".
         sound: whether it has any.
@@ -57,6 +58,7 @@ class MovieFacts(Data):
     range: str
     primaries: int
     transfer: int
+    tags: tuple[int, ...]
     interlaced: bool
     timecode: str
     reel: str
@@ -90,3 +92,14 @@ class ImageFacts(Data):
     form: str
     timecode: str
     notes: tuple[str, ...]
+
+
+def told_of_tags(first: tuple[int, ...], later: tuple[int, ...], frame: int) -> list[str]:
+    """What to say of a picture whose `tags` differ from the first one's."""
+    changed = {"colours": first[:4] != later[:4], "pixels' shape": first[4:] != later[4:]}
+    return [
+        f"the movie's pictures change what they say of their {what} on the way, at frame {frame};"
+        " what the first one says is taken for all"
+        for what, differs in changed.items()
+        if differs
+    ]

@@ -174,9 +174,13 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         if swaps_sides(spec.get_int_attribute("Orientation", 1)):
             size = size[::-1]
         shape = spec.get_float_attribute("PixelAspectRatio", 1.0)
+        if form == "jpeg" and shape > 0:
+            shape = _jpeg_aspect(spec, shape)
         if not 1 / _WIDEST <= shape <= _WIDEST:
             notes.append(f"its pixel aspect of {shape:g} is impossible, and taken as 1")
             shape = 1.0
+        if swaps_sides(spec.get_int_attribute("Orientation", 1)):
+            shape = 1 / shape
         aspect = Fraction(shape)
         compression = header_text(spec, "compression").split(":")[0]
         if form == "openexr" and compression in LOSSY:
@@ -204,6 +208,15 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         image.close()
 
 
+def _jpeg_aspect(spec: "oiio.ImageSpec", shape: float) -> float:
+    """A JPEG's pixel aspect: the denser its lines, the wider its pixels.
+
+    OpenImageIO 3.2 has it the other way round, and has densities only where they have a unit.
+    """
+    across, down = (spec.get_float_attribute(f"{side}Resolution", 0.0) for side in "XY")
+    return down / across if across > 0 and down > 0 else 1 / shape
+
+
 def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) -> list[str]:
     """What to say of pixels that are turned into RGB by OpenImageIO, or of which some are left.
 
@@ -226,6 +239,14 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) ->
     space = header_text(spec, f"{form}:ColorSpace").upper()
     if "LAB" in space:
         raise FootageError("the image is in CIELAB", path, "export it as RGB")
+    if form == "tiff" and spec.channelnames[0].startswith("ink"):
+        raise FootageError("the image is in inks that are not CMYK", path, "export it as RGB")
+    if tiff.dark_palette:
+        raise FootageError(
+            "the image's palette has 8 bits where TIFF has 16, and would be read as black",
+            path,
+            "export it as RGB",
+        )
     if form == "tiff" and spec.tile_width and spec.format.basetype == oiio.DOUBLE:
         # OpenImageIO 3.2 gives memory that nobody has written.
         raise FootageError("the image has tiles of 64-bit floats", path, "export it with 32 bits")
@@ -269,10 +290,17 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) ->
     return notes
 
 
-def _is_inverted(spec: "oiio.ImageSpec") -> bool:
-    """Whether 0 is white, which OpenImageIO 3.2 undoes in TIFF of 8 bits and less only."""
-    white = spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == 0
-    return white and spec.format.basetype in (oiio.UINT16, oiio.UINT32)
+def _white_is_zero(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
+    """Pixels whose 0 is black, of a TIFF whose 0 is white; alpha is as it was."""
+    if spec.get_int_attribute("tiff:PhotometricInterpretation", 1) != 0:
+        return pixels
+    # OpenImageIO 3.2 inverts 8 bits and less, alpha with them, and nothing deeper.
+    kind = spec.format.basetype
+    wrong = slice(0, 1) if kind in (oiio.UINT16, oiio.UINT32) else slice(1, None)
+    if kind in (oiio.UINT8, oiio.UINT16, oiio.UINT32):
+        most = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+        pixels[..., wrong] = most - pixels[..., wrong]
+    return pixels
 
 
 def _is_heif(path: Path) -> bool:
@@ -384,8 +412,8 @@ def read_image(
         image.close()
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    if _is_inverted(spec):
-        pixels = np.iinfo(pixels.dtype).max - pixels
+    if spec.nchannels <= 2:
+        pixels = _white_is_zero(pixels, spec)
     channels = tuple(spec.channelnames)[begin:end]
     rgb = tuple(index - begin for index in choice.rgb)
     display, window = _display_window(pixels, spec)

@@ -12,9 +12,9 @@ import numpy as np
 
 from .deinterlace import deinterlaced
 from .display_matrix import UPRIGHT, upright
-from .facts import MovieFacts
+from .facts import MovieFacts, told_of_tags
 from .movie_container import REPAIR, decoded, open_movie, readable
-from .movie_facts import MATRICES
+from .movie_facts import MATRICES, tags_of
 from .movie_pixels import Converter
 from .source_frame import DamagedFrame, SourceFrame
 
@@ -54,7 +54,9 @@ class MovieReader:
         self._stream: Any = None
         self._decoded: Iterator[Any] = iter(())
         self._at = -1
+        self._gradual = False
         self._damage: list[str] = []
+        self._changed: list[str] = []
 
     def read(self, position: int) -> SourceFrame:
         """The frame at `position` of `facts.stamps`, as RGB codes.
@@ -68,7 +70,7 @@ class MovieReader:
             self._kept[position] = frame
             while len(self._kept) > self._KEPT:
                 self._kept.popitem(last=False)
-        notes = []
+        notes, self._changed = self._changed, []
         if frame.is_corrupt or self._damage:
             self._damage.clear()
             notes.append(
@@ -84,7 +86,7 @@ class MovieReader:
             )
         with readable(self._path, f"frame {position + 1} of the movie cannot be converted"):
             pixels = self._converter.convert(frame, self._facts.stored)
-        if self._deinterlace and self._facts.interlaced:
+        if self._deinterlace:
             pixels = deinterlaced(pixels)
         if self._facts.orientation != UPRIGHT:
             pixels = np.ascontiguousarray(upright(pixels, self._facts.orientation))
@@ -121,6 +123,8 @@ class MovieReader:
                 position=position,
                 runs=runs,
             )
+        later = tags_of(frame, self._stream.codec_context)
+        self._changed = told_of_tags(self._facts.tags, later, position + 1)
         return frame
 
     def _searched(self, position: int) -> Any | None:
@@ -130,14 +134,17 @@ class MovieReader:
         key = bisect.bisect_right(facts.keys, wanted) - 1
         # Going on costs less than a seek while the frame lies in the same group of pictures.
         on_the_way = self._container is not None and 0 <= self._at < position
-        if on_the_way and (key < 0 or facts.keys[key] <= facts.stamps[self._at + 1]):
+        if on_the_way and (
+            key < 0 or self._gradual or facts.keys[key] <= facts.stamps[self._at + 1]
+        ):
             frame = self._advance(wanted)
             if frame is not None:
                 return frame
         # Frames shown before an open group's key frame need the group before it.
-        for start in (*range(key, max(key - 3, -1), -1), None):
+        starts = () if self._gradual else range(key, max(key - 3, -1), -1)
+        for start in (*starts, None):
             self._seek(start)
-            frame = self._advance(wanted)
+            frame = self._advance(wanted, facts.keys[start] if start else None)
             if frame is not None:
                 return frame
         return None
@@ -158,17 +165,32 @@ class MovieReader:
         self._container, self._stream = open_movie(self._path)
         self._decoded = decoded(self._container, self._stream, self._damage.append)
 
-    def _advance(self, wanted: int) -> Any | None:
-        """Decodes up to the time stamp; None if it was passed without being met."""
+    def _advance(self, wanted: int, key: int | None = None) -> Any | None:
+        """Decodes up to the time stamp; None if it was passed without being met.
+
+        Args:
+            key: the stamp that was searched for, after a search; of pictures that are refreshed
+                gradually, stripe by stripe, that one is not given, and those after it may be wrong.
+        """
+        met = key is None or not self._shows(key)
         for frame in self._decoded:
+            met = met or frame.pts == key
             if frame.pts is None or frame.pts < wanted:
                 continue
             if frame.pts > wanted:
+                break
+            if not met:
+                self._gradual = not (frame.is_corrupt or self._damage)
                 break
             self._at = bisect.bisect_left(self._facts.stamps, wanted)
             return frame
         self._at = -1
         return None
+
+    def _shows(self, stamp: int) -> bool:
+        """Whether a picture with that stamp is shown; edit lists hide some."""
+        row = bisect.bisect_left(self._facts.stamps, stamp)
+        return row < len(self._facts.stamps) and self._facts.stamps[row] == stamp
 
     def _counted(self, position: int) -> Any | None:
         """The frame by its place in the file, for movies whose time stamps are of no use."""

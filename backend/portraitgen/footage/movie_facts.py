@@ -15,13 +15,14 @@ import av
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
-from .container_tags import unfollowed
+from .container_tags import time_code_track, unfollowed
 from .display_matrix import orientation_of, swaps_sides
 from .facts import MovieFacts
 from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, picture_streams
 from .movie_index import constant_rate, index_movie
 from .movie_pixels import depth_of, has_alpha, is_grey
+from .timecode import advanced, rebased
 
 MATRICES = {
     "bt709": Colorspace.ITU709,
@@ -44,11 +45,17 @@ _OTHER_MATRICES = {
 # Codecs whose grey pictures have video range unless they say otherwise.
 _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
 _FIELDS_LOOKED_AT = 12
+# Where FFmpeg knows no colours and no shape of a pixel but those of pictures that it looked at.
+_WITHOUT_HEADER = frozenset(
+    ("mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "vvc", "av1", "obu", "cavsvideo")
+)
+_FIELD_ORDERS = range(2, 6)  # FFmpeg's AVFieldOrder: all that are not progressive.
 # Those of FFmpeg's AVStereo3DType that put two views into one picture.
 _PACKINGS = {
     1: "side by side", 2: "one above the other", 4: "as a checkerboard", 5: "side by side",
     6: "in alternating lines", 7: "in alternating columns",
 }  # fmt: skip
+_SAID = ("colorspace", "color_primaries", "color_trc", "color_range")
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
 
@@ -62,13 +69,18 @@ class _Colours:
     range: int | None
 
     @classmethod
-    def of(cls, context: Any) -> "_Colours":
-        """What a decoder says now."""
-        said = (context.colorspace, context.color_primaries, context.color_trc)
-        matrix, primaries, transfer = (
-            int(each) if each and int(each) != _UNSPECIFIED else None for each in said
+    def of(cls, said: Any, context: Any) -> "_Colours":
+        """What a picture or its decoder says; older releases of PyAV know less of a picture."""
+        matrix, primaries, transfer, range_ = (
+            int(getattr(said, name, getattr(context, name)) or 0) for name in _SAID
         )
-        return cls(matrix, primaries, transfer, int(context.color_range or 0) or None)
+        unsaid = (0, _UNSPECIFIED)
+        return cls(
+            matrix if matrix not in unsaid else None,
+            primaries if primaries not in unsaid else None,
+            transfer if transfer not in unsaid else None,
+            range_ or None,
+        )
 
     def before(self, other: "_Colours", notes: list[str]) -> "_Colours":
         """These, and what they do not say as `other` has it: a container outranks its pictures, as
@@ -95,14 +107,26 @@ def probe(path: Path) -> MovieFacts:
         _tell_streams(container, stream, notes)
         _tell_alpha(stream, notes)
         # Once a picture is decoded, FFmpeg has put what that says in the place of the container's.
-        said = _Colours.of(stream.codec_context)
+        context = stream.codec_context
+        plain = container.format.name in _WITHOUT_HEADER
+        said = _Colours(None, None, None, None) if plain else _Colours.of(context, context)
+        fields = not plain and int(getattr(context, "field_order", 0)) in _FIELD_ORDERS
         shown = frozenset(index.stamps)
         pictures = decoded(container, stream, lambda reason: None)
         meant = (frame for frame in pictures if index.in_order or frame.pts in shown)
-        frames = list(islice(meant, min(_FIELDS_LOOKED_AT, len(shown))))
-        if not frames:
+        frame = next(meant, None)
+        if frame is None:
             raise FootageError("the movie holds no frame that can be decoded", path, REPAIR)
-        frame = frames[0]
+        shape = (context if plain else stream).sample_aspect_ratio
+        own, tags = _Colours.of(frame, context), tags_of(frame, context)
+        interlaced = bool(frame.interlaced_frame) or any(
+            each.interlaced_frame for each in islice(meant, _FIELDS_LOOKED_AT - 1)
+        )
+        if fields and not interlaced:
+            notes.append(
+                "the movie's container says that its frames are interlaced, its pictures do not;"
+                " look at a part that moves, and read one field (--deinterlace) if they are"
+            )
         check_size(frame.width, frame.height, 8, path)
         row = sum(other.index < stream.index for other in container.streams.video)
         notes += unfollowed(path, stream.id, row, frame.width, frame.height)
@@ -111,12 +135,17 @@ def probe(path: Path) -> MovieFacts:
         if not exact:
             notes.append("the movie is turned by an odd angle; the next quarter turn is shown")
         width, height = frame.width, frame.height
-        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        aspect = Fraction(shape or 1) or Fraction(1)
         if swaps_sides(orientation):
             width, height, aspect = height, width, 1 / aspect
-        colours = said.before(_Colours.of(stream.codec_context), notes)
+        colours = said.before(own, notes)
         matrix, tagged = _matrix(frame, colours, notes)
         full = _is_full(frame, stream, matrix, colours)
+        if full and colours.range == ColorRange.MPEG:
+            notes.append(
+                "the movie's tags say video levels for codes that are RGB or grey, which are not"
+                " stretched; where black looks grey, name the range (limited)"
+            )
         guessed = Fraction(stream.guessed_rate or stream.average_rate or 25)
         fps, uniform = constant_rate(index.times, index.time_base, guessed)
         return MovieFacts(
@@ -140,12 +169,21 @@ def probe(path: Path) -> MovieFacts:
             range="full" if full else "limited",
             primaries=colours.primaries or _UNSPECIFIED,
             transfer=colours.transfer or _UNSPECIFIED,
-            interlaced=any(each.interlaced_frame for each in frames),
-            timecode=_metadata(container, stream, "timecode"),
+            tags=tags,
+            interlaced=interlaced,
+            timecode=_time_code(path, container, stream, index.early, fps, notes),
             reel=_metadata(container, stream, "reel_name"),
             sound=bool(container.streams.audio),
             notes=tuple(notes),
         )
+
+
+def tags_of(frame: Any, context: Any) -> tuple[int, ...]:
+    """What a picture by itself says of its colours and of the shape of its pixels, in numbers that
+    are the same where it says the same."""
+    shape = Fraction(context.sample_aspect_ratio or 1) or Fraction(1)
+    colours = (int(getattr(frame, name, 0) or 0) for name in _SAID)
+    return (*colours, shape.numerator, shape.denominator)
 
 
 def _orientation(frame: Any) -> tuple[int, bool]:
@@ -241,6 +279,27 @@ def _is_full(frame: Any, stream: Any, matrix: str, colours: _Colours) -> bool:
         video = stream.codec_context.name in _VIDEO_CODECS
         return not video or said == ColorRange.JPEG
     return matrix == "rgb" or said == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+
+
+def _time_code(
+    path: Path, container: Any, stream: Any, early: int, fps: Fraction, notes: list[str]
+) -> str:
+    """The time code of the first picture that is shown, counted at the movie's rate."""
+    code = _metadata(container, stream, "timecode")
+    track = time_code_track(path, stream.id) if code else None
+    if track is not None:
+        if track.starts > 1:
+            notes.append(
+                "the movie's time code starts anew on the way; it is counted on from the first one"
+            )
+        code = advanced(code, track.skipped, Fraction(track.rate))
+        if round(fps) != track.rate:
+            notes.append(
+                f"the movie's time code counts {track.rate} frames a second, the movie has"
+                f" {round(fps)}; it is counted at the movie's rate"
+            )
+            code = rebased(code, Fraction(track.rate), fps)
+    return advanced(code, early, fps) if early else code
 
 
 def _metadata(container: Any, stream: Any, name: str) -> str:

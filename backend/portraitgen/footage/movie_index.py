@@ -61,6 +61,7 @@ class MovieIndex:
         keys: stamps at which decoding can start, ascending.
         in_order: stamps cannot be searched; pictures are counted from the file's start.
         until: when the last picture ends, if the file says so, else None.
+        early: pictures before the first that cannot be decoded.
         notes: what was left out, assumed or found damaged.
     """
 
@@ -70,6 +71,7 @@ class MovieIndex:
     keys: list[int] = field(default_factory=list)
     in_order: bool = False
     until: int | None = None
+    early: int = 0
     notes: list[str] = field(default_factory=list)
 
 
@@ -318,11 +320,11 @@ def _tell_absent(index: MovieIndex, seen: _Packets) -> None:
     if not index.stamps:
         return
     there = set(index.stamps)
-    early = sum(stamp < index.stamps[0] for stamp in seen.stamps)
-    if early:
+    index.early = sum(stamp < index.stamps[0] for stamp in seen.stamps)
+    if index.early:
         index.notes.append(
-            f"the movie starts in the middle of a group of pictures; its first {early} cannot be"
-            " decoded and are left out"
+            f"the movie starts in the middle of a group of pictures; its first {index.early} cannot"
+            " be decoded and are left out"
         )
     last = index.stamps[-1]
     late = [stamp for stamp in seen.stamps if stamp > last]

@@ -81,6 +81,8 @@ class Converter:
             codes = self._grey(frame, name, depth)
         elif frame.format.is_rgb or name.startswith(("pal8", "bayer", "xyz")):
             codes = self._rgb(frame, name, depth)
+            if not self._full:
+                codes[..., :3] = _expanded(codes[..., :3])
         else:
             codes = self._ycbcr(frame, name, depth)
         if self._alpha and codes.shape[2] == 3:
@@ -211,13 +213,11 @@ def spread_codes(codes: np.ndarray, depth: int) -> np.ndarray:
     return ((np.minimum(wide, most) * 65535 + most // 2) // most).astype(np.uint16)
 
 
-def _expanded(grey: np.ndarray) -> np.ndarray:
-    """Grey of video range (16 to 235 of 255) as grey of full range."""
-    most = np.iinfo(grey.dtype).max
-    scale = 1.0 if grey.dtype == np.uint8 else 65535 / 255
-    if grey.dtype == np.uint16:
+def _expanded(codes: np.ndarray) -> np.ndarray:
+    """Grey or RGB of video range (16 to 235 of 255) in full range."""
+    most = np.iinfo(codes.dtype).max
+    low, high = 16.0, 235.0
+    if codes.dtype == np.uint16:
         # 10-bit 64 lies at 64 * 65535 / 1023, not at 16 * 257.
         low, high = 64 * 65535 / 1023, 940 * 65535 / 1023
-    else:
-        low, high = 16 * scale, 235 * scale
-    return np.clip(np.rint((grey - low) * (most / (high - low))), 0, most).astype(grey.dtype)
+    return np.clip(np.rint((codes - low) * (most / (high - low))), 0, most).astype(codes.dtype)

@@ -7,6 +7,7 @@ from pathlib import Path
 from .decoder_messages import MovieScan
 from .facts import MovieFacts
 from .movie_container import decoded, open_movie
+from .movie_facts import tags_of
 
 
 def runs_of(positions: list[int]) -> list[tuple[int, int]]:
@@ -31,7 +32,9 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
     there: list[int] = []
     faulty: list[int] = []
     sizes: list[tuple[int, int, int]] = []
+    changes: list[tuple[int, tuple[int, ...]]] = []
     interlaced = False
+    tags = facts.tags
     damage: list[str] = []
     size = facts.stored
     looked = min(limit, len(facts.stamps))
@@ -51,10 +54,14 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
             if (frame.width, frame.height) != size:
                 size = (frame.width, frame.height)
                 sizes.append((row, *size))
+            if (now := tags_of(frame, stream.codec_context)) != tags:
+                tags = now
+                changes.append((row, now))
     return MovieScan(
         looked=looked,
         whole=tuple(runs_of(sorted(set(there)))),
         faulty=tuple(runs_of(sorted(set(faulty)))),
         sizes=tuple(sizes),
         interlaced=interlaced,
+        changes=tuple(changes),
     )

@@ -404,6 +404,7 @@ def open_plate(
     kind = kind_of(path) if is_file else "image"
     if kind == "movie":
         movie = _open_movie(path, matrix, range, fps, deinterlace)
+        _tell_unused(movie.notes, "images", part=part, layer=layer)
         space = movie_space(colour_space, movie.facts, movie.notes)
         start = 1 if first is None else first
         photo = path.suffix.lower() in _STILL_SUFFIXES and movie.count == 1
@@ -419,6 +420,15 @@ def open_plate(
     if is_file and kind == "":
         raise _unknown(path)
     return _open_images(path, first, colour_space, fps, part, layer, asked)
+
+
+def _tell_unused(notes: list[str], kind: str, **asked: object) -> None:
+    """Notes what was asked that is for the other kind of plate."""
+    notes += [
+        f"'{name}' was asked for and is not used; it is for {kind}"
+        for name, value in asked.items()
+        if value
+    ]
 
 
 def _open_movie(
@@ -472,6 +482,13 @@ def _open_images(
     found = find_sequence(path, is_photograph)
     images = ImageSource(path, found.files, part, layer)
     images.notes[:0] = found.notes
+    _tell_unused(
+        images.notes,
+        "movies",
+        matrix=asked.matrix,
+        range=asked.range,
+        deinterlace=asked.deinterlace,
+    )
     kind = "sequence" if len(found.files) > 1 or images.number != 1 else "still"
     space = image_space(colour_space, images.facts, images.notes)
     return Plate(

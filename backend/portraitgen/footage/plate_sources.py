@@ -16,9 +16,10 @@ from . import colour
 from .colour_arithmetic import GAMUTS
 from .decoder import RemoteReader, ask
 from .decoder_messages import OpenImages, OpenMovie, ProbeImages, ProbeMovie, ReadSound, ScanMovie
-from .facts import ImageFacts
+from .facts import ImageFacts, told_of_tags
 from .image_tags import ColourTags
 from .source_frame import DamagedFrame
+from .timecode import rebased
 
 _LISTED = 6
 # Headers of so many files are read in one question.
@@ -80,10 +81,12 @@ class MovieSource:
         if matrix and facts.matrix != "rgb":
             self.matrix = matrix
         else:
+            if matrix:
+                self.notes.append(f"the movie's codes are RGB or grey; matrix {matrix} is not used")
             self.matrix = facts.matrix
             if not facts.matrix_tagged:
                 self.notes.append(f"the movie names no colour matrix; {facts.matrix} is assumed")
-        self.range = range if range and facts.matrix != "rgb" else facts.range
+        self.range = range or facts.range
         self.fps = fps or facts.fps
         self._table = frame_table(facts, self.fps)
         self.notes += _of_table(self._table, facts.uniform, len(facts.times), self.fps)
@@ -96,13 +99,20 @@ class MovieSource:
                     else "deinterlace it first, or read one field of it (--deinterlace)"
                 )
             )
+        elif deinterlace:
+            self.notes.append(
+                "the upper field of each frame is read, as asked; the movie's first pictures do not"
+                " say that they are interlaced"
+            )
         if facts.alpha:
             self.notes.append("the movie's alpha is kept in full plates")
         self.count = len(self._table)
         self.width, self.height = facts.width, facts.height
         self.bit_depth = facts.bit_depth
         self.pixel_aspect = facts.pixel_aspect
-        self.timecode, self.reel = facts.timecode, facts.reel
+        same = round(self.fps) == round(facts.fps)
+        self.timecode = facts.timecode if same else rebased(facts.timecode, facts.fps, self.fps)
+        self.reel = facts.reel
 
     def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
         """See `Source`."""
@@ -159,6 +169,14 @@ class MovieSource:
                 f"the pictures are {width} x {height} from frame {at} on; they are scaled to"
                 f" {self.facts.stored[0]} x {self.facts.stored[1]}"
             )
+        told: set[str] = set()
+        for position, tags in found.changes:
+            at = next((first + i for i, p in enumerate(self._table) if p >= position), first)
+            for note in told_of_tags(self.facts.tags, tags, at):
+                kind = note.split(",")[0]
+                if kind not in told:
+                    notes.append(note)
+                told.add(kind)
         if found.interlaced and not self.facts.interlaced:
             notes.append("some frames of the movie are interlaced; deinterlace it first")
         if found.looked < len(self.facts.stamps):
@@ -225,10 +243,16 @@ class ImageSource:
                     place,
                     "give a sequence of one size",
                 )
-            if other.colour != facts.colour:
-                note = f"{file.name} says another thing of its colours than {self.files[0].name}"
+        for what, said in (
+            ("colours", lambda each: (each.colour, each.floating)),
+            ("pixels' shape", lambda each: each.pixel_aspect),
+            ("rate", lambda each: each.fps),
+        ):
+            pairs = zip(self.files, all_facts, strict=True)
+            differs = next((file for file, each in pairs if said(each) != said(facts)), None)
+            if differs is not None:
+                note = f"{differs.name} says another thing of its {what} than {self.files[0].name}"
                 self.notes.append(f"{note}; what the first says is taken for all")
-                break
         later = dict.fromkeys(note for each in all_facts[1:] for note in each.notes)
         self.notes += [note for note in later if note not in self.notes][:_LISTED]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 _PHOTOMETRIC, _WHITE, _PRIMARIES, _DNG = 262, 318, 319, 50706
-_COMPRESSION, _FILL_ORDER = 259, 266
+_PALETTE, _COMPRESSION, _FILL_ORDER = 320, 259, 266
 _ZIP, _LZMA, _ZSTD = (8, 32946), 34925, 50000
 _RAW = (32803, 34892)  # A mosaic of one colour a pixel, and a camera's colours.
 _MOST_TAGS = 1000
+_MOST_VALUES = {_PALETTE: 3 * 256}
 _KINDS = {1: "B", 3: "H", 4: "I", 5: "II"}  # By struct's letters; the last are fractions.
 
 
@@ -22,21 +23,25 @@ class TiffTags:
     Attributes:
         raw: it is a camera's raw data (DNG), whose picture is a preview or a mosaic.
         primaries: x and y of red, green, blue and white, None unless it names all of them.
+        dark_palette: its palette holds 8-bit numbers, as some old programs wrote them.
         unread: how it is compressed, where that is none of what can be read here.
     """
 
     raw: bool = False
     primaries: tuple[float, ...] | None = None
     unread: str = ""
+    dark_palette: bool = False
 
 
 def read_tiff_tags(path: Path) -> TiffTags:
     """Reads them; of a file that makes no sense, nothing is said."""
-    wanted = (_PHOTOMETRIC, _DNG, _WHITE, _PRIMARIES, _COMPRESSION, _FILL_ORDER)
+    wanted = (_PHOTOMETRIC, _DNG, _WHITE, _PRIMARIES, _COMPRESSION, _FILL_ORDER, _PALETTE)
     tags = _first_directory(path, wanted)
     raw = _DNG in tags or any(each in _RAW for each in tags.get(_PHOTOMETRIC, ()))
     values = (*tags.get(_PRIMARIES, ()), *tags.get(_WHITE, ()))
-    return TiffTags(raw, values if len(values) == 8 else None, _unread(tags))
+    palette = tags.get(_PALETTE, ())
+    dark = bool(palette) and 0 < max(palette) < 256
+    return TiffTags(raw, values if len(values) == 8 else None, _unread(tags), dark)
 
 
 def _unread(tags: dict[int, tuple[float, ...]]) -> str:
@@ -66,7 +71,7 @@ def _first_directory(path: Path, wanted: tuple[int, ...]) -> dict[int, tuple[flo
             return {
                 tag: _values(file, order, place, kind, values, inside)
                 for tag, kind, values, inside in struct.iter_unpack(order + entry, directory)
-                if tag in wanted and kind in _KINDS and values <= 16
+                if tag in wanted and kind in _KINDS and values <= _MOST_VALUES.get(tag, 16)
             }
         except (struct.error, OverflowError, OSError):
             return {}

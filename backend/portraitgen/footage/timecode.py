@@ -40,6 +40,19 @@ def advanced(code: str, frames: int, fps: Fraction) -> str:
     return f"{clock}{mark}{frame:02d}"
 
 
+def rebased(code: str, counted: Fraction, fps: Fraction) -> str:
+    """A time code that counts so many frames a second, as one of another rate counts that moment;
+    "" for what is none."""
+    match = _CODE.fullmatch(code.strip())
+    old, new = round(counted), round(fps)
+    if match is None or old < 1 or new < 1:
+        return ""
+    if old == new:
+        return code
+    frame = min(int(match[5]) * new // old, new - 1)
+    return f"{code.strip()[: match.start(5)]}{frame:02d}"
+
+
 def counted(code: str, fps: Fraction) -> tuple[int, int, int, int, bool, bool] | None:
     """Hours, minutes, seconds, frame, drop-frame and field mark as EXR and DPX hold them; None for
     no code.
