@@ -129,15 +129,20 @@ def reported(text: str, in_window: bool) -> str:
     return " \n".join(textwrap.wrap(text, _COLUMNS)) if in_window else text
 
 
-def attempt(operator: Any, work: Callable[[], None]) -> set[str]:
-    """Runs an operator's work and reports a failure in its own sentence."""
+def attempt(operator: Any, work: Callable[[], None], level: str = "ERROR") -> set[str]:
+    """Runs an operator's work and reports a failure in its own sentence.
+
+    Args:
+        level: of the report. An error opens a popup, which takes the next press of the mouse.
+    """
     try:
         work()
     except Exception as error:  # noqa: BLE001 - whatever fails is told in one sentence.
         failure = readable(error)
         if isinstance(failure, ProgramFault):
             traceback.print_exc()
-        operator.report({"ERROR"}, reported(str(failure), not bpy.app.background))
+        popup = level == "ERROR" and not bpy.app.background
+        operator.report({level}, reported(str(failure), popup))
         return {"CANCELLED"}
     return {"FINISHED"}
 

@@ -50,6 +50,18 @@ def _active_strip(context: Any) -> Any:
     return editor.active_strip if editor else None
 
 
+def _no_plate(context: Any) -> str:
+    """Why the active strip can be no plate."""
+    strip = _active_strip(context)
+    if strip is None:
+        return "Select a movie or image strip in the sequencer"
+    if strip.type == "META":
+        return "Open the meta strip (Tab) and select the plate in it"
+    if strip.type not in ("MOVIE", "IMAGE"):
+        return "The active strip is no movie or image strip"
+    return ""
+
+
 _PROBED: list[PlateFacts] = []
 """What the backend said of the plate that the dialog is about."""
 
@@ -128,11 +140,7 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a strip that can be a plate, and the backend."""
-        strip = _active_strip(context)
-        reason = "" if strip else "Select a movie or image strip in the sequencer"
-        if strip and strip.type not in ("MOVIE", "IMAGE"):
-            reason = "The active strip is no movie or image strip"
-        return base.allowed(cls, reason, base.no_backend(context))
+        return base.allowed(cls, _no_plate(context), base.no_backend(context))
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Has the plate looked at; the dialog opens with what was found, since Blender draws one
@@ -336,10 +344,7 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a strip that can be a plate, and the backend."""
-        strip = _active_strip(context)
-        fits = strip and strip.type in ("MOVIE", "IMAGE")
-        reason = "" if fits else "Select a movie or image strip in the sequencer"
-        return base.allowed(cls, reason, base.no_backend(context))
+        return base.allowed(cls, _no_plate(context), base.no_backend(context))
 
     def execute(self, context: Any) -> set[str]:
         """Asks the backend for the parts; the strip is split when they are known."""

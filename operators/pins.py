@@ -77,9 +77,10 @@ class PORTRAITGEN_OT_pin(bpy.types.Operator):
         """Grabs the pin under the mouse, or sets one there."""
         reason = _not_now(context)
         if reason:
-            self.report({"ERROR"}, reason)
+            self.report({"WARNING"}, reason)
             return {"CANCELLED"}
-        if base.attempt(self, lambda: self._grab(context, event)) == {"CANCELLED"}:
+        # An error's popup would open under the mouse and take the next press.
+        if base.attempt(self, lambda: self._grab(context, event), "WARNING") == {"CANCELLED"}:
             return {"CANCELLED"}
         self._timer = context.window_manager.event_timer_add(0.015, window=context.window)
         context.window_manager.modal_handler_add(self)

@@ -133,6 +133,8 @@ def load(path: str, name: str) -> Any:
 def compare(image: Any, plate: Any) -> None:
     """Lets an image be wiped against another."""
     image.portraitgen_plate = plate.name
+    # A file keeps no image that nothing uses, and the wipe knows it by name.
+    plate.use_fake_user = True
 
 
 def plate_of(image: Any) -> Any | None:
