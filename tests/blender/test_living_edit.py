@@ -218,6 +218,8 @@ def test_a_plate_in_a_meta_strip_is_found_and_clipped_by_it(shot: Any) -> None:
     strip = plate()
     meta = among.new_meta(name="meta", channel=6, frame_start=1005)
     strip.move_to_meta(meta)
+    bpy.context.scene.sequence_editor.active_strip = meta
+    assert module("operators.footage")._no_plate(bpy.context).startswith("Open the meta strip")
     trim(meta, 1005, 1015)
     assert any("shows frames 5 to 14" in text for text in look())
     bpy.ops.portraitgen.update_from_strip()

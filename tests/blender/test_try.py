@@ -46,6 +46,8 @@ def test_four_clicks_from_the_strip_to_an_edited_frame(
     change = np.abs(picture_of(image) - picture_of(plate)).max(-1)
     assert change.max() > 0.1 and (change == 0).mean() > 0.3
     assert image.portraitgen_wipe == 0.5
+    # An image that nothing uses is not saved.
+    assert plate.use_fake_user
     # Another take that is tried on the frame leaves this one's picture alone.
     before = picture_of(image)
     bpy.ops.portraitgen.take_add(editor="toon")
