@@ -14,7 +14,7 @@ from test_avatar import SIZE, body, pictures, trainer
 from portraitgen.body.camera import Box
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
-from portraitgen.pipeline.compositing.acted_plate import ActedFrame, ActedPlate
+from portraitgen.pipeline.compositing.acted_plate import ActedFrame, ActedPlate, _beside
 from portraitgen.pipeline.compositing.clean_plate import CleanFrame, SeenCleanPlate
 from portraitgen.pipeline.data.acting import Acting
 from portraitgen.pipeline.data.ready_made_acting import ActingRequest, ready_made
@@ -88,6 +88,17 @@ def test_what_does_not_move_keeps_its_bits(performed: object, body: BodyModel) -
     rows = np.flatnonzero(made.touched.any(1))
     # Nothing above the eyes moves with the jaw.
     assert rows.min() > 0.3 * SIZE
+
+
+def test_hair_is_taken_along_as_far_as_what_it_lies_on_moves() -> None:
+    moved = np.zeros((40, 120, 2), np.float32)
+    # On the left a sideburn over a jaw, on the right the side of a head that turns.
+    moved[:, 20], moved[:, 80] = 0.4, 6.0
+    beside = _beside(moved, 1.0, 1.0)[20]
+    assert beside[22] and not beside[24:60].any() and not beside[10:17].any()
+    assert beside[68:93].all() and not beside[95:].any()
+    moved[..., 1] = 0
+    assert np.flatnonzero(_beside(moved, 1.0, 1.0)[20]).tolist() == [19, 20, 21, 79, 80, 81]
 
 
 def test_a_turned_head_moves_its_matte(performed: object, body: BodyModel) -> None:

@@ -46,7 +46,7 @@ _LOOSE = 3.0
 # Sampling a surface that was seen at less than this share of its size is blurred.
 _STRETCHED = (0.15, 0.40)
 # How far plate and avatar may differ where the track is right, in the plate's range.
-_ALIKE_SKIN, _ALIKE_INSIDE = 0.30, 0.08
+_ALIKE_SKIN, _ALIKE_INSIDE = 0.14, 0.08
 # How far lids reach round an eye, pixels of a window of 256.
 _LID = 3.0
 _TOUCHING = 0.006
@@ -57,8 +57,9 @@ _REACH = 4
 # How far what was hidden may lie from what moved, pixels of a window of 256.
 _FARTHEST = 12
 # What is farther than this from all that moved, plate pixels, keeps its bits; hair and clothes may
-# stand so far off the body, pixels of a window of 256.
-_NEAR, _STANDS_OFF = 2, 14
+# stand so far off the body, pixels of a window of 256, where it takes them along: by so many times
+# as far as it moved.
+_NEAR, _STANDS_OFF, _TAKES_ALONG = 2, 14, 8
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class ActedPlate:
         differs = (np.abs(now - was).max(-1) * shown > 0.02) & near
         region = np.maximum(region, (1 - weight) * differs * shown)
         region *= np.maximum(cover, matte) > _COVERED / 5
-        region *= _beside(on_plate.enlarge(meshed.moved), on_plate.unit)
+        region *= _beside(on_plate.enlarge(meshed.moved), on_plate.unit, on_plate.scale)
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH - 1,) * 2)
         region = cv2.GaussianBlur(cv2.dilate(region.astype(np.float32), kernel), (7, 7), 1.2)
         touched = region > 1e-3
@@ -280,12 +281,13 @@ class ActedPlate:
         firm = covered & (labels < _LOOSE_LABEL)
         inside = np.stack([labels == 1, labels == 2], axis=-1).astype(np.float32)
         apart = np.linalg.norm(camera.project(new) - camera.project(old), axis=1)
-        moves = (apart > _STILL)[faces].any(1)
-        loose = moves & (self._labels == _LOOSE_LABEL)
+        way = apart[faces].max(1)
+        way = np.where(way > _STILL, way, 0)
+        loose = np.where(self._labels == _LOOSE_LABEL, way, 0)
         moved = np.zeros((*face.shape, 2), np.float32)
         for shown in (face, front):
-            for kind, moving in enumerate((moves, loose)):
-                moved[..., kind] = np.maximum(moved[..., kind], (shown >= 0) & moving[shown])
+            for kind, far in enumerate((way, loose)):
+                moved[..., kind] = np.maximum(moved[..., kind], np.where(shown >= 0, far[shown], 0))
         return _Meshed(motion, seen, inside, firm, moved)
 
     def _vertices(self, parameters: FrameParameters, displaced: torch.Tensor) -> np.ndarray:
@@ -330,8 +332,8 @@ class _Meshed:
         seen: (S, S), 1 where the tracked mesh shows the same point.
         inside: (S, S, 2), 1 for eyes, and for the mouth's inside.
         firm: bool (S, S), where the mesh is the performer's surface.
-        moved: (S, S, 2), 1 where anything of it moved, and where hair or clothes did, before or
-            after.
+        moved: (S, S, 2), how far it moved, before or after, and how far hair and clothes did,
+            window pixels.
     """
 
     motion: np.ndarray
@@ -411,19 +413,31 @@ def _at_window_size(matte: np.ndarray, image: np.ndarray, box: Box) -> np.ndarra
     return to_float(matte)
 
 
-def _beside(moved: np.ndarray, unit: float) -> np.ndarray:
+def _beside(moved: np.ndarray, unit: float, scale: float) -> np.ndarray:
     """Where something can have moved, bool (h, w): hair and clothes stand off what carries them.
 
     Args:
-        moved: (h, w, 2), of anything, and of what hair and clothes lie on.
+        moved: (h, w, 2), how far anything moved, and what hair and clothes lie on, window pixels.
+        scale: plate pixels to a window pixel.
     """
-    reaches = (_NEAR, max(_NEAR, _STANDS_OFF * unit))
-    near = [
-        cv2.distanceTransform((moved[..., kind] < 0.01).astype(np.uint8), cv2.DIST_L2, 5) < reach
-        for kind, reach in enumerate(reaches)
-    ]
-    beside: np.ndarray = near[0] | near[1]
-    return beside
+    anything, carrying = (np.ascontiguousarray(moved[..., kind] > 0.01) for kind in (0, 1))
+    near: np.ndarray = _distance(anything) < _NEAR
+    if not carrying.any():
+        return near
+    still = (~carrying).astype(np.uint8)
+    away, nearest = cv2.distanceTransformWithLabels(
+        still, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    way = np.zeros(int(nearest.max()) + 1, np.float32)
+    way[nearest[carrying]] = moved[..., 1][carrying] * scale
+    reach = np.clip(_TAKES_ALONG * way[nearest], _NEAR, max(_NEAR, _STANDS_OFF * unit))
+    return near | (away < reach)
+
+
+def _distance(there: np.ndarray) -> np.ndarray:
+    """How far each pixel is from the nearest that is there."""
+    away: np.ndarray = cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, 5)
+    return away
 
 
 def _carried_outward(motion: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
