@@ -322,3 +322,64 @@ def test_what_reading_tells_reaches_who_asked(tmp_path: Path) -> None:
     except FootageError as error:
         told.append(str(error))
     assert any("damage" in each for each in told)
+
+
+def dpx(
+    path: Path, codes: np.ndarray, bits: int, order: str = ">", *, start: int = 2048,
+    descriptor: int = 50, creator: bytes = b"", turn: int = 0,
+) -> Path:  # fmt: skip
+    """A DPX by the book (SMPTE 268M), its lines filled up to words of 32 bits."""
+    height, width = codes.shape[:2]
+    head = bytearray(b"\xff" * 2048)
+    struct.pack_into(f"{order}I", head, 0, 0x53445058)
+    struct.pack_into(f"{order}I8sI", head, 4, start, b"V1.0", 0)
+    head[136:260] = bytes(24) + creator.ljust(100, b"\0")
+    struct.pack_into(f"{order}HHII", head, 768, turn, 1, width, height)
+    curve = 2 if creator else 6
+    struct.pack_into(
+        f"{order}IIfIf4B2H3I", head, 780, 0, 0, 0, (1 << bits) - 1, 2, descriptor, curve, curve,
+        bits, int(bits == 12), 0, start, 0, 0,
+    )  # fmt: skip
+    struct.pack_into(f"{order}II", head, 1628, 0 if creator else 1, 0 if creator else 1)
+    lines = [line.astype(line.dtype.newbyteorder(order)).tobytes() for line in codes]
+    path.write_bytes(bytes(head[:start]) + b"".join(line + bytes(-len(line) % 4) for line in lines))
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("width", [29, 30, 31, 32])
+def test_lines_of_a_dpx_may_be_filled_up(tmp_path: Path, width: int, bits: int, order: str) -> None:
+    truth = picture(width)
+    codes = np.rint(truth * ((1 << bits) - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    stored = codes << 4 if bits == 12 else codes
+    plate = open_plate(dpx(tmp_path / "plate.dpx", stored, bits, order))
+    assert np.abs(plate.read(1) - truth).max() < 1 / 250
+    if bits == 12 and order == ">":
+        grey = dpx(tmp_path / "grey.dpx", codes[..., 0], bits, order, descriptor=6)
+        assert np.abs(open_plate(grey).read(1) - truth[..., :1]).max() < 1 / 250
+        with pytest.raises(FootageError, match="do not lie"):
+            odd = np.concatenate([stored + 1, stored[..., :1]], axis=2)
+            open_plate(dpx(tmp_path / "odd.dpx", odd, bits, order, descriptor=51)).read(1)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_pixels_of_ffmpegs_dpx_are_no_header_and_its_linear_no_curve(
+    tmp_path: Path, bits: int
+) -> None:
+    truth = picture()
+    codes = np.rint(truth * ((1 << bits) - 1)).astype(np.uint8 if bits == 8 else np.uint16)
+    path = dpx(tmp_path / "plate.dpx", codes, bits, start=1664, creator=b"Lavc59.37.100")
+    plate = open_plate(path)
+    assert plate.colour_space == "Rec.709" and plate.fps == 24 and plate.timecode == ""
+    assert np.abs(plate.read(1) - truth).max() < 1 / 250
+    assert [note for note in plate.notes if "FFmpeg writes" not in note] == []
+    names = plate.read_native(1).attributes
+    assert not [name for name in names if name.startswith(("dpx:", "smpte:", "FramesPer"))]
+
+
+@pytest.mark.parametrize("turn", [4, 5])
+def test_a_dpx_whose_lines_run_downwards_is_refused(tmp_path: Path, turn: int) -> None:
+    codes = np.rint(picture() * 255).astype(np.uint8)
+    with pytest.raises(FootageError, match="run downwards"):
+        open_plate(dpx(tmp_path / "plate.dpx", codes, 8, turn=turn))

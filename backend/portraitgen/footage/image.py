@@ -15,6 +15,7 @@ from ..storage import is_plain, utf_8_path
 from .colour_arithmetic import GAMUTS
 from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
+from .dpx_header import DpxHeader, read_codes, read_dpx_header
 from .facts import ImageFacts
 from .heif import read_heif_photo
 from .heif_boxes import is_heif_photo
@@ -29,9 +30,10 @@ from .timecode import unpacked
 # A pixel's width over its height, or the other way round, at most.
 _WIDEST = 16
 _UNCALIBRATED = 65535
+_VIDEO = "ITU-R 709-4"
 _VIDEO_TRANSFERS = frozenset(
     (
-        "Unspecified video", "SMPTE 274M", "ITU-R 709-4", "ITU-R 601-5 system B or G",
+        "Unspecified video", "SMPTE 274M", _VIDEO, "ITU-R 601-5 system B or G",
         "ITU-R 601-5 system M", "NTSC composite video", "PAL composite video",
     )
 )  # fmt: skip
@@ -42,6 +44,7 @@ _REWRITTEN = frozenset(
         "thumbnail_image", "channels", "tiff:PhotometricInterpretation", "tiff:ColorSpace",
     )
 )  # fmt: skip
+_OF_DPX = ("dpx:", "smpte:", "FramesPerSecond")
 LOSSY = frozenset(("dwaa", "dwab", "b44", "b44a", "pxr24"))
 """Compressions of EXR that change pixels when they are written again."""
 
@@ -166,8 +169,11 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         spec, choice = _chosen(image, path, part, layer)
         form = image.format_name()
         tiff = read_tiff_tags(path) if form == "tiff" else TiffTags()
+        dpx = read_dpx_header(path) if form == "dpx" else None
         notes = [*choice.notes, *_of_pixels(spec, form, path, tiff)]
-        _, lost = _attributes(spec)
+        if dpx is not None:
+            notes += _of_dpx(spec, dpx, path)
+        _, lost = _attributes(spec, dpx)
         if lost:
             notes.append(f"the header's {', '.join(lost[:4])} is not UTF-8 and is left out")
         size = (spec.full_width, spec.full_height)
@@ -176,6 +182,8 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         shape = spec.get_float_attribute("PixelAspectRatio", 1.0)
         if form == "jpeg" and shape > 0:
             shape = _jpeg_aspect(spec, shape)
+        if shape == 0:
+            shape = 1.0  # Nothing is said of it.
         if not 1 / _WIDEST <= shape <= _WIDEST:
             notes.append(f"its pixel aspect of {shape:g} is impossible, and taken as 1")
             shape = 1.0
@@ -190,18 +198,21 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             )
         if choice.lossy_beside:
             notes.append(choice.lossy_beside)
+        colours = colour_tags(path, form, spec, tiff)
+        if dpx is not None and dpx.by_ffmpeg:
+            colours = dataclasses.replace(colours, dpx_transfer=_VIDEO)
         floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
         return ImageFacts(
             width=size[0],
             height=size[1],
             bit_depth=_depth(spec),
             floating=floating,
-            fps=_rate(spec),
+            fps=None if dpx is not None and dpx.short else _rate(spec),
             pixel_aspect=aspect.limit_denominator(1000) if 0.05 < aspect < 20 else Fraction(1),
-            colour=colour_tags(path, form, spec, tiff),
+            colour=colours,
             photograph=any(header_text(spec, name) for name in ("Make", "Exif:DateTimeOriginal")),
             form=form,
-            timecode=_timecode(spec),
+            timecode="" if dpx is not None and dpx.short else _timecode(spec),
             notes=tuple(notes),
         )
     finally:
@@ -288,6 +299,26 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) ->
     if form == "webp" and spec.get_int_attribute("oiio:Movie", 0):
         notes.append("the WebP is animated; its first picture is read, the others are left out")
     return notes
+
+
+def _of_dpx(spec: "oiio.ImageSpec", header: DpxHeader, path: Path) -> list[str]:
+    """What to say of a DPX.
+
+    Raises:
+        FootageError: if its picture would come out wrong.
+    """
+    if header.turned:
+        raise FootageError(
+            "the image's lines run downwards (its DPX header's orientation)",
+            path,
+            "write it upright",
+        )
+    if header.by_ffmpeg and "linear" in header_text(spec, "dpx:Transfer").lower():
+        return [
+            "the images say that they are linear, as FFmpeg writes into every DPX; Rec.709 is"
+            " assumed; name their colour space if they are not"
+        ]
+    return []
 
 
 def _white_is_zero(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
@@ -407,6 +438,9 @@ def read_image(
             raise FootageError(
                 f"the image is damaged or cut off{reason}", path, "copy or render it again"
             )
+        dpx = read_dpx_header(path) if image.format_name() == "dpx" else None
+        if dpx is not None and dpx.misread:
+            pixels = read_codes(path, dpx)[..., begin:end]
         part_count = len(_parts(image, path)) if image.format_name() == "openexr" else 1
     finally:
         image.close()
@@ -427,7 +461,7 @@ def read_image(
         formats = formats[:1] * 3 + formats[1:]
     orientation = spec.get_int_attribute("Orientation", 1)
     display = np.ascontiguousarray(upright(display, orientation))
-    attributes, _ = _attributes(spec)
+    attributes, _ = _attributes(spec, dpx)
     notes = []
     if display.dtype.kind == "f":
         bad = int(np.count_nonzero(~np.isfinite(display[..., list(rgb)])))
@@ -451,8 +485,15 @@ def read_image(
     )
 
 
-def _attributes(spec: "oiio.ImageSpec") -> tuple[dict[str, tuple[str, Any]], list[str]]:
-    """What the header says beside the pixels, and the names of what cannot be read of it."""
+def _attributes(
+    spec: "oiio.ImageSpec", dpx: DpxHeader | None = None
+) -> tuple[dict[str, tuple[str, Any]], list[str]]:
+    """What the header says beside the pixels, and the names of what cannot be read of it.
+
+    Args:
+        dpx: how it lies in its file, if it is a DPX; where pixels are taken for its header, what
+            that says is left out.
+    """
     attributes: dict[str, tuple[str, Any]] = {}
     lost = []
     for attribute in spec.extra_attribs:
@@ -461,7 +502,10 @@ def _attributes(spec: "oiio.ImageSpec") -> tuple[dict[str, tuple[str, Any]], lis
             name = attribute.name
             value = attribute.value
         except UnicodeDecodeError:
-            lost.append(name)
+            if not (dpx is not None and dpx.short):
+                lost.append(name)
+            continue
+        if dpx is not None and dpx.short and name.startswith(_OF_DPX):
             continue
         if not (is_text(name) and is_text(value)):
             lost.append(name if is_text(name) else "a name")
