@@ -327,4 +327,21 @@ def changes(folder: Path) -> Iterator[Case]:
     yield Case("change dense jpg", path, {1: np.broadcast_to(flat[0, 0], (24, 64, 3))})
 
 
-MAKERS = (sizes, tiffs, windows, netpbm, photos, packings, streams, changes)
+def filled_lines(folder: Path) -> Iterator[Case]:
+    """FFmpeg's DPX, whose lines are filled up to words of 32 bits and whose headers are short."""
+    for width in range(61, 65):
+        truth = _sized(width, 40)
+        for layout, most in (("rgb24", 255), ("rgb48be", 65535)):
+            encoder = av.CodecContext.create("dpx", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = width, 40, layout
+            encoder.time_base = Fraction(1, 25)
+            codes = _codes(truth, most)
+            name = "rgb24" if most == 255 else "rgb48le"
+            frame = av.VideoFrame.from_ndarray(codes, format=name).reformat(format=layout)
+            data = b"".join(bytes(packet) for packet in encoder.encode(frame))
+            path = folder / f"{layout}{'abcd'[width - 61]}.dpx"
+            path.write_bytes(data or b"".join(bytes(each) for each in encoder.encode(None)))
+            yield Case(f"filled dpx {layout} {width}", path, {1: truth})
+
+
+MAKERS = (sizes, tiffs, windows, netpbm, photos, packings, streams, changes, filled_lines)

@@ -70,6 +70,62 @@ def test_a_movie_begins_with_the_plate(tmp_path: Path, plate: Plate) -> None:
             assert apart.mean() < 2
 
 
+def _movie(path: Path, rate: int, covers: list[np.ndarray]) -> Path:
+    with av.open(str(path), "w") as movie:
+        stream = movie.add_stream("ffv1", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = WIDE, HIGH, "gray"
+        for cover in covers:
+            movie.mux(stream.encode(av.VideoFrame.from_ndarray(cover, format="gray")))
+        movie.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("rate", "each", "told"), [(25, 1, ""), (50, 2, "at the plate's"), (24, 1, "frame by frame")]
+)
+def test_mattes_of_another_rate_stay_with_their_frames(
+    tmp_path: Path, rate: int, each: int, told: str
+) -> None:
+    covers = [_cover(1001 + number) for number in range(8)]
+    plate = open_plate(_movie(tmp_path / "plate.mkv", 25, covers), first=1001)
+    path = _movie(tmp_path / "roto.mkv", rate, [cover for cover in covers for _ in range(each)])
+    with closing(GivenMattes(path, plate, plate.numbers)) as given:
+        for frame in plate.numbers:
+            apart = np.abs(given.read(frame).astype(int) - covers[frame - 1001])
+            assert apart.mean() < 2, frame
+        rates = [note for note in given.notes if "frames a second" in note]
+        assert told in "".join(rates) and bool(rates) == bool(told)
+
+
+def test_alpha_that_is_solid_at_first_is_the_matte_all_the_same(
+    tmp_path: Path, plate: Plate
+) -> None:
+    path = _sequence(tmp_path / "roto", True)
+    solid = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    solid[..., 3] = 255
+    assert cv2.imwrite(str(path), solid)
+    with closing(GivenMattes(path, plate, FRAMES)) as given:
+        assert "alpha" in given.note and given.notes == []
+        assert given.read(FRAMES[0]).min() == 255
+        np.testing.assert_array_equal(given.read(FRAMES[2]), _cover(FRAMES[2]))
+
+
+@pytest.mark.parametrize(
+    ("colour", "word"), [((0, 0, 255), "in colour"), ((128, 128, 128), "same everywhere")]
+)
+def test_what_is_hardly_a_matte_is_told(
+    tmp_path: Path, plate: Plate, colour: tuple[int, int, int], word: str
+) -> None:
+    folder = tmp_path / "roto"
+    folder.mkdir()
+    for frame in FRAMES:
+        cover = _cover(frame) if word == "in colour" else np.full((HIGH, WIDE), 255, np.uint8)
+        picture = np.rint(cover[..., None] / 255 * colour).astype(np.uint8)
+        assert cv2.imwrite(str(folder / f"roto.{frame}.png"), picture)
+    with closing(GivenMattes(folder, plate, FRAMES)) as given:
+        assert any(word in note for note in given.notes)
+
+
 def test_windows_keep_the_plates_resolution_and_end_with_it(tmp_path: Path, plate: Plate) -> None:
     box = Box(-10, -4, 72)
     folder = tmp_path / "mattes"

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import PyOpenColorIO as ocio  # noqa: N813
 import pytest
+from footage_media import write_image
 from test_media_images import RGB, write_exr
 
 from portraitgen.errors import FootageError
@@ -320,3 +321,74 @@ def test_a_studio_s_own_configuration_is_asked(
     monkeypatch.setenv("OCIO", str(tmp_path / "gone.ocio"))
     with pytest.raises(FootageError, match="the colour configuration cannot be read"):
         colour.resolve("House Linear 2")
+
+
+def _house(folder: Path, monkeypatch: pytest.MonkeyPatch, interchange: bool = True) -> None:
+    """A studio's configuration with names that are ours, too, in other colours."""
+    config = ocio.Config.CreateRaw()
+    config.setVersion(2, 0)
+    reference = ocio.ColorSpace(name="ap0", encoding="scene-linear")
+    cube = ocio.GroupTransform(
+        [ocio.ExponentTransform([3, 3, 3, 1]), ocio.BuiltinTransform("ACEScg_to_ACES2065-1")]
+    )
+    # Processors are kept by name.
+    line = "house lin" if interchange else "other lin"
+    linear = ocio.ColorSpace(name=line, encoding="scene-linear")
+    linear.setTransform(
+        ocio.BuiltinTransform("ACEScg_to_ACES2065-1"), ocio.COLORSPACE_DIR_TO_REFERENCE
+    )
+    lost = ocio.ColorSpace(name="lost", encoding="log")
+    lost.setTransform(ocio.FileTransform("gone.cube"), ocio.COLORSPACE_DIR_TO_REFERENCE)
+    config.addColorSpace(reference)
+    for name in ("house log", "ARRI LogC4"):
+        space = ocio.ColorSpace(name=name, encoding="log")
+        space.setTransform(cube, ocio.COLORSPACE_DIR_TO_REFERENCE)
+        config.addColorSpace(space)
+    config.addColorSpace(linear)
+    config.addColorSpace(lost)
+    config.setRole("scene_linear", line)
+    config.setRole("logc", "house log")
+    if interchange:
+        config.setRole("aces_interchange", "ap0")
+    place = folder / f"house{interchange}.ocio"
+    place.write_text(config.serialize())
+    monkeypatch.setenv("OCIO", str(place))
+
+
+def test_a_studios_meaning_of_everyday_names_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_image(tmp_path / "plate.exr", np.full((4, 4, 3), 0.5, np.float32))
+    assert open_plate(path, colour_space="scene_linear").colour_space == "Linear Rec.709"
+    _house(tmp_path, monkeypatch)
+    wanted = {"scene_linear": 0.5, "logc": 0.125}
+    for name, light in wanted.items():
+        plate = open_plate(path, colour_space=name)
+        # Grey is grey in both.
+        assert np.abs(plate.linear(1) - light).max() < 2e-3
+        again = open_plate(path, colour_space=plate.colour_space)
+        assert np.array_equal(again.linear(1), plate.linear(1))
+    same = open_plate(path, colour_space="sRGB")
+    assert not any("studio's configuration" in note for note in same.notes)
+
+
+def test_a_name_that_cannot_be_the_studios_is_ours_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_image(tmp_path / "plate.exr", np.full((4, 4, 3), 0.5, np.float32))
+    _house(tmp_path, monkeypatch)
+    plate = open_plate(path, colour_space="ARRI LogC4")
+    assert plate.colour_space == "ARRI LogC4"
+    assert any("other colours under the name 'ARRI LogC4'" in note for note in plate.notes)
+    _house(tmp_path, monkeypatch, interchange=False)
+    plate = open_plate(path, colour_space="scene_linear")
+    assert plate.colour_space == "Linear Rec.709"
+    assert any("lacks the role aces_interchange" in note for note in plate.notes)
+
+
+def test_a_lut_that_is_missing_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _house(tmp_path, monkeypatch)
+    with pytest.raises(FootageError, match=r"gone\.cube"):
+        colour.to_rec709(np.zeros((1, 1, 3), np.float32), colour.resolve("lost"))

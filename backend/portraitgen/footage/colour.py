@@ -26,6 +26,7 @@ from .colour_spaces import (
     from_tags,
     resolve,
     studio_config,
+    studio_space,
     tags_of,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "from_rec709",
     "from_tags",
     "resolve",
+    "resolve_asked",
     "tags_of",
     "to_display",
     "to_linear",
@@ -53,6 +55,48 @@ HIGHLIGHT = 4.0
 
 _KNEE = np.float32(0.8)
 _REC709 = "Linear Rec.709 (sRGB)"
+
+
+def resolve_asked(name: str) -> tuple[ColourSpace, list[str]]:
+    """The colour space that a user names, and what is to be said of it.
+
+    Where the studio's configuration has other colours than ours under one of our everyday names
+    (`scene_linear`, `log`), its own are meant.
+
+    Raises:
+        FootageError: as `resolve`.
+    """
+    own = resolve(name)
+    try:
+        other = None if own.studio else studio_space(name.strip())
+    except FootageError:
+        other = None
+    if other is None:
+        return own, []
+    same = _same_colours(own, other)
+    if same is None:
+        why = "whose colours cannot be converted (it lacks the role aces_interchange, or a LUT)"
+        return own, [
+            f"the studio's configuration has a colour space '{name}', too, {why};"
+            f" PortraitGen's {own.name} is taken"
+        ]
+    meant = own if same else resolve(other.source)
+    if _same_colours(meant, other):
+        return meant, []
+    return own, [
+        f"the studio's configuration has other colours under the name '{name}'; PortraitGen's"
+        f" {own.name} is taken; ask for the studio's by another name of it"
+    ]
+
+
+def _same_colours(one: ColourSpace, other: ColourSpace) -> bool | None:
+    """Whether two spaces show the same; None where that cannot be told."""
+    codes = np.array([[[0.1, 0.2, 0.3], [0.5, 0.5, 0.5], [0.7, 0.4, 0.2]]], np.float32)
+    try:
+        first, second = (srgb_encode(to_rec709(codes, space)) for space in (one, other))
+    except FootageError:
+        return None
+    return bool(np.abs(first - second).max() < 1 / 255)
 
 
 def to_display(encoded: np.ndarray, space: ColourSpace) -> np.ndarray:
@@ -145,15 +189,18 @@ def _processor(source: str, target: str, studio: str) -> "ocio.CPUProcessor":
         else:
             first, second = (own, builtin) if studio == "source" else (builtin, own)
             processor = ocio.Config.GetProcessorFromConfigs(first, source, second, target)
-    except ocio.Exception as error:
+        # Default optimisation replaces curves by fast approximations; a round trip must not drift.
+        return processor.getOptimizedCPUProcessor(ocio.OPTIMIZATION_LOSSLESS)
+    except (ocio.Exception, ocio.ExceptionMissingFile) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
+        remedy = "give the configuration the role aces_interchange, or name another space"
+        if isinstance(error, ocio.ExceptionMissingFile):
+            remedy = "put the file where the configuration looks for it, or name another space"
         raise FootageError(
             f"OpenColorIO cannot convert the plate's colours ({reason})",
             source if studio == "source" else target,
-            "give the configuration the role aces_interchange, or name another space",
+            remedy,
         ) from error
-    # Default optimisation replaces curves by fast approximations; a round trip must not drift.
-    return processor.getOptimizedCPUProcessor(ocio.OPTIMIZATION_LOSSLESS)
 
 
 def _scene_linear(display: np.ndarray) -> np.ndarray:

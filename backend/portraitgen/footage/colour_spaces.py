@@ -242,7 +242,7 @@ def resolve(name: str) -> ColourSpace:
         source = found.getName() if found is not None else ""
         space = next((each for each in _SPACES if source and each.source == source), None)
     if space is None:
-        space = _studio_space(name.strip())
+        space = studio_space(name.strip())
     if space is None:
         raise FootageError(
             f"the colour space '{name}' is unknown", remedy=f"use one of: {', '.join(SPACES)}"
@@ -293,7 +293,12 @@ def _config_at(place: str) -> "ocio.Config":
         ) from error
 
 
-def _studio_space(name: str) -> ColourSpace | None:
+def studio_space(name: str) -> ColourSpace | None:
+    """The space that the studio's own configuration has under a name, an alias or a role.
+
+    Raises:
+        FootageError: if the configuration cannot be read, or the space is none of colours.
+    """
     config = studio_config()
     found = config.getColorSpace(name) if config is not None else None
     if found is None:

@@ -3,6 +3,7 @@
 """Mattes that an artist made: roto or a key, as a movie, an image sequence or the plate's alpha."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -20,13 +21,22 @@ _ALPHA = ("a", "alpha")
 _SOLID = 0.999
 _SAME_SHAPE = 0.01
 _LARGEST = 2048
+# What colours differ by where they are none of a codec's rounding.
+_COLOURED = 0.1
+# Words of notes on what mattes are not read by: their colours, and results in their form.
+_OF_NO_MATTER = ("is assumed", "full plates")
 
 
 class GivenMattes:
     """The mattes of a plate, read from pictures of the same shape.
 
     The alpha of the pictures is the matte, or their brightness where they have none or where it
-    covers all of the first frame. Values are taken as they are in the file, whatever its colours.
+    covers all of the first, middle and last frame. Values are taken as they are in the file,
+    whatever its colours.
+
+    Attributes:
+        note: what of the pictures is taken for mattes.
+        notes: what makes one look at them.
 
     Args:
         path: a movie, an image sequence or an image with alpha, as a plate may be.
@@ -39,10 +49,12 @@ class GivenMattes:
     """
 
     def __init__(self, path: Path, plate: Plate, frames: Sequence[int]) -> None:
+        self.notes: list[str] = []
         self._plate = open_plate(path)
         if self._plate.kind == "movie":
             self._plate.close()
-            self._plate = open_plate(path, first=plate.first)
+            rate = self._rate_for(plate)
+            self._plate = open_plate(path, first=plate.first, fps=rate)
         self._size = (plate.width, plate.height)
         missing = [frame for frame in frames if frame not in self._plate.numbers]
         if missing:
@@ -62,11 +74,45 @@ class GivenMattes:
                 path,
                 "render them at the plate's size",
             )
-        first = self._plate.read_native(frames[0])
-        alpha = _alpha_of(first)
-        self._by_alpha = alpha is not None and float(alpha.min()) < _SOLID
+        # A performer may fill the first frame, or come later.
+        seen = dict.fromkeys((frames[0], frames[len(frames) // 2], frames[-1]))
+        natives = [self._plate.read_native(frame) for frame in seen]
+        alphas = [_alpha_of(native) for native in natives]
+        self._by_alpha = any(each is not None and float(each.min()) < _SOLID for each in alphas)
         what = "alpha" if self._by_alpha else "brightness"
         self.note = f"mattes are the {what} of {Path(path).name}"
+        if not self._by_alpha:
+            self._look_at(np.stack([native.encoded() for native in natives]))
+        self.notes += [
+            f"of the mattes: {note}"
+            for note in self._plate.notes
+            if not any(word in note for word in _OF_NO_MATTER)
+        ]
+
+    def _look_at(self, shown: np.ndarray) -> None:
+        """Notes what pictures (N, H, W, 3) have that are hardly mattes."""
+        if float(np.ptp(shown)) < 1 - _SOLID:
+            self.notes.append("the mattes are the same everywhere in the frames looked at")
+        if float(np.ptp(shown, axis=-1).max()) > _COLOURED:
+            self.notes.append(
+                "the mattes are in colour, of which the mean is taken; write those of one person in"
+                " grey"
+            )
+
+    def _rate_for(self, plate: Plate) -> Fraction | None:
+        """The rate to read a movie of mattes at, None for its own: frames are the plate's one by
+        one, unless another number of them lasts as long."""
+        mattes = self._plate
+        if plate.kind != "movie" or mattes.fps == plate.fps:
+            return None
+        counts = len(mattes.numbers), len(plate.numbers)
+        apart = abs(counts[0] / mattes.fps - counts[1] / plate.fps)
+        retimed = counts[0] != counts[1] and apart < 1 / min(mattes.fps, plate.fps)
+        how = "they are read at the plate's" if retimed else "they are taken frame by frame"
+        self.notes.append(
+            f"the mattes have {mattes.fps} frames a second, the plate {plate.fps}; {how}"
+        )
+        return plate.fps if retimed else None
 
     def read(self, frame: int) -> np.ndarray:
         """The matte of a frame, uint8 (H, W), as large as the plate."""

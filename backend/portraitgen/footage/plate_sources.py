@@ -326,7 +326,8 @@ def _named(
     name: str, notes: list[str], own: Callable[[list[str]], colour.ColourSpace]
 ) -> colour.ColourSpace:
     """The space that was named; what is to say of the file's own, where it is the same."""
-    space = colour.resolve(name)
+    space, told = colour.resolve_asked(name)
+    notes += told
     assumed: list[str] = []
     with contextlib.suppress(FootageError):  # What the file does not say was said by its user.
         if own(assumed) == space:

@@ -166,6 +166,9 @@ def _track_with(
         steps.step(3)
         boxes = _boxes(body, solution, seen, plate, options)
         staged = make_folder(job.work / "track")
+        for made in (given, garbage):
+            for note in made.notes if made else []:
+                reporter.note(note)
         if given:
             reporter.note(given.note)
             _take_mattes(given, garbage, frames, boxes, staged / "mattes", reporter)
