@@ -373,7 +373,12 @@ def test_pixels_of_ffmpegs_dpx_are_no_header_and_its_linear_no_curve(
     plate = open_plate(path)
     assert plate.colour_space == "Rec.709" and plate.fps == 24 and plate.timecode == ""
     assert np.abs(plate.read(1) - truth).max() < 1 / 250
-    assert [note for note in plate.notes if "FFmpeg writes" not in note] == []
+    assert [note for note in plate.notes if "FFmpeg write" not in note] == []
+    assert len(plate.notes) == 1
+    data = bytearray(path.read_bytes())
+    data[802] = 4  # What newer releases write says what is.
+    (tmp_path / "newer.dpx").write_bytes(data)
+    assert open_plate(tmp_path / "newer.dpx").colour_space == "Linear Rec.709"
     names = plate.read_native(1).attributes
     assert not [name for name in names if name.startswith(("dpx:", "smpte:", "FramesPer"))]
 

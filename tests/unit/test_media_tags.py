@@ -65,7 +65,7 @@ def _png(path: Path, chunks: bytes) -> Path:
     return path
 
 
-def _icc(primaries: Sequence[float], gamma: float, name: str) -> bytes:
+def _icc(primaries: Sequence[float], gamma: float, name: str, table: Sequence[float] = ()) -> bytes:
     """An ICC profile of version 2 made of a matrix, D65 adapted to D50 by Bradford."""
     bradford = np.array(
         [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -81,6 +81,9 @@ def _icc(primaries: Sequence[float], gamma: float, name: str) -> bytes:
     curve = b"curv\0\0\0\0" + (
         struct.pack(">I", 0) if gamma == 1 else struct.pack(">IHxx", 1, round(gamma * 256))
     )
+    if table:
+        numbers = [round(65535 * each) for each in table]
+        curve = b"curv\0\0\0\0" + struct.pack(f">I{len(numbers)}H", len(numbers), *numbers)
     text = name.encode()
     tags = [(b"desc", b"desc\0\0\0\0" + struct.pack(">I", len(text) + 1) + text + bytes(79))]
     tags += [(b"wtpt", xyz(d50))]
@@ -157,6 +160,21 @@ def test_what_a_profile_holds_outranks_what_it_is_called(tmp_path: Path) -> None
     chunk = _chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))
     plate = open_plate(_png(tmp_path / "p.png", chunk))
     assert np.abs(plate.linear(1) - _rec709(_codes(), P3)).max() < 2e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("esRGB", True), ("Display P3, L* curve", True), ("Rec2100PQ", False)]
+)
+def test_a_profiles_curve_that_its_name_is_not_true_to_is_said(
+    tmp_path: Path, name: str, told: bool
+) -> None:
+    steps = np.linspace(0, 1, 33)
+    profile = _icc(REC709, 1.0, name, tuple(3 * steps**2 - 2 * steps**3))
+    plate = open_plate(_png(tmp_path / "p.png", _chunk(b"iCCP", b"x\0\0" + zlib.compress(profile))))
+    assert any("curve of its own" in note for note in plate.notes) == told
+    honest = _icc(REC709, 1.0, name, tuple(_srgb(steps)))
+    plate = open_plate(_png(tmp_path / "q.png", _chunk(b"iCCP", b"x\0\0" + zlib.compress(honest))))
+    assert not any("curve of its own" in note for note in plate.notes)
 
 
 def test_video_levels_and_hdr_of_a_png_are_said(tmp_path: Path) -> None:

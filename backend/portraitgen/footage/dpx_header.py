@@ -14,6 +14,7 @@ _WHOLE = 2048  # Bytes of a header with the parts for film and television (SMPTE
 _ELEMENT = 780
 _CHANNELS = {6: 1, 50: 3, 51: 4}  # Luma, RGB and RGBA, by a picture element's descriptor.
 _TURNED = 4  # Orientations from here on have lines that run downwards.
+_LINEAR = b"\2\2"  # Transfer and colorimetry.
 _FILLED = 1  # Method A: codes in the upper bits of a word.
 
 
@@ -27,7 +28,7 @@ class DpxHeader:
         width, height: codes of a line, and lines.
         channels: of a code, 0 where that is not known here.
         bits: of a code.
-        by_ffmpeg: FFmpeg wrote it.
+        untold: an older release of FFmpeg wrote it, which calls every DPX linear.
         turned: its lines run downwards.
         misread: OpenImageIO 3.2 misreads its picture, which `read_codes` does not: lines that are
             filled up to whole words of 32 bits, as the standard wants, and 12 bits in the lower
@@ -40,7 +41,7 @@ class DpxHeader:
     height: int
     channels: int
     bits: int
-    by_ffmpeg: bool
+    untold: bool
     turned: bool
     misread: bool
 
@@ -74,7 +75,7 @@ def read_dpx_header(path: Path) -> DpxHeader | None:
         height,
         channels,
         bits,
-        head[160:].startswith(b"Lavc"),
+        head[160:].startswith(b"Lavc") and head[801:803] == _LINEAR,
         _TURNED <= turn < 2 * _TURNED,
         (padded and there == height * (line + -line % 4)) or (plain and there == height * line),
     )

@@ -35,20 +35,34 @@ def icc_encoding(profile: bytes) -> tuple[tuple[float, ...], str] | None:
         "linear", "srgb" or "gamma G" as `colour_arithmetic.Encoding` has it; None for a profile
         of tables, of other colours than RGB, or with a curve of another kind.
     """
-    try:
-        tags = _tags(profile)
-        if profile[16:20] != b"RGB " or b"A2B0" in tags:
-            return None
-        columns = [_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-        curves = [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]
-    except (struct.error, KeyError, IndexError):
+    made = _of_matrix(profile)
+    if made is None:
         return None
+    columns, curves = made
     sums = [sum(column) for column in columns]
     if min(sums) <= 0 or any(each is None or each != curves[0] for each in curves):
         return None
     pairs = zip(columns, sums, strict=True)
     primaries = tuple(part / total for column, total in pairs for part in column[:2])
     return (*primaries, *_D50), str(curves[0])
+
+
+def has_other_curve(profile: bytes) -> bool:
+    """Whether a profile is made of a matrix and of curves that have no name here."""
+    made = _of_matrix(profile)
+    return made is not None and None in made[1]
+
+
+def _of_matrix(profile: bytes) -> tuple[list[tuple[float, ...]], list[str | None]] | None:
+    """The three primaries of an RGB profile made of a matrix, and its curves by name."""
+    try:
+        tags = _tags(profile)
+        if profile[16:20] != b"RGB " or b"A2B0" in tags:
+            return None
+        columns = [_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+        return columns, [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    except (struct.error, KeyError, IndexError):
+        return None
 
 
 def _tags(profile: bytes) -> dict[bytes, bytes]:

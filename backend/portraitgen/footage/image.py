@@ -19,7 +19,7 @@ from .dpx_header import DpxHeader, read_codes, read_dpx_header
 from .facts import ImageFacts
 from .heif import read_heif_photo
 from .heif_boxes import is_heif_photo
-from .icc import icc_description, icc_encoding
+from .icc import has_other_curve, icc_description, icc_encoding
 from .image_layers import Choice, choose, layers_of
 from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
@@ -172,7 +172,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         dpx = read_dpx_header(path) if form == "dpx" else None
         notes = [*choice.notes, *_of_pixels(spec, form, path, tiff)]
         if dpx is not None:
-            notes += _of_dpx(spec, dpx, path)
+            notes += _of_dpx(dpx, path)
         _, lost = _attributes(spec, dpx)
         if lost:
             notes.append(f"the header's {', '.join(lost[:4])} is not UTF-8 and is left out")
@@ -199,7 +199,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         if choice.lossy_beside:
             notes.append(choice.lossy_beside)
         colours = colour_tags(path, form, spec, tiff)
-        if dpx is not None and dpx.by_ffmpeg:
+        if dpx is not None and dpx.untold:
             colours = dataclasses.replace(colours, dpx_transfer=_VIDEO)
         floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
         return ImageFacts(
@@ -301,7 +301,7 @@ def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) ->
     return notes
 
 
-def _of_dpx(spec: "oiio.ImageSpec", header: DpxHeader, path: Path) -> list[str]:
+def _of_dpx(header: DpxHeader, path: Path) -> list[str]:
     """What to say of a DPX.
 
     Raises:
@@ -313,10 +313,10 @@ def _of_dpx(spec: "oiio.ImageSpec", header: DpxHeader, path: Path) -> list[str]:
             path,
             "write it upright",
         )
-    if header.by_ffmpeg and "linear" in header_text(spec, "dpx:Transfer").lower():
+    if header.untold:
         return [
-            "the images say that they are linear, as FFmpeg writes into every DPX; Rec.709 is"
-            " assumed; name their colour space if they are not"
+            "the images say that they are linear, as older releases of FFmpeg write into every DPX;"
+            " Rec.709 is assumed; name their colour space if they are not"
         ]
     return []
 
@@ -349,6 +349,7 @@ def _heif_facts(path: Path) -> ImageFacts:
         icc=icc_description(photo.icc),
         icc_primaries=primaries,
         icc_curve=curve,
+        icc_other=has_other_curve(photo.icc),
         cicp=photo.nclx[:2] if photo.nclx and not photo.icc else None,
         srgb=photo.nclx is None and not photo.icc,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..schema import Data
-from .icc import icc_description, icc_encoding
+from .icc import has_other_curve, icc_description, icc_encoding
 from .tiff_tags import TiffTags
 
 _EXIF_ADOBE_RGB = 2  # In no standard, but in cameras.
@@ -25,6 +25,7 @@ class ColourTags(Data):
         dpx_transfer: a DPX file's transfer characteristic.
         icc: the description of the ICC profile.
         icc_primaries, icc_curve: see `icc_encoding`; None and "" where it is not made of them.
+        icc_other: its curve is one that has no name here.
         cicp: primaries, transfer, matrix and range of ITU-T H.273, or None.
         gamma: the exponent from linear light to the codes (PNG's gAMA), or None.
         srgb: the file says it is sRGB.
@@ -37,6 +38,7 @@ class ColourTags(Data):
     icc: str = ""
     icc_primaries: tuple[float, ...] | None = None
     icc_curve: str = ""
+    icc_other: bool = False
     cicp: tuple[int, ...] | None = None
     gamma: float | None = None
     srgb: bool = False
@@ -88,6 +90,7 @@ def colour_tags(path: Path, form: str, spec: Any, tiff: TiffTags) -> ColourTags:
         icc=icc or icc_description(profile),
         icc_primaries=primaries,
         icc_curve=curve,
+        icc_other=has_other_curve(profile),
     )
     return _png(path, tags) if form == "png" else tags
 

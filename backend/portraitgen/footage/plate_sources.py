@@ -362,7 +362,13 @@ def _icc_space(tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
         ("srgb", "sRGB"),
     ):
         if known in words:
-            return colour.resolve(space)
+            found = colour.resolve(space)
+            if tags.icc_other and found.kind == "display":
+                notes.append(
+                    f"the ICC profile '{tags.icc}' has a curve of its own, which is not used;"
+                    f" {found.name} is assumed"
+                )
+            return found
     notes.append(f"the ICC profile '{tags.icc}' is not used; sRGB is assumed")
     return colour.resolve("sRGB")
 
