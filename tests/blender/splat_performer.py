@@ -152,9 +152,26 @@ def rendered_with_depth(
         bpy.ops.render.render(write_still=True)
         paths.append(folder / f"deep{frame}.exr")
     image.media_type = "IMAGE"
-    subprocess.run([PYTHON, "-c", _READ, folder / "deep.npy", *paths], check=True)
-    found: np.ndarray = np.load(folder / "deep.npy")
+    return passes_of(paths)
+
+
+def passes_of(paths: list[Path]) -> np.ndarray:
+    """Pictures of several layers, scene-linear, with alpha and depth: (T, H, W, 5)."""
+    target = paths[0].with_suffix(".npy")
+    subprocess.run([PYTHON, "-c", _READ, target, *paths], check=True)
+    found: np.ndarray = np.load(target)
     return found
+
+
+def against_backend(picture: np.ndarray, truth: dict[str, np.ndarray], frame: int) -> list[float]:
+    """How a picture with depth differs from the backend's, dB inside and of its alpha, and how much
+    has no depth where the performer covers more than 0.9, per cent."""
+    alpha, wanted = (truth[f"{name}{frame}"] for name in ("alpha", "rgb"))
+    drawn = picture[..., 3]
+    solid = (alpha > 0.99) & (drawn > 0.9)
+    seen = display(picture[..., :3] / np.maximum(drawn[..., None], 1e-6))[solid]
+    inside = psnr(seen, (wanted / np.maximum(alpha[..., None], 1e-6))[solid])
+    return [inside, psnr(drawn, alpha), 100 * (picture[..., 4][drawn > 0.9] > 1e6).mean()]
 
 
 def display(linear: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from splat_performer import (
     FRAMES,
     NATIVE,
     OFFSET,
+    against_backend,
     apart,
     display,
     native,
@@ -304,18 +305,14 @@ def test_cycles_draws_what_the_backend_draws_in_every_frame(
     built: SimpleNamespace, tmp_path: Path
 ) -> None:
     frames = range(1 + OFFSET, FRAMES + 1 + OFFSET)
-    inside, covered, bare = [], [], []
-    for frame, picture in zip(
-        frames, rendered_with_depth(built.scene, tmp_path, 32, frames), strict=True
-    ):
-        alpha, wanted = (built.truth[f"{name}{frame - OFFSET}"] for name in ("alpha", "rgb"))
-        drawn = picture[..., 3]
-        solid = (alpha > 0.99) & (drawn > 0.9)
-        linear = picture[..., :3] / np.maximum(drawn[..., None], 1e-6)
-        shown_ = display(linear)[solid]
-        inside.append(psnr(shown_, (wanted / np.maximum(alpha[..., None], 1e-6))[solid]))
-        covered.append(psnr(drawn, alpha))
-        bare.append(100 * (picture[..., 4][drawn > 0.9] > 1e6).mean())
+    pictures = rendered_with_depth(built.scene, tmp_path, 32, frames)
+    inside, covered, bare = zip(
+        *(
+            against_backend(picture, built.truth, frame - OFFSET)
+            for frame, picture in zip(frames, pictures, strict=True)
+        ),
+        strict=True,
+    )
     print(f"worst frame: inside {min(inside):.1f} dB, alpha {min(covered):.1f} dB")
     print(f"without depth where covered by more than 0.9: {max(bare):.2f} %")
     assert min(inside) > 33 and min(covered) > 33
