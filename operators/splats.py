@@ -14,6 +14,7 @@ from portraitgen.messages.splats import (
     ExportCloud,
     ExportSplats,
     ImportSplats,
+    SplatsExported,
     SplatsImported,
 )
 from portraitgen.storage import write_json
@@ -83,15 +84,20 @@ class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
         return base.attempt(self, lambda: _bring(shot.shot_id, _take(context)))
 
 
-def _bring(shot_id: str, take: str) -> None:
+_NEURAL = "A network changes this take beyond what its splats hold"
+
+
+def _bring(shot_id: str, take: str, retouched: str = "") -> None:
     shot = properties.find_shot(shot_id)
     if shot is None:
         return
     call = ExportCloud(str(shot.path), take)
-    scene_updates.ask("Writing the splats", call, lambda answer: _show(shot_id, take, answer))
+    scene_updates.ask(
+        "Writing the splats", call, lambda answer: _show(shot_id, take, retouched, answer)
+    )
 
 
-def _show(shot_id: str, take: str, answer: CloudExported) -> None:
+def _show(shot_id: str, take: str, retouched: str, answer: CloudExported) -> None:
     shot = properties.find_shot(shot_id)
     if shot is None or not shot.has_rig:
         return
@@ -102,17 +108,24 @@ def _show(shot_id: str, take: str, answer: CloudExported) -> None:
             shot.name,
             "show a later version of the track, or reconstruct again",
         )
-    lit = False
+    shown, path = False, Path(answer.path)
     for old in splats.performers(shot_id, take):
-        lit = lit or splats.is_lit(old)
-        splats.remove(old)
-    name = f"{shot.name} {take or 'reconstruction'}"
-    made = splats.build(
-        name, shot_id, data, Path(answer.path), shot.armature, shot.camera, shot.offset
-    )
-    if lit:
-        splats.light_by_scene(made.cloud, True)
-    scene_updates.undo_step("To 3D")
+        if old.library is not None:
+            continue
+        if old.get(splats.SURFACE) is None or old.get(splats.SURFACE).parent != shot.armature:
+            splats.remove(old)
+            continue
+        if retouched:
+            splats.drop_retouch(old)
+        splats.show_anew(old, data, path, shot.offset)
+        shown = True
+    splats.remove_remains()
+    if not shown:
+        name = f"{shot.name} {take or 'reconstruction'}"
+        splats.build(name, shot_id, data, path, shot.armature, shot.camera, shot.offset)
+    scene_updates.undo_step("Take Retouched Splats" if retouched else "To 3D")
+    notes = [retouched, _NEURAL if answer.neural else ""]
+    session.told_of_splats = tuple(note for note in notes if note)
 
 
 class PORTRAITGEN_OT_lit_by_scene(bpy.types.Operator):
@@ -201,6 +214,12 @@ class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
         shot, cloud = properties.active_shot(context), _performer(context)
         if cloud is None or cloud[splats.SHOT] != shot.shot_id:
             raise PortraitError("the performer is another shot's", shot.name, "select this one's")
+        if splats.is_moved(cloud):
+            raise PortraitError(
+                "the performer was moved out of the plate's camera",
+                cloud.name,
+                "put it back (Alt+G, Alt+R, Alt+S)",
+            )
         if reason := _posed_otherwise(shot):
             raise PortraitError(reason, shot.name, "or what is rendered lies beside the plate")
         frames = range(shot.first, shot.last + 1)
@@ -311,7 +330,13 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
             None,
             str(_world(shot)) if self.in_world else None,
         )
-        scene_updates.ask("Writing the splats", call, lambda answer: None)
+        scene_updates.ask("Writing the splats", call, _written)
+
+
+def _written(answer: SplatsExported) -> None:
+    first, count = Path(answer.files[0]), len(answer.files)
+    where = f"{count} frames, {first.name} first," if count > 1 else first.name
+    session.told_of_splats = (f"{where} in {first.parent}", *answer.notes)
 
 
 def _current(context: Any, shot: Any) -> int:
@@ -359,6 +384,9 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_glob: StringProperty(default="*.ply;*.spz", options={"HIDDEN"})
+    in_world: BoolProperty(
+        name="In the World", description="The file was exported where the plate's camera stands"
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -380,6 +408,7 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
         cloud, take = None, _take(context)
         shot = properties.active_shot(context)
         path = Path(bpy.path.abspath(self.filepath)) if self.filepath else None
+        untouched = None
         if path is None:
             cloud = _performer(context)
             if cloud is None:
@@ -390,10 +419,26 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
                     "the file has lost the performer's shot", cloud.name, "open the shot"
                 )
             path = shot.path / "splats" / "retouched.ply"
-            splats.write_retouched(cloud, path)
-        frame = _current(context, shot)
-        author = preferences.get().author
-        call = ImportSplats(str(shot.path), str(path), frame, take, author=author)
+            untouched = shot.path / "splats" / "untouched.ply"
+            version = splats.write_retouched(cloud, path, untouched)
+            latest = max(shot_summary.summary_of(shot.path).avatars, default=version)
+            if not take and version != latest:
+                raise PortraitError(
+                    f"these splats are of avatar {version}, the shot has {latest}",
+                    cloud.name,
+                    "press To 3D again: your modifiers stay",
+                )
+        # What stands in the scene is taken as a difference, in whatever frame and pose.
+        frame = shot.first if untouched else _current(context, shot)
+        call = ImportSplats(
+            str(shot.path),
+            str(path),
+            frame,
+            take,
+            world=str(_world(shot)) if self.in_world and not untouched else None,
+            author=preferences.get().author,
+            untouched=str(untouched) if untouched else None,
+        )
         shot_id = shot.shot_id
         scene_updates.ask("Taking the splats", call, lambda answer: _taken(shot_id, take, answer))
 
@@ -402,8 +447,15 @@ def _taken(shot_id: str, take: str, answer: SplatsImported) -> None:
     if answer.version is None:
         raise PortraitError("the splats are as they were, there is nothing to take", take)
     shot_summary.forget_summaries()
+    parts = [f"{answer.changed} splats changed, {answer.erased} erased"]
+    if answer.unmatched:
+        parts.append(f"{answer.unmatched} that are none of the performer's left out")
+    if answer.by == "place":
+        parts.append("known by their place")
+    told = "; ".join(parts)
+    session.told_of_splats = (told,)
     if splats.performers(shot_id, take):
-        _bring(shot_id, take)
+        _bring(shot_id, take, told)
 
 
 CLASSES = (

@@ -127,7 +127,7 @@ def _stage(source: Any, scene: Any, cloud: Any) -> None:
         root.objects.unlink(each)
     for layer in list(scene.view_layers)[1:]:
         scene.view_layers.remove(layer)
-    own = [cloud, cloud[splats.SHADOW]]
+    own = [cloud, splats.shadow_of(cloud)]
     around = bpy.data.collections.new(_AROUND)
     root.children.link(around)
     for each in own:

@@ -105,7 +105,8 @@ def ask(doing: str, call: Call[A], on_result: OnResult[A]) -> None:
     """
     start()
     session.doing, session.asked = doing, call
-    session.error, session.told, session.tried = None, (), ()
+    session.error, session.tried = None, ()
+    session.told = session.told_of_splats = ()
 
     def answered(answer: A) -> None:
         session.doing, session.asked = "", None

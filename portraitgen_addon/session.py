@@ -92,7 +92,8 @@ class Session:
         error: what went wrong last, None if nothing did.
         doing: what a person waits for besides a job, empty for nothing.
         asked: the request that is answered then, if there is one.
-        told: what was assumed or left out by what a person asked for last.
+        told, told_of_splats: what was assumed or left out by what a person asked for last, of
+            tracks and of splats.
         tried: the same of the frame that was tried last.
         hello: what the worker said of itself.
         description: its editors and job options, None until it has told.
@@ -108,6 +109,7 @@ class Session:
         self.doing = ""
         self.asked: Call[Any] | None = None
         self.told: tuple[str, ...] = ()
+        self.told_of_splats: tuple[str, ...] = ()
         self.tried: tuple[str, ...] = ()
         self.hello: HelloAnswer | None = None
         self.description: Description | None = None

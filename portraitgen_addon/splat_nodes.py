@@ -84,6 +84,13 @@ class _Tree:
         self.link(value, node.inputs["Value"])
         return node.outputs[0]
 
+    def object_info(self, source: Any, space: str) -> Any:
+        """An object as it is by itself (ORIGINAL), so that whoever shows it may be moved, scaled
+        and copied, or as it stands to it (RELATIVE)."""
+        node = self.node("GeometryNodeObjectInfo", transform_space=space)
+        self.link(source, node.inputs["Object"])
+        return node
+
     def sampled(self, geometry: Any, value: Any, index: Any) -> Any:
         node = self.node("GeometryNodeSampleIndex", data_type="FLOAT_VECTOR", domain="POINT")
         self.link(geometry, node.inputs["Geometry"])
@@ -106,12 +113,7 @@ def carrying_tree(name: str) -> Any:
     make = _Tree(group)
     entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
 
-    def seen(socket: str) -> Any:
-        info = make.node("GeometryNodeObjectInfo", transform_space="RELATIVE")
-        make.link(entry.outputs[socket], info.inputs["Object"])
-        return info
-
-    surface = seen(SURFACE).outputs["Geometry"]
+    surface = make.object_info(entry.outputs[SURFACE], "ORIGINAL").outputs["Geometry"]
     position = make.node("GeometryNodeInputPosition").outputs[0]
     normal = make.node("GeometryNodeInputNormal").outputs[0]
     corners = [make.named(f"pg_corner_{index}", "INT") for index in range(3)]
@@ -144,7 +146,8 @@ def carrying_tree(name: str) -> Any:
     scale = make.vector("SCALE", make.named("pg_scale", "FLOAT_VECTOR"), scale=stretch)
     smooth = across([make.sampled(surface, normal, corner) for corner in corners])
     smooth = make.rotated(make.vector("NORMALIZE", smooth), _own_rotation(make))
-    towards = make.vector("SUBTRACT", seen(CAMERA).outputs["Location"], place)
+    camera = make.object_info(entry.outputs[CAMERA], "RELATIVE").outputs["Location"]
+    towards = make.vector("SUBTRACT", camera, place)
     base = _radiance(make, entry, make.vector("NORMALIZE", towards), frame)
 
     # The points move last: the surface is sampled by index, whatever their place.
@@ -163,9 +166,8 @@ def carrying_tree(name: str) -> Any:
 def _own_rotation(make: _Tree) -> Any:
     """How the splats' object is turned in the world: Cycles' splats take normals there, and its
     Vector Transform node does not bring them there."""
-    info = make.node("GeometryNodeObjectInfo", transform_space="ORIGINAL")
-    make.link(make.node("GeometryNodeSelfObject").outputs[0], info.inputs["Object"])
-    return info.outputs["Rotation"]
+    itself = make.node("GeometryNodeSelfObject").outputs[0]
+    return make.object_info(itself, "ORIGINAL").outputs["Rotation"]
 
 
 def _radiance(make: _Tree, entry: Any, towards: Any, frame: Any) -> Any:
@@ -276,8 +278,7 @@ def shadow_tree() -> Any:
     group.interface.new_socket(SURFACE, in_out="INPUT", socket_type="NodeSocketObject")
     make = _Tree(group)
     entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
-    info = make.node("GeometryNodeObjectInfo", transform_space="RELATIVE")
-    make.link(entry.outputs[SURFACE], info.inputs["Object"])
+    info = make.object_info(entry.outputs[SURFACE], "ORIGINAL")
     normal = make.node("GeometryNodeInputNormal").outputs[0]
     # What faces inwards would come out, in front of the lips.
     outer = make.node("GeometryNodeDeleteGeometry", domain="FACE")

@@ -20,8 +20,8 @@ from portraitgen.errors import PortraitError, ShotError
 from portraitgen.records import CloudFacts
 from portraitgen.storage import parse_json, write_bytes
 
-from . import compat, splat_nodes, tensors
-from .rig import FACE
+from . import compat, sculpt, splat_nodes, tensors
+from .rig import FACE, key_points
 from .session import session
 
 # What the cloud carries: where its data lies, as this file and as the machine name it; the shot and
@@ -31,10 +31,16 @@ PATH, PLACE, SHOT, TAKE, OFFSET = (
 )
 SURFACE, SHADOW, PACKED = (f"portraitgen_{name}" for name in ("surface", "shadow", "packed"))
 ID = "pg_id"
+# Marks what hangs on a performer.
+_PART = "portraitgen_part"
+# Of the surface's vertices: each one's number on the rig's mesh.
+_BODY = "pg_body"
 _PERSONAL = "personal {:02d}"
+_SOFTNESS = "Softness"
 _DEGREE_0 = 0.28209479177387814
 _REMEDY = "press To 3D again"
 _SAME_BODY = 1e-3
+_UNMOVED = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class SplatData:
 
     arrays: dict[str, np.ndarray]
     take: str
+    version: int
     joints: list[str]
     units: list[str]
     softness: float
@@ -58,7 +65,7 @@ class SplatData:
         try:
             facts = CloudFacts.parse(parse_json(metadata["splats"]))
             joints, units = list(facts.joints), list(facts.units)
-            made = cls(arrays, facts.take, joints, units, facts.softness)
+            made = cls(arrays, facts.take, facts.version, joints, units, facts.softness)
             made._check()
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ShotError(f"the splats are damaged ({error})", path, _REMEDY) from error
@@ -72,6 +79,7 @@ class SplatData:
         shapes = {
             "vertices": (vertices, 3),
             "inside": (len(arrays["faces"]),),
+            "body": (vertices,),
             "joints": (len(self.joints), 3),
             "units": (len(self.units), vertices, 3),
             "fields": (fields, vertices, 3),
@@ -130,6 +138,7 @@ def build(
     deform.use_deform_preserve_volume = False
     # Hidden, it would not be evaluated.
     surface.display_type, surface.hide_select, surface.hide_render = "BOUNDS", True, True
+    surface[_PART] = True
     _key_weights(surface, data, offset)
     cloud[SHOT], cloud[TAKE], cloud[OFFSET], cloud[SURFACE] = shot_id, data.take, offset, surface
     _name_place(cloud, path, bpy.data.filepath)
@@ -142,11 +151,37 @@ def build(
         driver = inputs[splat_nodes.weight_input(index)].driver_add("value").driver
         _follow(driver, surface, f'["{_PERSONAL.format(index)}"]')
     # For renders alone: what is seen and retouched is what the avatar holds.
-    soften = cloud.modifiers.new("Softness", "NODES")
+    soften = cloud.modifiers.new(_SOFTNESS, "NODES")
     soften.node_group, soften.show_viewport = splat_nodes.softening_tree(), False
     compat.modifier_inputs(soften)[splat_nodes.SOFTNESS].value = data.softness
     _fill(cloud, data)
     return Performer(surface, cloud)
+
+
+def show_anew(cloud: Any, data: SplatData, path: Path, offset: int) -> None:
+    """Lets a performer show newer splats; where it stands and what the artist has put on it stay.
+
+    Args:
+        data, path, offset: as `build` takes them.
+    """
+    surface = cloud[SURFACE]
+    for copy in performers():
+        if copy.get(SURFACE) == surface:
+            unload(copy)
+    _key_weights(surface, data, offset)
+    cloud[OFFSET] = offset
+    _name_place(cloud, path, bpy.data.filepath)
+    for modifier in cloud.modifiers:
+        if modifier.name.startswith(_SOFTNESS):
+            compat.modifier_inputs(modifier)[splat_nodes.SOFTNESS].value = data.softness
+    _fill_all()
+
+
+def drop_retouch(cloud: Any) -> None:
+    """Takes the artist's own modifiers off, once what they made is the avatar's."""
+    for modifier in list(cloud.modifiers)[1:]:
+        if not modifier.name.startswith(_SOFTNESS):
+            cloud.modifiers.remove(modifier)
 
 
 def fits(data: SplatData, armature: Any) -> bool:
@@ -174,20 +209,39 @@ def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]
 
 
 def remove(cloud: Any) -> None:
-    """Takes a performer out of the file with everything that is its own."""
-    for each in (cloud.get(SHADOW), cloud.get(SURFACE), cloud):
-        if each is None:
-            continue
-        data, groups = each.data, [one.node_group for one in each.modifiers if one.type == "NODES"]
-        action = each.animation_data.action if each.animation_data else None
-        bpy.data.objects.remove(each)
-        owner = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
-        for holder, one in ((owner, data), (bpy.data.actions, action)):
-            if one is not None and not one.users:
-                holder.remove(one)
-        for group in groups:
-            if group and not group.users:
-                bpy.data.node_groups.remove(group)
+    """Takes a performer out of the file with everything that no other one uses."""
+    shared = [each.get(SURFACE) for each in performers() if each != cloud]
+    own = [shadow_of(cloud), cloud.get(SURFACE), cloud]
+    for each in own:
+        if each is not None and each not in shared:
+            _remove_object(each)
+
+
+def remove_remains() -> None:
+    """Takes out what lies under performers that were deleted by hand, which nobody can select."""
+    kept = [part for each in performers() for part in (each.get(SURFACE), shadow_of(each))]
+    for each in list(bpy.data.objects):
+        if _PART in each and each.library is None and each not in kept:
+            _remove_object(each)
+
+
+def _remove_object(each: Any) -> None:
+    data, groups = each.data, [one.node_group for one in each.modifiers if one.type == "NODES"]
+    action = each.animation_data.action if each.animation_data else None
+    bpy.data.objects.remove(each)
+    owner = bpy.data.meshes if isinstance(data, bpy.types.Mesh) else bpy.data.pointclouds
+    for holder, one in ((owner, data), (bpy.data.actions, action)):
+        if one is not None and not one.users:
+            holder.remove(one)
+    for group in groups:
+        if group and not group.users:
+            bpy.data.node_groups.remove(group)
+
+
+def shadow_of(cloud: Any) -> Any | None:
+    """What throws a performer's shadow; a copy made by hand names that of the first."""
+    shadow = cloud.get(SHADOW)
+    return shadow if shadow is not None and shadow.parent in (cloud, cloud.parent) else None
 
 
 def light_by_scene(cloud: Any, lit: bool) -> None:
@@ -197,12 +251,10 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
     # Splats would throw the shadow of each on the next, and light that comes from all around would
     # end at them, in blotches; a surface inside of them throws their shadow.
     cloud.visible_shadow = cloud.visible_diffuse = not lit
-    shadow = cloud.get(SHADOW)
+    shadow = shadow_of(cloud)
     if not lit:
         if shadow is not None:
-            data = shadow.data
-            bpy.data.objects.remove(shadow)
-            bpy.data.meshes.remove(data)
+            _remove_object(shadow)
         return
     materials.append(splat_nodes.lit_material())
     if shadow is not None:
@@ -212,7 +264,8 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
     )
     for collection in cloud.users_collection:
         collection.objects.link(shadow)
-    shadow.parent = cloud.parent
+    shadow.parent = cloud
+    shadow[_PART] = True
     shadow.display_type, shadow.hide_select = "BOUNDS", True
     modifier = shadow.modifiers.new("Shadow", "NODES")
     modifier.node_group = splat_nodes.shadow_tree()
@@ -222,9 +275,16 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
     cloud[SHADOW] = shadow
 
 
+def is_moved(cloud: Any) -> bool:
+    """Whether a performer stands elsewhere than its rig puts it."""
+    graph = bpy.context.evaluated_depsgraph_get()
+    places = [np.array(each.evaluated_get(graph).matrix_world) for each in (cloud, cloud.parent)]
+    return bool(np.abs(places[0] - places[1]).max() > _SAME_BODY)
+
+
 def is_lit(cloud: Any) -> bool:
     """Whether Blender's lights light a performer."""
-    return cloud.get(SHADOW) is not None
+    return shadow_of(cloud) is not None
 
 
 # Where the data lies
@@ -271,8 +331,11 @@ def reload(cloud: Any) -> None:
 
 
 def _fill(cloud: Any, data: SplatData) -> None:
-    _fill_surface(cloud[SURFACE], data, cloud.parent)
+    # A copy of the performer may have filled what both hang on.
+    if not len(cloud[SURFACE].data.vertices):
+        _fill_surface(cloud[SURFACE], data, cloud.parent)
     _fill_cloud(cloud, data)
+    follow_sculpt(cloud)
 
 
 def _own() -> list[Any]:
@@ -282,13 +345,15 @@ def _own() -> list[Any]:
 @bpy.app.handlers.persistent
 def _before_save(target: str = "", *unused: Any) -> None:
     """Keeps files small: what lies in a shot is not saved again, unless it was packed."""
+    remove_remains()
+    packed = [each[SURFACE] for each in _own() if each.get(PACKED)]
     for cloud in _own():
         try:
             path = data_path(cloud)
         except ShotError:
             continue  # The file is all there is of it.
         _name_place(cloud, path, target or bpy.data.filepath)
-        if not cloud.get(PACKED) and len(cloud.data.points):
+        if cloud[SURFACE] not in packed and len(cloud.data.points):
             unload(cloud)
 
 
@@ -311,12 +376,23 @@ def _fill_all(*unused: Any) -> None:
                 session.error = error
 
 
+@bpy.app.handlers.persistent
+def _after_change(scene: Any, graph: Any) -> None:
+    """Follows strokes of a sculpt as they end."""
+    if bpy.app.is_job_running("RENDER"):
+        return
+    if any(isinstance(each.id, bpy.types.Mesh | bpy.types.Key) for each in graph.updates):
+        for cloud in _own():
+            follow_sculpt(cloud)
+
+
 _HANDLERS = (
     ("save_pre", _before_save),
     ("save_post", _fill_all),
     ("save_post_fail", _fill_all),
     ("load_post", _fill_all),
     ("blend_import_post", _fill_all),
+    ("depsgraph_update_post", _after_change),
 )
 
 
@@ -350,6 +426,8 @@ def _fill_surface(surface: Any, data: SplatData, armature: Any) -> None:
     mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
     inside = mesh.attributes.new(splat_nodes.INSIDE, "INT", "FACE")
     inside.data.foreach_set("value", arrays["inside"])
+    body = mesh.attributes.new(_BODY, "INT", "POINT")
+    body.data.foreach_set("value", arrays["body"])
     mesh.update()
     for joint in data.joints:
         if joint not in surface.vertex_groups:
@@ -382,8 +460,49 @@ def _fill_surface(surface: Any, data: SplatData, armature: Any) -> None:
 def _follow(driver: Any, owner: Any, path: str) -> None:
     """Lets a driver take a value over."""
     driver.type = "SUM"
-    target = driver.variables.new().targets[0]
-    target.id, target.data_path = owner, path
+    variable = driver.variables.new()
+    if isinstance(owner, bpy.types.Key):
+        variable.targets[0].id_type = "KEY"
+    variable.targets[0].id, variable.targets[0].data_path = owner, path
+
+
+def follow_sculpt(cloud: Any) -> None:
+    """Lets a performer's surface show what is sculpted on the rig's mesh, as far as it shows."""
+    surface = cloud[SURFACE]
+    keys, numbers = surface.data.shape_keys, surface.data.attributes.get(_BODY)
+    body = _body_of(surface)
+    if keys is None or numbers is None or body is None:
+        return
+    shown = body.data.shape_keys.key_blocks.get(sculpt.NAME)
+    own = keys.key_blocks.get(sculpt.NAME)
+    if shown is None or shown.mute:
+        if own is not None:
+            own.driver_remove("value")
+            surface.shape_key_remove(own)
+        return
+    used = np.empty(len(numbers.data), np.int32)
+    numbers.data.foreach_get("value", used)
+    rest = key_points(body.data.shape_keys.key_blocks[0])
+    if used.max() >= len(rest):
+        return
+    points = key_points(keys.key_blocks[0]) + (key_points(shown) - rest)[used]
+    if own is None:
+        own = surface.shape_key_add(name=sculpt.NAME, from_mix=False)
+        own.slider_min, own.slider_max = -10, 10
+        path = f'key_blocks["{sculpt.NAME}"].value'
+        _follow(own.driver_add("value").driver, body.data.shape_keys, path)
+    elif np.abs(key_points(own) - points).max() < _UNMOVED:
+        return
+    own.points.foreach_set("co", points.astype(np.float32).ravel())
+    surface.data.update()
+
+
+def _body_of(surface: Any) -> Any | None:
+    """The rig's mesh beside a performer's surface, None where only the performer was appended."""
+    for each in surface.parent.children if surface.parent else ():
+        if each.type == "MESH" and each.data.shape_keys and _PART not in each:
+            return each
+    return None
 
 
 def _key_weights(surface: Any, data: SplatData, offset: int) -> None:
@@ -394,9 +513,12 @@ def _key_weights(surface: Any, data: SplatData, offset: int) -> None:
         surface[name] = 0.0
         channels.append((f'["{name}"]', 0, data.arrays["weights"][:, index]))
     frames = data.arrays["frames"] + offset
-    action, slot = compat.keyed_action(f"{surface.name} personal", surface, channels, frames)
     animation = surface.animation_data_create()
+    before = animation.action
+    action, slot = compat.keyed_action(f"{surface.name} personal", surface, channels, frames)
     animation.action, animation.action_slot = action, slot
+    if before is not None and not before.users:
+        bpy.data.actions.remove(before)
 
 
 # The cloud
@@ -444,11 +566,15 @@ def _fill_cloud(cloud: Any, data: SplatData) -> None:
 # Back to the shot
 
 
-def write_retouched(cloud: Any, path: Path) -> None:
-    """Writes what a performer's modifiers after the first made of its splats, as PLY.
+def write_retouched(cloud: Any, path: Path, untouched: Path) -> int:
+    """Writes what a performer's modifiers after the first made of its splats, as PLY, and all of
+    them as the first left them: what differs is the retouch, whatever the rig's pose.
 
     Args:
-        cloud: as it stands in the scene's frame, in the plate camera's space.
+        cloud: in any frame and pose.
+
+    Returns:
+        The avatar's version that they are of.
 
     Raises:
         ShotError: if its splats have lost their ids, or its data is missing.
@@ -463,19 +589,26 @@ def write_retouched(cloud: Any, path: Path) -> None:
         for each in others:
             each.show_viewport = True
     found = _evaluated(cloud)
-    ids = found[ID][:, 0].astype(np.int64)
     surface = cloud[SURFACE].evaluated_get(bpy.context.evaluated_depsgraph_get())
     weights = [surface[_PERSONAL.format(index)] for index in range(splat_nodes.FIELDS)]
     own = data.arrays["colour"] + np.tensordot(weights, data.arrays["tints"], 1)
-    # How a colour changes with the view stays the avatar's: what was painted is the difference.
-    painted = (found["radiance:base"] - plain["radiance:base"][ids])[:, :3]
-    opacity = np.clip(found["radiance:base"][:, 3], 1e-6, 1 - 1e-6)
+    path.parent.mkdir(exist_ok=True)
+    for file, shown in ((untouched, plain), (path, found)):
+        ids = shown[ID][:, 0].astype(np.int64)
+        # How a colour changes with the view stays the avatar's: what was painted is the difference.
+        painted = (shown["radiance:base"] - plain["radiance:base"][ids])[:, :3]
+        _write_ply(file, shown, (own[ids] - 0.5) / _DEGREE_0 + painted, ids)
+    return data.version
+
+
+def _write_ply(path: Path, shown: dict[str, np.ndarray], base: np.ndarray, ids: np.ndarray) -> None:
+    opacity = np.clip(shown["radiance:base"][:, 3], 1e-6, 1 - 1e-6)
     columns = [
-        *zip("xyz", found["position"].T, strict=True),
-        *_columns("f_dc_", (own[ids] - 0.5) / _DEGREE_0 + painted),
+        *zip("xyz", shown["position"].T, strict=True),
+        *_columns("f_dc_", base),
         ("opacity", np.log(opacity / (1 - opacity))),
-        *_columns("scale_", np.log(np.maximum(found["scale"], 1e-9))),
-        *_columns("rot_", found["rotation"]),
+        *_columns("scale_", np.log(np.maximum(shown["scale"], 1e-9))),
+        *_columns("rot_", shown["rotation"]),
         ("id", ids),
     ]
     rows = np.empty(len(ids), [(name, "<i4" if name == "id" else "<f4") for name, _ in columns])
@@ -483,7 +616,6 @@ def write_retouched(cloud: Any, path: Path) -> None:
         rows[name] = values
     lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(ids)}"]
     lines += [f"property {'int' if name == 'id' else 'float'} {name}" for name, _ in columns]
-    path.parent.mkdir(exist_ok=True)
     write_bytes(path, "\n".join([*lines, "end_header", ""]).encode() + rows.tobytes())
 
 

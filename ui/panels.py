@@ -500,6 +500,8 @@ class _Output(_Awaits, _NeedsShot):
             row = body.row(align=True)
             row.operator("portraitgen.export_splats", icon="EXPORT")
             row.operator("portraitgen.take_retouched_splats", text="Take Retouched", icon="IMPORT")
+            for note in session.told_of_splats:
+                draw_text(body, note)
 
 
 def _try(layout: Any) -> None:

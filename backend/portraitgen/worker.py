@@ -367,7 +367,14 @@ class Worker:
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None
         return import_splats(
-            shot, path, call.frame, call.take, call.version, world, author=call.author
+            shot,
+            path,
+            call.frame,
+            call.take,
+            call.version,
+            world,
+            author=call.author,
+            untouched=Path(call.untouched) if call.untouched else None,
         )
 
     def _publish_track(self, call: tracks.PublishTrack) -> tracks.TrackPublished:

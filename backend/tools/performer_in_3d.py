@@ -6,9 +6,10 @@
 
 FOLDER holds a shot that is tracked and reconstructed, `shot` (of `build.py demo`, say), of which a
 copy is used. Run it with the Python of an environment that has bpy 5.3 or later; ZIP is the built
-extension, PYTHON the backend's. OUT gets performer_3d.jpg; the figures are printed, the time of a frame step first, for a machine at rest. TRUTH is the
-clip of the synthetic performer that the shot was made of, beside its motion
-(`tests/data/performer.mp4`): then the performer is also lit as the truth can be, and compared.
+extension, PYTHON the backend's. OUT gets performer_3d.jpg; the figures are printed, the time of a
+frame step first, for a machine at rest. TRUTH is the clip of the synthetic performer that the shot
+was made of, beside its motion (`tests/data/performer.mp4`): then the performer is also lit as the
+truth can be, and compared.
 """
 
 import importlib

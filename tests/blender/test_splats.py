@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A performer as Blender's own splats: where the backend has them, whatever poses the rig."""
 
+import dataclasses
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,6 +75,97 @@ def test_two_performers_stand_in_one_scene(built: SimpleNamespace, splat_shot: P
     assert built.splats.performers() == [built.performer.cloud]
     assert not [each.name for each in bpy.data.objects if each.name.startswith("two s")]
     assert np.median(apart(shown(built.performer.cloud), built.truth, 4)) < 0.01
+
+
+@native
+def test_a_performer_is_moved_and_copied_by_hand(built: SimpleNamespace) -> None:
+    """Moved as an object it stood still, since the rig's place was taken for its own."""
+    scene, cloud = built.scene, built.performer.cloud
+    scene.frame_set(4 + OFFSET)
+    before = _in_world(cloud)
+    copy = cloud.copy()
+    copy.data = cloud.data.copy()
+    scene.collection.objects.link(copy)
+    copy.location.x += 0.5
+    copy.scale *= 2
+    bpy.context.view_layer.update()
+    flip = np.array(cloud.matrix_world)
+    wanted = 2 * (before - flip[:3, 3]) + flip[:3, 3] + 0.5 * flip[:3, 0]
+    assert np.abs(_in_world(copy) - wanted).max() < 1e-4
+    assert np.abs(_in_world(cloud) - before).max() < 1e-6
+    built.splats.light_by_scene(cloud, True)
+    assert not built.splats.is_lit(copy)
+    built.splats.light_by_scene(copy, True)
+    shadow = built.splats.shadow_of(copy).evaluated_get(bpy.context.evaluated_depsgraph_get())
+    assert np.array(shadow.matrix_world) == pytest.approx(np.array(copy.matrix_world))
+    # One of both is deleted: the other goes on being carried.
+    built.splats.remove(cloud)
+    bpy.context.view_layer.update()
+    assert np.abs(_in_world(copy) - wanted).max() < 1e-4
+    assert built.splats.is_lit(copy)
+
+
+def _in_world(cloud: Any) -> np.ndarray:
+    matrix = np.array(cloud.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world)
+    placed: np.ndarray = shown(cloud)["position"] @ matrix[:3, :3].T + matrix[:3, 3]
+    return placed
+
+
+@native
+def test_copies_of_a_performer_are_saved_and_opened(built: SimpleNamespace, tmp_path: Path) -> None:
+    copy = built.performer.cloud.copy()
+    copy.data = built.performer.cloud.data.copy()
+    built.scene.collection.objects.link(copy)
+    path = str(tmp_path / "two.blend")
+    bpy.ops.wm.save_as_mainfile(filepath=path)
+    bpy.ops.wm.open_mainfile(filepath=path)
+    bpy.context.scene.frame_set(5 + OFFSET)
+    clouds = built.splats.performers()
+    assert len(clouds) == 2
+    for cloud in clouds:
+        assert np.percentile(apart(shown(cloud), built.truth, 5), 99) < 0.1
+
+
+@native
+def test_nothing_stays_of_a_performer_that_was_deleted_by_hand(
+    built: SimpleNamespace, splat_shot: Path, tmp_path: Path
+) -> None:
+    other = put_together(splat_shot, "two")
+    built.splats.light_by_scene(built.performer.cloud, True)
+    bpy.ops.object.select_all(action="DESELECT")
+    built.performer.cloud.select_set(True)
+    bpy.ops.object.delete()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "one.blend"))
+    left = [each.name for each in bpy.data.objects if each.name.startswith("one s")]
+    assert not left and built.splats.performers() == [other.performer.cloud]
+    built.scene.frame_set(4 + OFFSET)
+    assert np.median(apart(shown(other.performer.cloud), built.truth, 4)) < 0.01
+
+
+@native
+def test_sculpting_the_body_moves_the_splats(built: SimpleNamespace) -> None:
+    sculpt, body = module("portraitgen_addon.sculpt"), built.parts.mesh
+    cloud = built.performer.cloud
+    built.scene.frame_set(3 + OFFSET)
+    before = shown(cloud)["position"]
+    key = sculpt.ensure(body, "take")
+    points = module("portraitgen_addon.rig").key_points(key) + [0, 0.01, 0]
+    key.points.foreach_set("co", points.astype(np.float32).ravel())
+    body.data.update()
+    for value, wanted in ((1.0, 10.0), (0.5, 5.0), (0.0, 0.0)):
+        key.value = value
+        bpy.context.view_layer.update()
+        moved = np.linalg.norm(shown(cloud)["position"] - before, axis=1) * 1000
+        assert np.abs(moved - wanted).max() < 0.3
+    key.value = 1
+    sculpt.show(body, "")
+    bpy.context.view_layer.update()
+    assert np.abs(shown(cloud)["position"] - before).max() < 1e-6
+    # Shown anew it follows at once, too.
+    sculpt.show(body, "take")
+    built.splats.show_anew(cloud, built.data, built.splats.data_path(cloud), OFFSET)
+    moved = np.linalg.norm(shown(cloud)["position"] - before, axis=1) * 1000
+    assert np.abs(moved - 10).max() < 0.3
 
 
 @native
@@ -197,7 +289,8 @@ def test_what_modifiers_did_to_the_splats_is_written(
     link(first.outputs[0], erase.inputs["Selection"])
     link(erase.outputs[0], exit_.inputs[0])
     cloud.modifiers.new("Retouch", "NODES").node_group = group
-    built.splats.write_retouched(cloud, tmp_path / "retouched.ply")
+    built.splats.write_retouched(cloud, tmp_path / "retouched.ply", tmp_path / "untouched.ply")
+    assert len(ply_rows(tmp_path / "untouched.ply")) == len(built.data.arrays["opacity"])
     rows = ply_rows(tmp_path / "retouched.ply")
     assert len(rows) == len(built.data.arrays["opacity"]) - 100
     assert rows["id"].tolist() == list(range(100, len(rows) + 100))
@@ -210,7 +303,7 @@ def test_what_modifiers_did_to_the_splats_is_written(
     link(entry.outputs[0], lost.inputs["Geometry"])
     link(lost.outputs[0], exit_.inputs[0])
     with pytest.raises(Exception, match="have lost 'pg_id'"):
-        built.splats.write_retouched(cloud, tmp_path / "lost.ply")
+        built.splats.write_retouched(cloud, tmp_path / "lost.ply", tmp_path / "whole.ply")
 
 
 def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until: Any) -> None:
@@ -268,21 +361,79 @@ def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until:
     group.links.new(entry.outputs[0], scale.inputs["Geometry"])
     group.links.new(scale.outputs[0], exit_.inputs[0])
     cloud.modifiers.new("Fade", "NODES").node_group = group
+    cloud.location.x += 0.25
+    cloud[splats.PACKED] = True
+    # Pressed again, it shows what is newest and keeps what the artist did to it.
+    bpy.ops.portraitgen.to_3d()
+    until(lambda: not session.doing and not session.waiting_work)
+    (cloud,) = splats.performers(performer_shot.shot_id, "")
+    assert "Fade" in cloud.modifiers and cloud[splats.PACKED] and splats.is_lit(cloud)
+    assert cloud.location.x == 0.25 and len(cloud.data.points) == count
+    with pytest.raises(RuntimeError, match="was moved out of the plate's camera; put it back"):
+        bpy.ops.portraitgen.take_add(editor="grade")
+        bpy.ops.portraitgen.render_lit_take(frames="CURRENT")
     bpy.context.view_layer.objects.active = cloud
     bpy.ops.portraitgen.take_retouched_splats()
     until(lambda: summary.summary_of(performer_shot.path).avatars == [1, 2] or session.error)
     assert session.error is None, session.error
     until(lambda: not session.doing and not session.waiting_work)
+    assert session.told_of_splats == (f"{count} splats changed, 0 erased",)
     (cloud,) = splats.performers(performer_shot.shot_id, "")
     assert splats.is_lit(cloud) and len(cloud.modifiers) == 2
     assert np.abs(shown(cloud)["scale"] / [0.004, 0.004, 0.002] - 1).max() < 0.01
 
 
 @native
+def test_a_retouch_is_taken_from_a_pose_that_the_shot_does_not_know(
+    performer_shot: Any, until: Any, session: Any
+) -> None:
+    """All splats were taken for moved, as far as the rig was posed, in every frame."""
+    splats = module("portraitgen_addon.splats")
+    bpy.context.scene.frame_set(OFFSET + 2)
+    bpy.ops.portraitgen.to_3d()
+    until(splats.performers)
+    (cloud,) = splats.performers()
+    count = len(cloud.data.points)
+    bones = performer_shot.armature.pose.bones
+    bones["face"]["jawOpen"] = 0.5
+    bones["head"].rotation_quaternion = (0.98, 0, 0.199, 0)
+    performer_shot.armature.update_tag()
+    group = bpy.data.node_groups.new("first fifty off", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    node, link = group.nodes.new, group.links.new
+    entry, exit_, index = (
+        node("NodeGroupInput"),
+        node("NodeGroupOutput"),
+        node("GeometryNodeInputIndex"),
+    )
+    move, few = node("GeometryNodeSetPosition"), node("FunctionNodeCompare")
+    few.data_type, few.operation = "INT", "LESS_THAN"
+    integers = [each for each in few.inputs if each.type == "INT"]
+    integers[1].default_value = 50
+    move.inputs["Offset"].default_value = (0, 0, 0.01)
+    link(index.outputs[0], integers[0])
+    link(entry.outputs[0], move.inputs["Geometry"])
+    link(few.outputs[0], move.inputs["Selection"])
+    link(move.outputs[0], exit_.inputs[0])
+    before = shown(cloud)["position"]
+    cloud.modifiers.new("Retouch", "NODES").node_group = group
+    bpy.context.view_layer.objects.active = cloud
+    bpy.ops.portraitgen.take_retouched_splats()
+    until(lambda: not session.doing and not session.waiting_work)
+    assert session.error is None, session.error
+    assert session.told_of_splats == ("50 splats changed, 0 erased",)
+    (cloud,) = splats.performers()
+    assert len(cloud.data.points) == count and "Retouch" not in cloud.modifiers
+    moved = shown(cloud)["position"] - before
+    assert np.abs(moved[:50] - [0, 0, 0.01]).max() < 2e-4 and np.abs(moved[50:]).max() < 2e-5
+
+
+@native
 def test_a_rig_of_another_body_carries_no_splats(built: SimpleNamespace) -> None:
     assert built.splats.fits(built.data, built.parts.armature)
     moved = built.data.arrays | {"joints": built.data.arrays["joints"] + [0, 0.007, 0]}
-    other = type(built.data)(moved, "", built.data.joints, built.data.units, 0.0)
+    other = dataclasses.replace(built.data, arrays=moved)
     assert not built.splats.fits(other, built.parts.armature)
 
 
@@ -294,7 +445,7 @@ def test_data_that_lead_nowhere_are_refused(splat_shot: Path, tmp_path: Path) ->
     for name, change in (("corners", 10**6), ("faces", -1)):
         broken = {**data.arrays, name: data.arrays[name] + change}
         with pytest.raises(ValueError, match=f"{name} lead nowhere"):
-            splats.SplatData(broken, "", data.joints, data.units, 0.0)._check()
+            dataclasses.replace(data, arrays=broken)._check()
     tensors.save(tmp_path / "bad.safetensors", {"vertices": data.arrays["vertices"]})
     with pytest.raises(Exception, match="the splats are damaged .* press To 3D again"):
         splats.SplatData.load(tmp_path / "bad.safetensors")

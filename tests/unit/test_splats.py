@@ -161,6 +161,43 @@ def test_splats_without_ids_are_found_by_their_place(shot: Shot, tmp_path: Path)
         import_splats(shot, tmp_path / "away.ply", 1, version=1)
 
 
+def test_splats_of_another_frame_or_place_are_not_taken_for_moved(
+    shot: Shot, tmp_path: Path
+) -> None:
+    path, world = tmp_path / "out.ply", tmp_path / "world.json"
+    export_splats(shot, path, frames="3")
+    found = read_ply(path)
+    found.base[:20] += 0.3
+    for ids in (found.ids, None):
+        write_ply(path, dataclasses.replace(found, ids=ids))
+        with pytest.raises(AvatarError, match="splats of frame 3, not 2; go to frame 3, or name"):
+            import_splats(shot, path, 2)
+    matrix = np.eye(4)
+    matrix[:3, 3] = 0.02, 0, 0.01
+    world.write_text(json.dumps({"frames": {"2": matrix.tolist()}}))
+    export_splats(shot, path, frames="2", world=world)
+    with pytest.raises(AvatarError, match="as a whole stand in another place; take them back in"):
+        import_splats(shot, path, 2)
+    found = read_ply(path)
+    found.positions[:] = np.random.default_rng(0).normal(size=found.positions.shape)
+    write_ply(path, found)
+    with pytest.raises(AvatarError, match="most splats lie .* cm from where the performer has"):
+        import_splats(shot, path, 2)
+    assert shot.versions("avatar") == [1]
+
+
+@pytest.mark.parametrize(("field", "value"), [("rotations", 0), ("scales", 1e30)])
+def test_splats_that_no_renderer_could_draw_are_refused(
+    shot: Shot, tmp_path: Path, field: str, value: float
+) -> None:
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    found = read_ply(tmp_path / "out.ply")
+    getattr(found, field)[5] = value
+    write_ply(tmp_path / "out.ply", found)
+    with pytest.raises(AvatarError, match=r"cannot be read \((rot is zero|scale holds no log)"):
+        import_splats(shot, tmp_path / "out.ply", 2)
+
+
 def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: BodyModel) -> None:
     """The file's own formula: fields and tints by their weights, triangles, harmonics."""
     answer = export_cloud(shot)

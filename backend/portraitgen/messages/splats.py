@@ -66,7 +66,8 @@ class SplatsImported(Data):
 
 @dataclass(frozen=True)
 class ImportSplats(Call[SplatsImported]):
-    """Takes retouched splats of a frame back; `author` retouched them, empty for nobody named."""
+    """Takes retouched splats of a frame back; `author` retouched them, empty for nobody named;
+    `untouched` is a PLY of them all as they were before, in whatever pose."""
 
     METHOD: ClassVar[str] = "splats.import"
     ANSWER: ClassVar[type[Data]] = SplatsImported
@@ -77,3 +78,4 @@ class ImportSplats(Call[SplatsImported]):
     version: int | None = None
     world: str | None = None
     author: str = ""
+    untouched: str | None = None

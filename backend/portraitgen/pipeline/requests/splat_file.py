@@ -36,6 +36,8 @@ _TYPES = {
     "float64": "f8",
 }
 _HARMONICS = 8
+# exp(30) metres and their inverse are more than floats can be squared to.
+_MOST_SCALE = 30
 
 
 @dataclass(frozen=True)
@@ -176,14 +178,19 @@ def _splats(rows: np.ndarray) -> Splats:
         rest = np.zeros((len(rows), _HARMONICS, 3), np.float32)
         rest[:, : kept.shape[2]] = kept.swapaxes(1, 2)
     normals = ("nx", "ny", "nz")
+    rotations, scales = columns(_numbered("rot_", 4)), columns(_numbered("scale_", 3))
+    if not np.abs(rotations).max(1).all():
+        raise ValueError("rot is zero somewhere")
+    if np.abs(scales).max() > _MOST_SCALE:
+        raise ValueError("scale holds no logarithms of metres")
     return Splats(
         columns(("x", "y", "z")),
         columns(normals) if names.issuperset(normals) else np.zeros((len(rows), 3), np.float32),
         columns(_numbered("f_dc_", 3)),
         rest,
         columns(("opacity",))[:, 0],
-        columns(_numbered("scale_", 3)),
-        columns(_numbered("rot_", 4)),
+        scales,
+        rotations,
         rows["id"].astype(np.int64) if "id" in names else None,
     )
 

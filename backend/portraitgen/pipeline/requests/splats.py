@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ...avatar.avatar import Avatar, FrameParameters
@@ -48,8 +49,11 @@ _DEGREE_0 = 0.28209479177387814
 _SIGNS = torch.tensor([1.0, -1, 1, 1, -1, 1, -1, 1])
 # What a round trip through another program's floats changes without anyone's having touched it.
 _UNTOUCHED = 2e-4
-# Metres: how far a splat without an id may lie from the one it is taken for.
+# Metres: how far a splat without an id may lie from the one it is taken for; how far most lie from
+# where they were before anyone asks which frame and space they are of, and what settles that; how
+# far they lie where they are another performer's.
 _REACH = 0.005
+_ASTRAY, _AGREES, _FOREIGN = 5e-5, 2e-5, 0.1
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _LIT_FRAMES, _LIT_SIZE = 5, 256
 _DARKEST = 0.15
@@ -114,12 +118,13 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     """Writes Gaussians with the triangles that carry them, for Blender to pose by its own rig.
 
     The file holds the performer's own surface in the rest pose: vertices (V, 3), faces (F, 3),
-    inside (F), 1 for mouth, teeth and eyes, joints (J, 3), units (E, V, 3), fields (K, V, 3),
-    weight_vertices, weight_joints and weight_values (M); of each Gaussian corners (N, 3) among
-    these vertices, barycentric (N, 3), offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its
-    triangle's frame, rest_scale (N), opacity (N), colour (N, 3), harmonics (N, 8, 3) in its
-    triangle's frame, tints (K, N, 3), albedo (N, 3), linear, and roughness (N); and weights (T, K)
-    of fields and tints in the frames (T). Metres, OpenCV's axes, colours display-referred. Its
+    inside (F), 1 for mouth, teeth and eyes, body (V), each vertex's number in the body model,
+    joints (J, 3), units (E, V, 3), fields (K, V, 3), weight_vertices, weight_joints and
+    weight_values (M); of each Gaussian corners (N, 3) among these vertices, barycentric (N, 3),
+    offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its triangle's frame, rest_scale (N),
+    opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame, tints (K, N, 3), albedo
+    (N, 3), linear, and roughness (N); and weights (T, K) of fields and tints in the frames (T).
+    Metres, OpenCV's axes, colours display-referred. Its
     metadata holds "splats", JSON with the names of joints and units.
 
     Args:
@@ -144,6 +149,7 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     tensors = {
         "vertices": avatar.pose_vertices(rest, avatar.displacement[None])[0],
         "faces": avatar.faces.int(),
+        "body": used.int(),
         "joints": at_rest.joints[0],
         "units": directions[:, used],
         "fields": avatar.bases.fields,
@@ -350,6 +356,7 @@ def import_splats(
     world: Path | None = None,
     *,
     author: str = "",
+    untouched: Path | None = None,
 ) -> SplatsImported:
     """Takes retouched splats back: a new avatar version, or a new edit of a take.
 
@@ -362,14 +369,19 @@ def import_splats(
         frame: which, the track's first by default.
         take, version, world: what was exported.
         author: who retouched them, empty for nobody named.
+        untouched: a PLY of them all as they were before, in whatever pose; as the backend poses
+            them by default.
 
     Raises:
-        AvatarError: if the file cannot be read or holds none of the performer's splats.
+        AvatarError: if the file cannot be read, holds none of the performer's splats, or holds
+            them as another frame or another space has them.
     """
     source = _source(shot, take, version)
     frame = source.track.frames[0] if frame is None else frame
     place = _places(world, [frame])[frame] if world else None
-    before = _splats(source, frame, place)
+    before, carried = _splats(source, frame, place), _carried(source, frame)
+    if untouched is not None:
+        before, carried = _posed_otherwise(source, untouched)
     if path.suffix.lower() == ".spz":
         given, packing = read_spz(path)
         # What the file's own rounding changed, nobody did.
@@ -383,6 +395,8 @@ def import_splats(
             path,
             f"give the frame and the space it was exported from, not frame {frame} of this one",
         )
+    if untouched is None:
+        _check_place(source, path, frame, given.positions, rows, before.positions, found)
     changed = _changed(given, rows, before, found)
     chosen = np.zeros(len(before.positions), bool)
     chosen[found] = True
@@ -395,7 +409,6 @@ def import_splats(
     )
     if not changed.any() and chosen.all():
         return result
-    carried = _carried(source, frame)
     _take_over(source, carried, given, rows[changed], found[changed], place)
     avatar = source.avatar
     if not chosen.all():
@@ -431,6 +444,74 @@ def import_splats(
         result = replace(result, version=made)
         job.finish(result.to_json())
     return result
+
+
+@torch.no_grad()
+def _posed_otherwise(source: _Source, path: Path) -> tuple[Splats, _Carried]:
+    """All Gaussians as somebody else's rig poses them, and what carries them there."""
+    before, texture = read_ply(path), source.avatar.texture
+    count = source.avatar.gaussian_count
+    if before.ids is None or not np.array_equal(before.ids, np.arange(count)):
+        raise AvatarError(
+            f"these splats are of another version, the avatar has {count} now",
+            path,
+            "press To 3D again, and retouch those",
+        )
+    local = torch.nn.functional.normalize(texture.rotation, dim=-1)
+    shown = torch.nn.functional.normalize(torch.from_numpy(before.rotations), dim=-1)
+    turns = multiply_quaternions(shown, local * torch.tensor([1.0, -1, -1, -1]))
+    frames = torch.from_numpy(
+        Rotation.from_quat(turns.numpy(), scalar_first=True).as_matrix().astype(np.float32)
+    )
+    stretch = torch.exp(torch.from_numpy(before.scales) - texture.scale).mean(1)
+    lifted = (frames @ (texture.offset * stretch[:, None])[..., None])[..., 0]
+    centre = torch.from_numpy(before.positions) - lifted
+    tints = torch.from_numpy(before.base) * _DEGREE_0 + 0.5 - texture.features[:, :3]
+    return before, _Carried(centre, frames, stretch, tints)
+
+
+def _check_place(
+    source: _Source,
+    path: Path,
+    frame: int,
+    given: np.ndarray,
+    rows: np.ndarray,
+    before: np.ndarray,
+    found: np.ndarray,
+) -> None:
+    """Raises AvatarError where splats (N, 3) were not retouched, but are of another frame, of
+    another space, or of somebody else."""
+
+    def most(first: np.ndarray, second: np.ndarray) -> float:
+        return float(np.median(np.linalg.norm(first - second, axis=1)))
+
+    astray = most(given[rows], before[found])
+    if astray < _ASTRAY:
+        return
+    for other in sorted(source.track.frames, key=lambda each: abs(each - frame)):
+        there = _splats(source, other).positions
+        if most(given[rows], there[found]) < _AGREES:
+            raise AvatarError(
+                f"these are the splats of frame {other}, not {frame}",
+                path,
+                f"go to frame {other}, or name it",
+            )
+    turn, shift = _rigid(before[found], given[rows])
+    remedy = "take them back in the frame and space that they were exported in"
+    if most(given[rows], before[found] @ turn.T + shift) < _AGREES:
+        raise AvatarError("the splats as a whole stand in another place", path, remedy)
+    if astray > _FOREIGN:
+        raise AvatarError(
+            f"most splats lie {100 * astray:.0f} cm from where the performer has them", path, remedy
+        )
+
+
+def _rigid(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The turn (3, 3) and shift (3,) that bring points (N, 3) closest to others."""
+    middle, goal = first.mean(0, np.float64), second.mean(0, np.float64)
+    left, _, right = np.linalg.svd((second - goal).T @ (first - middle))
+    turn = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    return turn, goal - turn @ middle
 
 
 def _matched(given: Splats, before: Splats) -> tuple[np.ndarray, np.ndarray, str]:
