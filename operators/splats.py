@@ -110,9 +110,9 @@ def _show(shot_id: str, take: str, retouched: str, answer: CloudExported) -> Non
         )
     shown, path = False, Path(answer.path)
     for old in splats.performers(shot_id, take):
-        if old.library is not None:
+        if old.library is not None or old.data.library is not None:
             continue
-        if old.get(splats.SURFACE) is None or old.get(splats.SURFACE).parent != shot.armature:
+        if old.get(splats.SURFACE) is None or old[splats.SURFACE].parent != shot.armature:
             splats.remove(old)
             continue
         if retouched:

@@ -31,6 +31,8 @@ PATH, PLACE, SHOT, TAKE, OFFSET = (
 )
 SURFACE, SHADOW, PACKED = (f"portraitgen_{name}" for name in ("surface", "shadow", "packed"))
 ID = "pg_id"
+# How many splats its data has.
+_COUNT = "portraitgen_count"
 # Marks what hangs on a performer.
 _PART = "portraitgen_part"
 # Of the surface's vertices: each one's number on the rig's mesh.
@@ -339,13 +341,23 @@ def _fill(cloud: Any, data: SplatData) -> None:
 
 
 def _own() -> list[Any]:
-    return [each for each in performers() if each.library is None and each.get(SURFACE)]
+    """Performers that this file may fill: all of them but what hangs on another file."""
+    return [
+        each
+        for each in performers()
+        if (surface := each.get(SURFACE)) is not None
+        and not any(part.library for part in (each, each.data, surface, surface.data))
+    ]
 
 
 @bpy.app.handlers.persistent
 def _before_save(target: str = "", *unused: Any) -> None:
     """Keeps files small: what lies in a shot is not saved again, unless it was packed."""
     remove_remains()
+    for cloud in _own():
+        if 0 < len(cloud.data.points) != cloud.get(_COUNT, len(cloud.data.points)):
+            # Splats were erased in Edit Mode, which only this file knows of.
+            cloud[PACKED] = True
     packed = [each[SURFACE] for each in _own() if each.get(PACKED)]
     for cloud in _own():
         try:
@@ -360,15 +372,16 @@ def _before_save(target: str = "", *unused: Any) -> None:
 @bpy.app.handlers.persistent
 def _fill_all(*unused: Any) -> None:
     """Fills what a file did not hold, after it was saved, opened, appended or linked from."""
+    own = _own()
     for cloud in performers():
-        if cloud.library is not None and not len(cloud.data.points):
+        if cloud not in own and not len(cloud.data.points):
             # Blender lets nobody fill what belongs to another file.
             session.error = ShotError(
                 "a linked performer's splats are not in its file",
                 cloud.name,
                 "press Pack Splats there, save it and link again",
             )
-    for cloud in _own():
+    for cloud in own:
         if not len(cloud.data.points):
             try:
                 reload(cloud)
@@ -528,6 +541,7 @@ def _fill_cloud(cloud: Any, data: SplatData) -> None:
     """Makes the points of an empty cloud, and what its modifier reads."""
     arrays, points = data.arrays, cloud.data
     count = len(arrays["opacity"])
+    cloud[_COUNT] = count
     points.resize(count)
     points.type = "GAUSSIAN_SPLAT"
     base = np.zeros((count, 4), np.float32)
@@ -584,11 +598,12 @@ def write_retouched(cloud: Any, path: Path, untouched: Path) -> int:
     for each in others:
         each.show_viewport = False
     try:
-        plain = _evaluated(cloud)
+        plain = _evaluated(cloud, len(data.arrays["opacity"]))
     finally:
         for each in others:
             each.show_viewport = True
-    found = _evaluated(cloud)
+    found = _evaluated(cloud, len(data.arrays["opacity"]))
+    plain = _made_whole(plain, len(data.arrays["opacity"]))
     surface = cloud[SURFACE].evaluated_get(bpy.context.evaluated_depsgraph_get())
     weights = [surface[_PERSONAL.format(index)] for index in range(splat_nodes.FIELDS)]
     own = data.arrays["colour"] + np.tensordot(weights, data.arrays["tints"], 1)
@@ -623,8 +638,19 @@ def _columns(prefix: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
     return [(f"{prefix}{index}", column) for index, column in enumerate(values.T)]
 
 
-def _evaluated(cloud: Any) -> dict[str, np.ndarray]:
-    """What a cloud shows, by attribute, float32 (N, width); ids that are none raise ShotError."""
+def _made_whole(shown: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
+    """Splats in the order of their ids, with something for those that were erased."""
+    ids, whole = shown[ID][:, 0], {}
+    for name, values in shown.items():
+        whole[name] = np.ones((count, values.shape[1]), values.dtype)
+        whole[name][ids] = values
+    whole[ID] = np.arange(count, dtype=np.int32)[:, None]
+    return whole
+
+
+def _evaluated(cloud: Any, count: int) -> dict[str, np.ndarray]:
+    """What a cloud of at first `count` splats shows, by attribute, float32 (N, width); ids that are
+    none raise ShotError."""
     graph = bpy.context.evaluated_depsgraph_get()
     points = cloud.evaluated_get(graph).data
     found = {}
@@ -647,7 +673,7 @@ def _evaluated(cloud: Any) -> dict[str, np.ndarray]:
         values = np.empty(len(attribute.data) * width, kind)
         attribute.data.foreach_get(field, values)
         found[name] = values.reshape(-1, width)
-    ids, count = found[ID], len(cloud.data.points)
+    ids = found[ID]
     if not len(ids) or ids.min() < 0 or ids.max() >= count or len(np.unique(ids)) != len(ids):
         raise ShotError("the splats' ids are not those they came with", cloud.name, "keep 'pg_id'")
     return found

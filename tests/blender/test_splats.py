@@ -112,6 +112,27 @@ def _in_world(cloud: Any) -> np.ndarray:
 
 
 @native
+def test_splats_erased_in_edit_mode_stay_erased(built: SimpleNamespace, tmp_path: Path) -> None:
+    """Saving brought them back."""
+    cloud = built.performer.cloud
+    count = len(cloud.data.points)
+    bpy.context.view_layer.objects.active = cloud
+    cloud.select_set(True)
+    picked = cloud.data.attributes.new(".selection", "BOOLEAN", "POINT")
+    picked.data.foreach_set("value", np.arange(count) < 40)
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.pointcloud.delete()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "erased.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "erased.blend"))
+    (cloud,) = built.splats.performers()
+    assert len(cloud.data.points) == count - 40 and cloud[built.splats.PACKED]
+    built.splats.write_retouched(cloud, tmp_path / "left.ply", tmp_path / "all.ply")
+    assert ply_rows(tmp_path / "left.ply")["id"].tolist() == list(range(40, count))
+    assert ply_rows(tmp_path / "all.ply")["id"].tolist() == list(range(count))
+
+
+@native
 def test_copies_of_a_performer_are_saved_and_opened(built: SimpleNamespace, tmp_path: Path) -> None:
     copy = built.performer.cloud.copy()
     copy.data = built.performer.cloud.data.copy()
@@ -217,6 +238,11 @@ def test_a_packed_performer_is_linked_and_another_is_told(
             assert session.error is None
             bpy.context.scene.frame_set(3 + OFFSET)
             assert np.percentile(apart(shown(cloud), built.truth, 3), 99) < 0.1
+            # An override's data stays the other file's: nobody may empty or fill it.
+            count, own = len(cloud.data.points), cloud.override_create(remap_local_usages=True)
+            assert own.library is None and own.data.library is not None
+            bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "override.blend"))
+            assert len(own.data.points) == count and session.error is None
     assert "press Pack Splats there" in session.message
     # Saving does not touch what is another file's.
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))

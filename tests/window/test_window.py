@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import pytest
@@ -27,31 +27,9 @@ LAUNCHER = os.environ.get("PORTRAITGEN_BLENDER", "")
 
 @pytest.mark.skipif(not LAUNCHER, reason="no windowed Blender: PORTRAITGEN_BLENDER is not set")
 def test_the_path_in_a_window(tmp_path: Path) -> None:
-    tools = Path(LAUNCHER).parent
-    command = [LAUNCHER, "--factory-startup", "--python", ROOT / "tests" / "window" / "tour.py"]
     clip = tmp_path / "performer.mp4"
     shutil.copy(ROOT / "tests" / "data" / "performer.mp4", clip)
-    zipped, python = os.environ["PORTRAITGEN_EXTENSION"], os.environ["PORTRAITGEN_PYTHON"]
-    environment = os.environ | {"BLENDER_USER_RESOURCES": str(tmp_path / "user")}
-    with open(tmp_path / "console.txt", "wb") as console:
-        blender = subprocess.Popen(
-            [*command, "--", tmp_path, clip, zipped, python],
-            stdout=console,
-            stderr=subprocess.STDOUT,
-            env=environment,
-            start_new_session=True,
-        )
-        try:
-            _serve(blender, tools, tmp_path)
-        finally:
-            # The launcher's screen and Blender are children of its own, and would stay.
-            if blender.poll() is None:
-                os.killpg(blender.pid, signal.SIGTERM)
-            blender.wait()
-    seen = json.loads((tmp_path / "seen.json").read_text())
-    pictures = os.environ.get("PORTRAITGEN_PICTURES")
-    if pictures:
-        shutil.copytree(tmp_path, pictures, dirs_exist_ok=True, ignore=_all_but_pictures)
+    seen = run_tour("tour.py", tmp_path, clip)
     assert "error" not in seen, seen["error"]
     assert seen["strip"][0] > 2 and seen["strip"][1] == 24
     assert seen["pins"] == 1 and seen["pin off by"] < 2
@@ -86,7 +64,7 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
     x, y = (int(each) for each in seen["left at"].split())
     there, left = (cv2.imread(str(tmp_path / f"10_{each}.png"))[y, x] for each in ("there", "left"))
     assert there.max() > 100 and left.max() < 80, (there, left)
-    ours = [line for line in (tmp_path / "console.txt").read_text().splitlines() if _ours(line)]
+    ours = told_by_us(tmp_path / "console.txt")
     assert not ours, "\n".join(ours)
     late = sorted(value for key, value in seen.items() if key.startswith("late"))
     print(f"frame to strip: median {late[len(late) // 2]:.3f} s, longest {late[-1]:.3f} s")
@@ -102,6 +80,45 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
             f"drawing {panel}: {len(times)} times, median {middle:.2f}, longest {times[-1]:.1f} ms"
         )
     print(f"first preview of a reconstruction after {seen['preview after']:.1f} s")
+
+
+def run_tour(name: str, folder: Path, clip: Path) -> dict[str, Any]:
+    """Runs a tour in a window and serves it.
+
+    Args:
+        name: of the file beside this one.
+        folder, clip: what the tour is given.
+
+    Returns:
+        What it saw.
+    """
+    zipped, python = os.environ["PORTRAITGEN_EXTENSION"], os.environ["PORTRAITGEN_PYTHON"]
+    words = [LAUNCHER, "--factory-startup", "--python", ROOT / "tests" / "window" / name]
+    environment = os.environ | {"BLENDER_USER_RESOURCES": str(folder / "user")}
+    with open(folder / "console.txt", "wb") as console:
+        blender = subprocess.Popen(
+            [*words, "--", folder, clip, zipped, python],
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            _serve(blender, Path(LAUNCHER).parent, folder)
+        finally:
+            # The launcher's screen and Blender are children of its own, and would stay.
+            if blender.poll() is None:
+                os.killpg(blender.pid, signal.SIGTERM)
+            blender.wait()
+    if pictures := os.environ.get("PORTRAITGEN_PICTURES"):
+        shutil.copytree(folder, pictures, dirs_exist_ok=True, ignore=_all_but_pictures)
+    seen: dict[str, Any] = json.loads((folder / "seen.json").read_text())
+    return seen
+
+
+def told_by_us(console: Path) -> list[str]:
+    """The warnings and errors of ours that Blender printed."""
+    return [line for line in console.read_text().splitlines() if _ours(line)]
 
 
 def _ours(line: str) -> bool:
