@@ -100,6 +100,7 @@ def tour() -> Iterator[float]:
     settings.looks_folder = str(Path(FOLDER) / "looks")
     yield 1.0
     scene = bpy.context.scene
+    bpy.context.workspace.sequencer_scene = scene
     scene.render.fps, scene.render.fps_base = 25, 1.0
     scene.frame_start, scene.frame_end = OFFSET + 1, OFFSET + COUNT
     strip = scene.sequence_editor_create().strips.new_movie(
@@ -120,12 +121,10 @@ def tour() -> Iterator[float]:
     yield from wait(lambda: library.rows and session.description)
     call(view, "take_add", editor="look")
     call(view, "wear_look", path=library.rows[0].path)
-    below = max(
-        (each for each in bpy.context.window.screen.areas if each.type == "DOPESHEET_EDITOR"),
-        key=lambda each: each.width,
-    )
-    below.type = "SEQUENCE_EDITOR"
-    view.type = "IMAGE_EDITOR"
+    largest("PROPERTIES").type = "IMAGE_EDITOR"
+    view.type = "SEQUENCE_EDITOR"
+    # The splash screen.
+    yield from outside("key Escape")
     yield 1.0
     with within(largest("SEQUENCE_EDITOR")):
         bpy.ops.sequencer.view_all()
