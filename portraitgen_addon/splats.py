@@ -602,28 +602,28 @@ def write_retouched(cloud: Any, path: Path, untouched: Path) -> int:
     finally:
         for each in others:
             each.show_viewport = True
-    found = _evaluated(cloud, len(data.arrays["opacity"]))
+    retouched = _evaluated(cloud, len(data.arrays["opacity"]))
     plain = _made_whole(plain, len(data.arrays["opacity"]))
     surface = cloud[SURFACE].evaluated_get(bpy.context.evaluated_depsgraph_get())
     weights = [surface[_PERSONAL.format(index)] for index in range(splat_nodes.FIELDS)]
     own = data.arrays["colour"] + np.tensordot(weights, data.arrays["tints"], 1)
     path.parent.mkdir(exist_ok=True)
-    for file, shown in ((untouched, plain), (path, found)):
-        ids = shown[ID][:, 0].astype(np.int64)
+    for file, found in ((untouched, plain), (path, retouched)):
+        ids = found[ID][:, 0].astype(np.int64)
         # How a colour changes with the view stays the avatar's: what was painted is the difference.
-        painted = (shown["radiance:base"] - plain["radiance:base"][ids])[:, :3]
-        _write_ply(file, shown, (own[ids] - 0.5) / _DEGREE_0 + painted, ids)
+        painted = (found["radiance:base"] - plain["radiance:base"][ids])[:, :3]
+        _write_ply(file, found, (own[ids] - 0.5) / _DEGREE_0 + painted, ids)
     return data.version
 
 
-def _write_ply(path: Path, shown: dict[str, np.ndarray], base: np.ndarray, ids: np.ndarray) -> None:
-    opacity = np.clip(shown["radiance:base"][:, 3], 1e-6, 1 - 1e-6)
+def _write_ply(path: Path, found: dict[str, np.ndarray], base: np.ndarray, ids: np.ndarray) -> None:
+    opacity = np.clip(found["radiance:base"][:, 3], 1e-6, 1 - 1e-6)
     columns = [
-        *zip("xyz", shown["position"].T, strict=True),
+        *zip("xyz", found["position"].T, strict=True),
         *_columns("f_dc_", base),
         ("opacity", np.log(opacity / (1 - opacity))),
-        *_columns("scale_", np.log(np.maximum(shown["scale"], 1e-9))),
-        *_columns("rot_", shown["rotation"]),
+        *_columns("scale_", np.log(np.maximum(found["scale"], 1e-9))),
+        *_columns("rot_", found["rotation"]),
         ("id", ids),
     ]
     rows = np.empty(len(ids), [(name, "<i4" if name == "id" else "<f4") for name, _ in columns])
