@@ -242,7 +242,8 @@ class PORTRAITGEN_OT_pin_delete(bpy.types.Operator):
         at = Vector((event.mouse_region_x, event.mouse_region_y))
         index = _nearest(context, shot, context.scene.frame_current - shot.offset, at)
         if index is None:
-            return {"PASS_THROUGH"}
+            self.report({"WARNING"}, "There is no pin of this frame under the mouse")
+            return {"CANCELLED"}
         shot.pins.remove(index)
         context.area.tag_redraw()
         return {"FINISHED"}

@@ -146,8 +146,10 @@ def _relink_others(moved: tuple[Path, Path], done: list[str]) -> None:
     """
     for scene in bpy.data.scenes:
         for shot in scene.portraitgen.shots if scene.library is None else ():
+            if shot_summary.summary_of(shot.path).error:
+                continue
             old = shot_summary.plate_path(shot.path)
-            if shot_summary.summary_of(shot.path).error or edit_watch.is_there(old):
+            if edit_watch.is_there(old):
                 continue
             where = _of_strip(shot)
             if where is None and old.is_relative_to(moved[0]):

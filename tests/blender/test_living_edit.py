@@ -264,12 +264,15 @@ def test_plates_that_moved_along_are_found_with_the_first(
     bpy.ops.portraitgen.relink_plate(filepath=str(elsewhere))
     until(lambda: not session.doing and not session.waiting_work)
     day.rename(tmp_path / "day one")
+    lost = shots.add()
+    lost.name, lost.shot_id, lost.folder = "lost", "lost", str(tmp_path / "nowhere")
     scene.portraitgen.active = 0
     look()
     bpy.ops.portraitgen.relink_plate(filepath=str(tmp_path / "day one" / "a"))
     until(lambda: not session.doing and not session.waiting_work)
     assert not session.message, session.message
     summary = module("portraitgen_addon.shot_summary")
+    shots.remove(3)
     places = [summary.plate_path(each.path) for each in shots]
     whole = tmp_path / "day one"
     assert places == [whole / "a/first.mp4", whole / "b/second.mp4", elsewhere]

@@ -287,6 +287,20 @@ def test_a_press_that_can_drag_nothing_says_why(
     assert kind == "WARNING" and sentence in text and not len(hand.shot.pins)
 
 
+def test_a_key_that_finds_no_pin_to_delete_says_so(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand.shot.pins.add()
+    context = SimpleNamespace(**vars(hand.context), space_data=None)
+    event = SimpleNamespace(mouse_region_x=1, mouse_region_y=1)
+    delete = hand.tool.PORTRAITGEN_OT_pin_delete.invoke
+    assert delete(hand.drag, context, event) == {"CANCELLED"}
+    assert hand.told.pop() == ("WARNING", "There is no pin of this frame under the mouse")
+    monkeypatch.setattr(hand.tool, "_nearest", lambda *given: 0)
+    assert delete(hand.drag, context, event) == {"FINISHED"}
+    assert not len(hand.shot.pins) and not hand.told
+
+
 def test_keys_set_while_the_rig_is_sent_are_told(
     tracked: Any, until: Callable[..., None], session: Any
 ) -> None:
