@@ -340,7 +340,7 @@ class PORTRAITGEN_OT_ready_made_acting(_Acts):
             self.report({"ERROR"}, f"A {_AMOUNTS[self.kind][0].lower()} of 1 changes nothing")
             return {"CANCELLED"}
         if self.kind == "hold":
-            value = str(shot_time.frame_at_hand(context, shot))
+            value = str(shot_time.scene_at_hand(context).frame_current - shot.offset)
         elif self.kind == "mouth_from":
             value = f"{bpy.path.abspath(self.shot_folder)}@{self.shift}"
         elif self.kind == "exaggerate" and self.region != "all":
