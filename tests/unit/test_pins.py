@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pins: the surface goes where it is pinned, and nothing else moves for nothing."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,8 @@ import torch
 from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
 from portraitgen.errors import TrackingError
+from portraitgen.pipeline.requests import pins as requests_pins
+from portraitgen.records import FrameQuality
 from portraitgen.tracking.pins import TRANSL, Pin, PinSolver
 
 CAMERA = Camera(1400, 1400, 960, 540, 1920, 1080)
@@ -186,3 +191,25 @@ def test_a_pin_on_an_elbow_leaves_a_held_face_where_it_is(
     assert moved["free"] > 30 and moved["held"] < 2
     assert moved["held"] < moved["loose"] < moved["free"]
     assert solver.on_head([pin(nose, before)]) and not solver.on_head([pin(elbow, target)])
+
+
+@pytest.mark.parametrize(
+    ("fixed", "residual", "spread"),
+    [(True, None, 2.0), (False, None, None), (False, 1.0, 2.0), (False, 4.0, None)],
+)
+def test_a_face_that_was_set_by_hand_resists_as_one_that_is_tracked_well(
+    fixed: bool, residual: float | None, spread: float | None
+) -> None:
+    """What was measured of it before it was corrected says nothing of it any more."""
+    quality = FrameQuality(7, "tracked", 1.0, residual)
+    motion = SimpleNamespace(fixed=np.array([fixed]), index=lambda frame: 0)
+    track: Any = SimpleNamespace(record=SimpleNamespace(quality=(quality,)), motion=motion)
+    asked: list[float] = []
+    solver: Any = SimpleNamespace(
+        on_head=lambda pins: False,
+        face_held=lambda *state, spread: asked.append(spread) or ["held"],
+    )
+    call: Any = SimpleNamespace(frame=7, resistance=0.5)
+    state = (np.zeros(3), np.zeros((55, 3)), np.zeros(1))
+    held = requests_pins._held(track, solver, [], state, call)
+    assert asked == ([] if spread is None else [spread]) and bool(held) == bool(asked)
