@@ -202,6 +202,8 @@ class _Track(_NeedsShot):
         if residual is not None:
             text = f"Residual {residual:.2f} % of the eye distance{_measured(known.track, shot)}"
             column.label(text=text, icon="CON_TRACKTO")
+        elif known.track.source == "artist":
+            column.label(text="Corrected in every frame: no residual", icon="CON_TRACKTO")
         row = column.row()
         row.alert = summary.lost_frames > 0
         text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
