@@ -16,7 +16,9 @@ from .session import session
 from .take_settings import editor_options
 
 IMAGE = "Live Look"
-_SETTLED = 0.06
+# Seconds: how long what is shown stands still before it is asked for while it goes on changing, and
+# after how long a change is the first again, which is asked for at once.
+_SETTLED, _RESTED = 0.06, 0.3
 _WATCH = 0.03
 
 
@@ -111,17 +113,18 @@ class Live:
 
     @classmethod
     def look_again(cls) -> None:
-        """Asks for the frame if something has changed and stands still for a moment."""
+        """Asks for the frame if something has changed: at once after a rest, else when it stands
+        still for a moment."""
         wanted = cls._wanted()
         if wanted is None or cls._waiting or wanted == cls._asked:
             return
         present = time.monotonic()
+        waits_for = 0.0 if cls._asked is None else _SETTLED
         if wanted != cls._latest:
-            # While nothing is shown yet there is nothing to wait for.
+            if present - cls._since > _RESTED:
+                waits_for = 0.0
             cls._latest, cls._since = wanted, present
-            if cls._asked is not None:
-                return
-        if cls._asked is not None and present - cls._since < _SETTLED:
+        if present - cls._since < waits_for:
             return
         cls._asked, cls._waiting = wanted, True
         session.ask(wanted, cls._came, cls._refused)

@@ -5,6 +5,7 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,11 @@ def test_live_look_shows_the_frame_that_is_scrubbed_to_without_a_take_being_edit
     assert not live.error and live.path
     image = bpy.data.images["Live Look"]
     before = list(image.pixels)
+    # After a rest the first change is asked for at once, the next as it stands still.
+    time.sleep(0.35)
     bpy.context.scene.frame_set(shot.first + 3 + shot.offset)
+    live.look_again()
+    assert live._waiting and live._asked.frame == shot.first + 3
     until(shown(shot.first + 3))
     assert not live.error
     until(lambda: list(image.pixels) != before)
