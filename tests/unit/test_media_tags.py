@@ -241,6 +241,94 @@ def test_a_compression_that_is_not_read_is_no_damage(
         open_plate(_tiff(tmp_path / "a.tif", codes, *named))
 
 
+@pytest.mark.parametrize("colour", [True, False], ids=["LogLuv32", "LogL16"])
+def test_logluv_is_refused(tmp_path: Path, colour: bool) -> None:
+    xyz = _srgb(_codes()) @ _to_xyz(REC709).T
+    light, total = xyz[..., 1], xyz @ [1, 15, 3]
+    brightness = np.floor(256 * (np.log2(light) + 64)).astype(np.uint16)
+    planes = [brightness >> 8, brightness & 255]
+    if colour:
+        planes += [410 * 4 * xyz[..., 0] / total, 410 * 9 * light / total]
+    # Each line is runs of 16 literal bytes, a plane after the other (the TIFF tools' SGILOG).
+    lines = np.stack(planes, axis=1).astype(np.uint8)
+    runs = np.insert(lines, 0, 16, axis=2).tobytes()
+    tags = [
+        (256, 4, 1, 16), (257, 4, 1, 16), (259, 3, 1, 34676), (262, 3, 1, 32844 + int(colour)),
+        (273, 4, 1, 8), (277, 3, 1, 3 if colour else 1), (278, 4, 1, 16), (279, 4, 1, len(runs)),
+    ]  # fmt: skip
+    bits = struct.pack("<3H", 16, 16, 16)
+    tags.append((258, 3, 3, 8 + len(runs)) if colour else (258, 3, 1, 16))
+    directory = b"".join(struct.pack("<2H2I", *tag) for tag in sorted(tags))
+    start = struct.pack("<I", 8 + len(runs) + len(bits))
+    path = tmp_path / "log.tif"
+    path.write_bytes(
+        b"II*\0" + start + runs + bits + struct.pack("<H", len(tags)) + directory + bytes(4)
+    )
+    with pytest.raises(FootageError, match="compressed as LogLuv"):
+        open_plate(path)
+
+
+def _bmp(path: Path, masks: tuple[int, int, int], size: int, space: int, red: float) -> Path:
+    """A BMP of 32 bits with a header of any version."""
+    codes = np.rint(_codes() * 255).astype(np.uint8)
+    pixels = np.dstack([codes[..., ::-1], np.zeros((16, 16), np.uint8)])[::-1].tobytes()
+    head = struct.pack("<IiiHHIIiiII", size, 16, 16, 1, 32, 3, len(pixels), 2835, 2835, 0, 0)
+    head += struct.pack("<3I", *masks)
+    if size > 40:
+        ends = [
+            round(each * (1 << 30)) for each in (red, 0.33, 0.03, 0.3, 0.6, 0.1, 0.15, 0.06, 0.79)
+        ]
+        head = (head + struct.pack("<II9i", 0, space, *ends)).ljust(size, b"\0")
+    start = 14 + len(head)
+    path.write_bytes(b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + head + pixels)
+    return path
+
+
+def _hdr(path: Path, *lines: str) -> Path:
+    """A Radiance picture of one colour, (0.25, 0.5, 0.125)."""
+    pixels = np.full((2, 6, 4), (64, 128, 32, 128), np.uint8).tobytes()
+    head = "\n".join(("#?RADIANCE", "FORMAT=32-bit_rle_rgbe", *lines))
+    path.write_bytes(f"{head}\n\n-Y 2 +X 6\n".encode() + pixels)
+    return path
+
+
+def test_primaries_of_a_radiance_picture_are_honoured(tmp_path: Path) -> None:
+    said = "PRIMARIES= " + " ".join(map(str, P3))
+    light = np.full((2, 6, 3), (0.25, 0.5, 0.125))
+    plate = open_plate(_hdr(tmp_path / "wide.hdr", said))
+    assert np.abs(plate.linear(1) - _rec709(light, P3)).max() < 5e-3
+    assert not any("no primaries" in note for note in plate.notes)
+    plain = open_plate(_hdr(tmp_path / "plain.hdr"))
+    assert np.abs(plain.linear(1) - light).max() < 5e-3
+    assert any("no primaries" in note for note in plain.notes)
+
+
+@pytest.mark.parametrize("size", [40, 108])
+def test_a_bmp_in_another_order_is_refused(tmp_path: Path, size: int) -> None:
+    usual = _bmp(tmp_path / "usual.bmp", (0xFF0000, 0xFF00, 0xFF), size, 0x73524742, 0.64)
+    plate = open_plate(usual)
+    assert plate.notes == [] and np.abs(plate.read(1) - _codes()).max() < 1 / 250
+    with pytest.raises(FootageError, match="another order"):
+        open_plate(_bmp(tmp_path / "odd.bmp", (0xFF, 0xFF00, 0xFF0000), size, 0x73524742, 0.64))
+
+
+@pytest.mark.parametrize(
+    ("space", "red", "told"),
+    [(0, 0.64, False), (0, 0.68, True), (0x4D424544, 0.64, True), (0x73524742, 0.68, False)],
+)
+def test_a_bmps_own_colours_are_told(tmp_path: Path, space: int, red: float, told: bool) -> None:
+    path = _bmp(tmp_path / "own.bmp", (0xFF0000, 0xFF00, 0xFF), 108, space, red)
+    assert any("colours of its own" in note for note in open_plate(path).notes) == told
+
+
+@pytest.mark.parametrize("said", ["EXPOSURE=2", "PIXASPECT=2.0"])
+def test_what_a_radiance_header_says_and_is_not_followed_is_told(tmp_path: Path, said: str) -> None:
+    for line in (said, "EXPOSURE=1.000"):
+        path = _hdr(tmp_path / f"{'ab'[line == said]}.hdr", line)
+        notes = open_plate(path).notes
+        assert any(f"has {said.split('=')[0]}" in note for note in notes) == (line == said)
+
+
 def _dpx(path: Path, descriptor: int, levels: tuple[int, int]) -> Path:
     """10 bits filled by method A, big-endian; Rec.709 video."""
     codes = np.rint(_codes() * 876 + 64).astype(np.uint32)

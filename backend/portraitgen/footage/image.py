@@ -23,6 +23,7 @@ from .icc import has_other_curve, icc_description, icc_encoding
 from .image_layers import Choice, choose, layers_of
 from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
+from .old_headers import of_bmp, of_radiance
 from .source_frame import DataWindow, SourceFrame
 from .tiff_tags import TiffTags, read_tiff_tags
 from .timecode import unpacked
@@ -173,6 +174,8 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         notes = [*choice.notes, *_of_pixels(spec, form, path, tiff)]
         if dpx is not None:
             notes += _of_dpx(dpx, path)
+        if form == "bmp":
+            notes += of_bmp(path)
         _, lost = _attributes(spec, dpx)
         if lost:
             notes.append(f"the header's {', '.join(lost[:4])} is not UTF-8 and is left out")
@@ -201,6 +204,10 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         colours = colour_tags(path, form, spec, tiff)
         if dpx is not None and dpx.untold:
             colours = dataclasses.replace(colours, dpx_transfer=_VIDEO)
+        if form == "hdr":
+            told, primaries = of_radiance(path)
+            notes += told
+            colours = dataclasses.replace(colours, chromaticities=primaries)
         floating = spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
         return ImageFacts(
             width=size[0],

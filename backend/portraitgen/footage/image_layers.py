@@ -135,7 +135,9 @@ def choose(parts: list[list[Layer]], part: str | None, layer: str | None, path: 
     if not coloured:
         channels = "; ".join(each.name for layers in parts[:4] for each in layers)
         raise FootageError(
-            f"the image has no red, green and blue (its channels are {channels})",
+            f"the image has no red, green and blue in one part (its channels are {channels})"
+            if len(parts) > 1
+            else f"the image has no red, green and blue (its channels are {channels})",
             path,
             "give a colour image",
         )

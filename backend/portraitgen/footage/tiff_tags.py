@@ -10,6 +10,7 @@ from typing import BinaryIO
 _PHOTOMETRIC, _WHITE, _PRIMARIES, _DNG = 262, 318, 319, 50706
 _PALETTE, _COMPRESSION, _FILL_ORDER = 320, 259, 266
 _ZIP, _LZMA, _ZSTD = (8, 32946), 34925, 50000
+_LOG = (34676, 34677)
 _RAW = (32803, 34892)  # A mosaic of one colour a pixel, and a camera's colours.
 _MOST_TAGS = 1000
 _MOST_VALUES = {_PALETTE: 3 * 256}
@@ -45,10 +46,12 @@ def read_tiff_tags(path: Path) -> TiffTags:
 
 
 def _unread(tags: dict[int, tuple[float, ...]]) -> str:
-    """How a TIFF is compressed, where OpenImageIO's wheel cannot undo it."""
+    """How a TIFF is compressed, where OpenImageIO's wheel cannot undo it, or only roughly."""
     (compression, *_) = tags.get(_COMPRESSION) or (1,)
     if compression in _ZIP and tags.get(_FILL_ORDER) == (2,):
         return "by ZIP with the bits of each byte reversed (FillOrder 2)"
+    if compression in _LOG:
+        return "as LogLuv"  # It comes out with 8 bits and a curve of libtiff's own.
     return {_LZMA: "by LZMA", _ZSTD: "by Zstandard"}.get(int(compression), "")
 
 
