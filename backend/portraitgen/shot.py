@@ -54,6 +54,7 @@ from .storage import (
     sweep,
     write_json,
 )
+from .versions import read_record
 
 _VERSION = re.compile(r"[0-9]{4,9}")
 _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
@@ -204,13 +205,12 @@ class Shot:
 
     def published_by(self, kind: str, job: "Job") -> int | None:
         """The version of "track" or "avatar" that a job published before it was killed."""
-        read: Callable[[int], TrackRecord | AvatarRecord] = (
-            self.track_record if kind == "track" else self.avatar_record
-        )
+        record: type[TrackRecord | AvatarRecord] = TrackRecord if kind == "track" else AvatarRecord
         for version in reversed(self.versions(kind)):
             # A damaged version is no reason not to make another.
             with suppress(ShotError):
-                if read(version).job == job.id:
+                path = self.version_folder(kind, version) / f"{kind}.json"
+                if record.read(path).job == job.id:
                     return version
         return None
 
@@ -218,17 +218,20 @@ class Shot:
         """track.json of a version, the latest by default.
 
         Raises:
-            ShotError: if there is no such version, or it is damaged.
+            ShotError: if there is no such version, or it is damaged; names the one that is whole.
         """
-        return TrackRecord.read(self.version_folder("track", version) / "track.json")
+        folder = self.version_folder("track", version)
+        return read_record(folder, lambda each: TrackRecord.read(each / "track.json"))
 
     def avatar_record(self, version: int | None = None) -> AvatarRecord:
         """avatar.json of a version, the latest by default; raises as `track_record`."""
-        return AvatarRecord.read(self.version_folder("avatar", version) / "avatar.json")
+        folder = self.version_folder("avatar", version)
+        return read_record(folder, lambda each: AvatarRecord.read(each / "avatar.json"))
 
     def avatar_metrics(self, version: int | None = None) -> AvatarMetrics:
         """metrics.json of a version, the latest by default; raises as `track_record`."""
-        return AvatarMetrics.read(self.version_folder("avatar", version) / "metrics.json")
+        folder = self.version_folder("avatar", version)
+        return read_record(folder, lambda each: AvatarMetrics.read(each / "metrics.json"))
 
     # Takes
 
@@ -371,8 +374,10 @@ class Shot:
         return folder / "edits" / f"{edit:04d}"
 
     def edit_record(self, take: str, edit: int | None = None) -> EditRecord:
-        """edit.json of a take's edit; raises as `edit_folder`, or if it is damaged."""
-        return EditRecord.read(self.edit_folder(take, edit) / "edit.json")
+        """edit.json of a take's edit; raises as `edit_folder`, or if it is damaged, with the edit
+        that is whole."""
+        folder = self.edit_folder(take, edit)
+        return read_record(folder, lambda each: EditRecord.read(each / "edit.json"))
 
     def publish_edit(self, take: str, folder: Path, record: EditRecord) -> int:
         """Moves a finished edit into the take and makes it the current one.

@@ -32,6 +32,7 @@ BASE = {
     "storage",
     "tensors",
     "trust",
+    "versions",
 }
 OUTSIDE = ("benchmarks", "synthetic")
 # `backend/tools/count_untyped.py` says how they are counted.
@@ -60,7 +61,8 @@ STDLIB_ONLY = {
     "trust": {"errors", "schema", "settings", "storage"},
     "storage": {"errors", "process_identity"},
     "path_mapping": {"errors", "schema", "storage"},
-    "shot": {"errors", "locks", "path_mapping", "storage", "schema", "records"},
+    "versions": {"errors", "storage"},
+    "shot": {"errors", "locks", "path_mapping", "storage", "schema", "records", "versions"},
     "frames": {"errors"},
     "protocol": {"storage"},
     "messages": {"errors", "schema", "settings"},

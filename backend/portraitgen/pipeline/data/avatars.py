@@ -15,9 +15,9 @@ from ...body.motion import Motion
 from ...errors import AvatarError
 from ...raster.choice import best_device as device_for
 from ...raster.choice import choose
+from ...versions import read_version
 from ..run.progress import Reporter
 from .crops import Crops
-from .versions import read_version
 
 
 def best_device() -> torch.device:

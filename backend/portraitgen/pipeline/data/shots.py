@@ -28,8 +28,8 @@ from ...renders import render_of, renders_of
 from ...settings import option, parse
 from ...shot import Shot
 from ...storage import file_digest
+from ...versions import read_version
 from ..run.progress import Reporter
-from .versions import read_version
 
 if TYPE_CHECKING:
     # Only what needs a body waits for torch.
