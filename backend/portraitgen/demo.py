@@ -6,7 +6,6 @@ python -m portraitgen.demo --footage plate.mp4 --frames 100-147 --size 256 --out
 """
 
 import argparse
-import resource
 import sys
 import time
 from collections.abc import Mapping
@@ -135,7 +134,11 @@ def _json(values: Values) -> str:
     return json.dumps(values, sort_keys=True)
 
 
-def _peak_memory() -> float:
+def _peak_memory() -> float | None:
+    try:
+        import resource
+    except ImportError:
+        return None  # Windows keeps no such account of a process.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**30 if sys.platform == "darwin" else 2**20)
 

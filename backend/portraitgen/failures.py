@@ -5,6 +5,7 @@
 import errno
 import os
 import re
+import sys
 import tempfile
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ from .errors import DiskFull, OptionError, OutOfMemory, PortraitError, StorageEr
 from .storage import disk_full, is_disk_full
 
 _LONGEST = 300
+_LONGEST_PATH = 259
 _MEMORY = re.compile(r"out of memory|can't allocate memory|insufficient memory|bad_alloc", re.I)
 
 
@@ -67,10 +69,26 @@ def _where(error: BaseException) -> str:
     return f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}"
 
 
+def _too_long(place: str) -> bool:
+    """Whether a path is longer than Windows takes unless it is told to."""
+    return sys.platform == "win32" and len(place) > _LONGEST_PATH
+
+
 def _of_system(error: OSError) -> PortraitError:
     place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     exists = bool(place) and os.path.lexists(place)
     match error.errno:
+        case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOENT if _too_long(place):
+            return StorageError(
+                f"the path has {len(place)} characters, and this system takes {_LONGEST_PATH}",
+                place[-80:],
+                "choose a shorter folder, or turn long paths on in Windows",
+            )
+        case errno.EACCES if exists and sys.platform == "win32" and os.access(place, os.W_OK):
+            # It does not tell a file that is open elsewhere from one that is forbidden.
+            return StorageError(
+                "another program uses this, or it is not allowed", place, "close it there"
+            )
         case errno.EACCES | errno.EPERM | errno.EROFS:
             if exists and not os.path.isdir(place) and not os.access(place, os.R_OK):
                 return StorageError(

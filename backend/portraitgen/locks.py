@@ -17,6 +17,7 @@ while it lives. The files are enough on a network share:
 import atexit
 import getpass
 import os
+import sys
 import threading
 import time
 import uuid
@@ -30,7 +31,15 @@ from .errors import OptionError, ShotError, ShotLocked
 from .frames import frame_list, parse_frame_list
 from .process_identity import ProcessIdentity, is_running, process_identity
 from .schema import Data, Misfit
-from .storage import check_inside, entries, make_folder, read_json, remove_tree, write_json
+from .storage import (
+    check_inside,
+    entries,
+    make_folder,
+    read_json,
+    remove_file,
+    remove_tree,
+    write_json,
+)
 
 HEARTBEAT = 5.0
 """How often a holder touches its claim, in seconds."""
@@ -192,7 +201,7 @@ class Lock:
         with _held_lock:
             _held.discard(self)
         with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+            remove_file(self._path)
 
     def check(self) -> None:
         """Called before something is published.
@@ -229,18 +238,18 @@ class Lock:
                         continue
                     if not self._claim.conflicts(other):
                         if is_running(other.holder) is False:
-                            path.unlink(missing_ok=True)  # Of no use to anybody.
+                            remove_file(path)  # Of no use to anybody.
                         continue
                     # All are looked at, so that those that are silent are watched at once.
                     if _is_dead(path, other, seen, living):
-                        path.unlink(missing_ok=True)
+                        remove_file(path)
                     elif living_one is None or (path in living and living_one[0] not in living):
                         living_one = path, other
                 if living_one is not None:
-                    self._path.unlink(missing_ok=True)
+                    remove_file(self._path)
                     return living_one
             except BaseException:
-                self._path.unlink(missing_ok=True)
+                remove_file(self._path)
                 raise
         return None
 
@@ -306,8 +315,12 @@ def _gate(folder: Path, waiting: Waiting) -> Iterator[None]:
         try:
             gate.mkdir()
             break
-        except FileExistsError:
+        except (FileExistsError, PermissionError) as error:
             present = time.monotonic()
+            # Windows says so of a folder that is being deleted, too.
+            refused = isinstance(error, PermissionError)
+            if refused and (sys.platform != "win32" or present - begun > _PATIENCE):
+                raise
             mark = _mark(gate)
             if mark != known:
                 known, since = mark, present

@@ -11,10 +11,15 @@ one machine with different names may.
 import hashlib
 import os
 import socket
+import subprocess
 import sys
+import uuid
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+# Of a process that runs, and does not say since when.
+_UNKNOWN = "running"
 
 
 @dataclass(frozen=True)
@@ -62,16 +67,23 @@ def is_running(identity: ProcessIdentity) -> bool | None:
     elif identity.host != socket.gethostname():
         return None
     started = process_started(identity.pid)
-    return started is not None and identity.started in (started, None)
+    if started is None:
+        return False
+    if _UNKNOWN in (started, identity.started):
+        # Another process may have that number now; whether it does anything is seen.
+        return True if identity.pid == os.getpid() else None
+    return identity.started in (started, None)
 
 
 @cache
 def _boot() -> str | None:
-    """The id of this boot of the kernel, where the system gives one."""
+    """The id of this boot of the kernel; elsewhere the machine's, as machines may share a name."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except (OSError, ValueError):
-        return None
+        node = uuid.getnode()
+        # Where there is no network card, each process is told another number.
+        return None if node >> 40 & 1 else f"{node:012x}"
 
 
 @cache
@@ -93,22 +105,45 @@ def process_started(pid: int) -> str | None:
         return None if fields[0] in (b"Z", b"X") else fields[19].decode()
     if sys.platform == "win32":
         return _started_on_windows(pid)
+    return _started_by_ps(pid)
+
+
+def _started_by_ps(pid: int) -> str | None:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return None
     except PermissionError:
-        return "running"
-    return "running"
+        pass  # Another user's.
+    asked = ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    try:
+        told = subprocess.run(
+            asked,
+            env={"LC_ALL": "C", "TZ": "UTC"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return _UNKNOWN
+    state, _, started = told.stdout.strip().partition(" ")
+    if state.startswith("Z"):
+        return None
+    return " ".join(started.split()) or _UNKNOWN
 
 
 def _started_on_windows(pid: int) -> str | None:
     import ctypes
 
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined, unused-ignore]
-    handle = kernel.OpenProcess(0x1000, False, pid)
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined, unused-ignore]
+    kernel.OpenProcess.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(kernel.OpenProcess(0x1000, False, pid))
     if not handle:
-        return None
+        refused = ctypes.get_last_error() == 5  # type: ignore[attr-defined, unused-ignore]
+        return _UNKNOWN if refused else None
     try:
         code = ctypes.c_ulong()
         kernel.GetExitCodeProcess(handle, ctypes.byref(code))
@@ -116,6 +151,6 @@ def _started_on_windows(pid: int) -> str | None:
         known = kernel.GetProcessTimes(handle, *(ctypes.byref(each) for each in times))
     finally:
         kernel.CloseHandle(handle)
-    if code.value != 259:
+    if code.value != 259:  # STILL_ACTIVE
         return None
-    return str(times[0].value) if known else "running"
+    return str(times[0].value) if known else _UNKNOWN

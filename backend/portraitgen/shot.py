@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ShotError
-from .locks import Lock, Waiting
+from .locks import Lock, Waiting, holders
 from .path_mapping import here
 from .records import (
     AvatarMetrics,
@@ -61,6 +61,8 @@ _NAME = re.compile(r"[^\W_][\w .-]{0,63}")
 # Devices to Windows, whatever follows a dot.
 _RESERVED = re.compile(r"con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$", re.IGNORECASE)
 _LONGEST_NAME = 160
+# What takes something in is asked for again when it was cut off, and goes on from nothing.
+_ASKED_ANEW = ("correct", "import", "retouch")
 
 
 def now() -> str:
@@ -451,8 +453,13 @@ class Shot:
             ShotError: if a link leads out of the shot.
         """
         sweep(self.path)
+        at_work = {claim.purpose for claim in holders(self.path / "locks")}
         for job in self.jobs():
-            if job.record.state in ("done", "outdated"):
+            if job.record.kind in _ASKED_ANEW and job.record.kind not in at_work:
+                if job.record.state == "running":
+                    job.update(state="outdated")
+                remove_tree(job.folder / "work")
+            elif job.record.state in ("done", "outdated"):
                 remove_tree(job.folder / "work")
 
     def jobs(self) -> list["Job"]:

@@ -99,7 +99,9 @@ def graceful_stop() -> Iterator[None]:
 
     # The system writes a signal here even while Python's main thread hangs in a library.
     reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+    # Windows wants no pipe that never waits, and before Python 3.12 could not make one.
+    if hasattr(os, "set_blocking"):
+        os.set_blocking(writer, False)
     for number in numbers:
         signal.signal(number, stop)
     old = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)

@@ -24,11 +24,11 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import DiskFull, ShotError, StorageError
 from .process_identity import process_started, process_table
@@ -44,6 +44,11 @@ _STRAY_SECONDS = 3600
 _LITTER = {".ds_store", "thumbs.db", "desktop.ini", "ehthumbs.db", ".directory", "icon\r"}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _RESTORE = "restore it from a backup"
+# Windows lets nobody replace or delete what another program reads at that moment; most readers are
+# done at once. A folder is opened as if it were forbidden there, so reading waits less.
+_SHARING, _READING, _LOOK = 3.0, 0.3, 0.02
+_MOUNT_POINT = 0xA0000003
+_Thing = TypeVar("_Thing")
 
 
 # Where a path may lead
@@ -153,7 +158,7 @@ def check_inside(path: Path) -> Path:
     if root is None:
         return path
     try:
-        real_root, real = os.path.realpath(root), os.path.realpath(path.parent)
+        real_root, real = _real(root), _real(path.parent)
     except OSError as error:  # A loop of links.
         raise ShotError(
             f"the folder cannot be reached ({error})", path.parent, "delete it"
@@ -167,11 +172,22 @@ def check_inside(path: Path) -> Path:
     return path
 
 
+def _real(path: Path) -> str:
+    """Where a path leads, written in one way: Windows knows two for long ones, and no cases."""
+    real = os.path.realpath(path)
+    for start, plain in (("\\\\?\\UNC\\", "\\\\"), ("\\\\?\\", "")):
+        if real.startswith(start):
+            real = plain + real[len(start) :]
+    return os.path.normcase(real)
+
+
 def is_link(path: Path) -> bool:
     """Whether a path is a symbolic link or a junction."""
-    if os.path.islink(path):
-        return True
-    return bool(getattr(os.path, "isjunction", lambda _: False)(path))
+    try:
+        facts = os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISLNK(facts.st_mode) or getattr(facts, "st_reparse_tag", 0) == _MOUNT_POINT
 
 
 def check_own_folder(folder: Path) -> None:
@@ -206,6 +222,8 @@ def _everything(folder: Path) -> Iterator[Path]:
     for top, folders, files in os.walk(folder):
         for name in folders + files:
             yield Path(top) / name
+        # Before Python 3.12 junctions are walked into.
+        folders[:] = [name for name in folders if not is_link(Path(top) / name)]
 
 
 def is_litter(path: Path) -> bool:
@@ -261,9 +279,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with open(temporary, "rb") as written:
+        # Windows makes no file last that is open for reading alone.
+        with open(temporary, "r+b") as written:
             os.fsync(written.fileno())
-        os.replace(temporary, path)
+        patiently(lambda: os.replace(temporary, path))
     except Exception as error:
         if isinstance(error, OSError) and error.filename == str(temporary):
             error.filename = str(path)  # The name that people know.
@@ -272,7 +291,30 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise disk_full(path, _size_of(temporary)) from error
     finally:
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            remove_file(temporary)
+
+
+def patiently(action: Callable[[], _Thing], seconds: float = _SHARING) -> _Thing:
+    """Does something with a file, and on Windows again while another program has it open."""
+    if sys.platform != "win32":
+        return action()
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except PermissionError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_LOOK)
+
+
+def remove_file(path: Path) -> None:
+    """Deletes a file, or a link, if it is there.
+
+    Raises:
+        OSError: if it cannot be deleted.
+    """
+    patiently(lambda: path.unlink(missing_ok=True))
 
 
 def temporary_path(path: Path) -> Path:
@@ -344,7 +386,7 @@ def move_folder(source: Path, target: Path) -> None:
     check_inside(target)
     if is_link(source):
         raise ShotError("this is a link, no folder of the shot", source, "delete it")
-    os.rename(source, target)
+    patiently(lambda: os.rename(source, target))
 
 
 def remove_tree(path: Path) -> None:
@@ -358,7 +400,7 @@ def remove_tree(path: Path) -> None:
     check_inside(path)
     if is_link(path) or not path.is_dir():
         with suppress(OSError):
-            path.unlink(missing_ok=True)
+            remove_file(path)
     else:
         shutil.rmtree(path, ignore_errors=True)
 
@@ -396,7 +438,7 @@ def _time_there(folder: Path) -> float:
         return time.time()
     finally:
         with suppress(OSError):
-            probe.unlink(missing_ok=True)
+            remove_file(probe)
 
 
 def sweep(folder: Path, older_than: float = _STRAY_SECONDS) -> int:
@@ -412,7 +454,7 @@ def sweep(folder: Path, older_than: float = _STRAY_SECONDS) -> int:
             if path.is_dir():
                 remove_tree(path)
             else:
-                path.unlink()
+                remove_file(path)
                 freed += size
     return freed
 
@@ -475,7 +517,8 @@ def read_bytes(path: Path, limit: int) -> bytes:
         ShotError: if it is a pipe, a device, a folder, or longer; OSError: if it cannot be read.
     """
     # Without waiting: a pipe with nobody at its other end would keep us for ever.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = patiently(lambda: os.open(path, flags), _READING)
     with os.fdopen(handle, "rb") as file:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):

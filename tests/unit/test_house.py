@@ -256,6 +256,27 @@ def test_versions_are_told_apart_in_one_place() -> None:
             assert "bpy.app.version" not in path.read_text("utf-8"), path
 
 
+def calls_in(source: ast.AST) -> list[str]:
+    """The methods that are called, in the order in which they stand."""
+    found = [each for each in ast.walk(source) if isinstance(each, ast.Call)]
+    named = [each for each in found if isinstance(each.func, ast.Attribute)]
+    named.sort(key=lambda each: (each.end_lineno or 0, each.end_col_offset or 0))
+    return [each.func.attr for each in named if isinstance(each.func, ast.Attribute)]
+
+
+def test_whoever_publishes_looks_before_whether_it_still_holds_the_part() -> None:
+    known = 0
+    for path in (BACKEND / "pipeline").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                calls = calls_in(function)
+                for at, name in enumerate(calls):
+                    if name in ("publish", "publish_edit"):
+                        known += 1
+                        assert "check_held" in calls[max(at - 2, 0) : at], (path, function.name)
+    assert known >= 7
+
+
 def test_every_source_names_its_licence() -> None:
     folders = ("backend", "tests", "portraitgen_addon", "operators", "ui")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]

@@ -417,9 +417,10 @@ def import_splats(
         "file": path.name,
         "frame": frame,
         "take": take,
-        "time": now(),
     }
-    with running(shot, "retouch", options, f"take:{take}" if take else "avatar") as job:
+    inputs = {"time": now()}
+    part = f"take:{take}" if take else "avatar"
+    with running(shot, "retouch", options, part, inputs=inputs) as job:
         folder = job.work / "retouched"
         remove_tree(folder)
         shutil.copytree(source.folder, folder, True, shutil.ignore_patterns("frames"))
@@ -428,6 +429,7 @@ def import_splats(
             edit = shot.edit_record(take)
             authors = replace(edit.authors, splats=added(edit.authors.splats, author))
             edit = replace(edit, created=now(), job=job.id, retouched=True, authors=authors)
+            job.check_held()
             made = shot.publish_edit(take, folder, edit)
         else:
             record = shot.avatar_record(source.version)
@@ -440,6 +442,7 @@ def import_splats(
                 authors=added(record.authors, author),
             )
             record.write(folder / "avatar.json")
+            job.check_held()
             made = shot.publish("avatar", folder)
         result = replace(result, version=made)
         job.finish(result.to_json())
