@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from portraitgen.footage.encode import read_exr
+from portraitgen.shot import Shot
 from synthetic.clip import write_clip
 
 _STAGES = {
@@ -25,8 +26,11 @@ _KILLS = 5
 def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, str]:
     """Runs all jobs once unbroken and once with `kills` kill -9 each.
 
+    The first kill waits until the job has kept something that it can go on from.
+
     Returns:
-        For each job, how often it was killed and whether the result is the same.
+        For each job, how often it was killed and went on from what it had kept, and whether the
+        result is the same.
     """
     generator = random.Random(0)
     figures = {}
@@ -38,21 +42,57 @@ def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, s
             if stage == "track":
                 options = ["--footage", str(clip.with_suffix(".mp4"))]
             begun = time.monotonic()
-            _start(stage, whole, options).wait()
+            if status := _start(stage, whole, options).wait():
+                figures[stage] = f"ended with status {status} before any kill"
+                break
             seconds = time.monotonic() - begun
-            killed, status = 0, None
-            while status is None:
+            killed, ended = 0, None
+            while ended is None:
                 process = _start(stage, broken, options)
-                limit = generator.uniform(0.1, 0.45) * seconds if killed < kills else None
-                try:
-                    status = process.wait(timeout=limit)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-                    killed += 1
-            same = status == 0 and _digest(whole, stage) == _digest(broken, stage)
-            figures[stage] = f"killed {killed} times, {'the same' if same else 'DIFFERENT'}"
+                if killed < kills:
+                    ended = _killed(process, broken, stage, generator.uniform(0.1, 0.45) * seconds)
+                    killed += ended is None
+                else:
+                    ended = process.wait()
+            if ended:
+                figures[stage] = f"killed {killed} times, then ended with status {ended}"
+                break
+            same = _digest(whole, stage) == _digest(broken, stage)
+            went_on = Shot.open(broken).jobs()[-1].record.resumed
+            figures[stage] = (
+                f"killed {killed} times, went on {went_on} times,"
+                f" {'the same' if same else 'DIFFERENT'}"
+            )
     return figures
+
+
+def _killed(
+    process: "subprocess.Popen[bytes]", shot: Path, stage: str, seconds: float
+) -> int | None:
+    """Kills a job after some seconds, once it has kept something.
+
+    Returns:
+        The status with which it ended before that, None if it was killed.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until or not _kept(shot, stage):
+        if (status := process.poll()) is not None:
+            return status
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    return None
+
+
+def _kept(shot: Path, stage: str) -> bool:
+    """Whether a job has written down what it can go on from."""
+    pattern = {
+        "track": "jobs/*-track-*/work/[!.]*.safetensors",
+        "reconstruct": "jobs/*-reconstruct-*/work/checkpoint.safetensors",
+        "edit": "jobs/*-edit-*/work/checkpoint.safetensors",
+        "render": "takes/look/renders/v001/frames/[!.]*.exr",
+    }[stage]
+    return next(shot.glob(pattern), None) is not None
 
 
 def _start(stage: str, shot: Path, options: list[str]) -> "subprocess.Popen[bytes]":

@@ -416,3 +416,29 @@ def test_splats_of_numbers_that_do_not_fit_warn_nobody(tmp_path: Path, value: st
     else:
         with pytest.raises(PortraitError, match="not finite"):
             read_ply(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="plays other systems on Linux")
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_jobs_need_nothing_that_another_system_has_not_got(shot: Path, system: str) -> None:
+    commands = (
+        ("edit", shot, "--take", "toon", "--editor", "toon", "--steps", "1", "--keys", "1"),
+        ("render", shot, "--take", "toon", "--frames", "2", "--plate"),
+        ("keep", shot, "--take", "toon", "--frame", "3"),
+        ("info", shot),
+    )
+    words = [str(word) for command in commands for word in ("and", *command)][1:]
+    script = Path(__file__).with_name("other_system.py")
+    done = subprocess.run(
+        [sys.executable, str(script), system, *words],
+        env=environment(PYTHONIOENCODING="cp1252", LOCALAPPDATA=os.environ.get("TMPDIR", "/tmp")),
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert "Traceback" not in done.stderr and done.stdout.count("running") == len(commands)
+    assert Shot.open(shot).edit_folder("toon").name == "0002"
+    assert not list((shot / "locks").glob("*.json"))
