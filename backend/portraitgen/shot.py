@@ -137,10 +137,7 @@ class Shot:
     def relative(self, path: Path) -> str:
         """How shot.json names a file: relative when both lie on one volume, so that a moved
         project keeps its links; forward slashes on every system."""
-        try:
-            return Path(os.path.relpath(Path(path).absolute(), self.path)).as_posix()
-        except ValueError:
-            return Path(path).absolute().as_posix()
+        return relative_to(self.path, path)
 
     # Track and avatar versions
 
@@ -553,6 +550,14 @@ class Job:
     def work(self) -> Path:
         """Where the job keeps what it needs to resume; gone when it is done."""
         return make_folder(self.folder / "work")
+
+
+def relative_to(folder: Path, path: Path) -> str:
+    """How a shot in a folder names a file; see `Shot.relative`."""
+    try:
+        return Path(os.path.relpath(Path(path).absolute(), Path(folder).absolute())).as_posix()
+    except ValueError:
+        return Path(path).absolute().as_posix()
 
 
 def check_take_name(name: str) -> None:

@@ -36,6 +36,7 @@ from .process_identity import process_started, process_table
 MAX_JSON = 64 * 1024 * 1024
 """The longest JSON file that is read, in bytes; a track of 10,000 frames takes 2 MB."""
 _MAX_DIGITS = 19
+_MAX_DIGESTED = 4 << 30
 _MAX_DEPTH = 64
 # What `atomic_path` makes; nothing is half written for so long.
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d{1,9})-(?P<table>[0-9a-f]{4})[0-9a-f]{4}(\.\w+)?")
@@ -652,12 +653,15 @@ def file_digest(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal.
 
     Raises:
-        ShotError: if it is a pipe or a device; OSError: if it cannot be read.
+        ShotError: if it is a pipe or a device, or too large; OSError: if it cannot be read.
     """
     if not is_plain(path):
         raise ShotError("this is no plain file", path, _RESTORE)
     whole = hashlib.sha256()
     with open(path, "rb") as file:
+        # A hole of terabytes takes no room, and hours to read.
+        if (size := os.fstat(file.fileno()).st_size) > _MAX_DIGESTED:
+            raise ShotError(f"the file is too large ({as_size(size)})", path, _RESTORE)
         while block := file.read(1 << 20):
             whole.update(block)
     return whole.hexdigest()

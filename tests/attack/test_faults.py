@@ -14,6 +14,7 @@ import os
 import pickle
 import random
 import shutil
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from OpenImageIO import ImageBuf
 
 from portraitgen import locks
 from portraitgen.clean_up import leftovers, remove
+from portraitgen.cli import queue as cli_queue
 from portraitgen.failures import readable
 from portraitgen.farm.request import bundle_for
 from portraitgen.interchange.convert import convert_track
@@ -59,7 +61,7 @@ Act = Callable[[Path], object]
 Unbroken = Callable[[str], tuple[dict[str, str], list[int], list[int]]]
 # In records these say when, and by which job: what is made again has others.
 _PASSING = {"created", "started", "updated", "finished", "rendered", "added", "time", "id", "job"}
-_PASSING |= {"inputs", "attempts", "before"}
+_PASSING |= {"inputs", "attempts", "before", "known"}
 
 
 def job(kind: str, options: dict[str, object]) -> Act:
@@ -177,13 +179,8 @@ def list_jobs(shot: Path) -> None:
     queue = JobQueue(shot / "night.json")
     if not queue.read().jobs:
         queue.add([QueuedJob.of(shot, "movie", {"take": "toon"}, "toon")])
-    with queue.running():
-        while (each := queue.begin()) is not None:
-            try:
-                queue.end(each.id, run(each.kind, shot, each.options, Reporter()).told())
-            except Exception:
-                queue.end(each.id)
-                raise
+    queue.retry()
+    cli_queue._run(queue, Namespace(events=False, wait=0.0))
 
 
 def allow_program(shot: Path) -> None:
@@ -387,7 +384,8 @@ def test_a_kill_at_any_step_leaves_what_can_be_gone_on_with(
                 ACTS[name][0](shot)
             except BaseException as error:  # noqa: BLE001 - a kill comes out as anything.
                 assert not isinstance(error, AssertionError)
-        if not done(made, shot):
+        # A list knows by itself what of it is done.
+        if name == "queue" or not done(made, shot):
             ACTS[name][0](shot)
         next_job(shot)
         assert marks(area) == wanted, f"killed at step {at}, {watch.trace[-1]}"

@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -30,7 +31,7 @@ from portraitgen.interchange.arrays_file import ForeignArrays
 from portraitgen.locks import Claim, Lock, Waiting
 from portraitgen.pipeline.data.acting import Acting, load_acting
 from portraitgen.pipeline.data.key_frames import KeptKeys
-from portraitgen.pipeline.data.shots import Track, body_of, create_shot
+from portraitgen.pipeline.data.shots import Track, body_of, create_shot, info
 from portraitgen.pipeline.jobs.apply_take import ApplyOptions
 from portraitgen.pipeline.jobs.quality import QualityOptions
 from portraitgen.pipeline.jobs.track import TrackOptions
@@ -416,6 +417,23 @@ def test_splats_of_numbers_that_do_not_fit_warn_nobody(tmp_path: Path, value: st
     else:
         with pytest.raises(PortraitError, match="not finite"):
             read_ply(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["avatar/0001/avatar.safetensors", "takes/toon/edits/0001/avatar.safetensors"]
+    + ["track/0002/params.safetensors", "takes/toon/renders/v001/frames/toon.0002.png"],
+)
+def test_a_file_that_is_a_hole_of_terabytes_keeps_nobody_waiting(shot: Path, name: str) -> None:
+    try:
+        os.truncate(shot / name, 3 << 40)
+    except OSError:
+        pytest.skip("this file system holds no such file")
+    begun = time.monotonic()
+    with suppress(PortraitError):
+        run("render", shot, {"take": "toon", "frames": "2", "movie": False}, Reporter())
+    info(Shot.open(shot))
+    assert time.monotonic() - begun < 60
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="plays other systems on Linux")

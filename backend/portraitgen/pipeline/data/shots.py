@@ -26,7 +26,7 @@ from ...path_mapping import add_rule
 from ...records import BodyModelRecord, TrackRecord
 from ...renders import render_of, renders_of
 from ...settings import option, parse
-from ...shot import Shot
+from ...shot import Shot, relative_to
 from ...storage import file_digest
 from ...versions import read_version
 from ..run.progress import Reporter
@@ -87,13 +87,10 @@ def create_shot(path: Path, footage: Path, facts: Mapping[str, Any]) -> Shot:
 
     body = BodyModel.load(Path(body_path) if body_path else None)
     used = BodyModelRecord(name=body.name, sha256=body.sha256)
-    made = Shot.create(path, wanted, used)
-    # Known only now: paths count from the folder.
     if body_path:
-        used = replace(used, path=made.relative(Path(body_path)))
-    named = replace(wanted, path=made.relative(Path(plate.path)))
-    made.update(footage=named, body_model=used)
-    return made
+        used = replace(used, path=relative_to(path, Path(body_path)))
+    # Told in one step: a shot that was made is opened as it is.
+    return Shot.create(path, replace(wanted, path=relative_to(path, Path(plate.path))), used)
 
 
 def plate_options(facts: Mapping[str, Any]) -> dict[str, Any]:
