@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .locks import holders
 from .shot import Shot
-from .storage import as_size, entries, remove_tree, strays
+from .storage import as_size, entries, everything_in, remove_tree, strays
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ def size_of(path: Path) -> int:
     with suppress(OSError):
         if path.is_symlink() or not path.is_dir():
             return path.lstat().st_size
-        for each in path.iterdir():
-            total += size_of(each)
+        for each in everything_in(path):
+            if each.is_symlink() or not each.is_dir():
+                total += each.lstat().st_size
     return total
 
 

@@ -35,9 +35,14 @@ from .process_identity import process_started, process_table
 
 MAX_JSON = 64 * 1024 * 1024
 """The longest JSON file that is read, in bytes; a track of 10,000 frames takes 2 MB."""
+# A record's values, of which a track has 25 a frame, and those of any other JSON: each takes a
+# microsecond or two and a hundred bytes, while Blender's window waits.
+_MAX_RECORDED, _MAX_VALUES = 2_000_000, 10_000_000
 _MAX_DIGITS = 19
 _MAX_DIGESTED = 4 << 30
 _MAX_DEPTH = 64
+# Of folders in each other; a shot has seven.
+_DEEPEST = 40
 # What `atomic_path` makes; nothing is half written for so long.
 _TEMPORARY = re.compile(r"\..+\.(?P<pid>\d{1,9})-(?P<table>[0-9a-f]{4})[0-9a-f]{4}(\.\w+)?")
 _STRAY_SECONDS = 3600
@@ -198,7 +203,9 @@ def check_own_folder(folder: Path) -> None:
         ShotError: if it is, or holds, a link, a pipe or a device.
     """
     check_inside(folder)
-    for path in [folder, *_everything(folder)]:
+    for path in [folder, *everything_in(folder)]:
+        if len(path.parts) - len(folder.parts) >= _DEEPEST:
+            raise ShotError("its folders are nested too deeply", folder, "delete it and run again")
         mode = os.lstat(path).st_mode
         if is_link(path) or not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
             raise ShotError("this is no plain file or folder", path, "delete it and run again")
@@ -218,13 +225,26 @@ def check_own_file(path: Path) -> None:
         raise ShotError("this is no plain file of the shot", path, "delete it and run again")
 
 
-def _everything(folder: Path) -> Iterator[Path]:
-    """All in a folder, at any depth, without following links."""
-    for top, folders, files in os.walk(folder):
-        for name in folders + files:
-            yield Path(top) / name
-        # Before Python 3.12 junctions are walked into.
-        folders[:] = [name for name in folders if not is_link(Path(top) / name)]
+def everything_in(folder: Path, deepest: int = _DEEPEST) -> Iterator[Path]:
+    """All in a folder and in those within it, without following links.
+
+    Args:
+        deepest: so many folders are gone into at most; no way to look at all of them, nor what
+            Python's own walk needs to remember, is without an end.
+    """
+    waiting = [(folder, 1)]
+    while waiting:
+        top, depth = waiting.pop()
+        try:
+            with os.scandir(top) as scanned:
+                found = sorted(each.name for each in scanned)
+        except OSError:
+            continue
+        for path in (top / name for name in found):
+            yield path
+            # Before Python 3.12 junctions are folders.
+            if depth < deepest and not is_link(path) and path.is_dir():
+                waiting.append((path, depth + 1))
 
 
 def is_litter(path: Path) -> bool:
@@ -403,7 +423,35 @@ def remove_tree(path: Path) -> None:
         with suppress(OSError):
             remove_file(path)
     else:
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_folder(path)
+
+
+def _remove_folder(path: Path) -> None:
+    """Deletes a folder, however deeply others are nested in it."""
+    waiting = [path]
+    while waiting:
+        top = waiting.pop()
+        for each in everything_in(top):
+            if len(each.parts) - len(top.parts) == _DEEPEST and not is_link(each) and each.is_dir():
+                aside = temporary_path(path)
+                with suppress(OSError):
+                    os.rename(each, aside)
+                    waiting.append(aside)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def copy_folder(source: Path, target: Path, leave_out: str = "") -> None:
+    """Copies a folder of a shot.
+
+    Args:
+        leave_out: a name of what is not copied.
+
+    Raises:
+        ShotError: if it holds a link, a pipe or a device, or is nested too deeply.
+    """
+    check_own_folder(source)
+    check_inside(target)
+    shutil.copytree(source, target, True, shutil.ignore_patterns(leave_out) if leave_out else None)
 
 
 def strays(folder: Path, older_than: float = _STRAY_SECONDS) -> list[Path]:
@@ -411,7 +459,7 @@ def strays(folder: Path, older_than: float = _STRAY_SECONDS) -> list[Path]:
     those that do not run any more; of others, what has not changed for `older_than` seconds."""
     found = []
     present: float | None = None
-    for path in _everything(folder):
+    for path in everything_in(folder):
         mark = _TEMPORARY.fullmatch(path.name)
         if mark is None or is_link(path):
             continue
@@ -530,8 +578,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
         return file.read(limit + 1)[: limit + 1]
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, most: int = _MAX_RECORDED) -> dict[str, Any]:
     """Reads a JSON object.
+
+    Args:
+        most: how many values it may hold.
 
     Raises:
         ShotError: if the file is missing, is not JSON, is no object or leaves the bounds of
@@ -539,7 +590,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        data = parse_json(read_bytes(path, MAX_JSON))
+        data = parse_json(read_bytes(path, MAX_JSON), most)
     except FileNotFoundError:
         raise ShotError("the file is missing", path, _RESTORE) from None
     except (OSError, ValueError) as error:
@@ -549,8 +600,9 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def parse_json(text: bytes | str) -> Any:
-    """JSON from a stranger: whole numbers of up to 19 digits, finite numbers, no deep nesting.
+def parse_json(text: bytes | str, most: int = _MAX_VALUES) -> Any:
+    """JSON from a stranger: whole numbers of up to 19 digits, finite numbers, no deep nesting, at
+    most so many values.
 
     Text may hold what stands for a file name's bytes that are no UTF-8 (U+DC80 to U+DCFF), and no
     other lone surrogates.
@@ -561,6 +613,8 @@ def parse_json(text: bytes | str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
+        if text.count(",") + text.count("[") + text.count("{") > most:
+            raise ValueError(f"it holds more than {most} values")
         data = json.loads(text, parse_int=_whole, parse_float=_number, parse_constant=_no_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

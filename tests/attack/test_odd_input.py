@@ -21,6 +21,7 @@ import pytest
 from attack_shot import CLIP, EDIT, ROOT, Portraitgen, copy_of, environment
 
 from portraitgen import api
+from portraitgen.clean_up import leftovers, remove
 from portraitgen.cli import main
 from portraitgen.editing.paint_layers import PaintedFrames
 from portraitgen.errors import OptionError, PortraitError, ShotError
@@ -36,11 +37,12 @@ from portraitgen.pipeline.jobs.apply_take import ApplyOptions
 from portraitgen.pipeline.jobs.quality import QualityOptions
 from portraitgen.pipeline.jobs.track import TrackOptions
 from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.paint import start_painting
 from portraitgen.pipeline.requests.splat_file import read_ply
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.settings import parse
 from portraitgen.shot import Shot
-from portraitgen.storage import printable, read_json, write_json
+from portraitgen.storage import printable, read_json, remove_tree, write_json
 
 
 def told_by(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
@@ -460,3 +462,34 @@ def test_jobs_need_nothing_that_another_system_has_not_got(shot: Path, system: s
     assert "Traceback" not in done.stderr and done.stdout.count("running") == len(commands)
     assert Shot.open(shot).edit_folder("toon").name == "0002"
     assert not list((shot / "locks").glob("*.json"))
+
+
+def nest(folder: Path, depth: int = 1050) -> None:
+    """Folders in each other, more than Python's own walk bears and a path can name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("aaaa", dir_fd=handle)
+        inner = os.open("aaaa", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+
+
+@pytest.mark.skipif(os.mkdir not in os.supports_dir_fd, reason="paths alone make no such folders")
+def test_folders_that_are_nested_without_end_stop_nothing(shot: Path) -> None:
+    (done,) = (shot / "jobs").glob("*-track-*")
+    for folder in (done / "work", shot / "trash" / "a"):
+        nest(folder / "deep")
+    run("render", shot, {"take": "toon", "frames": "2", "movie": False}, Reporter())
+    assert not (done / "work").exists()
+    opened = Shot.open(shot)
+    assert [each.name for each in leftovers(opened)] == ["trash"]
+    remove(leftovers(opened))
+    assert leftovers(opened) == [] and not any((shot / "trash").iterdir())
+    # What would be taken into an edit is refused.
+    start_painting(opened, "toon", 2, mask=True)
+    nest(shot / "takes" / "toon" / "mask" / "deep")
+    with pytest.raises(ShotError, match="nested too deeply"):
+        run("edit", shot, EDIT | {"steps": 1}, Reporter())
+    remove_tree(shot / "takes")

@@ -283,3 +283,12 @@ def test_digests_are_of_files_in_the_folder_alone(tmp_path: Path) -> None:
     digest = file_digest(tmp_path / "other.safetensors")
     with pytest.raises(ShotError, match="missing"):
         check_digests(tmp_path / "version", {"../other.safetensors": digest})
+
+
+def test_a_record_of_millions_of_values_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "track.json"
+    path.write_text('{"a": [' + "[]," * 1_500_000 + "0]}")
+    begun = time.process_time()
+    with pytest.raises(ShotError, match="more than 2000000 values"):
+        read_json(path)
+    assert time.process_time() - begun < 5

@@ -30,7 +30,7 @@ from ...job_results import EditResult
 from ...records import EditAuthors, EditRecord
 from ...settings import describe, option
 from ...shot import Job, Shot, now
-from ...storage import make_folder, parse_json, remove_tree
+from ...storage import copy_folder, make_folder, parse_json, remove_tree
 from ...trust import Program
 from ..data.authors import painters
 from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set
@@ -201,12 +201,12 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         remove_tree(folder)
         make_folder(folder)
         trainer.avatar.save(folder / "avatar.safetensors")
-        shutil.copytree(update.folder, folder / "dataset", symlinks=True)
+        copy_folder(update.folder, folder / "dataset")
         for name_of, file in (rendered.kept_files() if rendered else {}).items():
             (folder / name_of).parent.mkdir(exist_ok=True)
             shutil.copyfile(file, folder / name_of)
         if painted.frames:
-            shutil.copytree(painted.folder, folder / "mask", symlinks=True)
+            copy_folder(painted.folder, folder / "mask")
         key_frames = [usable[row] for row in plan.key_rows]
         kept_frames = tuple(frame for frame in kept.frames if frame in key_frames)
         record = EditRecord(

@@ -3,7 +3,6 @@
 """An avatar's or a take's Gaussians for Blender and other programs, and retouched ones back."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +32,7 @@ from ...raster.conventions import BLUR_VARIANCE
 from ...records import CloudFacts
 from ...schema import Data, Misfit
 from ...shot import Shot, now
-from ...storage import make_folder, read_json, remove_tree
+from ...storage import copy_folder, make_folder, read_json, remove_tree
 from ...tensors import save_arrays
 from ..data.authors import added
 from ..data.avatars import frame_parameters, load_avatar
@@ -423,7 +422,7 @@ def import_splats(
     with running(shot, "retouch", options, part, inputs=inputs) as job:
         folder = job.work / "retouched"
         remove_tree(folder)
-        shutil.copytree(source.folder, folder, True, shutil.ignore_patterns("frames"))
+        copy_folder(source.folder, folder, "frames")
         avatar.save(folder / "avatar.safetensors")
         if take:
             edit = shot.edit_record(take)
