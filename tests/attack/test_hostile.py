@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from attack_shot import EDIT, Portraitgen, copy_of, environment
 
 from portraitgen.clean_up import leftovers, remove
@@ -23,19 +24,20 @@ from portraitgen.cli import TerminalReporter, main
 from portraitgen.editing.looks.look_file import Look, LookFacts, read_look
 from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.errors import Cancelled, PortraitError, ProgramNotAllowed, ShotError
-from portraitgen.failures import ProgramFault
+from portraitgen.failures import ProgramFault, readable
 from portraitgen.farm.request import bundle_for
 from portraitgen.messages.farm import FarmShot, WriteBundle
 from portraitgen.pipeline.data.acting import Acting, load_acting
-from portraitgen.pipeline.data.avatars import load_avatar
+from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track, body_of, info
 from portraitgen.pipeline.registry import run
+from portraitgen.pipeline.requests.report import report
 from portraitgen.pipeline.requests.rig import export_rig
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.renders import render_of
 from portraitgen.shot import Shot
-from portraitgen.storage import read_json, write_json
-from portraitgen.tensors import DamagedTensors, load_arrays
+from portraitgen.storage import file_digest, read_json, write_json
+from portraitgen.tensors import DamagedTensors, load_arrays, save_arrays
 
 QC = {"take": "toon", "version": 1}
 RENDER = {"take": "toon", "frames": "2", "movie": False, "detail": 0.3}
@@ -519,3 +521,84 @@ def test_tensors_of_checkpoints_and_landmarks_are_checked_too(shot: Path) -> Non
     with pytest.raises(DamagedTensors):
         path.write_bytes(path.read_bytes()[:-4])
         load_arrays(path)
+
+
+def rewritten(path: Path, name: str, values: np.ndarray) -> None:
+    """A file of tensors with one changed on purpose: whoever does that writes its digests, too."""
+    save_arrays(path, load_arrays(path) | {name: values})
+    for record in ("track.json", "avatar.json", "edit.json"):
+        if (path.parent / record).exists():
+            facts = read_json(path.parent / record)
+            digests = dict(facts.get("digests", {})) | {path.name: file_digest(path)}
+            write_json(path.parent / record, facts | {"digests": digests})
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kind"),
+    [
+        ("betas", (0,), "f4"),
+        ("betas", (), "f4"),
+        ("pose", (5, 55, 3), "f8"),
+        ("expression", (5, 7), "f4"),
+        ("frames", (), "i8"),
+    ],
+)
+def test_a_track_of_other_tensors_is_told(
+    shot: Path, name: str, shape: tuple[int, ...], kind: str
+) -> None:
+    rewritten(shot / "track" / "0002" / "params.safetensors", name, np.zeros(shape, kind))
+    for act in (export_rig, report, lambda opened: Track(opened).motion.neutral(body_of(opened))):
+        try:
+            act(Shot.open(shot))
+        except Exception as error:  # noqa: BLE001 - what it is, is looked at.
+            assert not isinstance(told := readable(error), ProgramFault), told
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kind"),
+    [
+        ("state.betas", (152,), "f8"),
+        ("texels.barycentric", (0, 3), "f4"),
+        ("texels.barycentric", (941, 3), "f8"),
+        ("texels.face", (), "i8"),
+        ("texels.face", (0,), "i8"),
+    ],
+)
+def test_an_avatar_of_other_tensors_is_told(
+    shot: Path, name: str, shape: tuple[int, ...], kind: str
+) -> None:
+    rewritten(shot / "avatar" / "0001" / "avatar.safetensors", name, np.zeros(shape, kind))
+    body, motion = body_of(Shot.open(shot)), Track(Shot.open(shot)).motion
+    lens = torch.tensor([[[300.0, 0, 32], [0, 300, 32], [0, 0, 1]]])
+    try:
+        avatar = load_avatar(shot / "avatar" / "0001", body)
+        with torch.no_grad():
+            assert torch.isfinite(avatar.render(frame_parameters(motion, [2]), lens, 64).rgb).all()
+    except Exception as error:  # noqa: BLE001 - what it is, is looked at.
+        assert not isinstance(told := readable(error), ProgramFault), told
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("done", np.array(-(10**9))),
+        ("curve", np.zeros(3)),
+    ],
+)
+def test_a_checkpoint_that_says_what_no_training_does_is_told(
+    shot: Path, monkeypatch: pytest.MonkeyPatch, name: str, values: np.ndarray
+) -> None:
+    class Stop(Reporter):
+        def progress(self, stage: str, *rest: Any) -> None:
+            if stage == "train":
+                self.cancel()
+
+    monkeypatch.setattr("portraitgen.pipeline.jobs.edit._CHECKPOINT_STEPS", 1)
+    options = EDIT | {"steps": 3, "strength": 0.6}
+    with pytest.raises(Cancelled):
+        run("edit", shot, options, Stop())
+    (checkpoint,) = (shot / "jobs").glob("*/work/checkpoint.safetensors")
+    rewritten(checkpoint, name, values)
+    with pytest.raises(PortraitError) as told:
+        run("edit", shot, options, Reporter())
+    assert not isinstance(told.value, ProgramFault), told.value

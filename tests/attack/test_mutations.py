@@ -283,7 +283,7 @@ def test_any_file_changed_at_random_is_told_in_a_sentence(
     for path in written(root, before):
         if path.suffix == ".json":
             usual |= nothings(parse_json(path.read_bytes()), path.name)
-    count = ATTACKS or 3
+    count = ATTACKS or 2
     part, parts = (int(each) for each in os.environ.get("PORTRAITGEN_SHARE", "1/1").split("/"))
     refused = dict.fromkeys(ACTS, 0)
     for number in range(part - 1, count if parts < count else parts, parts):

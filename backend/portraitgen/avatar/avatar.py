@@ -360,8 +360,15 @@ class Avatar(nn.Module):
             groups.setdefault(group, {})[rest] = value
         try:
             texels = Texels(**groups["texels"])
-            betas = groups["state"]["betas"]
+            betas = groups["state"]["betas"].float()
             faces = texels.face
+            count = len(faces)
+            shapes = {"barycentric": (count, 3), "uv": (count, 2), "area": (count,)}
+            if faces.dtype != torch.int64 or any(
+                getattr(texels, name).shape != shape or getattr(texels, name).dtype != torch.float32
+                for name, shape in shapes.items()
+            ):
+                raise AvatarError("its places on the body are damaged", path, remedy)
             outside = int(faces.max()) >= len(body.faces) or int(faces.min()) < 0
             if outside or len(betas) not in (body.n_shape, len(body.directions)):
                 raise AvatarError("the avatar was made on another body", path, remedy)

@@ -456,7 +456,9 @@ class Trainer:
         """
         try:
             tensors = load_tensors(path)
-            self.done = int(tensors.pop("done"))
+            done = int(tensors.pop("done"))
+            if not 0 <= done <= self.settings.steps:
+                raise ValueError(f"it has done {done} of {self.settings.steps} steps")
             self.curve = [(int(at), psnr) for at, psnr in tensors.pop("curve").tolist()]
             parts: dict[str, dict[str, Tensor]] = {"avatar": {}, "refinement": {}, "adam": {}}
             for name, value in tensors.items():
@@ -474,7 +476,8 @@ class Trainer:
                 state.setdefault(int(index), {})[entry] = value
             whole = self.optimiser.state_dict() | {"state": state}
             self.optimiser.load_state_dict(whole)
-        except (LookupError, ValueError, RuntimeError) as error:
+            self.done = done
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise AvatarError(
                 f"the checkpoint cannot be resumed ({error})", path, "start the job again"
             ) from error

@@ -192,6 +192,21 @@ class BodyModel:
         """The number of vertices."""
         return len(self.template)
 
+    def check_counts(self, betas: int, units: int) -> None:
+        """Whether an identity of so many numbers and facial units are of this body.
+
+        Raises:
+            BodyError: if they are not.
+        """
+        if betas not in (self.n_shape, self.n_shape + self.n_expression) or (
+            units != self.n_expression
+        ):
+            raise BodyError(
+                f"identity and expression ({betas} and {units} numbers) are of another body",
+                self.name,
+                "track the shot again",
+            )
+
     def restricted(self, vertices: Tensor) -> "BodyModel":
         """The same body with some vertices only (int64 (N,)); it has no faces or landmarks."""
         part = copy.copy(self)
@@ -240,7 +255,11 @@ class BodyModel:
             transl: (B, 3), metres, added last.
             vertex_offsets: (V, 3) or (B, V, 3), added to the rest body.
             vertices: int64 (N,), the only vertices wanted.
+
+        Raises:
+            BodyError: if identity or expression are another body's.
         """
+        self.check_counts(betas.shape[1], expression.shape[1])
         batch = pose.shape[0]
         shape, neutral = betas[:, : self.n_shape], betas[:, self.n_shape :]
         if neutral.shape[1]:

@@ -23,6 +23,7 @@ ANY_VERTEX = np.zeros(1, np.int64)
 _KINDS = {"frames": "i", "valid": "b", "fixed": "b"}
 _LARGEST = {"frames": 1e8, "betas": 1e3, "transl": 1e5, "pose": 1e3, "expression": 1e3}
 _TENSORS = ("frames", "betas", "transl", "pose", "expression", "valid", "fixed")
+_FLOATS = ("betas", "transl", "pose", "expression")
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,12 @@ class Motion:
         return whole.hexdigest()
 
     def neutral(self, body: "BodyModel") -> np.ndarray:
-        """What the identity's neutral face adds to every expression, float32 (E,)."""
+        """What the identity's neutral face adds to every expression, float32 (E,).
+
+        Raises:
+            BodyError: if the motion is another body's.
+        """
+        body.check_counts(len(self.betas), self.expression.shape[1])
         neutral = np.zeros(body.n_expression, np.float32)
         neutral[: len(self.betas) - body.n_shape] = self.betas[body.n_shape :]
         return neutral
@@ -108,11 +114,12 @@ class Motion:
             tensors = load_arrays(path)
             motion = cls(**{name: tensors[name] for name in _TENSORS})
             motion._check()
-        except (DamagedTensors, KeyError) as error:
+        except (DamagedTensors, KeyError, TypeError) as error:
             raise ShotError(
                 f"the track's parameters cannot be read ({error})", path, "track the shot again"
             ) from error
-        return motion
+        exact = {name: getattr(motion, name).astype(np.float32, copy=False) for name in _FLOATS}
+        return replace(motion, frames=motion.frames.astype(np.int64, copy=False), **exact)
 
     def _check(self) -> None:
         count, units = len(self.frames), self.expression.shape[-1:]
