@@ -21,6 +21,7 @@ from portraitgen import requirements
 from portraitgen.errors import PortraitError
 from portraitgen.requirements import bundle
 from portraitgen.requirements.sources import Source, SourceError
+from portraitgen.storage import move
 
 from .background_process import BackgroundProcess, BackgroundProcessError, installed
 
@@ -137,7 +138,7 @@ class Creation(BackgroundProcess):
             self.folder.with_name(self.folder.name + end) for end in (".partial", ".old")
         )
         if old.exists() and not self.folder.exists():
-            os.rename(old, self.folder)  # Blender ended between the two renames below.
+            move(old, self.folder)  # Blender ended between the two renames below.
         partial.parent.mkdir(parents=True, exist_ok=True)
         self._source.check()
         self._begin(0)
@@ -156,8 +157,8 @@ class Creation(BackgroundProcess):
         partial.with_name(partial.name + ".json").unlink()
         shutil.rmtree(old, ignore_errors=True)
         if self.folder.exists():
-            os.rename(self.folder, old)
-        os.rename(partial, self.folder)
+            move(self.folder, old)
+        move(partial, self.folder)
         shutil.rmtree(old, ignore_errors=True)
 
     def _make(self, uv: Path, partial: Path, identity: dict[str, object]) -> None:
@@ -227,7 +228,7 @@ class Creation(BackgroundProcess):
                 entries = [each for each in archive.namelist() if each.endswith(f"scripts/{name}")]
                 temporary.write_bytes(archive.read(entries[0]))
             temporary.chmod(0o755)
-            os.replace(temporary, path)
+            move(temporary, path)
             wheel.unlink()
         return path
 

@@ -303,7 +303,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         # Windows makes no file last that is open for reading alone.
         with open(temporary, "r+b") as written:
             os.fsync(written.fileno())
-        patiently(lambda: os.replace(temporary, path))
+        move(temporary, path)
     except Exception as error:
         if isinstance(error, OSError) and error.filename == str(temporary):
             error.filename = str(path)  # The name that people know.
@@ -327,6 +327,11 @@ def patiently(action: Callable[[], _Thing], seconds: float = _SHARING) -> _Thing
             if time.monotonic() > until:
                 raise
         time.sleep(_LOOK)
+
+
+def move(source: Path, target: Path) -> None:
+    """Renames a file over another, or a folder where none is, as `patiently` does."""
+    patiently(lambda: os.replace(source, target))
 
 
 def remove_file(path: Path) -> None:

@@ -7,7 +7,6 @@ stopped; the folder takes its name once every file agrees with its size and sha2
 """
 
 import errno
-import os
 import shutil
 import urllib.request
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from ..errors import ModelError
-from ..storage import atomic_path, write_json
+from ..storage import atomic_path, move, write_json
 from .manifest import Model, ModelFile
 from .store import RECORD, check_layout, commercial_only, compare, digest, models_folder
 
@@ -68,10 +67,10 @@ def fetch(model: Model, progress: Progress, endpoint: str | None = None) -> Path
     shutil.rmtree(staging / ".cache", ignore_errors=True)
     if folder.exists():
         for path in staging.iterdir():
-            os.replace(path, folder / path.name)
+            move(path, folder / path.name)
         staging.rmdir()
     else:
-        os.replace(staging, folder)
+        move(staging, folder)
     return folder
 
 
@@ -211,7 +210,7 @@ def _download(url: str, path: Path, file: ModelFile, progress: Progress) -> None
             ) from error
     if file.size is not None and done < file.size:
         raise ModelError(f"it broke off after {done} bytes", url, "fetch again to go on")
-    os.replace(part, path)
+    move(part, path)
     _verified(path.parent, file)
 
 

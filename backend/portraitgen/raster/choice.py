@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from ..schema import Data
-from ..storage import user_cache_folder
+from ..storage import move, user_cache_folder
 from . import Backend, rasterize
 
 _SCHEMA = 1
@@ -296,7 +296,7 @@ def _keep(identity: dict[str, object], choice: Choice) -> None:
         handle, name = tempfile.mkstemp(dir=_path().parent, suffix=".tmp")
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             stream.write(text)
-        os.replace(name, _path())
+        move(Path(name), _path())
     except OSError as error:
         _log.info("The choice of rasteriser is not kept: %s", error)
 

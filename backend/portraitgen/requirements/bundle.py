@@ -9,13 +9,13 @@ and a file that came in part goes on where it ended. Standard library only.
 import hashlib
 import http.client
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..storage import move
 from . import System, checks, steps
 from .sources import Source, SourceError
 
@@ -113,7 +113,7 @@ def collect(
     (partial / "bundle.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
     files = [step.file.name for step in steps(system, cuda)]
     (partial / "README.txt").write_text(_text(system, python, cuda, files, wheel.name), "utf-8")
-    os.rename(partial, target)
+    move(partial, target)
     return target
 
 
@@ -172,7 +172,7 @@ def download(url: str, path: Path, digests: frozenset[str], source: Source) -> I
     if _sha256(part) not in digests:
         part.unlink()
         raise source.told(f"{url} is not the file")
-    os.replace(part, path)
+    move(part, path)
 
 
 def _read(answer: Any, url: str, source: Source) -> bytes:
