@@ -453,11 +453,30 @@ class Shot:
         at_work = {claim.purpose for claim in holders(self.path / "locks")}
         for job in self.jobs():
             if job.record.kind in _ASKED_ANEW and job.record.kind not in at_work:
+                if job.record.unfinished:
+                    self._take_up_edit(job)
                 if job.record.state == "running":
                     job.update(state="outdated")
                 remove_tree(job.folder / "work")
             elif job.record.state in ("done", "outdated"):
                 remove_tree(job.folder / "work")
+
+    def _take_up_edit(self, job: "Job") -> None:
+        """Makes an edit current that a job published before it was cut off; it is whole."""
+        for name in self.takes():
+            take, edits = self.take(name), self.versions(f"takes/{name}/edits")
+            path = self.path / "takes" / name / "edits" / f"{edits[-1] if edits else 0:04d}"
+            if edits and edits[-1] > (take.edit or 0):
+                with suppress(ShotError):
+                    record = EditRecord.read(path / "edit.json")
+                    if record.job == job.id:
+                        replace(
+                            take,
+                            edit=edits[-1],
+                            avatar=record.avatar,
+                            job=job.id,
+                            settings=record.settings,
+                        ).write(self.path / "takes" / name / "take.json")
 
     def jobs(self) -> list["Job"]:
         """All jobs, oldest first; a folder whose record cannot be read is passed over."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-from ...errors import Cancelled, PortraitError
+from ...errors import Cancelled, DiskFull, PortraitError
 from ...failures import readable
 from ...locks import Waiting
 from ...schema import Values
@@ -91,5 +91,5 @@ def _failed(job: Job, failure: PortraitError) -> None:
         job.event("failed", message=str(failure), code=failure.code)
     except (PortraitError, OSError) as second:
         # On a full disk the record may be impossible to write; the first error counts.
-        if not is_disk_full(second):
+        if not (isinstance(second, DiskFull) or is_disk_full(second)):
             _log.warning("the job's record could not be written: %s", second)
