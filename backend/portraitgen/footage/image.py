@@ -12,7 +12,6 @@ import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
 from ..storage import is_plain, utf_8_path
-from .colour_arithmetic import GAMUTS
 from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
 from .dpx_header import DpxHeader, read_codes, read_dpx_header
@@ -20,6 +19,7 @@ from .facts import ImageFacts
 from .heif import read_heif_photo
 from .heif_boxes import is_heif_photo
 from .icc import has_other_curve, icc_description, icc_encoding
+from .image_checks import DPX_VIDEO, of_dpx, of_pixels
 from .image_layers import Choice, choose, layers_of
 from .image_tags import ColourTags, colour_tags, header_text, is_text
 from .limits import check_size
@@ -30,14 +30,6 @@ from .timecode import unpacked
 
 # A pixel's width over its height, or the other way round, at most.
 _WIDEST = 16
-_UNCALIBRATED = 65535
-_VIDEO = "ITU-R 709-4"
-_VIDEO_TRANSFERS = frozenset(
-    (
-        "Unspecified video", "SMPTE 274M", _VIDEO, "ITU-R 601-5 system B or G",
-        "ITU-R 601-5 system M", "NTSC composite video", "PAL composite video",
-    )
-)  # fmt: skip
 # Facts about how the codes lie in the file, which a writer settles anew.
 _REWRITTEN = frozenset(
     (
@@ -171,9 +163,9 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         form = image.format_name()
         tiff = read_tiff_tags(path) if form == "tiff" else TiffTags()
         dpx = read_dpx_header(path) if form == "dpx" else None
-        notes = [*choice.notes, *_of_pixels(spec, form, path, tiff)]
+        notes = [*choice.notes, *of_pixels(spec, form, path, tiff)]
         if dpx is not None:
-            notes += _of_dpx(dpx, path)
+            notes += of_dpx(dpx, path)
         if form == "bmp":
             notes += of_bmp(path)
         _, lost = _attributes(spec, dpx)
@@ -203,7 +195,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             notes.append(choice.lossy_beside)
         colours = colour_tags(path, form, spec, tiff)
         if dpx is not None and dpx.untold:
-            colours = dataclasses.replace(colours, dpx_transfer=_VIDEO)
+            colours = dataclasses.replace(colours, dpx_transfer=DPX_VIDEO)
         if form == "hdr":
             told, primaries = of_radiance(path)
             notes += told
@@ -233,99 +225,6 @@ def _jpeg_aspect(spec: "oiio.ImageSpec", shape: float) -> float:
     """
     across, down = (spec.get_float_attribute(f"{side}Resolution", 0.0) for side in "XY")
     return down / across if across > 0 and down > 0 else 1 / shape
-
-
-def _of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) -> list[str]:
-    """What to say of pixels that are turned into RGB by OpenImageIO, or of which some are left.
-
-    Raises:
-        FootageError: if what comes out would be wrong.
-    """
-    if tiff.raw:
-        raise FootageError(
-            "the image is a camera's raw data", path, "develop it and export EXR, TIFF or DPX"
-        )
-    if tiff.unread:
-        raise FootageError(
-            f"the image is compressed {tiff.unread}, which cannot be read here",
-            path,
-            "export it with plain ZIP or LZW",
-        )
-    if form == "dpx" and "CbYCr" in header_text(spec, "dpx:ImageDescriptor"):
-        # What OpenImageIO 3.2 makes of it is far off.
-        raise FootageError("the image is in YCbCr", path, "write it as RGB")
-    space = header_text(spec, f"{form}:ColorSpace").upper()
-    if "LAB" in space:
-        raise FootageError("the image is in CIELAB", path, "export it as RGB")
-    if form == "tiff" and spec.channelnames[0].startswith("ink"):
-        raise FootageError("the image is in inks that are not CMYK", path, "export it as RGB")
-    if tiff.dark_palette:
-        raise FootageError(
-            "the image's palette has 8 bits where TIFF has 16, and would be read as black",
-            path,
-            "export it as RGB",
-        )
-    if form == "tiff" and spec.tile_width and spec.format.basetype == oiio.DOUBLE:
-        # OpenImageIO 3.2 gives memory that nobody has written.
-        raise FootageError("the image has tiles of 64-bit floats", path, "export it with 32 bits")
-    notes = []
-    named = tiff.primaries if spec.getattribute("ICCProfile") is None else None
-    if named is not None and not np.allclose(named, GAMUTS["Rec.709"], atol=2e-3):
-        notes.append(
-            "the TIFF names its primaries in tags that full plates are written without; name their"
-            " colour space where they are read"
-        )
-    if not (
-        spec.full_x < spec.x + spec.width
-        and spec.x < spec.full_x + spec.full_width
-        and spec.full_y < spec.y + spec.height
-        and spec.y < spec.full_y + spec.full_height
-    ):
-        notes.append("the image's pixels lie outside of its display window, which is black")
-    if space in ("CMYK", "YCCK"):
-        notes.append(
-            "the image is in CMYK and turned into RGB without its profile, so that colours are off;"
-            " export it as RGB"
-        )
-    if (
-        spec.get_int_attribute("Exif:ColorSpace", 1) == _UNCALIBRATED
-        and spec.getattribute("ICCProfile") is None
-    ):
-        notes.append(
-            "the photo's Exif says that it is not sRGB, and nothing says what it is (most often"
-            " Adobe RGB); name it by its colour space"
-        )
-    if form == "dpx" and header_text(spec, "dpx:Transfer") in _VIDEO_TRANSFERS:
-        bits = spec.get_int_attribute("oiio:BitsPerSample", 8)
-        low, high = (spec.get_int_attribute(f"dpx:{name}Data", 0) for name in ("Low", "High"))
-        if (low, high) == (16 << (bits - 8), 235 << (bits - 8)):
-            notes.append(
-                f"the images' header says video levels ({low} to {high}), which are not stretched:"
-                " black looks grey; write them with full range"
-            )
-    if form == "webp" and spec.get_int_attribute("oiio:Movie", 0):
-        notes.append("the WebP is animated; its first picture is read, the others are left out")
-    return notes
-
-
-def _of_dpx(header: DpxHeader, path: Path) -> list[str]:
-    """What to say of a DPX.
-
-    Raises:
-        FootageError: if its picture would come out wrong.
-    """
-    if header.turned:
-        raise FootageError(
-            "the image's lines run downwards (its DPX header's orientation)",
-            path,
-            "write it upright",
-        )
-    if header.untold:
-        return [
-            "the images say that they are linear, as older releases of FFmpeg write into every DPX;"
-            " Rec.709 is assumed; name their colour space if they are not"
-        ]
-    return []
 
 
 def _white_is_zero(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
