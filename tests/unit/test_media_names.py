@@ -131,6 +131,15 @@ def test_unrelated_photos_are_no_sequence(tmp_path: Path) -> None:
     assert list(found.files) == [1] and "stands alone" in found.notes[0]
 
 
+@pytest.mark.parametrize("names", [("1_8.png", "2_4.png"), ("a1 b30.png", "a2 b20.png")])
+def test_pictures_whose_numbers_go_different_ways_are_no_sequence(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    folder = _folder(tmp_path / "pictures", *names)
+    for name in names:
+        assert [file.name for file in find_sequence(folder / name).files.values()] == [name]
+
+
 def test_numbers_beyond_what_blender_counts_begin_at_1(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "far", "p.20261128142233.png", "p.20261128142234.png")
     found = find_sequence(folder)

@@ -187,14 +187,20 @@ def _frame_column(members: list[_Name], able: list[int]) -> int:
 
 
 def _counting_column(members: list[_Name], able: list[int], column: int) -> int | None:
-    """The run of digits that counts the files one by one, where others vary with it ("f07_1730",
+    """The run of digits that counts the files one by one, where others rise with it ("f07_1730",
     a time beside each frame), so that no two files differ in one number alone."""
     rests = {name.numbers[:column] + name.numbers[column + 1 :] for name in members}
     if len(members) < 2 or len(rests) < len(members):
         return None
     for each in reversed(able):
-        values = sorted(int(name.numbers[each]) for name in members)
-        if values == list(range(values[0], values[0] + len(values))):
+        ordered = sorted(members, key=lambda name: int(name.numbers[each]))
+        columns = [
+            [int(number) for number in column]
+            for column in zip(*(name.numbers for name in ordered), strict=True)
+        ]
+        values = columns[each]
+        rising = all(column == sorted(column) for column in columns)
+        if rising and values == list(range(values[0], values[0] + len(values))):
             return each
     return None
 
