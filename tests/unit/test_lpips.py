@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """LPIPS: equal to the lpips package where that can be imported, and careful with weights."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from benchmarks.ablation import lpips_here
 from portraitgen.avatar.lpips import Lpips
-from portraitgen.errors import AvatarError
+from portraitgen.errors import AvatarError, ShotError
 
 CHANNELS = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 INDICES = [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]
@@ -100,3 +101,14 @@ def test_missing_or_damaged_weights_are_one_sentence(tmp_path: Path, content: by
         path.write_bytes(content)
     with pytest.raises(AvatarError, match="cannot be read"):
         Lpips.load(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
+def test_pipes_are_not_waited_for_and_weights_have_a_largest_size(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(ShotError, match="no plain file"):
+        Lpips.load(tmp_path / "pipe.pth")
+    with open(tmp_path / "holes.pth", "wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ShotError, match="too large"):
+        Lpips.load(tmp_path / "holes.pth")

@@ -112,6 +112,9 @@ def test_parts_of_different_variants_are_told_apart(folder: Path) -> None:
 def test_a_folder_that_is_no_pipeline_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no model_index.json.*one .safetensors file"):
         check_pipeline(tmp_path, [KIND])
+    (tmp_path / "model_index.json").write_text('{"vae": ["diffusers", "AutoencoderKL"]}')
+    with pytest.raises(ModelError, match="does not say what pipeline it holds; give one of"):
+        check_pipeline(tmp_path, [KIND])
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The five small heads (7 KB, BSD-2-Clause) ship with us.
 """
 
 import hashlib
+import io
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import AvatarError
+from ..storage import read_bytes
 
 _HEADS = Path(__file__).parent / "data" / "lpips_vgg_heads.safetensors"
 _LAYERS: tuple[int | str, ...] = (
@@ -23,6 +25,8 @@ _LAYERS: tuple[int | str, ...] = (
 _MEAN, _DEVIATION = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 # torchvision names its file by the first digits of its digest.
 _PICKLE_DIGEST = "397923af"
+# Bytes; torchvision's file has half as many.
+_LARGEST = 1 << 30
 _REMEDY = "give vgg16-397923af.pth from torchvision, or the same tensors as .safetensors"
 
 
@@ -73,9 +77,10 @@ class Lpips(nn.Module):
         try:
             if path.suffix == ".safetensors":
                 return cls(load_file(str(path)))
-            if not hashlib.sha256(path.read_bytes()).hexdigest().startswith(_PICKLE_DIGEST):
+            data = read_bytes(path, _LARGEST)
+            if not hashlib.sha256(data).hexdigest().startswith(_PICKLE_DIGEST):
                 raise AvatarError("these are not torchvision's VGG16 weights", path, _REMEDY)
-            return cls(torch.load(path, map_location="cpu", weights_only=True))
+            return cls(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             raise AvatarError(
                 f"the VGG16 weights cannot be read ({error})", path, _REMEDY

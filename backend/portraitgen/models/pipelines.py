@@ -51,9 +51,10 @@ def check_pipeline(folder: Path, pipelines: Sequence[str]) -> str:
     index = read_json(folder / "model_index.json")
     found = index.get("_class_name")
     if found not in pipelines:
-        raise ModelError(
-            f"the folder holds a {found}", folder, f"give one of: {', '.join(pipelines)}"
+        said = (
+            f"holds a {found}" if isinstance(found, str) else "does not say what pipeline it holds"
         )
+        raise ModelError(f"the folder {said}", folder, f"give one of: {', '.join(pipelines)}")
     parts = []
     for part, entry in index.items():
         if part.startswith("_") or part in _UNUSED or not isinstance(entry, list):
