@@ -413,7 +413,7 @@ def test_splats_of_numbers_that_do_not_fit_warn_nobody(tmp_path: Path, value: st
     header = "ply\nformat ascii 1.0\nelement vertex 1\n"
     header += "".join(f"property double {name}\n" for name in names.split()) + "end_header\n"
     path = tmp_path / "splats.ply"
-    path.write_text(f"{header}{value} {'0 ' * 13}{id}\n")
+    path.write_text(f"{header}{value} {'0 ' * 9}1 0 0 0 {id}\n")
     if value == "0":
         assert read_ply(path).ids is not None
     else:
