@@ -113,6 +113,7 @@ class PORTRAITGEN_OT_export_track(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
     filter_glob: StringProperty(default="*.npz;*.json;*.csv;*.bvh", options={"HIDDEN"})
     kind: EnumProperty(
         name="Format",
@@ -178,6 +179,7 @@ class PORTRAITGEN_OT_export_performance(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
     filter_glob: StringProperty(default="*.abc;*.usdc;*.usda;*.fbx;*.bvh", options={"HIDDEN"})
     kind: EnumProperty(
         name="Format",

@@ -86,6 +86,12 @@ def prepare(shot: Any, cloud: Any, take: str, frames: range) -> LitRender:
         take: that the pictures belong to.
         frames: of the footage.
     """
+    if frames[0] + shot.offset < 0:
+        raise PortraitError(
+            "Blender renders no frames before 0",
+            f"frame {frames[0] + shot.offset}",
+            "move the plate's strip later and press Update from Strip",
+        )
     opened = Shot.open(shot.path)
     folder = opened.make_take(take) / "lit"
     remove_tree(folder)
