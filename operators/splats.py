@@ -57,6 +57,14 @@ def _no_performer(context: Any) -> str:
     return missing or ("" if _performer(context) else "Press To 3D first")
 
 
+def _not_own(context: Any) -> str:
+    """Why there is no performer that may be changed."""
+    if missing := _no_performer(context):
+        return missing
+    cloud: Any = _performer(context)
+    return "" if splats.is_own(cloud) else f"'{cloud.name}' belongs to another file"
+
+
 class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
     """Put the performer into the scene as Gaussian splats that the rig carries: the active take if
     it is edited, else the reconstruction"""
@@ -64,6 +72,8 @@ class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
     bl_idname = "portraitgen.to_3d"
     bl_label = "To 3D"
     bl_options = {"REGISTER"}
+
+    performer: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -81,7 +91,9 @@ class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Asks for the splats; they come into the collection of the rig."""
         shot = properties.active_shot(context)
-        return base.attempt(self, lambda: _bring(shot.shot_id, _take(context)))
+        known = {each.name: str(each[splats.TAKE]) for each in splats.performers(shot.shot_id)}
+        take = known.get(self.performer, _take(context))
+        return base.attempt(self, lambda: _bring(shot.shot_id, take))
 
 
 _NEURAL = "A network changes this take beyond what its splats hold"
@@ -108,7 +120,7 @@ def _show(shot_id: str, take: str, retouched: str, answer: CloudExported) -> Non
             shot.name,
             "show a later version of the track, or reconstruct again",
         )
-    shown, path = False, Path(answer.path)
+    shown, path, erased = False, Path(answer.path), 0
     for old in splats.performers(shot_id, take):
         if old.library is not None or old.data.library is not None:
             continue
@@ -117,6 +129,8 @@ def _show(shot_id: str, take: str, retouched: str, answer: CloudExported) -> Non
             continue
         if retouched:
             splats.drop_retouch(old)
+        else:
+            erased += splats.erased(old)
         splats.show_anew(old, data, path, shot.offset)
         shown = True
     splats.remove_remains()
@@ -124,7 +138,8 @@ def _show(shot_id: str, take: str, retouched: str, answer: CloudExported) -> Non
         name = f"{shot.name} {take or 'reconstruction'}"
         splats.build(name, shot_id, data, path, shot.armature, shot.camera, shot.offset)
     scene_updates.undo_step("Take Retouched Splats" if retouched else "To 3D")
-    notes = [retouched, _NEURAL if answer.neural else ""]
+    back = f"{erased} splats that were erased by hand are back; Undo, and Take Retouched keeps it"
+    notes = [retouched, back if erased else "", _NEURAL if answer.neural else ""]
     session.told_of_splats = tuple(note for note in notes if note)
 
 
@@ -139,7 +154,7 @@ class PORTRAITGEN_OT_lit_by_scene(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a performer in 3D."""
-        return base.allowed(cls, _no_performer(context))
+        return base.allowed(cls, _not_own(context))
 
     def execute(self, context: Any) -> set[str]:
         """Changes material and shadow."""
@@ -159,16 +174,20 @@ class PORTRAITGEN_OT_pack_splats(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a performer in 3D."""
-        return base.allowed(cls, _no_performer(context))
+        return base.allowed(cls, _not_own(context))
 
     def execute(self, context: Any) -> set[str]:
         """Marks it, and says what that weighs."""
-        cloud: Any = _performer(context)
-        cloud[splats.PACKED] = not cloud.get(splats.PACKED)
+        return base.attempt(self, lambda: self._pack(_performer(context)))
+
+    def _pack(self, cloud: Any) -> None:
+        packed = not cloud.get(splats.PACKED)
         size = splats.data_path(cloud).stat().st_size / 1e6
-        text = f"takes about {size:.0f} MB" if cloud[splats.PACKED] else "is read from the shot"
+        if packed and not len(cloud.data.points):
+            raise PortraitError("it shows no splats to pack", cloud.name, "press To 3D again")
+        cloud[splats.PACKED] = packed
+        text = f"takes about {size:.0f} MB" if packed else "is read from the shot"
         self.report({"INFO"}, f"'{cloud.name}' {text} in saved files")
-        return {"FINISHED"}
 
 
 class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
@@ -214,6 +233,8 @@ class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
         shot, cloud = properties.active_shot(context), _performer(context)
         if cloud is None or cloud[splats.SHOT] != shot.shot_id:
             raise PortraitError("the performer is another shot's", shot.name, "select this one's")
+        if reason := _not_of_take(context, shot, cloud):
+            raise PortraitError(reason, cloud.name, "press To 3D and Lit by Scene")
         if splats.is_moved(cloud):
             raise PortraitError(
                 "the performer was moved out of the plate's camera",
@@ -252,6 +273,15 @@ class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
             scene_updates.wait_for(job)
 
 
+def _not_of_take(context: Any, shot: Any, cloud: Any) -> str:
+    """Why a performer does not show what a take shows now, empty if it does. A take without an edit
+    shows the reconstruction."""
+    take = _take(context)
+    if take and cloud[splats.TAKE] != take:
+        return f"the performer in 3D is not that of '{shot.take.name}'"
+    return shot_summary.older(shot.path, splats.made_of(cloud))
+
+
 def _posed_otherwise(shot: Any) -> str:
     """Why the rig does not show what the backend knows of the take, empty if it seems to."""
     name = shot.take.folder_name
@@ -272,6 +302,8 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     filepath: StringProperty(subtype="FILE_PATH")
+    # Lets Blender's file window say that a file is there.
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
     filter_glob: StringProperty(default="*.ply;*.spz", options={"HIDDEN"})
     kind: EnumProperty(
         name="Format",
@@ -420,14 +452,9 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
                 )
             path = shot.path / "splats" / "retouched.ply"
             untouched = shot.path / "splats" / "untouched.ply"
-            version = splats.write_retouched(cloud, path, untouched)
-            latest = max(shot_summary.summary_of(shot.path).avatars, default=version)
-            if not take and version != latest:
-                raise PortraitError(
-                    f"these splats are of avatar {version}, the shot has {latest}",
-                    cloud.name,
-                    "press To 3D again: your modifiers stay",
-                )
+            if reason := shot_summary.older(shot.path, splats.made_of(cloud)):
+                raise PortraitError(reason, cloud.name, "press To 3D again: your modifiers stay")
+            splats.write_retouched(cloud, path, untouched)
         # What stands in the scene is taken as a difference, in whatever frame and pose.
         frame = shot.first if untouched else _current(context, shot)
         call = ImportSplats(

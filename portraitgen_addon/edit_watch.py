@@ -24,6 +24,7 @@ from . import (
     sequencer,
     shot_summary,
     shot_time,
+    splats,
     strip_sync,
     take_layout,
 )
@@ -390,12 +391,34 @@ def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         if last is not None and last != shown and not session.busy:
             text = f"'{take.name}' shows render {shown}, render {last} came last"
             told.append(Notice(text, "portraitgen.show_frames", "Show Rendered Frames"))
+    told += _of_performers(shot)
     for each in shot.takes:
         if each.in_folder and each.folder_name not in known.takes:
             if not is_there(shot.path / "takes" / each.folder_name):
                 text = f"The take '{each.name}' is no longer in the folder"
                 options = {"folder_name": each.folder_name}
                 told.append(Notice(text, "portraitgen.forget_take", "Take off the List", options))
+    return told
+
+
+def _of_performers(shot: Any) -> list[Notice]:
+    """Which performers in 3D do not show what the shot holds now."""
+    told = []
+    for cloud in splats.performers(shot.shot_id):
+        if not splats.is_own(cloud):
+            continue
+        reason = shot_summary.older(shot.path, splats.made_of(cloud))
+        if not reason and not len(cloud.data.points):
+            reason = "it shows no splats"
+        if not reason:
+            continue
+        text = f"The performer '{cloud.name}' is not up to date: {reason}"
+        takes = shot_summary.summary_of(shot.path).takes
+        if cloud[splats.TAKE] in ("", *(name for name, each in takes.items() if each.edit)):
+            options = {"performer": cloud.name}
+            told.append(Notice(text, "portraitgen.to_3d", "To 3D", options))
+        else:
+            told.append(Notice(text))
     return told
 
 

@@ -200,6 +200,35 @@ def _track(folder: Path, version: int) -> TrackRecord:
     return Shot.open(folder).track_record(version)
 
 
+@dataclass(frozen=True)
+class Made:
+    """What was taken out of a shot: of a take's edit, or of an avatar's version where it names
+    none, and the job that published it; `job` None where that is not known."""
+
+    take: str
+    version: int
+    edit: int
+    job: str | None
+
+
+def older(folder: Path, made: Made) -> str:
+    """Why something that was taken out of a shot is not what the shot holds now, empty if it is."""
+    known = summary_of(folder)
+    if known.error or made.job is None:
+        return ""
+    if made.take:
+        record = known.takes.get(made.take)
+        if record is None or not record.edit:
+            why = "is no longer in the folder" if record is None else "has no edit any more"
+            return f"the take '{made.take}' {why}"
+        if (made.edit, made.job) == (record.edit, record.job):
+            return ""
+        return f"it shows edit {made.edit} of '{made.take}', not the current edit {record.edit}"
+    if not known.avatars or made.version == known.avatars[-1]:
+        return ""
+    return f"it shows avatar {made.version}, the latest is {known.avatars[-1]}"
+
+
 def plate_path(folder: Path) -> Path:
     """Where a shot's plate lies, as the shot says.
 

@@ -128,10 +128,15 @@ def _move_keys_of_settings(shot: Any, by: int) -> None:
 
 
 def _move_splats(shot: Any, by: int) -> None:
+    actions: list[Any] = []
     for cloud in splats.performers(shot.shot_id):
+        if not splats.is_own(cloud):
+            continue
         cloud[splats.OFFSET] += by
         animation = cloud[splats.SURFACE].animation_data
-        if animation is not None and animation.action is not None:
+        if animation is not None and animation.action not in (None, *actions):
+            # Copies hang on one surface.
+            actions.append(animation.action)
             compat.shift_keys(animation.action, by)
 
 

@@ -7,6 +7,7 @@ personal fields deform as the backend does, and a point cloud that a modifier se
 hold lies in the shot's folder; a saved file keeps it only where that is asked for.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,10 @@ from portraitgen.errors import PortraitError, ShotError
 from portraitgen.records import CloudFacts
 from portraitgen.storage import parse_json, write_bytes
 
-from . import compat, sculpt, splat_nodes, tensors
+from . import compat, properties, sculpt, splat_nodes, tensors
 from .rig import FACE, key_points
 from .session import session
+from .shot_summary import Made
 
 # What the cloud carries: where its data lies, as this file and as the machine name it; the shot and
 # the take it shows; its surface and its shadow; whether a saved file keeps its data.
@@ -30,9 +32,13 @@ PATH, PLACE, SHOT, TAKE, OFFSET = (
     f"portraitgen_{name}" for name in ("splats", "splats_place", "shot", "take", "offset")
 )
 SURFACE, SHADOW, PACKED = (f"portraitgen_{name}" for name in ("surface", "shadow", "packed"))
+# What its data was made of: the avatar's version, the take's edit, and the job that published it.
+VERSION, EDIT, JOB = (f"portraitgen_{name}" for name in ("avatar", "edit", "job"))
 ID = "pg_id"
 # How many splats its data has.
 _COUNT = "portraitgen_count"
+# What its points held when they were filled, and what its surface's weights were keyed from.
+_FILLED, _KEYED = "portraitgen_filled", "portraitgen_keyed"
 # Marks what hangs on a performer.
 _PART = "portraitgen_part"
 # Of the surface's vertices: each one's number on the rig's mesh.
@@ -55,6 +61,8 @@ class SplatData:
     joints: list[str]
     units: list[str]
     softness: float
+    edit: int = 0
+    job: str = ""
 
     @classmethod
     def load(cls, path: Path) -> "SplatData":
@@ -67,7 +75,16 @@ class SplatData:
         try:
             facts = CloudFacts.parse(parse_json(metadata["splats"]))
             joints, units = list(facts.joints), list(facts.units)
-            made = cls(arrays, facts.take, facts.version, joints, units, facts.softness)
+            made = cls(
+                arrays,
+                facts.take,
+                facts.version,
+                joints,
+                units,
+                facts.softness,
+                facts.edit,
+                facts.job,
+            )
             made._check()
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise ShotError(f"the splats are damaged ({error})", path, _REMEDY) from error
@@ -173,10 +190,14 @@ def show_anew(cloud: Any, data: SplatData, path: Path, offset: int) -> None:
     _key_weights(surface, data, offset)
     cloud[OFFSET] = offset
     _name_place(cloud, path, bpy.data.filepath)
+    _soften(cloud, data)
+    _fill_all()
+
+
+def _soften(cloud: Any, data: SplatData) -> None:
     for modifier in cloud.modifiers:
         if modifier.name.startswith(_SOFTNESS):
             compat.modifier_inputs(modifier)[splat_nodes.SOFTNESS].value = data.softness
-    _fill_all()
 
 
 def drop_retouch(cloud: Any) -> None:
@@ -205,9 +226,36 @@ def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]
         for each in bpy.data.objects
         if each.type == "POINTCLOUD"
         and PATH in each
+        and _is_carried(each)
         and (shot_id is None or each[SHOT] == shot_id)
         and (take is None or each[TAKE] == take)
     ]
+
+
+def _is_carried(cloud: Any) -> bool:
+    """Whether the rig still carries a cloud: one whose modifier was applied is the artist's own."""
+    groups = [each.node_group for each in cloud.modifiers if each.type == "NODES"]
+    wanted = splat_nodes.weight_input(0)
+    return any(group and wanted in group.interface.items_tree for group in groups)
+
+
+def is_own(cloud: Any) -> bool:
+    """Whether this file may change a performer: what hangs on another file is changed there."""
+    surface = cloud.get(SURFACE)
+    parts = (cloud, cloud.data, surface, surface.data) if surface is not None else ()
+    return bool(parts) and not any(part.library for part in parts)
+
+
+def made_of(cloud: Any) -> Made:
+    """What a performer shows."""
+    version, edit, job = (cloud.get(name) for name in (VERSION, EDIT, JOB))
+    return Made(cloud[TAKE], int(version or 0), int(edit or 0), job)
+
+
+def erased(cloud: Any) -> int:
+    """How many of a performer's splats were erased in Edit Mode."""
+    points = len(cloud.data.points)
+    return int(cloud.get(_COUNT, points)) - points if points else 0
 
 
 def remove(cloud: Any) -> None:
@@ -280,7 +328,8 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
 def is_moved(cloud: Any) -> bool:
     """Whether a performer stands elsewhere than its rig puts it."""
     graph = bpy.context.evaluated_depsgraph_get()
-    places = [np.array(each.evaluated_get(graph).matrix_world) for each in (cloud, cloud.parent)]
+    both = (cloud, cloud[SURFACE].parent)
+    places = [np.array(each.evaluated_get(graph).matrix_world) for each in both]
     return bool(np.abs(places[0] - places[1]).max() > _SAME_BODY)
 
 
@@ -303,12 +352,16 @@ def _name_place(cloud: Any, path: Path, file: str) -> None:
 
 
 def data_path(cloud: Any) -> Path:
-    """Where a performer's data lies: beside this file, or where it was made.
+    """Where a performer's data lies: beside this file, where it was made, or in the shot's folder,
+    which may have been found elsewhere since.
 
     Raises:
-        ShotError: if it lies at neither place.
+        ShotError: if it lies at none of them.
     """
     places = [Path(bpy.path.abspath(cloud[PATH])), Path(cloud[PLACE])]
+    shot = properties.find_shot(cloud[SHOT])
+    if shot is not None:
+        places.append(shot.path / "splats" / places[1].name)
     for place in places:
         if place.exists():
             return place
@@ -329,25 +382,27 @@ def reload(cloud: Any) -> None:
     Raises:
         ShotError: if its data is missing or damaged.
     """
-    _fill(cloud, SplatData.load(data_path(cloud)))
+    data = SplatData.load(data_path(cloud))
+    if cloud[SURFACE].get(_KEYED) != _weights_digest(data):
+        # Others may have written it anew while this file was closed.
+        _key_weights(cloud[SURFACE], data, int(cloud[OFFSET]))
+        _soften(cloud, data)
+    _fill(cloud, data)
 
 
 def _fill(cloud: Any, data: SplatData) -> None:
+    surface = cloud[SURFACE]
     # A copy of the performer may have filled what both hang on.
-    if not len(cloud[SURFACE].data.vertices):
-        _fill_surface(cloud[SURFACE], data, cloud.parent)
+    if not len(surface.data.vertices):
+        _fill_surface(surface, data, surface.parent)
     _fill_cloud(cloud, data)
     follow_sculpt(cloud)
+    cloud[VERSION], cloud[EDIT], cloud[JOB] = data.version, data.edit, data.job
 
 
 def _own() -> list[Any]:
     """Performers that this file may fill: all of them but what hangs on another file."""
-    return [
-        each
-        for each in performers()
-        if (surface := each.get(SURFACE)) is not None
-        and not any(part.library for part in (each, each.data, surface, surface.data))
-    ]
+    return [each for each in performers() if is_own(each)]
 
 
 @bpy.app.handlers.persistent
@@ -355,8 +410,9 @@ def _before_save(target: str = "", *unused: Any) -> None:
     """Keeps files small: what lies in a shot is not saved again, unless it was packed."""
     remove_remains()
     for cloud in _own():
-        if 0 < len(cloud.data.points) != cloud.get(_COUNT, len(cloud.data.points)):
-            # Splats were erased in Edit Mode, which only this file knows of.
+        known = cloud.get(_FILLED)
+        if erased(cloud) or (len(cloud.data.points) and known and known != _digest(cloud.data)):
+            # Splats were erased, painted or applied to, which only this file knows of.
             cloud[PACKED] = True
     packed = [each[SURFACE] for each in _own() if each.get(PACKED)]
     for cloud in _own():
@@ -372,21 +428,33 @@ def _before_save(target: str = "", *unused: Any) -> None:
 @bpy.app.handlers.persistent
 def _fill_all(*unused: Any) -> None:
     """Fills what a file did not hold, after it was saved, opened, appended or linked from."""
-    own = _own()
+    linked, failed = [], {}
     for cloud in performers():
-        if cloud not in own and not len(cloud.data.points):
+        if len(cloud.data.points):
+            continue
+        if not is_own(cloud):
             # Blender lets nobody fill what belongs to another file.
-            session.error = ShotError(
-                "a linked performer's splats are not in its file",
-                cloud.name,
-                "press Pack Splats there, save it and link again",
-            )
-    for cloud in own:
-        if not len(cloud.data.points):
-            try:
-                reload(cloud)
-            except PortraitError as error:
-                session.error = error
+            linked.append(cloud.name)
+            continue
+        try:
+            reload(cloud)
+        except PortraitError as error:
+            failed[cloud.name] = error
+    if linked:
+        session.error = ShotError(
+            "a linked performer's splats are not in its file",
+            ", ".join(linked),
+            "press Pack Splats there, save it and link again",
+        )
+    if len(failed) == 1:
+        (session.error,) = failed.values()
+    elif failed:
+        first = next(iter(failed.values()))
+        session.error = ShotError(
+            f"performers show no splats, the first because {first.message}",
+            ", ".join(failed),
+            _REMEDY,
+        )
 
 
 @bpy.app.handlers.persistent
@@ -512,9 +580,13 @@ def follow_sculpt(cloud: Any) -> None:
 
 def _body_of(surface: Any) -> Any | None:
     """The rig's mesh beside a performer's surface, None where only the performer was appended."""
+    own = surface.data.shape_keys.key_blocks.keys()
+    units = {name for name in own if not name.startswith(_PERSONAL[:8])} - {sculpt.NAME}
     for each in surface.parent.children if surface.parent else ():
         if each.type == "MESH" and each.data.shape_keys and _PART not in each:
-            return each
+            # Hats and hair may hang there, too.
+            if units <= set(each.data.shape_keys.key_blocks.keys()):
+                return each
     return None
 
 
@@ -530,11 +602,58 @@ def _key_weights(surface: Any, data: SplatData, offset: int) -> None:
     before = animation.action
     action, slot = compat.keyed_action(f"{surface.name} personal", surface, channels, frames)
     animation.action, animation.action_slot = action, slot
+    surface[_KEYED] = _weights_digest(data)
     if before is not None and not before.users:
         bpy.data.actions.remove(before)
 
 
+def _weights_digest(data: SplatData) -> str:
+    """What tells the keys of personal fields from those of other splats."""
+    arrays = [data.arrays[name] for name in ("frames", "weights")]
+    return hashlib.sha256(b"".join(each.tobytes() for each in arrays)).hexdigest()
+
+
 # The cloud
+
+
+def _digest(points: Any) -> str:
+    """What tells points from any that somebody has changed."""
+    made = hashlib.sha256()
+    for attribute in sorted(points.attributes, key=lambda each: each.name):
+        if attribute.name.startswith("."):
+            continue  # Blender's own, such as what is selected.
+        made.update(f"{attribute.name} {attribute.data_type} {attribute.domain};".encode())
+        made.update(_values(attribute).tobytes())
+    return made.hexdigest()
+
+
+_WIDTHS = {
+    "FLOAT_VECTOR": 3,
+    "FLOAT4": 4,
+    "FLOAT_COLOR": 4,
+    "BYTE_COLOR": 4,
+    "QUATERNION": 4,
+    "FLOAT2": 2,
+    "INT16_2D": 2,
+    "INT32_2D": 2,
+    "FLOAT4X4": 16,
+}
+_FIELDS = {name: "vector" for name in ("FLOAT_VECTOR", "FLOAT2", "FLOAT4")} | {
+    "FLOAT_COLOR": "color",
+    "BYTE_COLOR": "color",
+}
+_NUMBERS = {"INT": np.int32, "INT8": np.int32, "INT16_2D": np.int32, "INT32_2D": np.int32}
+
+
+def _values(attribute: Any) -> np.ndarray:
+    """All values of an attribute; of a kind that has no numbers, none."""
+    kind = attribute.data_type
+    if kind == "STRING":
+        return np.empty(0)
+    number = np.bool_ if kind == "BOOLEAN" else _NUMBERS.get(kind, np.float32)
+    values = np.empty(len(attribute.data) * _WIDTHS.get(kind, 1), number)
+    attribute.data.foreach_get(_FIELDS.get(kind, "value"), values)
+    return values
 
 
 def _fill_cloud(cloud: Any, data: SplatData) -> None:
@@ -572,23 +691,26 @@ def _fill_cloud(cloud: Any, data: SplatData) -> None:
     for index in range(splat_nodes.FIELDS):
         values[f"pg_tint_{index:02d}"] = ("FLOAT_VECTOR", "vector", arrays["tints"][index])
     for name, (kind, field, content) in values.items():
-        attribute = points.attributes.get(name) or points.attributes.new(name, kind, "POINT")
+        attribute = points.attributes.get(name)
+        if attribute is not None and attribute.data_type != kind:
+            # What a modifier stores there is of another kind; one may have been applied.
+            points.attributes.remove(attribute)
+            attribute = None
+        attribute = attribute or points.attributes.new(name, kind, "POINT")
         attribute.data.foreach_set(field, np.ascontiguousarray(content).ravel())
+    cloud[_FILLED] = _digest(points)
     points.update_tag()
 
 
 # Back to the shot
 
 
-def write_retouched(cloud: Any, path: Path, untouched: Path) -> int:
+def write_retouched(cloud: Any, path: Path, untouched: Path) -> None:
     """Writes what a performer's modifiers after the first made of its splats, as PLY, and all of
     them as the first left them: what differs is the retouch, whatever the rig's pose.
 
     Args:
         cloud: in any frame and pose.
-
-    Returns:
-        The avatar's version that they are of.
 
     Raises:
         ShotError: if its splats have lost their ids, or its data is missing.
@@ -613,7 +735,6 @@ def write_retouched(cloud: Any, path: Path, untouched: Path) -> int:
         # How a colour changes with the view stays the avatar's: what was painted is the difference.
         painted = (found["radiance:base"] - plain["radiance:base"][ids])[:, :3]
         _write_ply(file, found, (own[ids] - 0.5) / _DEGREE_0 + painted, ids)
-    return data.version
 
 
 def _write_ply(path: Path, found: dict[str, np.ndarray], base: np.ndarray, ids: np.ndarray) -> None:
@@ -664,15 +785,7 @@ def _evaluated(cloud: Any, count: int) -> dict[str, np.ndarray]:
         attribute = points.attributes.get(name)
         if attribute is None:
             raise ShotError(f"the splats have lost '{name}'", cloud.name, "keep that attribute")
-        field = {
-            "FLOAT_VECTOR": "vector",
-            "FLOAT4": "vector",
-            "FLOAT_COLOR": "color",
-        }.get(attribute.data_type, "value")
-        kind = np.int32 if name == ID else np.float32
-        values = np.empty(len(attribute.data) * width, kind)
-        attribute.data.foreach_get(field, values)
-        found[name] = values.reshape(-1, width)
+        found[name] = _values(attribute).reshape(-1, width)
     ids = found[ID]
     if not len(ids) or ids.min() < 0 or ids.max() >= count or len(np.unique(ids)) != len(ids):
         raise ShotError("the splats' ids are not those they came with", cloud.name, "keep 'pg_id'")

@@ -149,6 +149,7 @@ class CloudFacts(Data):
 
     Attributes:
         take: whose, empty for the reconstruction; version: of the avatar.
+        edit: the number of the take's edit, 0 without one; job: that published edit or avatar.
         joints, units: their names, in the arrays' order.
         softness: how far the plate's pixels blur them, as a share of the depth.
     """
@@ -158,6 +159,8 @@ class CloudFacts(Data):
     units: tuple[str, ...]
     softness: float
     version: int = 0
+    edit: int = 0
+    job: str = ""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,8 @@ class _Source:
     avatar: Avatar
     size: int
     space: ColourSpace
+    edit: int
+    job: str
 
 
 def _source(shot: Shot, take: str, version: int | None) -> _Source:
@@ -86,7 +88,16 @@ def _source(shot: Shot, take: str, version: int | None) -> _Source:
     plate = plate_of(shot)
     plate.close()
     return _Source(
-        edit or base, take, int(base.name), track, body, avatar, record.size, plate.space
+        edit or base,
+        take,
+        int(base.name),
+        track,
+        body,
+        avatar,
+        record.size,
+        plate.space,
+        int(edit.name) if edit else 0,
+        shot.edit_record(take, int(edit.name)).job if edit else record.job,
     )
 
 
@@ -179,8 +190,12 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
         joints=tuple(body.joint_names),
         units=tuple(body.expression_names),
         softness=_softness(source),
+        edit=source.edit,
+        job=source.job,
     )
-    path = make_folder(shot.path / "splats") / f"{take or 'reconstruction'}.safetensors"
+    # A take may be called anything, "reconstruction" too.
+    name = f"take-{take}" if take else "reconstruction"
+    path = make_folder(shot.path / "splats") / f"{name}.safetensors"
     save_arrays(path, arrays, {"splats": json.dumps(facts.to_json())})
     return CloudExported(str(path), avatar.gaussian_count, source.version, avatar.neural)
 
