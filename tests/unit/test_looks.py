@@ -90,6 +90,28 @@ def test_a_look_is_learned_and_worn_on_a_picture_it_never_saw(tmp_path: Path) ->
     assert (tmp_path / "warm.safetensors").stat().st_size < 8 << 20
 
 
+@pytest.mark.parametrize("rate", [0.3, 1e30])
+def test_stopped_early_a_look_is_never_further_from_its_pairs_than_where_it_began(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, rate: float
+) -> None:
+    pairs = [pair(seed) for seed in range(3)]
+
+    def apart(look: Look) -> float:
+        worn = [wear(look, request(each.before)).clip(0, 1) - each.after for each in pairs]
+        return float(np.square(worn).mean())
+
+    began = apart(Learner(pairs, 20, clock=Ticks()).look(LookFacts(name="start")))
+    # A network that has gone astray.
+    monkeypatch.setattr("portraitgen.editing.looks.learning._RATE", rate)
+    learner = Learner(pairs, 20, clock=Ticks())
+    for _ in range(6):
+        learner.step()
+        learner.look(LookFacts(name="early")).save(tmp_path / "early.safetensors")
+        assert apart(read_look(tmp_path / "early.safetensors")) <= began + 1e-7
+        shown = learner.preview()[:, 96:192] - pairs[1].after
+        assert np.square(shown).mean() <= 1.5 * began
+
+
 def test_texture_of_places_goes_on_only_where_it_pays_on_pairs_kept_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

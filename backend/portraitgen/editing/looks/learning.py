@@ -9,6 +9,7 @@ else be learned by heart.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ _TRIAL, _ENOUGH, _MANY = 0.35, 3, 8
 # A texture has to be this much better, dB: it learns faster at first, and one shot by heart, which
 # flickers: of toon it is 1 to 2 dB better after the trial and 3 worse in the end, of paint 4.5.
 _WORTH = 2.5
+# Pixels by which what was learned is judged whenever it is shown: a second's work.
+_JUDGED = 1 << 20
+# What float16 holds, in which files keep them.
+_LARGEST_WEIGHT = 6e4
 _STATE = "portraitgen-learning"
 
 
@@ -103,7 +108,8 @@ class _Candidate:
             groups.append({"params": texture, "share": _TEXTURE_RATE})
         self.optimiser = torch.optim.AdamW(groups, _RATE, betas=(0.9, 0.99), weight_decay=1e-4)
         self.steps = 0
-        self.seconds = 0.0
+        self._judged = [_most_covered(each, _JUDGED // len(pairs)) for each in pairs]
+        self._shown: tuple[int, LookNetwork] | None = None
 
     def learn(self, batch: _Planes, rate: float) -> float:
         """One step; its loss."""
@@ -115,7 +121,8 @@ class _Candidate:
         loss = apart.abs().mean() + _GRADIENTS * (across.abs().mean() + down.abs().mean())
         self.optimiser.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        if math.isfinite(float(loss.detach())):
+            self.optimiser.step()
         self.steps += 1
         kept = min(_AVERAGED, self.steps / (self.steps + 9))
         with torch.no_grad():
@@ -124,11 +131,39 @@ class _Candidate:
         return float(loss.detach())
 
     @torch.no_grad()
+    def shown(self) -> LookNetwork:
+        """The network as it is kept and shown: never further from the pairs than where it began.
+
+        Until it has learned for a while what it adds to the map of colours may do harm, so that as
+        much of it is taken as brings the pairs nearest, which may be nothing.
+        """
+        if self._shown is None or self._shown[0] != self.steps:
+            along, length = 0.0, 0.0
+            for pair in self._judged:
+                start = self.mean.mapped(pair.before)
+                added = (self._drawn(self.mean, pair) - start) * pair.cover
+                along += float((added * (pair.after - start)).sum())
+                length += float((added * added).sum())
+            network = LookNetwork(self.guides)
+            largest = max(float(each.abs().max()) for each in self.mean.parameters())
+            if math.isfinite(along) and math.isfinite(length) and largest < _LARGEST_WEIGHT:
+                network.load_state_dict(self.mean.state_dict())
+                share = min(max(along / max(length, 1e-9), 0.0), 1.0)
+                for each in network.out.parameters():
+                    each.mul_(share)
+            else:
+                network.colours.copy_(self.mean.colours)
+            self._shown = self.steps, network.eval().requires_grad_(False)
+        return self._shown[1]
+
+    def _drawn(self, network: LookNetwork, pair: _Planes) -> Tensor:
+        drawn: Tensor = network(pair.before, pair.guides[:, : self.guides.channels], pair.places)
+        return drawn
+
+    @torch.no_grad()
     def worn(self, pair: _Planes) -> Tensor:
         """A pair's picture with the look so far, (1, 3, H, W)."""
-        guides = pair.guides[:, : self.guides.channels]
-        result: Tensor = self.mean(pair.before, guides, pair.places)
-        return result.clamp(0, 1)
+        return self._drawn(self.shown(), pair).clamp(0, 1)
 
     def psnr(self, pairs: Sequence[_Planes]) -> float:
         """How like its pictures are to some pairs, dB, within their cover."""
@@ -282,8 +317,6 @@ class Learner:
         best = self._candidates[0]
         row = len(self._planes) // 2
         scales = [each.scale for each in self._pairs if each.scale]
-        network = LookNetwork(best.guides)
-        network.load_state_dict(best.mean.state_dict())
         known = {
             **facts.to_json(),
             "pairs": len(self._pairs),
@@ -298,7 +331,7 @@ class Learner:
         before, after = (
             each[0].permute(1, 2, 0).numpy() for each in (pair.before, best.worn(pair))
         )
-        return Look(LookFacts.parse(known), network.eval(), thumbnail_of(before, after))
+        return Look(LookFacts.parse(known), best.shown(), thumbnail_of(before, after))
 
     # Stopping and going on
 
@@ -387,6 +420,25 @@ def _restore(candidate: _Candidate, arrays: dict[str, np.ndarray], steps: int) -
         for name, parameter in candidate.mean.named_parameters():
             parameter.copy_(torch.from_numpy(arrays[f"{prefix}.mean.{name}"]))
     candidate.steps = steps
+
+
+def _most_covered(pair: _Planes, pixels: int) -> _Planes:
+    """A pair's window of so many pixels at most that shows most of what counts."""
+    height, width = pair.cover.shape[2:]
+    side = max(PATCH, math.isqrt(pixels) // MULTIPLE * MULTIPLE)
+    down, across = min(side, height), min(side, width)
+    shares = torch.nn.functional.avg_pool2d(pair.cover, (down, across), MULTIPLE)
+    row, column = divmod(int(shares.argmax()), shares.shape[3])
+    top, left = MULTIPLE * row, MULTIPLE * column
+    whole = np.s_[..., top : top + down, left : left + across]
+    half = np.s_[top // 2 : (top + down) // 2], np.s_[left // 2 : (left + across) // 2]
+    return _Planes(
+        pair.before[whole],
+        pair.after[whole],
+        pair.cover[whole],
+        pair.guides[..., half[0], half[1]],
+        pair.places[:, half[0], half[1]],
+    )
 
 
 def _planes_of(pair: Pair) -> _Planes:
