@@ -332,6 +332,48 @@ def test_pairs_are_read_by_name_from_folders_and_beside_each_other(tmp_path: Pat
     assert found.cover.min() == 1
 
 
+class Notes(Reporter):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+
+def test_what_of_the_pictures_is_not_learned_from_is_told(tmp_path: Path) -> None:
+    before, after = face(), (face() * 0.5).astype(np.uint8)
+    for name, other in (("one", after), ("same", before)):
+        write(tmp_path, f"{name}.before.png", before)
+        write(tmp_path, f"{name}.after.png", other)
+    write(tmp_path, "contact.png", before)
+    see_through = np.dstack([after[..., ::-1], np.full((256, 256), 90, np.uint8)])
+    cv2.imwrite(str(tmp_path / "one.after.png"), see_through)
+    notes = Notes()
+    pairs_in_folder(tmp_path, notes)
+    told = " ".join(notes.told)
+    assert "contact.png" in told and "The alpha of 'one' after" in told
+    assert "the same in 'same'" in told and len(notes.told) == 3
+
+
+def test_a_mask_lies_in_the_alpha_of_a_white_picture_too(tmp_path: Path) -> None:
+    write(tmp_path, "one.before.png", face())
+    write(tmp_path, "one.after.png", (face() * 0.5).astype(np.uint8))
+    mask = np.full((256, 256, 4), 255, np.uint8)
+    mask[:128, :, 3] = 0
+    cv2.imwrite(str(tmp_path / "one.mask.png"), mask)
+    (found,) = pairs_in_folder(tmp_path, Notes())
+    assert not found.cover[:128].any() and found.cover[128:].min() == 1
+
+
+def test_a_name_is_one_name_however_a_system_writes_it(tmp_path: Path) -> None:
+    write(tmp_path / "before", "h\u00e9l\u00e8ne.png", face())
+    write(tmp_path / "after", "he\u0301le\u0300ne.png", (face() * 0.5).astype(np.uint8))
+    assert len(pairs_in_folder(tmp_path, Notes())) == 1
+
+
 def large_png(side: int) -> bytes:
     """A black PNG of one bit a pixel: a small file of a huge picture."""
 
@@ -360,6 +402,10 @@ def large_png(side: int) -> bytes:
         ("none", "there are no pairs"),
         ("many", "there are 31 pairs"),
         ("no folder", "there is no such folder"),
+        ("twice", "has two pictures before"),
+        ("mask alone", "belongs to no pair"),
+        ("mask's shape", "has another shape"),
+        ("loop", "cannot be read"),
     ],
 )
 def test_bad_pairs_get_one_sentence(tmp_path: Path, fault: str, told: str) -> None:
@@ -388,6 +434,15 @@ def test_bad_pairs_get_one_sentence(tmp_path: Path, fault: str, told: str) -> No
                 (each / f"{number}.png").write_bytes((before / "one.png").read_bytes())
     elif fault == "no folder":
         folder = tmp_path / "nowhere"
+    elif fault == "twice":
+        write(before, "one.jpg", face())
+    elif fault == "mask alone":
+        write(tmp_path / "mask", "uno.png", face())
+    elif fault == "mask's shape":
+        write(tmp_path / "mask", "one.png", np.full((64, 128, 3), 255, np.uint8))
+    elif fault == "loop":
+        (after / "one.png").unlink()
+        (after / "one.png").symlink_to("one.png")
     with pytest.raises(PortraitError, match=told) as caught:
         pairs_in_folder(folder, Reporter())
     assert caught.value.remedy and "\n" not in str(caught.value)

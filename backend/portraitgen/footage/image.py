@@ -73,6 +73,9 @@ def open_image(path: Path) -> "oiio.ImageInput":
             raise FootageError("the file is empty", path, "copy or render it again")
     except FileNotFoundError:
         raise FootageError("the file is gone", path, "copy or render it again") from None
+    except OSError as error:
+        told = f"the image cannot be read ({error.strerror})"
+        raise FootageError(told, path, "copy or render it again") from None
     # What is too large is told by `limits`, in a sentence of ours, before anything is read.
     oiio.attribute("limits:imagesize_MB", 1 << 20)
     image = oiio.ImageInput.open(utf_8_path(path), wish)
@@ -243,8 +246,11 @@ def _white_is_zero(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
 def _is_heif(path: Path) -> bool:
     if not is_plain(path):
         return False
-    with open(path, "rb") as file:
-        return is_heif_photo(file.read(12))
+    try:
+        with open(path, "rb") as file:
+            return is_heif_photo(file.read(12))
+    except OSError:
+        return False  # Whoever opens it next tells why.
 
 
 def _heif_facts(path: Path) -> ImageFacts:

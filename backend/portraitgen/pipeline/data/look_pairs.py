@@ -3,7 +3,8 @@
 """Pairs that a look learns from: a take's key frames, or a folder of before and after."""
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,8 @@ from .shots import Track, body_of
 MOST = 30
 _LARGEST_SIDE, _WORKING_SIDE = 16384, 1024
 _ALIKE = 1.5 / 255
+# As far as rounding of small sizes goes.
+_ASPECT = 1.05
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".webp", ".bmp"}
 _WORDS = {
     "before": ("before", "source", "input", "in", "a"),
@@ -109,6 +112,7 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
         EditError: if a pair cannot be learned from; says which, and why.
     """
     files = {part: _files(folder, part) for part in _WORDS}
+    _tell_left_out(folder, files, reporter)
     before, after, masks = files.values()
     names = sorted({*before, *after})
     if not names:
@@ -121,6 +125,11 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
         for part in ("before", "after"):
             if name not in files[part]:
                 raise EditError(f"the pair '{name}' has no picture {part}", folder, _REMEDY)
+    for name in masks:
+        if name not in names:
+            raise EditError(
+                f"the mask '{name}' belongs to no pair", masks[name], "name it as its pair"
+            )
     if len(names) > MOST:
         raise EditError(
             f"there are {len(names)} pairs", folder, f"leave the {MOST} that show most of the look"
@@ -130,8 +139,14 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
     for name in names:
         reporter.check()
         given = before[name], after[name], masks.get(name)
-        pairs.append(_pair(name, *given, matte_maker, detector))
+        pairs.append(_pair(name, *given, matte_maker, detector, reporter))
     _check_unlike(pairs)
+    for each in pairs:
+        if not _unlike(each):
+            reporter.note(
+                f"Before and after are the same in '{each.name}': there the look learns to change"
+                " nothing."
+            )
     return pairs
 
 
@@ -141,16 +156,47 @@ def _files(folder: Path, part: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise EditError("there is no such folder", folder, "give the folder of the pairs")
     words = _WORDS[part]
+
+    def add(name: str, path: Path) -> None:
+        # One name is written in two ways on Macs and elsewhere.
+        name = unicodedata.normalize("NFC", name)
+        if name in found:
+            raise EditError(
+                f"the pair '{name}' has two pictures {part} ({found[name].name}, {path.name})",
+                folder,
+                "leave one of them",
+            )
+        found[name] = path
+
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and entry.name.lower() in words:
             for path in sorted(entry.iterdir()):
                 if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
-                    found[path.stem] = path
-        elif entry.suffix.lower() in _SUFFIXES:
+                    add(path.stem, path)
+        elif entry.suffix.lower() in _SUFFIXES and not entry.name.startswith("."):
             match = re.fullmatch(rf"(.+)[._-](?:{'|'.join(words)})", entry.stem, re.IGNORECASE)
             if match:
-                found[match[1]] = entry
+                add(match[1], entry)
     return found
+
+
+def _tell_left_out(
+    folder: Path, files: Mapping[str, Mapping[str, Path]], reporter: Reporter
+) -> None:
+    """Tells of pictures beside the pairs that are no part of any."""
+    used = {path for each in files.values() for path in each.values()}
+    left = [
+        entry.name
+        for entry in sorted(folder.iterdir())
+        if entry.suffix.lower() in _SUFFIXES
+        and not entry.name.startswith(".")
+        and entry not in used
+    ]
+    if used and left:
+        reporter.note(
+            f"Left out, since their names say neither before nor after: {', '.join(left[:5])}"
+            f"{' and more' if len(left) > 5 else ''}."
+        )
 
 
 def _pair(
@@ -160,6 +206,7 @@ def _pair(
     mask_path: Path | None,
     matte_maker: MatteMaker,
     detector: LandmarkDetector,
+    reporter: Reporter,
 ) -> Pair:
     sizes = [_size(path) for path in (before_path, after_path)]
     if sizes[0] != sizes[1]:
@@ -167,15 +214,30 @@ def _pair(
         raise EditError(
             f"the pair '{name}' is {one} before and {other} after", before_path.parent, _REMEDY
         )
-    before, after = _read(before_path), _read(after_path)
+    (before, alpha), (after, other_alpha) = _read(before_path), _read(after_path)
+    for part, opaque in (("before", alpha), ("after", other_alpha)):
+        if opaque is not None:
+            reporter.note(
+                f"The alpha of '{name}' {part} is not used; where the performer is, a mask tells."
+            )
     if min(before.shape[:2]) < PATCH:
         raise EditError(f"the pair '{name}' is smaller than {PATCH} pixels", before_path, _REMEDY)
     codes = to_codes(before)
     if len(detector.faces(codes)) == 0:
         raise EditError(f"no performer is seen in the pair '{name}'", before_path, _REMEDY)
     if mask_path is not None:
-        cover: np.ndarray = _read(mask_path).mean(-1)
+        drawn, alpha = _read(mask_path)
+        cover: np.ndarray = drawn.mean(-1) if alpha is None else drawn.mean(-1) * alpha
         if cover.shape != before.shape[:2]:
+            across, down = (
+                one / other for one, other in zip(cover.shape, before.shape[:2], strict=True)
+            )
+            if not 1 / _ASPECT < across / down < _ASPECT:
+                raise EditError(
+                    f"the mask of the pair '{name}' has another shape than its pictures",
+                    mask_path,
+                    _REMEDY,
+                )
             cover = cv2.resize(cover, before.shape[1::-1], interpolation=cv2.INTER_AREA)
     else:
         cover = matte_maker.alone(codes)
@@ -199,35 +261,53 @@ def _size(path: Path) -> tuple[int, int]:
     return facts.width, facts.height
 
 
-def _read(path: Path) -> np.ndarray:
-    """A picture as float32 (H, W, 3) RGB 0..1, at most 1024 pixels a side."""
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """A picture as float32 (H, W, 3) RGB 0..1, at most 1024 pixels a side, and its alpha (H, W).
+
+    Alpha that is opaque throughout is None.
+    """
     try:
         frame = read_image(path, lean=True)
     except FootageError as error:
         raise EditError(f"a picture cannot be read ({error.message})", path, _REMEDY) from None
-    pixels = frame.pixels[..., list(frame.rgb)]
-    if pixels.dtype.kind == "u":
-        picture = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    else:
+    picture = _as_float(frame.pixels[..., list(frame.rgb)])
+    names = [each.lower() for each in frame.channels]
+    alpha = _as_float(frame.pixels[..., names.index("a")]) if "a" in names else None
+    if frame.pixels.dtype.kind == "f":
         # Floats are linear light.
-        linear = np.nan_to_num(pixels.astype(np.float32)).clip(0, 1)
         picture = np.where(
-            linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055
+            picture <= 0.0031308, picture * 12.92, 1.055 * picture ** (1 / 2.4) - 0.055
         ).astype(np.float32)
+    if alpha is not None and alpha.min() > 1 - _ALIKE:
+        alpha = None
     longest = max(picture.shape[:2])
     if longest > _WORKING_SIDE:
         share = _WORKING_SIDE / longest
         size = round(picture.shape[1] * share), round(picture.shape[0] * share)
-        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
-    return np.ascontiguousarray(picture)
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        if alpha is not None:
+            alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(picture, np.float32), alpha
+
+
+def _as_float(pixels: np.ndarray) -> np.ndarray:
+    """Codes, or floats of any size, as float32 0..1."""
+    if pixels.dtype.kind == "u":
+        return pixels.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    found: np.ndarray = np.nan_to_num(pixels.astype(np.float32)).clip(0, 1)
+    return found
+
+
+def _unlike(pair: Pair) -> bool:
+    """Whether something was changed in it."""
+    inside = pair.cover > 0.5
+    return bool(inside.any()) and float(np.abs(pair.after - pair.before)[inside].mean()) > _ALIKE
 
 
 def _check_unlike(pairs: Sequence[Pair]) -> None:
     """Raises EditError if nothing was changed in any pair."""
-    for each in pairs:
-        inside = each.cover > 0.5
-        if inside.any() and float(np.abs(each.after - each.before)[inside].mean()) > _ALIKE:
-            return
+    if any(_unlike(each) for each in pairs):
+        return
     name = pairs[0].name if len(pairs) == 1 else "every pair"
     raise EditError(
         f"before and after are the same in {name}", "look", "give pairs that an edit has changed"
