@@ -21,9 +21,9 @@ from portraitgen.editing.looks.look_file import Look, LookFacts, read_facts, rea
 from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.editing.looks.wearing import TILE, wear
 from portraitgen.editing.registry import create_editor
-from portraitgen.errors import Cancelled, EditError, PortraitError
+from portraitgen.errors import Cancelled, EditError, OptionError, PortraitError
 from portraitgen.pipeline.data.look_pairs import pairs_in_folder
-from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn
+from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn, look_file
 from portraitgen.pipeline.run.progress import Reporter
 
 
@@ -297,6 +297,27 @@ def test_stopped_at_any_time_the_look_so_far_is_there(
     assert (tmp_path / "warm.learning").exists()
     with pytest.raises(EditError, match="not learned from these pairs"):
         learn([pair(5)], out, LookFacts(name="x"), options, Reporter(), tmp_path / "p.png")
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def step(learner: Learner) -> float:
+        raise AssertionError("it learns")
+
+    monkeypatch.setattr(Learner, "step", step)
+    (tmp_path / "file").write_bytes(b"")
+    for out in (tmp_path / "file" / "warm.safetensors", tmp_path / ("x" * 300 + ".safetensors")):
+        with pytest.raises((OSError, PortraitError)):
+            learn(
+                [pair()], out, LookFacts(name="x"), LearnLookOptions(), Reporter(), tmp_path / "p"
+            )
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "folder/", ".hidden", ".safetensors"])
+def test_what_names_no_file_is_refused(name: str) -> None:
+    with pytest.raises(OptionError, match="no name for a look"):
+        look_file(name)
 
 
 def face(side: int = 256) -> np.ndarray:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -335,6 +336,7 @@ class Learner:
 
     # Stopping and going on
 
+    @cached_property
     def digest(self) -> str:
         """Of the pairs: learning goes on with the same ones only."""
         whole = hashlib.sha256()
@@ -357,7 +359,7 @@ class Learner:
             for name, parameter in each.mean.named_parameters():
                 arrays[f"{prefix}.mean.{name}"] = parameter
         facts = _Progress(
-            pairs=self.digest(),
+            pairs=self.digest,
             used=self.used,
             steps=self.steps,
             guides=tuple(each.guides.names for each in self._candidates),
@@ -372,7 +374,7 @@ class Learner:
         try:
             arrays = load_arrays(path)
             facts = _Progress.parse(parse_json(_metadata(path)))
-            if facts.pairs != self.digest():
+            if facts.pairs != self.digest:
                 return False
             kept = [Guides.of(names) for names in facts.guides]
             candidates = [_Candidate(each, self._planes, self._seed) for each in kept]

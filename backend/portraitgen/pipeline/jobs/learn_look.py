@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Learning a look: from a take's key frames or a folder of pairs, into one file of the library."""
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ...images import save_png
 from ...job_results import LearnLookResult
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import user_path
+from ...storage import make_folder, user_path
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -50,13 +51,14 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
     if bool(options.take) == bool(options.pairs):
         raise OptionError("give either a take or a folder of pairs", "look", "name one of them")
     with running(shot, "look", asdict(options), "look", reporter) as job:
+        out = look_file(options.out or options.take or _folder_name(options.pairs))
+        make_folder(out.parent)
         made_of, commercial = "", True
         if options.take:
             pairs, made_of = pairs_of_take(shot, options.take, reporter)
             commercial = shot.edit_record(options.take).commercial
         else:
             pairs = pairs_in_folder(user_path(options.pairs), reporter)
-        out = look_file(options.out or options.take or Path(options.pairs).name)
         facts = _facts(out, options, made_of, commercial)
         result = learn(
             pairs, out, facts, options, reporter, job.folder / "preview.png", job.check_held
@@ -67,18 +69,31 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
 
 def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLookResult:
     """Learns a look from a folder of pairs without a shot; as `learn_look`."""
+    out = look_file(options.out or _folder_name(options.pairs))
+    # Before the pairs are read, which takes its time.
+    make_folder(out.parent)
     pairs = pairs_in_folder(user_path(options.pairs), reporter)
-    out = look_file(options.out or Path(options.pairs).absolute().name)
     facts = _facts(out, options, "", True)
     return learn(pairs, out, facts, options, reporter, out.with_suffix(".preview.png"))
 
 
 def look_file(name: str) -> Path:
-    """Where a look is written: in the library if a bare name is given."""
+    """Where a look is written: in the library if a bare name is given.
+
+    Raises:
+        OptionError: if it names no file.
+    """
     path = user_path(name)
+    # The library and file browsers do not show what begins with a dot.
+    if path.name.startswith(".") or path.name in ("", SUFFIX) or name.endswith(("/", os.sep)):
+        raise OptionError(f"'{name}' is no name for a look", "out", "give a name, or a file")
     if path.name == name and not name.endswith(SUFFIX):
         return library_folder() / (name + SUFFIX)
     return path if path.suffix == SUFFIX else path.with_name(path.name + SUFFIX)
+
+
+def _folder_name(folder: str) -> str:
+    return os.path.basename(os.path.abspath(user_path(folder)))
 
 
 def _facts(out: Path, options: LearnLookOptions, made_of: str, commercial: bool) -> LookFacts:
@@ -87,7 +102,7 @@ def _facts(out: Path, options: LearnLookOptions, made_of: str, commercial: bool)
         created=now(),
         licence=options.licence,
         commercial=commercial,
-        made_of=made_of or f"pairs of '{Path(options.pairs).name}'",
+        made_of=made_of or f"pairs of '{_folder_name(options.pairs)}'",
     )
 
 
@@ -110,7 +125,8 @@ def learn(
     learner = Learner(pairs, options.seconds, options.seed)
     state = out.with_name(out.name.removesuffix(SUFFIX) + _STATE_SUFFIX)
     if state.exists() and learner.resume(state):
-        reporter.note(f"It goes on after {learner.used:.0f} s of learning.")
+        if learner.used:
+            reporter.note(f"It goes on after {learner.used:.0f} s of learning.")
     elif out.exists():
         # What it was asked may come from a stranger's shot; nobody's file is lost for it.
         raise EditError(
@@ -118,6 +134,9 @@ def learn(
             out,
             "give the look another name, or delete the file",
         )
+    else:
+        # A place where nothing can be written is told before anything is learned.
+        learner.save(state)
     ticks = round(options.seconds * _TICKS)
     done = min(round(learner.used * _TICKS), ticks)
     stage = Stage(reporter, "learn", ticks, done=done)
