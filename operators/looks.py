@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Looks: learning one, wearing one, and seeing it as one scrubs."""
 
+import os
 from typing import Any
 
 import bpy
@@ -69,8 +70,11 @@ class PORTRAITGEN_OT_learn_look(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Starts the job."""
         take = properties.active_shot(context).take
+        if os.path.basename(self.name) != self.name:
+            self.report({"ERROR"}, "Give the look a name, not a path")
+            return {"CANCELLED"}
         options: dict[str, Value] = {
-            "out": self.name or take.folder_name,
+            "out": self.name.removesuffix(".safetensors") or take.folder_name,
             "seconds": backend_properties.rounded(self.seconds),
             "licence": self.licence,
         }
@@ -126,9 +130,9 @@ class PORTRAITGEN_OT_live_look(bpy.types.Operator):
     @classmethod
     def poll(cls, context: Any) -> bool:
         """Needs a track, and a take that wears a look."""
-        if Live.on():
-            return True
         shot = properties.active_shot(context)
+        if Live.on() and (shot is None or Live.shot_id == shot.shot_id):
+            return True
         wears = bool(shot and shot.take and shot.take.editor == "look")
         return base.allowed(
             cls,
@@ -140,11 +144,12 @@ class PORTRAITGEN_OT_live_look(bpy.types.Operator):
         )
 
     def execute(self, context: Any) -> set[str]:
-        """Switches it on or off."""
-        if Live.on():
+        """Switches it on or off; another shot's gives way to this one's."""
+        shot = properties.active_shot(context)
+        if Live.on() and (shot is None or Live.shot_id == shot.shot_id):
             Live.stop()
             return {"FINISHED"}
-        shot_id = properties.active_shot(context).shot_id
+        shot_id = shot.shot_id
         return base.attempt(self, lambda: Live.start(shot_id))
 
 

@@ -4,6 +4,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -20,6 +21,8 @@ IMAGE = "Live Look"
 # after how long a change is the first again, which is asked for at once.
 _SETTLED, _RESTED = 0.06, 0.3
 _WATCH = 0.03
+# How often files are looked at that may have changed under what is shown, seconds.
+_LOOK_AT_FILES = 1.0
 
 
 class Library:
@@ -71,6 +74,8 @@ class Live:
     _waiting = False
     _since = 0.0
     _latest: object = None
+    _stamp: object = None
+    _stamped = 0.0
 
     @classmethod
     def on(cls) -> bool:
@@ -116,9 +121,14 @@ class Live:
         """Asks for the frame if something has changed: at once after a rest, else when it stands
         still for a moment."""
         wanted = cls._wanted()
+        present = time.monotonic()
+        if wanted is not None and present - cls._stamped > _LOOK_AT_FILES:
+            stamp, cls._stamped = _stamp_of(wanted), present
+            # Another track, a look learned anew, or what went wrong may be right by now.
+            if not cls._waiting and (stamp != cls._stamp or cls.error):
+                cls._stamp, cls._asked = stamp, None
         if wanted is None or cls._waiting or wanted == cls._asked:
             return
-        present = time.monotonic()
         waits_for = 0.0 if cls._asked is None else _SETTLED
         if wanted != cls._latest:
             if present - cls._since > _RESTED:
@@ -139,6 +149,22 @@ class Live:
     def _refused(cls, error: PortraitError) -> None:
         cls._waiting, cls.error = False, str(error)
         scene_updates.redraw()
+
+
+def _stamp_of(wanted: ShowLook) -> object:
+    """What the answer depends on beside what is asked: the tracks, and the looks' files."""
+    tracks = Path(wanted.shot) / "track"
+    named = [str(wanted.options.get(name) or "") for name in ("look", "other")]
+    looks = [Path(each) for each in named if each]
+    looks += [Path(Library.folder) / f"{each.name}.safetensors" for each in looks]
+    return [_changed(each) for each in (tracks, *looks)]
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _watch() -> float | None:

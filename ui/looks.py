@@ -21,8 +21,9 @@ def draw_looks(layout: Any, shot: Any, take: Any) -> None:
     if wears:
         row = layout.row()
         row.scale_y = 1.2
-        row.operator("portraitgen.live_look", icon="HIDE_OFF", depress=Live.on())
-        if Live.on():
+        here = Live.on() and Live.shot_id == shot.shot_id
+        row.operator("portraitgen.live_look", icon="HIDE_OFF", depress=here)
+        if here:
             _live(layout)
     header, body = layout.panel("portraitgen_looks", default_closed=not wears)
     header.label(text="Looks")

@@ -139,3 +139,34 @@ def test_a_look_that_cannot_be_used_is_told_in_the_panel(
     assert bpy.ops.portraitgen.live_look() == {"FINISHED"}
     until(lambda: live.look_again() or live.error)
     assert "no such look" in live.error
+
+
+def test_live_look_follows_a_look_that_is_learned_anew_and_one_that_comes_back(
+    shot: Any, learned: Any, until: Callable[..., None]
+) -> None:
+    live = module("portraitgen_addon.look_library").Live
+    path = Path(learned.path)
+    kept = path.read_bytes()
+    bpy.ops.portraitgen.take_add(editor="look")
+    bpy.ops.portraitgen.wear_look(path=str(path))
+    bpy.context.scene.frame_set(shot.first + shot.offset)
+    assert bpy.ops.portraitgen.live_look() == {"FINISHED"}
+
+    def rests() -> bool:
+        live.look_again()
+        return bool(not live._waiting and live._asked)
+
+    until(rests)
+    try:
+        path.unlink()
+        until(lambda: live.look_again() or live.error)
+        assert "no such look" in live.error
+    finally:
+        path.write_bytes(kept)
+    until(lambda: live.look_again() or not live.error)
+
+
+def test_a_look_is_named_by_a_name(shot: Any) -> None:
+    bpy.ops.portraitgen.take_add(editor="grade")
+    with pytest.raises(RuntimeError, match="not a path"):
+        bpy.ops.portraitgen.learn_look(name="other/place", seconds=1.0)

@@ -24,6 +24,7 @@ from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError, OptionError, PortraitError
 from portraitgen.pipeline.data.look_pairs import pairs_in_folder
 from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn, look_file
+from portraitgen.pipeline.requests.looks import list_looks
 from portraitgen.pipeline.run.progress import Reporter
 
 
@@ -211,6 +212,16 @@ def test_looks_are_found_by_name_in_the_library(
         library.look_path("")
 
 
+def test_a_look_of_damaged_weights_is_listed_as_one_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path))
+    random_look().save(tmp_path / "noise.safetensors")
+    tampered(tmp_path / "noise.safetensors", "flipped")
+    (row,) = list_looks().rows
+    assert "has changed since it was written" in row.error
+
+
 def tampered(path: Path, change: str) -> None:
     """A look's file as a stranger might write it."""
     data = path.read_bytes()
@@ -224,6 +235,10 @@ def tampered(path: Path, change: str) -> None:
         header["__metadata__"] = {}
     elif change == "no json":
         header["__metadata__"]["portraitgen-look"] = "{"
+    elif change == "talks":
+        facts = json.loads(header["__metadata__"]["portraitgen-look"])
+        told = json.dumps(facts | {"made_of": "x" * 100000})
+        header["__metadata__"]["portraitgen-look"] = told
     elif change == "newer":
         header["__metadata__"]["portraitgen-look"] = json.dumps({"name": "x", "schema": 99})
     elif change == "other guides":
@@ -239,7 +254,7 @@ def tampered(path: Path, change: str) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["huge", "renamed", "no facts", "no json", "newer", "other guides", "flipped", "long"],
+    ["huge", "renamed", "no facts", "no json", "newer", "other guides", "flipped", "long", "talks"],
 )
 def test_a_strangers_file_is_refused_in_one_sentence(tmp_path: Path, change: str) -> None:
     path = tmp_path / "theirs.safetensors"

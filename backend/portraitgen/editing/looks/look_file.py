@@ -29,6 +29,7 @@ _KEY = "portraitgen-look"
 _SCHEMA = 1
 _THUMBNAIL = "thumbnail"
 _THUMBNAIL_SHAPE = (96, 192, 3)
+_LONGEST_FACTS = 1 << 16
 _REMEDY = "learn the look again, or ask for the file again"
 
 
@@ -155,6 +156,8 @@ def _judged(path: Path) -> LookFacts:
     text = metadata.get(_KEY) if isinstance(metadata, Mapping) else None
     if not isinstance(text, str):
         raise EditError("the file is no look", path, "choose one that 'portraitgen look' made")
+    if len(text) > _LONGEST_FACTS:
+        raise EditError("the look says too much of itself", path, _REMEDY)
     try:
         data = parse_json(text)
         newer = isinstance(data, Mapping) and data.get("schema")

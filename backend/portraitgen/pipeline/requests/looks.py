@@ -33,11 +33,17 @@ def list_looks() -> LookList:
     found, refused = looks_in(folder)
     rows = []
     for path, facts in found.items():
+        try:
+            thumbnail = _thumbnail(path)
+        except EditError as error:
+            # Its header is right and its weights are not.
+            refused[path] = str(error)
+            continue
         rows.append(
             LookRow(
                 name=path.stem,
                 path=str(path),
-                thumbnail=_thumbnail(path),
+                thumbnail=thumbnail,
                 licence=facts.licence,
                 commercial=facts.commercial,
                 made_of=facts.made_of,
@@ -50,13 +56,17 @@ def list_looks() -> LookList:
 
 
 def _thumbnail(look: Path) -> str:
-    """The PNG of a look's picture; empty if the library cannot be written to."""
+    """The PNG of a look's picture; empty if the library cannot be written to.
+
+    Raises:
+        EditError: if the look cannot be used.
+    """
     picture = look.parent / _THUMBNAILS / f"{look.stem}.png"
     try:
         if not picture.exists() or picture.stat().st_mtime < look.stat().st_mtime:
             picture.parent.mkdir(exist_ok=True)
             save_png(picture, to_float(read_look(look).thumbnail))
-    except (OSError, EditError):
+    except OSError:
         return ""
     return str(picture)
 
@@ -99,6 +109,10 @@ def show_look(call: ShowLook) -> LookShown:
         track = live.track
         if call.frame not in track.frames:
             raise ShotError(f"frame {call.frame} is not tracked", call.shot, "choose a tracked one")
+        if not track.tracked([call.frame]):
+            raise ShotError(
+                f"nobody was seen in frame {call.frame}", call.shot, "choose another frame"
+            )
         box = track.box(call.frame)
         side = min(_SIDE, max(64, round(box.side)))
         window, _ = crop(live.plate.read_uint8(call.frame), box, side)
