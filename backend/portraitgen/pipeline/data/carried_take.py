@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A take's paint, masks and acting, brought from one shot to another."""
 
+import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,11 +15,22 @@ from ...body.model import BodyModel
 from ...body.surface import Surface, carry
 from ...editing.colour import LUMA
 from ...editing.paint_layers import SURE, PaintedFrames
+from ...errors import PortraitError
 from ...footage.crop import crop
 from ...frames import spread
 from ...images import save_png, to_float
 from ...shot import Shot
-from ...storage import make_folder
+from ...storage import (
+    dump_json,
+    file_digest,
+    make_folder,
+    move_folder,
+    parse_json,
+    read_bytes,
+    remove_file,
+    remove_tree,
+    write_bytes,
+)
 from .acting import FILE, Acting, load_acting
 from .authors import Pictures, authors_of, name_acting, name_picture, painters
 from .crops import painting_side
@@ -28,6 +40,8 @@ from .shots import Track, body_of, plate_of
 # Of how many frames the one is chosen that shows most of what was painted, and how large they are.
 _CHOICES, _SMALL = 24, 96
 _SHADE, _DARKEST, _BRIGHTEST = 0.05, 0.4, 2.5
+# What lies beside what was carried, so that it is known from what was made here.
+_MARK, _ACTING_MARK = "carried.json", "acting.carried.json"
 _HELD = ("shape", "identity", "sculpted")
 
 
@@ -61,7 +75,8 @@ def carry_painting(
 ) -> int:
     """Lays a take's paint or mask on frames of another shot, where its body shows most of it.
 
-    Frames that are painted there already stay as they are.
+    What was laid there before is laid anew; what somebody has painted there stays, and that is
+    told. All of it comes at once: a run that is cut off leaves nothing half laid.
 
     Args:
         kind: "paint" or "mask", the folder in the take.
@@ -72,10 +87,18 @@ def carry_painting(
     """
     painted = PaintedFrames(source.shot.path / "takes" / take / kind)
     folder = target.shot.path / "takes" / take / kind
-    if not painted.frames or PaintedFrames(folder).frames:
+    there = PaintedFrames(folder)
+    carried = bool(there.frames) and _marked(folder / _MARK) == there.digest()
+    if there.frames and not carried:
+        if painted.frames:
+            tell(f"The {kind} that the take has in '{target.shot.path.name}' stays as it is.")
         return 0
+    laying, old = (folder.with_name(f".{kind}-{each}") for each in ("laying", "old"))
+    for each in (laying, old):
+        if os.path.lexists(each):
+            remove_tree(each)
     choices = spread(target.track.tracked(target.track.frames), _CHOICES)
-    used: set[int] = set()
+    used: dict[int, int] = {}
     for frame in painted.frames:
         if frame not in source.track.frames:
             tell(f"Frame {frame} of its {kind} is not tracked and was left out.")
@@ -89,13 +112,41 @@ def carry_painting(
         if best is None or shown[best] <= 0:
             tell(f"No frame of '{target.shot.path.name}' shows where frame {frame} is painted.")
             continue
-        used.add(best)
+        used[best] = frame
         light = _light(source.window(frame, side))
-        _lay(target, best, folder, np.dstack([image, cover, light]), surface, kind == "mask")
-        pictures: Pictures = "masks" if kind == "mask" else "paint"
+        _lay(target, best, laying, np.dstack([image, cover, light]), surface, kind == "mask")
+    if carried:
+        move_folder(folder, old)
+    if used:
+        _mark(laying / _MARK, PaintedFrames(laying).digest())
+        if folder.is_dir():
+            # Files that are no painted frames stay.
+            for each in sorted(laying.iterdir()):
+                os.replace(each, folder / each.name)
+        else:
+            move_folder(laying, folder)
+    for each in (laying, old):
+        if os.path.lexists(each):
+            remove_tree(each)
+    pictures: Pictures = "masks" if kind == "mask" else "paint"
+    for best, frame in used.items():
         for name in painters(painted.folder.parent, pictures, [frame]):
             name_picture(folder.parent, pictures, best, name)
     return len(used)
+
+
+def _mark(path: Path, digest: str) -> None:
+    write_bytes(path, dump_json({"digest": digest}))
+
+
+def _marked(path: Path) -> str | None:
+    """The digest of what was carried here; None if nothing was."""
+    try:
+        data = parse_json(read_bytes(path, 1 << 12))
+    except (OSError, ValueError, PortraitError):
+        return None
+    found = data.get("digest") if isinstance(data, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _shown(cover: np.ndarray, painted: Surface, surface: Surface) -> float:
@@ -137,7 +188,8 @@ def carry_acting(source: Place, target: Place, take: str, tell: Callable[[str], 
     """Lets a take of another shot act as it does here, from the first tracked frame on.
 
     What a person is (reshape, sculpt) holds to the shot's end; what they do ends with what was
-    acted. Acting that the take has there already stays.
+    acted. What was carried there before gives way; acting that somebody has made there stays, and
+    that is told.
 
     Returns:
         Whether acting was written.
@@ -147,7 +199,15 @@ def carry_acting(source: Place, target: Place, take: str, tell: Callable[[str], 
     """
     path = target.shot.path / "takes" / take / FILE
     given = source.shot.path / "takes" / take / FILE
-    if not given.exists() or path.exists():
+    mark = path.with_name(_ACTING_MARK)
+    if path.exists():
+        if _marked(mark) != file_digest(path):
+            if given.exists():
+                tell(f"The acting that the take has in '{target.shot.path.name}' stays as it is.")
+            return False
+        if not given.exists():
+            remove_file(path)
+    if not given.exists():
         return False
     acting = load_acting(given, target.body).acting
     made = shifted(acting, source.track.tracked(source.track.frames), target)
@@ -155,6 +215,7 @@ def carry_acting(source: Place, target: Place, take: str, tell: Callable[[str], 
         tell(f"'{target.shot.path.name}' is shorter: the end of the acting is left out.")
     make_folder(path.parent)
     made.save(path, target.track, target.body)
+    _mark(mark, file_digest(path))
     for name in authors_of(given.parent).acting:
         name_acting(path.parent, name, anew=False)
     return True
