@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...editing.paint_layers import PaintedFrames
+from ...editing.registry import create_editor
 from ...errors import Cancelled, OptionError, PortraitError, ShotError
 from ...job_results import ApplyResult
 from ...records import AppliedRecord
@@ -22,7 +23,7 @@ from ..data.carried_take import Place, carry_acting, carry_painting
 from ..data.key_frames import KeptKeys
 from ..run.job_context import running
 from ..run.progress import Reporter
-from .edit import EditOptions, edit
+from .edit import EditOptions, edit, editor_values
 
 _RECORD = "applied.json"
 # They mean this shot's frames and takes.
@@ -138,6 +139,10 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
     if record is not None and record.digest == digest and current > record.before:
         reporter.note("It was edited before.")
         return False
+    if record is None and current:
+        reporter.note(
+            f"It has a take '{take}' of its own, whose edit {current} is kept beside the new one."
+        )
     target = Place.of(shot)
     make_folder(folder)
     if record is None or record.digest != digest:
@@ -156,8 +161,15 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
 
 
 def _digest(source: Place, take: str, settings: Values, shot: Shot) -> str:
-    """Of all that is copied, and of the avatar that it is copied to."""
+    """Of all that is copied, files that its settings name among it, and of the avatar that it is
+    copied to."""
     folder = source.shot.path / "takes" / take
+    options = parse(EditOptions, settings)
+    editor = create_editor(
+        options.editor, editor_values(options.editor_options), options.commercial
+    )
+    editor.use_take(folder)
+    state = editor.state()
     acting = folder / FILE
     whole = {
         "settings": dict(settings),
@@ -165,6 +177,8 @@ def _digest(source: Place, take: str, settings: Values, shot: Shot) -> str:
         "acting": file_digest(acting) if acting.exists() else "",
         "avatar": shot.versions("avatar")[-1],
     }
+    if state:
+        whole["state"] = state
     return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
 
 

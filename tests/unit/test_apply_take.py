@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes a take that was copied to another shot be edited there again, and what does not."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from portraitgen.editing.looks.look_file import Look, LookFacts
+from portraitgen.editing.looks.network import Guides, LookNetwork
+from portraitgen.errors import EditError
+from portraitgen.pipeline.jobs import apply_take
+from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.schema import Values
+
+
+class Notes(Reporter):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+
+class Other:
+    """A shot that takes are copied to; of it no more than is asked for here."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.edits = path, 0
+
+    def take_name(self, take: str) -> str:
+        return take
+
+    def version_folder(self, kind: str) -> Path:
+        return self.path / kind / "0001"
+
+    def versions(self, kind: str) -> list[int]:
+        return [1]
+
+    def takes(self) -> list[str]:
+        return ["night"] if self.edits else []
+
+    def take(self, take: str) -> Any:
+        return SimpleNamespace(edit=self.edits)
+
+
+def save_look(path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    thumbnail = np.zeros((96, 192, 3), np.uint8)
+    Look(LookFacts(name="a"), LookNetwork(Guides()).eval(), thumbnail).save(path)
+
+
+@pytest.fixture
+def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Other:
+    made = Other(tmp_path / "other")
+
+    def edit(*given: object) -> None:
+        made.edits += 1
+
+    monkeypatch.setattr(apply_take, "edit", edit)
+    monkeypatch.setattr(apply_take.Place, "of", lambda shot: None)
+    for name in ("carry_painting", "carry_acting"):
+        monkeypatch.setattr(apply_take, name, lambda *given: 0)
+    return made
+
+
+def applied(tmp_path: Path, other: Other, settings: Values, notes: Notes) -> bool:
+    source: Any = SimpleNamespace(
+        shot=SimpleNamespace(path=tmp_path / "one", record=SimpleNamespace(id="one"))
+    )
+    shot: Any = other
+    return apply_take._apply(source, shot, "night", settings, notes)
+
+
+def test_a_look_that_was_learned_anew_is_worn_anew_and_one_that_is_gone_is_told(
+    tmp_path: Path, other: Other
+) -> None:
+    look, notes = tmp_path / "a.safetensors", Notes()
+    save_look(look, 0)
+    settings: Values = {"editor": "look", "editor_options": f'{{"look": "{look}"}}'}
+    assert applied(tmp_path, other, settings, notes)
+    assert not applied(tmp_path, other, settings, notes) and other.edits == 1
+    save_look(look, 1)
+    assert applied(tmp_path, other, settings, notes) and other.edits == 2
+    kept = look.read_bytes()
+    look.unlink()
+    with pytest.raises(EditError, match="no such look"):
+        applied(tmp_path, other, settings, notes)
+    look.write_bytes(kept)
+    assert not applied(tmp_path, other, settings, notes) and other.edits == 2
+
+
+def test_a_take_of_that_name_which_the_shot_has_already_is_told(
+    tmp_path: Path, other: Other
+) -> None:
+    other.edits, notes = 3, Notes()
+    assert applied(tmp_path, other, {"editor": "toon"}, notes)
+    assert any("take 'night' of its own, whose edit 3 is kept" in each for each in notes.told)
