@@ -19,9 +19,9 @@ from ...errors import PortraitError
 from ...footage.crop import crop
 from ...frames import spread
 from ...images import save_png, to_float
+from ...schema import Data
 from ...shot import Shot
 from ...storage import (
-    dump_json,
     file_digest,
     make_folder,
     move_folder,
@@ -30,6 +30,7 @@ from ...storage import (
     remove_file,
     remove_tree,
     write_bytes,
+    write_json,
 )
 from .acting import FILE, Acting, load_acting
 from .authors import Pictures, authors_of, name_acting, name_picture, painters
@@ -43,6 +44,13 @@ _SHADE, _DARKEST, _BRIGHTEST = 0.05, 0.4, 2.5
 # What lies beside what was carried, so that it is known from what was made here.
 _MARK, _ACTING_MARK = "carried.json", "acting.carried.json"
 _HELD = ("shape", "identity", "sculpted")
+
+
+@dataclass(frozen=True)
+class _Carried(Data):
+    """What was carried, by the digest of its files."""
+
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -122,7 +130,7 @@ def carry_painting(
         if folder.is_dir():
             # Files that are no painted frames stay.
             for each in sorted(laying.iterdir()):
-                os.replace(each, folder / each.name)
+                write_bytes(folder / each.name, each.read_bytes())
         else:
             move_folder(laying, folder)
     for each in (laying, old):
@@ -136,17 +144,15 @@ def carry_painting(
 
 
 def _mark(path: Path, digest: str) -> None:
-    write_bytes(path, dump_json({"digest": digest}))
+    write_json(path, _Carried(digest).to_json())
 
 
 def _marked(path: Path) -> str | None:
     """The digest of what was carried here; None if nothing was."""
     try:
-        data = parse_json(read_bytes(path, 1 << 12))
+        return _Carried.parse(parse_json(read_bytes(path, 1 << 12))).digest
     except (OSError, ValueError, PortraitError):
         return None
-    found = data.get("digest") if isinstance(data, dict) else None
-    return found if isinstance(found, str) else None
 
 
 def _shown(cover: np.ndarray, painted: Surface, surface: Surface) -> float:

@@ -176,9 +176,8 @@ def _digest(source: Place, take: str, settings: Values, shot: Shot) -> str:
         "painted": [PaintedFrames(folder / kind).digest() for kind in ("paint", "mask")],
         "acting": file_digest(acting) if acting.exists() else "",
         "avatar": shot.versions("avatar")[-1],
+        **({"state": state} if state else {}),
     }
-    if state:
-        whole["state"] = state
     return hashlib.sha256(json.dumps(whole, sort_keys=True, default=str).encode()).hexdigest()
 
 
