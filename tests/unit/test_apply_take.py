@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from portraitgen.cli import apply as command
 from portraitgen.editing.looks.look_file import Look, LookFacts
 from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.errors import EditError
+from portraitgen.job_results import ApplyResult
 from portraitgen.pipeline.jobs import apply_take
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.schema import Values
@@ -103,3 +105,18 @@ def test_a_take_of_that_name_which_the_shot_has_already_is_told(
     other.edits, notes = 3, Notes()
     assert applied(tmp_path, other, {"editor": "toon"}, notes)
     assert any("take 'night' of its own, whose edit 3 is kept" in each for each in notes.told)
+
+
+@pytest.mark.parametrize(("failed", "status"), [((), 0), (("/other",), 1)])
+def test_the_command_ends_with_1_where_a_shot_failed(
+    monkeypatch: pytest.MonkeyPatch, failed: tuple[str, ...], status: int
+) -> None:
+    result = ApplyResult("bronze", ("/one",), (), failed)
+    monkeypatch.setattr(command, "run_job", lambda kind, given, **values: result)
+    given = SimpleNamespace(models=None, shots=None, others=[Path("/one"), Path("/other")])
+    ended = 0
+    try:
+        command.run(given)  # type: ignore[arg-type]
+    except SystemExit as error:
+        ended = int(error.code or 0)
+    assert ended == status

@@ -5,9 +5,11 @@
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
+from ..job_results import ApplyResult
 from .job_command import add_job, run_job
 
 
@@ -23,9 +25,11 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Copies and edits."""
+    """Copies and edits; ends with 1 if a shot failed."""
     if given.models:
         os.environ["PORTRAITGEN_MODELS"] = str(given.models)
     given.shots = None
     shots = json.dumps([str(each.absolute()) for each in given.others])
-    run_job("apply", given, shots=shots)
+    result = run_job("apply", given, shots=shots)
+    if isinstance(result, ApplyResult) and result.failed:
+        sys.exit(1)

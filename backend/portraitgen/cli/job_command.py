@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
+from ..job_results import JobResult
 from ..trust import Program
 from .terminal_reporter import Style, TerminalReporter
 
@@ -72,7 +73,7 @@ def add_options(job: argparse.ArgumentParser, kind: str) -> None:
             job.add_argument(flag, metavar=word, help=text)
 
 
-def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
+def run_job(kind: str, given: argparse.Namespace, **values: str) -> JobResult:
     """Runs a job with the options that were given, and with those in `values`."""
     from ..pipeline.registry import run
 
@@ -82,7 +83,9 @@ def run_job(kind: str, given: argparse.Namespace, **values: str) -> None:
     reporter = TerminalReporter(style, kind)
     reporter.wait_s = given.wait
     reporter.author = getattr(given, "author", "")
-    reporter.done(run(kind, given.shot, asked | values, reporter))
+    result = run(kind, given.shot, asked | values, reporter)
+    reporter.done(result)
+    return result
 
 
 def asked_options(kind: str, given: argparse.Namespace) -> dict[str, object]:
