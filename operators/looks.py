@@ -120,6 +120,11 @@ class PORTRAITGEN_OT_wear_look(bpy.types.Operator):
         return {"FINISHED"}
 
 
+def _is_live(shot: Any) -> bool:
+    """Whether it is the active shot, or none is, whose look is shown live."""
+    return Live.on() and (shot is None or Live.shot_id == shot.shot_id)
+
+
 class PORTRAITGEN_OT_live_look(bpy.types.Operator):
     """Show the current frame with the take's look as you scrub; no take is edited for it"""
 
@@ -131,7 +136,7 @@ class PORTRAITGEN_OT_live_look(bpy.types.Operator):
     def poll(cls, context: Any) -> bool:
         """Needs a track, and a take that wears a look."""
         shot = properties.active_shot(context)
-        if Live.on() and (shot is None or Live.shot_id == shot.shot_id):
+        if _is_live(shot):
             return True
         wears = bool(shot and shot.take and shot.take.editor == "look")
         return base.allowed(
@@ -146,7 +151,7 @@ class PORTRAITGEN_OT_live_look(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         """Switches it on or off; another shot's gives way to this one's."""
         shot = properties.active_shot(context)
-        if Live.on() and (shot is None or Live.shot_id == shot.shot_id):
+        if _is_live(shot):
             Live.stop()
             return {"FINISHED"}
         shot_id = shot.shot_id

@@ -421,7 +421,8 @@ def _beside(moved: np.ndarray, unit: float, scale: float) -> np.ndarray:
         scale: plate pixels to a window pixel.
     """
     anything, carrying = (np.ascontiguousarray(moved[..., kind] > 0.01) for kind in (0, 1))
-    near: np.ndarray = _distance(anything) < _NEAR
+    away = cv2.distanceTransform((~anything).astype(np.uint8), cv2.DIST_L2, 5)
+    near: np.ndarray = away < _NEAR
     if not carrying.any():
         return near
     still = (~carrying).astype(np.uint8)
@@ -432,12 +433,6 @@ def _beside(moved: np.ndarray, unit: float, scale: float) -> np.ndarray:
     way[nearest[carrying]] = moved[..., 1][carrying] * scale
     reach = np.clip(_TAKES_ALONG * way[nearest], _NEAR, max(_NEAR, _STANDS_OFF * unit))
     return near | (away < reach)
-
-
-def _distance(there: np.ndarray) -> np.ndarray:
-    """How far each pixel is from the nearest that is there."""
-    away: np.ndarray = cv2.distanceTransform((~there).astype(np.uint8), cv2.DIST_L2, 5)
-    return away
 
 
 def _carried_outward(motion: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

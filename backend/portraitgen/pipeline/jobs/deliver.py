@@ -125,7 +125,6 @@ def sign_take(
 
     def sign(path: Path) -> Path:
         place = out if path == movie else out / path.parent.name
-        place.mkdir(parents=True, exist_ok=True)
         if signer is None:
             with atomic_path(place / path.name) as temporary:
                 shutil.copyfile(path, temporary)
