@@ -174,6 +174,43 @@ def against_backend(picture: np.ndarray, truth: dict[str, np.ndarray], frame: in
     return [inside, psnr(drawn, alpha), 100 * (picture[..., 4][drawn > 0.9] > 1e6).mean()]
 
 
+def check_drawn_as_the_backend_does(
+    pictures: np.ndarray, truth: dict[str, np.ndarray], frames: Iterable[int]
+) -> None:
+    """The same of pictures of the footage's frames, which have to agree."""
+    inside, covered, bare = zip(
+        *(
+            against_backend(picture, truth, frame)
+            for frame, picture in zip(frames, pictures, strict=True)
+        ),
+        strict=True,
+    )
+    print(f"worst frame: inside {min(inside):.1f} dB, alpha {min(covered):.1f} dB")
+    print(f"without depth where covered by more than 0.9: {max(bare):.2f} %")
+    assert min(inside) > 33 and min(covered) > 33
+    assert max(bare) <= 1
+
+
+def modify_first(cloud: Any, kind: str, count: int) -> tuple[Any, Any]:
+    """A modifier *Retouch* on a cloud whose node of one kind gets its first points selected; its
+    group and that node."""
+    group = bpy.data.node_groups.new("retouch", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    node, link = group.nodes.new, group.links.new
+    entry, exit_ = node("NodeGroupInput"), node("NodeGroupOutput")
+    index, first, change = node("GeometryNodeInputIndex"), node("FunctionNodeCompare"), node(kind)
+    first.data_type, first.operation = "INT", "LESS_THAN"
+    integers = [each for each in first.inputs if each.type == "INT"]
+    integers[1].default_value = count
+    link(index.outputs[0], integers[0])
+    link(entry.outputs[0], change.inputs["Geometry"])
+    link(first.outputs[0], change.inputs["Selection"])
+    link(change.outputs[0], exit_.inputs[0])
+    cloud.modifiers.new("Retouch", "NODES").node_group = group
+    return group, change
+
+
 def display(linear: np.ndarray) -> np.ndarray:
     """Scene-linear values as sRGB."""
     curved: np.ndarray = np.where(

@@ -16,9 +16,10 @@ from splat_performer import (
     FRAMES,
     NATIVE,
     OFFSET,
-    against_backend,
     apart,
+    check_drawn_as_the_backend_does,
     display,
+    modify_first,
     native,
     ply_rows,
     psnr,
@@ -297,24 +298,8 @@ def test_what_modifiers_did_to_the_splats_is_written(
 ) -> None:
     built.scene.frame_set(3 + OFFSET)
     cloud = built.performer.cloud
-    group = bpy.data.node_groups.new("retouch", "GeometryNodeTree")
-    for way in ("INPUT", "OUTPUT"):
-        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
-    node, link = group.nodes.new, group.links.new
-    entry, exit_, index = (
-        node("NodeGroupInput"),
-        node("NodeGroupOutput"),
-        node("GeometryNodeInputIndex"),
-    )
-    erase, first = node("GeometryNodeDeleteGeometry"), node("FunctionNodeCompare")
-    erase.domain, first.data_type, first.operation = "POINT", "INT", "LESS_THAN"
-    integers = [each for each in first.inputs if each.type == "INT"]
-    integers[1].default_value = 100
-    link(index.outputs[0], integers[0])
-    link(entry.outputs[0], erase.inputs["Geometry"])
-    link(first.outputs[0], erase.inputs["Selection"])
-    link(erase.outputs[0], exit_.inputs[0])
-    cloud.modifiers.new("Retouch", "NODES").node_group = group
+    group, erase = modify_first(cloud, "GeometryNodeDeleteGeometry", 100)
+    erase.domain = "POINT"
     built.splats.write_retouched(cloud, tmp_path / "retouched.ply", tmp_path / "untouched.ply")
     assert len(ply_rows(tmp_path / "untouched.ply")) == len(built.data.arrays["opacity"])
     rows = ply_rows(tmp_path / "retouched.ply")
@@ -324,10 +309,11 @@ def test_what_modifiers_did_to_the_splats_is_written(
     assert np.abs(place - built.truth["means3"][100:]).max() < 1e-4
     assert cloud.modifiers["Retouch"].show_viewport
     group.nodes.remove(erase)
-    lost = node("GeometryNodeRemoveAttribute")
+    lost = group.nodes.new("GeometryNodeRemoveAttribute")
     lost.inputs["Name"].default_value = built.splats.ID
-    link(entry.outputs[0], lost.inputs["Geometry"])
-    link(lost.outputs[0], exit_.inputs[0])
+    entry, exit_ = group.nodes["Group Input"], group.nodes["Group Output"]
+    group.links.new(entry.outputs[0], lost.inputs["Geometry"])
+    group.links.new(lost.outputs[0], exit_.inputs[0])
     with pytest.raises(Exception, match="have lost 'pg_id'"):
         built.splats.write_retouched(cloud, tmp_path / "lost.ply", tmp_path / "whole.ply")
 
@@ -424,26 +410,9 @@ def test_a_retouch_is_taken_from_a_pose_that_the_shot_does_not_know(
     bones["face"]["jawOpen"] = 0.5
     bones["head"].rotation_quaternion = (0.98, 0, 0.199, 0)
     performer_shot.armature.update_tag()
-    group = bpy.data.node_groups.new("first fifty off", "GeometryNodeTree")
-    for way in ("INPUT", "OUTPUT"):
-        group.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
-    node, link = group.nodes.new, group.links.new
-    entry, exit_, index = (
-        node("NodeGroupInput"),
-        node("NodeGroupOutput"),
-        node("GeometryNodeInputIndex"),
-    )
-    move, few = node("GeometryNodeSetPosition"), node("FunctionNodeCompare")
-    few.data_type, few.operation = "INT", "LESS_THAN"
-    integers = [each for each in few.inputs if each.type == "INT"]
-    integers[1].default_value = 50
-    move.inputs["Offset"].default_value = (0, 0, 0.01)
-    link(index.outputs[0], integers[0])
-    link(entry.outputs[0], move.inputs["Geometry"])
-    link(few.outputs[0], move.inputs["Selection"])
-    link(move.outputs[0], exit_.inputs[0])
     before = shown(cloud)["position"]
-    cloud.modifiers.new("Retouch", "NODES").node_group = group
+    _, move = modify_first(cloud, "GeometryNodeSetPosition", 50)
+    move.inputs["Offset"].default_value = (0, 0, 0.01)
     bpy.context.view_layer.objects.active = cloud
     bpy.ops.portraitgen.take_retouched_splats()
     until(lambda: not session.doing and not session.waiting_work)
@@ -483,17 +452,7 @@ def test_cycles_draws_what_the_backend_draws_in_every_frame(
 ) -> None:
     frames = range(1 + OFFSET, FRAMES + 1 + OFFSET)
     pictures = rendered_with_depth(built.scene, tmp_path, 32, frames)
-    inside, covered, bare = zip(
-        *(
-            against_backend(picture, built.truth, frame - OFFSET)
-            for frame, picture in zip(frames, pictures, strict=True)
-        ),
-        strict=True,
-    )
-    print(f"worst frame: inside {min(inside):.1f} dB, alpha {min(covered):.1f} dB")
-    print(f"without depth where covered by more than 0.9: {max(bare):.2f} %")
-    assert min(inside) > 33 and min(covered) > 33
-    assert max(bare) <= 1
+    check_drawn_as_the_backend_does(pictures, built.truth, [each - OFFSET for each in frames])
 
 
 @native

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import bpy
 import pytest
-from splat_performer import FRAMES, OFFSET, against_backend, native, passes_of, put_together
+from splat_performer import (
+    FRAMES,
+    OFFSET,
+    check_drawn_as_the_backend_does,
+    native,
+    passes_of,
+    put_together,
+)
 
 # In a process of its own, which a driver may take down. A cube alone tells whether it does.
 _RENDER = """
@@ -53,14 +60,4 @@ def test_eevee_draws_what_the_backend_draws(splat_shot: Path, tmp_path: Path) ->
         pytest.skip(f"EEVEE draws nothing with this machine's driver (it ended {ended.returncode})")
     assert ended.returncode == 0, ended.stderr
     pictures = passes_of([tmp_path / f"eevee{frame + OFFSET}.exr" for frame in frames])
-    inside, covered, bare = zip(
-        *(
-            against_backend(picture, built.truth, frame)
-            for frame, picture in zip(frames, pictures, strict=True)
-        ),
-        strict=True,
-    )
-    print(f"worst frame: inside {min(inside):.1f} dB, alpha {min(covered):.1f} dB")
-    print(f"without depth where covered by more than 0.9: {max(bare):.2f} %")
-    assert min(inside) > 33 and min(covered) > 33
-    assert max(bare) <= 1
+    check_drawn_as_the_backend_does(pictures, built.truth, frames)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from reporters import Noting
 
 from portraitgen.cli import apply as command
 from portraitgen.editing.looks.look_file import Look, LookFacts
@@ -16,19 +17,7 @@ from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.errors import EditError
 from portraitgen.job_results import ApplyResult
 from portraitgen.pipeline.jobs import apply_take
-from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.schema import Values
-
-
-class Notes(Reporter):
-    """Keeps what is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
 
 
 class Other:
@@ -73,7 +62,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Other:
     return made
 
 
-def applied(tmp_path: Path, other: Other, settings: Values, notes: Notes) -> bool:
+def applied(tmp_path: Path, other: Other, settings: Values, notes: Noting) -> bool:
     source: Any = SimpleNamespace(
         shot=SimpleNamespace(path=tmp_path / "one", record=SimpleNamespace(id="one"))
     )
@@ -84,7 +73,7 @@ def applied(tmp_path: Path, other: Other, settings: Values, notes: Notes) -> boo
 def test_a_look_that_was_learned_anew_is_worn_anew_and_one_that_is_gone_is_told(
     tmp_path: Path, other: Other
 ) -> None:
-    look, notes = tmp_path / "a.safetensors", Notes()
+    look, notes = tmp_path / "a.safetensors", Noting()
     save_look(look, 0)
     settings: Values = {"editor": "look", "editor_options": f'{{"look": "{look}"}}'}
     assert applied(tmp_path, other, settings, notes)
@@ -102,9 +91,9 @@ def test_a_look_that_was_learned_anew_is_worn_anew_and_one_that_is_gone_is_told(
 def test_a_take_of_that_name_which_the_shot_has_already_is_told(
     tmp_path: Path, other: Other
 ) -> None:
-    other.edits, notes = 3, Notes()
+    other.edits, notes = 3, Noting()
     assert applied(tmp_path, other, {"editor": "toon"}, notes)
-    assert any("take 'night' of its own, whose edit 3 is kept" in each for each in notes.told)
+    assert any("take 'night' of its own, whose edit 3 is kept" in each for each in notes.notes)
 
 
 @pytest.mark.parametrize(("failed", "status"), [((), 0), (("/other",), 1)])

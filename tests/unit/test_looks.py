@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from reporters import Noting
 
 from portraitgen.cli.look import run
 from portraitgen.editing.editor import EditRequest
@@ -368,17 +369,6 @@ def test_pairs_are_read_by_name_from_folders_and_beside_each_other(tmp_path: Pat
     assert found.cover.min() == 1
 
 
-class Notes(Reporter):
-    """Keeps what is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.told.append(text)
-
-
 def test_what_of_the_pictures_is_not_learned_from_is_told(tmp_path: Path) -> None:
     before, after = face(), (face() * 0.5).astype(np.uint8)
     for name, other in (("one", after), ("same", before)):
@@ -387,11 +377,11 @@ def test_what_of_the_pictures_is_not_learned_from_is_told(tmp_path: Path) -> Non
     write(tmp_path, "contact.png", before)
     see_through = np.dstack([after[..., ::-1], np.full((256, 256), 90, np.uint8)])
     cv2.imwrite(str(tmp_path / "one.after.png"), see_through)
-    notes = Notes()
+    notes = Noting()
     pairs_in_folder(tmp_path, notes)
-    told = " ".join(notes.told)
+    told = " ".join(notes.notes)
     assert "contact.png" in told and "The alpha of 'one' after" in told
-    assert "the same in 'same'" in told and len(notes.told) == 3
+    assert "the same in 'same'" in told and len(notes.notes) == 3
 
 
 def test_a_mask_lies_in_the_alpha_of_a_white_picture_too(tmp_path: Path) -> None:
@@ -400,14 +390,14 @@ def test_a_mask_lies_in_the_alpha_of_a_white_picture_too(tmp_path: Path) -> None
     mask = np.full((256, 256, 4), 255, np.uint8)
     mask[:128, :, 3] = 0
     cv2.imwrite(str(tmp_path / "one.mask.png"), mask)
-    (found,) = pairs_in_folder(tmp_path, Notes())
+    (found,) = pairs_in_folder(tmp_path, Noting())
     assert not found.cover[:128].any() and found.cover[128:].min() == 1
 
 
 def test_a_name_is_one_name_however_a_system_writes_it(tmp_path: Path) -> None:
     write(tmp_path / "before", "h\u00e9l\u00e8ne.png", face())
     write(tmp_path / "after", "he\u0301le\u0300ne.png", (face() * 0.5).astype(np.uint8))
-    assert len(pairs_in_folder(tmp_path, Notes())) == 1
+    assert len(pairs_in_folder(tmp_path, Noting())) == 1
 
 
 def large_png(side: int) -> bytes:

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from reporters import Noting
 
 from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
@@ -22,17 +23,6 @@ from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.shot import Shot
 
 CLIP = Path(__file__).parents[1] / "data" / "performer.mp4"
-
-
-class Noting(Reporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def turned(degrees: float, about: np.ndarray) -> np.ndarray:

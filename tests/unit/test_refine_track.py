@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from reporters import Noting
 
 from portraitgen.errors import Cancelled, TrackingError
 from portraitgen.pipeline.data.crops import Crops, load_crops
@@ -106,15 +107,6 @@ def test_reconstruction_repeats_nothing_that_is_done(
     _, data = training_data(opened, track, range(1, 5), ReconstructOptions(size=64), Reporter())
     assert not steps
     assert np.array_equal(data.motion.pose, track.motion.pose[:4])
-
-
-class Noting(Reporter):
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.mark.parametrize("between", [False, True])
