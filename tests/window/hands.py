@@ -6,8 +6,10 @@ All that waits is a generator of seconds, so that Blender goes on meanwhile.
 """
 
 import importlib
+import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -245,3 +247,30 @@ def watch_bars() -> None:
         return text
 
     progress.describe = noted
+
+
+def take(tour: Iterator[float]) -> None:
+    """Takes a tour once the window is there, writes what was seen to seen.json, and quits."""
+
+    def step() -> float | None:
+        try:
+            return next(tour)
+        except StopIteration:
+            seen["done"] = True
+        except BaseException:  # noqa: BLE001 - the test outside reads it.
+            seen["error"] = traceback.format_exc()
+        (Path(FOLDER) / "seen.json").write_text(json.dumps(seen, indent=1))
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=2.0, persistent=True)
+
+
+def lay_plate(scene: Any, first: int) -> None:
+    """Lays the clip into an edit of its own size and rate, from a frame on."""
+    scene.render.fps, scene.render.fps_base = 25, 1.0
+    editor = scene.sequence_editor_create()
+    strip = editor.strips.new_movie(name="performer", filepath=CLIP, channel=2, frame_start=first)
+    editor.active_strip = strip
+    element = strip.elements[0]
+    scene.render.resolution_x, scene.render.resolution_y = element.orig_width, element.orig_height

@@ -6,11 +6,9 @@ Started by test_looks_window.py as `blender --python looks_tour.py -- FOLDER CLI
 FOLDER holds `shot`, tracked, CLIP is its plate, and `looks` its library with one look.
 """
 
-import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,19 +17,20 @@ import bpy
 
 sys.path.insert(0, os.path.dirname(__file__))
 from hands import (
-    CLIP,
     FOLDER,
     PYTHON,
     ZIP,
     at,
     call,
     largest,
+    lay_plate,
     module,
     outside,
     picture,
     press,
     region,
     seen,
+    take,
     wait,
     within,
 )
@@ -101,14 +100,8 @@ def tour() -> Iterator[float]:
     yield 1.0
     scene = bpy.context.scene
     bpy.context.workspace.sequencer_scene = scene
-    scene.render.fps, scene.render.fps_base = 25, 1.0
     scene.frame_start, scene.frame_end = OFFSET + 1, OFFSET + COUNT
-    strip = scene.sequence_editor_create().strips.new_movie(
-        name="performer", filepath=CLIP, channel=2, frame_start=OFFSET + 1
-    )
-    scene.sequence_editor.active_strip = strip
-    element = strip.elements[0]
-    scene.render.resolution_x, scene.render.resolution_y = element.orig_width, element.orig_height
+    lay_plate(scene, OFFSET + 1)
     scene.frame_set(OFFSET + 1)
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(FOLDER) / "edit.blend"))
     view = largest("VIEW_3D")
@@ -143,19 +136,4 @@ def tour() -> Iterator[float]:
     assert not live.on()
 
 
-_steps = tour()
-
-
-def _step() -> float | None:
-    try:
-        return next(_steps)
-    except StopIteration:
-        seen["done"] = True
-    except BaseException:  # noqa: BLE001 - the test outside reads it.
-        seen["error"] = traceback.format_exc()
-    (Path(FOLDER) / "seen.json").write_text(json.dumps(seen, indent=1))
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-bpy.app.timers.register(_step, first_interval=2.0, persistent=True)
+take(tour())

@@ -7,10 +7,8 @@ where FOLDER holds `shot` and CLIP is its plate. A Blender without splats shows 
 grey, and writes a file.
 """
 
-import json
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,6 @@ import bpy
 
 sys.path.insert(0, os.path.dirname(__file__))
 from hands import (
-    CLIP,
     FOLDER,
     PYTHON,
     ZIP,
@@ -27,6 +24,7 @@ from hands import (
     call,
     find,
     largest,
+    lay_plate,
     module,
     open_below,
     open_tab,
@@ -35,6 +33,7 @@ from hands import (
     press,
     region,
     seen,
+    take,
     wait,
     within,
 )
@@ -45,15 +44,8 @@ FRAME, OFFSET = 3, 1000
 def opened() -> Iterator[float]:
     """The shot in the scene of a plate's strip, with its rig."""
     scene = bpy.context.scene
-    scene.render.fps, scene.render.fps_base = 25, 1.0
     scene.view_settings.view_transform = "Standard"
-    scene.sequence_editor_create()
-    strip = scene.sequence_editor.strips.new_movie(
-        name="performer", filepath=CLIP, channel=2, frame_start=OFFSET + 1
-    )
-    scene.sequence_editor.active_strip = strip
-    element = strip.elements[0]
-    scene.render.resolution_x, scene.render.resolution_y = element.orig_width, element.orig_height
+    lay_plate(scene, OFFSET + 1)
     scene.frame_set(FRAME + OFFSET)
     bpy.ops.wm.save_as_mainfile(filepath=str(Path(FOLDER) / "edit.blend"))
     view = largest("VIEW_3D")
@@ -151,19 +143,4 @@ def tour() -> Iterator[float]:
     yield from picture("3d_4_exported")
 
 
-_steps = tour()
-
-
-def _step() -> float | None:
-    try:
-        return next(_steps)
-    except StopIteration:
-        seen["done"] = True
-    except BaseException:  # noqa: BLE001 - the test outside reads it.
-        seen["error"] = traceback.format_exc()
-    (Path(FOLDER) / "seen.json").write_text(json.dumps(seen, indent=1))
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-bpy.app.timers.register(_step, first_interval=2.0, persistent=True)
+take(tour())

@@ -6,11 +6,9 @@ Started by test_window.py as `blender --python tour.py -- FOLDER CLIP ZIP PYTHON
 outside for clicks and pictures through files in FOLDER, and writes what it saw to seen.json.
 """
 
-import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +35,7 @@ from hands import (
     region,
     scroll,
     seen,
+    take,
     time_drawing,
     time_ticks,
     wait,
@@ -406,19 +405,4 @@ def left_behind(area: Any, scene: Any) -> Iterator[float]:
         yield 1.5
 
 
-_steps = tour()
-
-
-def _step() -> float | None:
-    try:
-        return next(_steps)
-    except StopIteration:
-        seen["done"] = True
-    except BaseException:  # noqa: BLE001 - the test outside reads it.
-        seen["error"] = traceback.format_exc()
-    (Path(FOLDER) / "seen.json").write_text(json.dumps(seen, indent=1))
-    bpy.ops.wm.quit_blender()
-    return None
-
-
-bpy.app.timers.register(_step, first_interval=2.0, persistent=True)
+take(tour())
