@@ -301,7 +301,7 @@ ON_TWO_CORES = ("-n", "2", "--dist", "worksteal")
 
 def unit_tests(made: Environment, beside: Path, *words: str | Path) -> list[str | Path]:
     """The command that runs unit tests on the backend's wheel as it is installed."""
-    return [made.python, "-m", "pytest", "-rs", "-o", f"pythonpath={beside}", *words]
+    return [made.python, "-m", "pytest", "-rsfE", "-o", f"pythonpath={beside}", *words]
 
 
 @dataclass(frozen=True)
@@ -320,13 +320,14 @@ class Suite:
 def side_by_side(suites: list[Suite]) -> None:
     """Runs suites, two at a time in their order; each tells all when it ends.
 
-    Ends the build if one of them fails, once all have run.
+    Ends the build if one of them fails, once all have run, and tells again how those ended.
     """
 
-    def tested(suite: Suite) -> bool:
+    def ending(suite: Suite) -> str:
+        """How a suite failed; empty where it passed."""
         command = suite.command()
         if command is None:
-            return True
+            return ""
         say(f"+ {suite.name}: " + " ".join(str(part) for part in command))
         done = subprocess.run(
             command,
@@ -338,12 +339,16 @@ def side_by_side(suites: list[Suite]) -> None:
             errors="replace",
         )
         say(f"{suite.name}\n{done.stdout}")
-        return done.returncode == 0
+        if done.returncode == 0:
+            return ""
+        lines = [line for line in done.stdout.splitlines() if not line.startswith("SKIPPED")]
+        return f"{suite.name}, exit code {done.returncode}:\n" + "\n".join(lines[-80:])
 
     with ThreadPoolExecutor(2) as pair:
-        passed = list(pair.map(tested, suites))
-    failed = [suite.name for suite, well in zip(suites, passed, strict=True) if not well]
+        endings = list(pair.map(ending, suites))
+    failed = [suite.name for suite, ended in zip(suites, endings, strict=True) if ended]
     if failed:
+        say("\n".join(filter(None, endings)))
         sys.exit(f"build.py: tests fail in {', '.join(failed)}; see above.")
 
 
@@ -441,7 +446,7 @@ def _test(
     # What is quickest to fail comes first.
     if os.environ.get("PORTRAITGEN_BLENDER"):
         run(
-            [python, "-m", "pytest", "tests/window", "-c", "tests/window/pytest.ini", "-rs"],
+            [python, "-m", "pytest", "tests/window", "-c", "tests/window/pytest.ini", "-rsfE"],
             **installed,
         )
     else:
@@ -452,7 +457,7 @@ def _test(
         blender = blenders[series].result()
         if blender is None:
             return None
-        return [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rs"]
+        return [blender, "-m", "pytest", "tests/blender", "-c", "tests/blender/pytest.ini", "-rsfE"]
 
     def in_second_python(version: str) -> list[str | Path] | None:
         second = seconds[version].result()

@@ -189,7 +189,8 @@ def test_everything_is_run_on_what_was_built(
             assert more["env"]["OMP_NUM_THREADS"] == "1"
         else:
             assert "OMP_NUM_THREADS" not in more["env"], "as users have it"
-        return subprocess.CompletedProcess([], int(fails and ran[-1].startswith("5.0")), ran[-1])
+        code = -11 if fails and ran[-1].startswith("5.0") else 0
+        return subprocess.CompletedProcess([], code, ran[-1])
 
     monkeypatch.setattr(build.subprocess, "run", tested)
     if fails:
@@ -208,3 +209,4 @@ def test_everything_is_run_on_what_was_built(
     assert ".venv-a" in attacks and ".venv-b" in footage and ".venv-a" in unit
     told = capsys.readouterr().out
     assert all(words in told for words in ran)
+    assert ("Blender 5.0, exit code -11:\n5.0 -m pytest" in told[-200:]) == fails, "again, last"
