@@ -29,6 +29,7 @@ from portraitgen.shot import Shot
 from ..portraitgen_addon import (
     compat,
     edit_watch,
+    file_paths,
     plate_strip,
     preferences,
     properties,
@@ -302,6 +303,7 @@ def _list_shot(
         strip_sync.apply(shot, plate, footage)
     else:
         shot = scene.portraitgen.shots.add()
+        file_paths.note(scene)
         shot.name, shot.shot_id, shot.folder = name, shot_id, folder
         shot.offset = footage.offset
         strip_sync.take_over(shot, plate, footage)
@@ -435,6 +437,7 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
         if properties.find_shot(opened.record.id):
             raise PortraitError("the file has this shot already", opened.path, "select it")
         shot = scene.portraitgen.shots.add()
+        file_paths.note(scene)
         shot.name = opened.path.name
         shot.shot_id, shot.scene = opened.record.id, scene.name
         shot.folder = sequencer.directory_of(opened.path)

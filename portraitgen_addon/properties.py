@@ -207,6 +207,9 @@ class PORTRAITGEN_PG_scene(bpy.types.PropertyGroup):
 
     shots: CollectionProperty(type=PORTRAITGEN_PG_shot)
     active: IntProperty(name="Shot", description="The shot the panels show")
+    beside: StringProperty(
+        description="The folder of the file that relative paths are meant from", options={"HIDDEN"}
+    )
     credentials: BoolProperty(
         name="Content Credentials",
         description="Sign what is delivered of this project with the studio's certificate",

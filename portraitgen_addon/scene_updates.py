@@ -448,20 +448,6 @@ def _timer() -> float:
     return _BUSY if session.busy or session.doing or session.state == "starting" else _IDLE
 
 
-@bpy.app.handlers.persistent
-def _on_save(target: str = "", *unused: Any) -> None:
-    """Names shot folders relative to the file that is being saved, so that both can move."""
-    if not target:
-        return
-    for scene in bpy.data.scenes:
-        for shot in scene.portraitgen.shots if scene.library is None else ():
-            absolute = bpy.path.abspath(shot.folder)
-            try:
-                shot.folder = bpy.path.relpath(absolute, start=os.path.dirname(target))
-            except ValueError:
-                shot.folder = absolute  # On another drive of a Windows machine.
-
-
 def register() -> None:
     """Connects the session."""
     session.on_change = redraw
@@ -472,7 +458,6 @@ def register() -> None:
     session.may_touch_scene = _may_touch_scene
     edit_watch.register()
     bpy.app.timers.register(_timer, first_interval=_BUSY, persistent=True)
-    bpy.app.handlers.save_pre.append(_on_save)
 
 
 def unregister() -> None:
@@ -480,7 +465,6 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_timer):
         bpy.app.timers.unregister(_timer)
     edit_watch.unregister()
-    bpy.app.handlers.save_pre.remove(_on_save)
     session.on_change = session.on_tick = lambda: None
     queue_runner.end()
     session.end()

@@ -70,6 +70,7 @@ def make(scene: Any, folder: Path, plate: Path, start: int = 2001) -> Any:
     made = Shot.create(folder, footage)
     made.update(footage=footage)
     shot = scene.portraitgen.shots.add()
+    module("portraitgen_addon.file_paths").note(scene)
     shot.name, shot.shot_id, shot.folder = "shot", made.record.id, str(folder)
     shot.scene, shot.offset = scene.name, start - FIRST
     shot.first, shot.last = FIRST, FIRST + COUNT - 1
