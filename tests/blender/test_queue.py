@@ -47,7 +47,7 @@ def test_a_queue_goes_on_after_its_worker_was_killed_and_does_nothing_twice(
     until(lambda: session.job and session.job.stage == "landmarks")
     assert states(runner) == ["track running", "render waiting"]
     os.kill(session.pid, signal.SIGKILL)
-    until(lambda: not runner.runs(), 20)
+    until(lambda: not runner.runs())
     # What needs the track waits for it.
     assert states(runner) == ["track failed", "render waiting"]
     bpy.ops.portraitgen.queue_retry()
