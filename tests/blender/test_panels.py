@@ -192,6 +192,22 @@ def test_a_strip_that_is_no_shots_yet_is_offered_beside_other_shots(shot: Any) -
     assert "portraitgen.split_at_cuts" in operators()
 
 
+def test_what_is_said_of_a_track_is_wrapped_to_the_panel(shot: Any) -> None:
+    summary = SimpleNamespace(
+        landmark_residual_percent=0.731,
+        tracked_frames=1230,
+        frames=1234,
+        weak_frames=123,
+        lost_frames=4,
+    )
+    layout = Layout()
+    track = SimpleNamespace(summary=summary, source="refine")
+    module("ui.panels")._residual(layout, track, shot)
+    said = [text for text in layout.said if text]
+    assert "before it was refined" in " ".join(said)
+    assert max(map(len, said)) <= 46, said
+
+
 def test_jobs_are_called_as_their_buttons() -> None:
     label = module("portraitgen_addon.job_labels").job_label
     assert label("qc") == "QC Sheet" and label("render") == "Render to Strip"
