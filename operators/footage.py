@@ -298,7 +298,7 @@ def _list_shot(
 ) -> Any:
     """The shot of an id in the list, as the strip shows it; the active one from now on."""
     plate = plate_strip.whereabouts(strip, scene)
-    shot = properties.find_shot(shot_id)
+    shot = properties.find_shot(shot_id, scene.session_uid)
     if shot is not None:
         strip_sync.apply(shot, plate, footage)
     else:
@@ -439,7 +439,7 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
         shot = scene.portraitgen.shots.add()
         file_paths.note(scene)
         shot.name = opened.path.name
-        shot.shot_id, shot.scene = opened.record.id, scene.name
+        shot.shot_id = opened.record.id
         shot.folder = sequencer.directory_of(opened.path)
         shot.first, shot.last = opened.record.footage.first, opened.record.footage.last
         strip = _strip_of(scene, opened.footage_path)

@@ -95,7 +95,7 @@ def test_what_runs_already_is_not_queued_again(shot: Any, session: Any, runner: 
     job = module("portraitgen_addon.session").Job
     try:
         for running, wanted in (("track", ["reconstruct"]), ("reconstruct", ["track"])):
-            session.job = job(running, shot.shot_id, shot.path, shot.scene, "", {})
+            session.job = job(running, shot.shot_id, shot.path, shot.id_data.session_uid, "", {})
             session.job.state = "running"
             kinds = [each.kind for each in runner.missing_of(shot)]
             assert kinds == [*wanted, "edit", "render"]

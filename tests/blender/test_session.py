@@ -232,7 +232,7 @@ def test_a_job_that_fails_before_its_start_is_answered_stays_failed(tmp_path: Pa
     made = module("portraitgen_addon.session")
     session, answers = made.Session(), []
     session.ask = lambda call, on_result, on_error: answers.append(on_result)
-    job = made.Job("render", "id", tmp_path, "Scene")
+    job = made.Job("render", "id", tmp_path, 0)
     session.run(job)
     session._notified(JobFailed("1", ErrorData("error", "there is no take", "", "")))
     answers[0](JobStarted("1"))
