@@ -440,6 +440,7 @@ def tick() -> None:
         _stale = False
         # What was just written is drawn as it is now.
         file_marks.look()
+        shot_summary.read_again()
         _tag_areas()
 
 

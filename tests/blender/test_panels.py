@@ -131,13 +131,33 @@ def _plate_of(opened: Any, take: str) -> Path:
     return folder / f"take.{living_shot.FIRST}.png"
 
 
+def _by_the_timer(shot: Any) -> None:
+    """A job's end, as the timer brings it in."""
+    updates, session = (
+        module(f"portraitgen_addon.{each}") for each in ("scene_updates", "session")
+    )
+    updates._on_done(session.Job("edit", shot.shot_id, shot.path, 0), {})
+    updates.redraw()
+    updates.tick()
+
+
+def _by_a_button(shot: Any) -> None:
+    shot.active_take = TAKES - 1
+    bpy.ops.portraitgen.take_delete()
+    shot.active_take = 0
+
+
+@pytest.mark.parametrize("change", [None, _by_the_timer, _by_a_button])
 def test_what_is_drawn_again_asks_neither_the_disk_nor_all_strips(
-    shot: Any, monkeypatch: pytest.MonkeyPatch
+    shot: Any, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None] | None
 ) -> None:
+    """Not even the first time after what it shows has changed."""
     asked: list[str] = []
     drawn, layout = panels(), Layout()
     for draw in drawn.values():
         draw(Layout())
+    if change is not None:
+        change(shot)
 
     def note(owner: Any, name: str) -> None:
         real = getattr(owner, name)
