@@ -130,7 +130,7 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     pin_resistance: FloatProperty(
         name="Resistance",
         description="How firmly a face that is well tracked stays in its place while pins"
-        " elsewhere are dragged; pins on the head move it freely",
+        " elsewhere are dragged; pins on the face move it freely",
         default=1.0,
         min=0.0,
         max=1.0,
