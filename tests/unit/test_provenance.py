@@ -396,3 +396,9 @@ def test_a_delivery_without_a_certificate_is_copied_unsigned(shot: Path, tmp_pat
     assert (tmp_path / "out" / "toon.mp4").read_bytes() == source.read_bytes()
     with pytest.raises(OptionError, match="go together"):
         run("deliver", shot, given | {"certificate": "chain.pem"}, Reporter())
+
+
+def test_a_strangers_text_that_breaks_off_says_nothing(tmp_path: Path) -> None:
+    plain = save_png(tmp_path / "plain.png", np.zeros((8, 8, 3), np.float32)).read_bytes()
+    chunk = b"\0\0\0\x05iTXta\0\0\0\0" + b"\0" * 4
+    assert texts_of(plain[:33] + chunk + plain[33:]) == {}

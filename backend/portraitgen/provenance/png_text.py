@@ -61,7 +61,7 @@ def texts_of(png: bytes) -> dict[str, str]:
     while place + 8 <= len(png):
         length, kind = struct.unpack_from(">I4s", png, place)
         data = png[place + 8 : place + 8 + length]
-        if kind == b"iTXt" and data.count(b"\0") >= 4:
+        if kind == b"iTXt" and data.count(b"\0") >= 5:
             keyword, rest = data.split(b"\0", 1)
             if rest[:1] == b"\0":
                 found[keyword.decode("latin-1")] = rest[2:].split(b"\0", 2)[2].decode("utf-8")
