@@ -40,16 +40,19 @@ def draw_looks(layout: Any, shot: Any, take: Any) -> None:
         draw_text(body.column(), f"No looks yet in {printable(Library.folder)}")
     grid = body.grid_flow(columns=_COLUMNS, even_columns=True, align=True)
     for each in Library.rows:
-        cell = grid.column(align=True)
         if each.error:
-            cell.alert = True
-            cell.label(text=printable(each.name), icon="ERROR", translate=False)
             continue
+        cell = grid.column(align=True)
         if icon := thumbnails.icon(each.thumbnail):
             cell.template_icon(icon_value=icon, scale=4)
         cell.operator(
             "portraitgen.wear_look", text=printable(each.name), translate=False
         ).path = each.path
+    for each in Library.rows:
+        if each.error:
+            column = body.column()
+            column.alert = True
+            draw_text(column, f"{each.name}: {each.error}", "ERROR")
 
 
 def _live(layout: Any) -> None:

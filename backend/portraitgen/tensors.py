@@ -11,6 +11,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from .errors import PortraitError
+from .records import TensorEntry
+from .schema import Misfit
 from .storage import as_size, atomic_path, is_plain, parse_json, read_bytes
 
 if TYPE_CHECKING:
@@ -121,7 +124,19 @@ def header_of(path: Path, largest: int) -> dict[str, Any]:
         raise DamagedTensors(f"its header is damaged ({error})") from None
     if not isinstance(header, dict):
         raise DamagedTensors("its header is damaged")
+    promised = 8 + length + _promised(header)
+    if promised > size:
+        raise DamagedTensors(f"it is cut short ({as_size(size)} of {as_size(promised)})")
     return header
+
+
+def _promised(header: Mapping[str, Any]) -> int:
+    """How many bytes of values a header speaks of."""
+    last = 0
+    for each in header.values():
+        with suppress(Misfit):
+            last = max(last, TensorEntry.parse(each).data_offsets[1])
+    return last
 
 
 def is_whole(path: Path) -> bool:

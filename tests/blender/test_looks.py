@@ -170,3 +170,55 @@ def test_a_look_is_named_by_a_name(shot: Any) -> None:
     bpy.ops.portraitgen.take_add(editor="grade")
     with pytest.raises(RuntimeError, match="not a path"):
         bpy.ops.portraitgen.learn_look(name="other/place", seconds=1.0)
+
+
+def test_a_panel_keeps_the_pictures_of_a_large_library(tmp_path: Path) -> None:
+    thumbnails = module("ui.thumbnails")
+    paths = [tmp_path / f"{number}.png" for number in range(120)]
+    image = bpy.data.images.new("thumbnail", 8, 4)
+    image.filepath_raw, image.file_format = str(paths[0]), "PNG"
+    image.save()
+    for path in paths[1:]:
+        path.write_bytes(paths[0].read_bytes())
+    # One that is freed while its panel is drawn would be drawn as nothing.
+    for path in paths:
+        thumbnails.icon(str(path))
+    kept = {key: each for key, each in thumbnails._collection.items() if str(tmp_path) in key}
+    assert len(kept) == len(paths)
+    for path in paths:
+        thumbnails.icon(str(path))
+    assert all(thumbnails._collection[key] is each for key, each in kept.items())
+    # What a file showed before it changed is freed at once: Live Look writes one many times.
+    os.utime(paths[0], (1e9, 1e9))
+    module("portraitgen_addon.file_marks").forget(paths[0])
+    thumbnails.icon(str(paths[0]))
+    of_first = [key for key in thumbnails._collection if key.startswith(f"{paths[0]} ")]
+    assert len(of_first) == 1
+
+
+def test_a_file_that_is_no_look_is_shown_with_why(
+    shot: Any, learned: Any, tracked: Path, until: Callable[..., None]
+) -> None:
+    library = module("portraitgen_addon.look_library").Library
+    short = tracked / "looks" / "short.safetensors"
+    short.write_bytes(Path(learned.path).read_bytes()[:5000])
+    assert bpy.ops.portraitgen.list_looks() == {"FINISHED"}
+    try:
+        until(lambda: any(row.name == "short" for row in library.rows))
+        told: list[str] = []
+
+        class Layout:
+            """Takes all that is drawn and keeps its words."""
+
+            def __getattr__(self, name: str) -> Callable[..., Any]:
+                def call(*given: Any, **words: Any) -> Any:
+                    told.append(str(words.get("text", "")))
+                    return (self, self) if name == "panel" else self
+
+                return call
+
+        bpy.ops.portraitgen.take_add(editor="grade")
+        module("ui.looks").draw_looks(Layout(), shot, shot.take)
+        assert any("short" in each for each in told) and "cut short" in " ".join(told)
+    finally:
+        short.unlink()

@@ -66,7 +66,8 @@ def _list(given: argparse.Namespace) -> None:
     folder = given.folder or library_folder()
     found, refused = looks_in(folder)
     if given.json:
-        print_json([{"path": str(path)} | facts.to_json() for path, facts in found.items()])
+        usable = [{"path": str(path)} | facts.to_json() for path, facts in found.items()]
+        print_json(usable + [{"path": str(path), "error": why} for path, why in refused.items()])
         return
     say(f"{len(found)} looks in {folder}")
     for path, facts in found.items():
@@ -74,7 +75,7 @@ def _list(given: argparse.Namespace) -> None:
         text = f"{path.stem}: {facts.pairs} pairs, {facts.made_of}{use}"
         print(f"  {printable(text)}")
     for path, reason in refused.items():
-        print(f"  {printable(f'{path.name} cannot be used: {reason}')}")
+        print(f"  {printable(f'{path.name}: {reason}')}")
 
 
 def _info(given: argparse.Namespace) -> None:

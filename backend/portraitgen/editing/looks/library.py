@@ -45,5 +45,5 @@ def looks_in(folder: Path) -> tuple[dict[Path, LookFacts], dict[Path, str]]:
         try:
             found[path] = read_facts(path)
         except EditError as error:
-            refused[path] = str(error)
+            refused[path] = f"{error.message}; {error.remedy}"
     return found, refused

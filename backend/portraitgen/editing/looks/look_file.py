@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -108,10 +109,7 @@ def read_look(path: Path) -> Look:
         EditError: if it is no look that can be used.
     """
     facts = _judged(path)
-    try:
-        arrays = load_arrays(path)
-    except DamagedTensors as error:
-        raise EditError(f"the look cannot be used ({error})", path, _REMEDY) from None
+    arrays = _arrays(path)
     thumbnail = arrays.pop(_THUMBNAIL)
     network = LookNetwork(Guides.of(facts.guides))
     network.load_state_dict(
@@ -122,7 +120,15 @@ def read_look(path: Path) -> Look:
 
 def read_thumbnail(path: Path) -> np.ndarray:
     """The picture of a look, uint8 (96, 192, 3); raises as `read_look`."""
-    return read_look(path).thumbnail
+    _judged(path)
+    return _arrays(path)[_THUMBNAIL]
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        return load_arrays(path)
+    except DamagedTensors as error:
+        raise EditError(f"the look cannot be used ({error})", path, _REMEDY) from None
 
 
 def thumbnail_of(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -144,6 +150,16 @@ def _kind_of(entry: object) -> tuple[str, tuple[int, ...]] | None:
     except Misfit:
         return None
     return told.dtype, told.shape
+
+
+@cache
+def _wanted(guides: Guides) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Types and shapes of a look's tensors."""
+    wanted: dict[str, tuple[str, tuple[int, ...]]] = {_THUMBNAIL: ("U8", _THUMBNAIL_SHAPE)}
+    with torch.device("meta"):
+        for name, each in LookNetwork(guides).state_dict().items():
+            wanted[name] = ("F16", tuple(each.shape))
+    return wanted
 
 
 def _judged(path: Path) -> LookFacts:
@@ -170,10 +186,7 @@ def _judged(path: Path) -> LookFacts:
         ) from None
     if not (math.isfinite(facts.scale) and 0 <= facts.scale < 1e6 and 0 <= facts.side < 1 << 16):
         raise EditError("the look tells no usable size", path, _REMEDY)
-    wanted = {_THUMBNAIL: ("U8", _THUMBNAIL_SHAPE)}
-    with torch.device("meta"):
-        for name, each in LookNetwork(Guides.of(facts.guides)).state_dict().items():
-            wanted[name] = ("F16", tuple(each.shape))
+    wanted = _wanted(Guides.of(facts.guides))
     found = {name: _kind_of(each) for name, each in header.items()}
     if found != wanted:
         wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))

@@ -9,22 +9,25 @@ from pathlib import Path
 
 from ...editing.editor import Editor
 from ...editing.looks.library import library_folder, looks_in
-from ...editing.looks.look_file import read_look
+from ...editing.looks.look_file import read_thumbnail
 from ...editing.registry import create_editor
 from ...errors import EditError, ShotError
 from ...footage.crop import crop
 from ...footage.matte import foreground_colours
 from ...images import as_png, save_png, to_codes, to_float
 from ...messages.takes import LookList, LookRow, LookShown, ShowLook
+from ...provenance.png_text import texts_of
 from ...schema import Values
 from ...shot import Shot
-from ...storage import write_bytes
+from ...storage import read_bytes, write_bytes
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
 from ..data.shots import Track, body_of, plate_of
 
 _SIDE = 512
 _THUMBNAILS = ".thumbnails"
+# By which a thumbnail tells of which look it is, and the longest file that may be one.
+_MARK, _LARGEST = "portraitgen-look", 1 << 20
 
 
 def list_looks() -> LookList:
@@ -37,7 +40,7 @@ def list_looks() -> LookList:
             thumbnail = _thumbnail(path)
         except EditError as error:
             # Its header is right and its weights are not.
-            refused[path] = str(error)
+            refused[path] = f"{error.message}; {error.remedy}"
             continue
         rows.append(
             LookRow(
@@ -63,12 +66,23 @@ def _thumbnail(look: Path) -> str:
     """
     picture = look.parent / _THUMBNAILS / f"{look.stem}.png"
     try:
-        if not picture.exists() or picture.stat().st_mtime < look.stat().st_mtime:
+        facts = look.stat()
+        # A file that comes from elsewhere may be older than the one whose place it takes.
+        mark = f"{facts.st_size} {facts.st_mtime_ns}"
+        if not _is_of(picture, mark):
             picture.parent.mkdir(exist_ok=True)
-            save_png(picture, to_float(read_look(look).thumbnail))
+            save_png(picture, to_float(read_thumbnail(look)), {_MARK: mark})
     except OSError:
         return ""
     return str(picture)
+
+
+def _is_of(picture: Path, mark: str) -> bool:
+    """Whether a thumbnail was made of a look as it is now."""
+    try:
+        return texts_of(read_bytes(picture, _LARGEST)).get(_MARK) == mark
+    except (OSError, ShotError, ValueError):
+        return False
 
 
 class _Live:
