@@ -270,24 +270,34 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
         frame = read_image(path, lean=True)
     except FootageError as error:
         raise EditError(f"a picture cannot be read ({error.message})", path, _REMEDY) from None
-    picture = _as_float(frame.pixels[..., list(frame.rgb)])
-    names = [each.lower() for each in frame.channels]
-    alpha = _as_float(frame.pixels[..., names.index("a")]) if "a" in names else None
-    if frame.pixels.dtype.kind == "f":
-        # Floats are linear light.
+    names, floats = [each.lower() for each in frame.channels], frame.pixels.dtype.kind == "f"
+    pixels = frame.pixels if floats else _at_most(frame.pixels, _WORKING_SIDE)
+    picture = _as_float(pixels[..., list(frame.rgb)])
+    alpha = _as_float(pixels[..., names.index("a")]) if "a" in names else None
+    if floats:
+        if np.isnan(pixels).any():
+            raise EditError("the picture holds pixels that are no numbers", path, _REMEDY)
+        if alpha is not None:
+            # Floats are multiplied by their alpha, and light that is linear.
+            picture = (picture / np.maximum(alpha, 1e-3)[..., None]).clip(0, 1)
         picture = np.where(
             picture <= 0.0031308, picture * 12.92, 1.055 * picture ** (1 / 2.4) - 0.055
         ).astype(np.float32)
     if alpha is not None and alpha.min() > 1 - _ALIKE:
         alpha = None
-    longest = max(picture.shape[:2])
-    if longest > _WORKING_SIDE:
-        share = _WORKING_SIDE / longest
-        size = round(picture.shape[1] * share), round(picture.shape[0] * share)
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        if alpha is not None:
-            alpha = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(picture, np.float32), alpha
+    elif alpha is not None:
+        alpha = _at_most(alpha, _WORKING_SIDE)
+    return np.ascontiguousarray(_at_most(picture, _WORKING_SIDE), np.float32), alpha
+
+
+def _at_most(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A picture (H, W) or (H, W, C) of so many pixels a side at most."""
+    share = side / max(pixels.shape[:2])
+    if share >= 1:
+        return pixels
+    size = round(pixels.shape[1] * share), round(pixels.shape[0] * share)
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return small.reshape(*small.shape[:2], *pixels.shape[2:])
 
 
 def _as_float(pixels: np.ndarray) -> np.ndarray:
