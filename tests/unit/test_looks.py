@@ -4,6 +4,7 @@
 
 import argparse
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -12,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from made_looks import face, pair, picture, random_look, warm, write
 from reporters import Noting
 
 from portraitgen.cli.look import run
@@ -19,7 +21,7 @@ from portraitgen.editing.editor import EditRequest
 from portraitgen.editing.looks import library
 from portraitgen.editing.looks.learning import Learner, Pair
 from portraitgen.editing.looks.look_file import Look, LookFacts, read_facts, read_look
-from portraitgen.editing.looks.network import Guides, LookNetwork
+from portraitgen.editing.looks.network import Guides
 from portraitgen.editing.looks.wearing import TILE, wear
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError, OptionError, PortraitError
@@ -27,21 +29,6 @@ from portraitgen.pipeline.data.look_pairs import pairs_in_folder
 from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn, look_file
 from portraitgen.pipeline.requests.looks import list_looks
 from portraitgen.pipeline.run.progress import Reporter
-
-
-def picture(side: int = 96, seed: int = 0) -> np.ndarray:
-    random = np.random.default_rng(seed)
-    coarse = random.random((6, 6, 3)).astype(np.float32)
-    return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 1)
-
-
-def warm(image: np.ndarray) -> np.ndarray:
-    return (0.1 + 0.8 * image * np.array([1.0, 0.8, 0.5], np.float32)).clip(0, 1)
-
-
-def pair(seed: int = 0, side: int = 96) -> Pair:
-    before = picture(side, seed)
-    return Pair(f"{seed}", before, warm(before), np.ones((side, side), np.float32))
 
 
 def request(image: np.ndarray, frame: int = 1, **more: object) -> EditRequest:
@@ -67,18 +54,6 @@ def learned(pairs: list[Pair], steps: int, **more: object) -> Learner:
     while not learner.finished:
         learner.step()
     return learner
-
-
-_PLAIN = Guides()
-
-
-def random_look(guides: Guides = _PLAIN, **facts: object) -> Look:
-    torch.manual_seed(1)
-    network = LookNetwork(guides)
-    with torch.no_grad():
-        network.out.weight.normal_(0, 0.1)
-    thumbnail = np.zeros((96, 192, 3), np.uint8)
-    return Look(LookFacts(name="noise", guides=guides.names, **facts), network.eval(), thumbnail)
 
 
 def test_a_look_is_learned_and_worn_on_a_picture_it_never_saw(tmp_path: Path) -> None:
@@ -135,7 +110,7 @@ def test_texture_of_places_goes_on_only_where_it_pays_on_pairs_kept_out(
 
     monkeypatch.setattr("portraitgen.editing.looks.learning._TRIAL", 0.9)
     monkeypatch.setattr("portraitgen.editing.looks.learning.BATCH", 4)
-    with_paint = learned([placed(seed, True) for seed in range(4)], 180)
+    with_paint = learned([placed(seed, True) for seed in range(7)], 100)
     assert with_paint.look(LookFacts(name="paint")).facts.guides == ("normals", "place")
     of_colour = learned([placed(seed, False) for seed in range(4)], 30)
     assert of_colour.look(LookFacts(name="warm")).facts.guides == ("normals",)
@@ -213,6 +188,54 @@ def test_looks_are_found_by_name_in_the_library(
         library.look_path("")
 
 
+def test_files_of_a_library_that_are_no_looks_are_listed_with_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path))
+    paths = {name: tmp_path / f"{name}.safetensors" for name in ("good", "short", "newer", "flip")}
+    for path in paths.values():
+        random_look().save(path)
+    paths["short"].write_bytes(paths["good"].read_bytes()[:3000])
+    tampered(paths["newer"], "newer")
+    tampered(paths["flip"], "flipped")
+    (tmp_path / "folder.safetensors").mkdir()
+    (tmp_path / "gone.safetensors").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    wanted = {
+        "flip": "has changed since it was written",
+        "folder": "no plain file",
+        "gone": "missing",
+        "newer": "a newer version made the look; update PortraitGen",
+        "pipe": "no plain file",
+        "short": "it is cut short",
+    }
+    rows = {each.name: each for each in list_looks().rows}
+    assert not rows["good"].error and Path(rows["good"].thumbnail).exists()
+    for name, told in wanted.items():
+        assert told in rows[name].error and str(tmp_path) not in rows[name].error, name
+    for json_ in (False, True):
+        run(argparse.Namespace(what="list", folder=None, json=json_))
+        printed = capsys.readouterr().out
+        for name, told in wanted.items():
+            # What only the weights say is told where they are read.
+            assert (told in printed or name == "flip") and name in printed
+
+
+def test_a_picture_of_the_library_is_that_of_its_look_whatever_the_files_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path))
+    path = tmp_path / "noise.safetensors"
+    for shade in (10, 200):
+        look = random_look()
+        look.thumbnail[:] = shade
+        look.save(path)
+        # One that was copied from elsewhere is dated as it was there.
+        os.utime(path, (1e9 - shade, 1e9 - shade))
+        (row,) = list_looks().rows
+        assert cv2.imread(row.thumbnail).mean() == shade
+
+
 def test_a_look_of_damaged_weights_is_listed_as_one_that_cannot_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,14 +306,15 @@ def test_learning_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
         first.step()
     first.save(tmp_path / "state")
     again = Learner(pairs, 20, clock=Ticks())
-    assert again.resume(tmp_path / "state") and again.used == first.used
+    again.resume(tmp_path / "state")
+    assert again.used == first.used
     for learner in (first, again):
         while not learner.finished:
             learner.step()
     kept, resumed = (each.look(LookFacts(name="x")).network.state_dict() for each in (first, again))
     assert all(torch.equal(kept[name], resumed[name]) for name in kept)
-    others = Learner([pair(9)], 20, clock=Ticks())
-    assert not others.resume(tmp_path / "state")
+    with pytest.raises(EditError, match="not learned from these pairs"):
+        Learner([pair(9)], 20, clock=Ticks()).resume(tmp_path / "state")
 
 
 class Stopping(Reporter):
@@ -336,24 +360,6 @@ def test_what_names_no_file_is_refused(name: str) -> None:
         look_file(name)
 
 
-def face(side: int = 256) -> np.ndarray:
-    """The synthetic performer's head, RGB uint8."""
-    clip = cv2.VideoCapture(str(Path(__file__).parents[1] / "data" / "performer.mp4"))
-    found, frame = clip.read()
-    assert found
-    frame = frame[..., ::-1]
-    least = min(frame.shape[:2])
-    left = (frame.shape[1] - least) // 2
-    return cv2.resize(
-        frame[:least, left : left + least], (side, side), interpolation=cv2.INTER_AREA
-    )
-
-
-def write(folder: Path, name: str, codes: np.ndarray) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(folder / name), codes[..., ::-1])
-
-
 def test_pairs_are_read_by_name_from_folders_and_beside_each_other(tmp_path: Path) -> None:
     before = face()
     after = (before * 0.5).astype(np.uint8)
@@ -392,6 +398,30 @@ def test_a_mask_lies_in_the_alpha_of_a_white_picture_too(tmp_path: Path) -> None
     cv2.imwrite(str(tmp_path / "one.mask.png"), mask)
     (found,) = pairs_in_folder(tmp_path, Noting())
     assert not found.cover[:128].any() and found.cover[128:].min() == 1
+
+
+def test_floats_are_divided_by_their_alpha_and_must_be_numbers(tmp_path: Path) -> None:
+    import OpenImageIO
+
+    before = face()
+    write(tmp_path, "one.before.png", before)
+    linear = ((before * 0.5 / 255 + 0.055) / 1.055) ** 2.4
+
+    def write_exr(pixels: np.ndarray) -> None:
+        path = str(tmp_path / "one.after.exr")
+        specification = OpenImageIO.ImageSpec(256, 256, 4, OpenImageIO.FLOAT)
+        specification.channelnames = ("R", "G", "B", "A")
+        opened = OpenImageIO.ImageOutput.create(path)
+        assert opened.open(path, specification)
+        opened.write_image(pixels.astype(np.float32))
+        opened.close()
+
+    write_exr(np.dstack([linear * 0.5, np.full((256, 256), 0.5)]))
+    (found,) = pairs_in_folder(tmp_path, Noting())
+    assert abs(float(found.after.mean() / found.before.mean()) - 0.5) < 0.03
+    write_exr(np.dstack([linear * np.nan, np.ones((256, 256))]))
+    with pytest.raises(EditError, match="no numbers"):
+        pairs_in_folder(tmp_path, Noting())
 
 
 def test_a_name_is_one_name_however_a_system_writes_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...errors import EditError
 from ...schema import Data
-from ...storage import dump_json, parse_json
+from ...storage import dump_json, parse_json, printable
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .look_file import Look, LookFacts, thumbnail_of
 from .network import MULTIPLE, Guides, LookNetwork
@@ -369,23 +369,39 @@ class Learner:
         written = {name: each.numpy() for name, each in arrays.items()}
         save_arrays(path, written, {_STATE: dump_json(facts.to_json()).decode()})
 
-    def resume(self, path: Path) -> bool:
-        """Goes on where a file says; False if it is of other pairs, or damaged."""
+    def resume(self, path: Path) -> None:
+        """Goes on where a file says; what has hardly begun, from other pairs, begins anew.
+
+        Raises:
+            EditError: if it is of other pairs, damaged or something else.
+        """
         try:
             arrays = load_arrays(path)
             facts = _Progress.parse(parse_json(_metadata(path)))
             if facts.pairs != self.digest:
-                return False
+                if facts.steps:
+                    raise EditError(
+                        "what was learned so far was not learned from these pairs",
+                        path,
+                        "give the look another name, or delete the file to begin anew",
+                    )
+                return
+            if not facts.guides or facts.steps < 0 or facts.used < 0:
+                raise ValueError("it tells of no network")
             kept = [Guides.of(names) for names in facts.guides]
             candidates = [_Candidate(each, self._planes, self._seed) for each in kept]
             for each in candidates:
                 _restore(each, arrays, facts.steps)
-        except (DamagedTensors, ValueError, KeyError, TypeError, RuntimeError):
-            return False
+        except (DamagedTensors, ValueError, KeyError, TypeError, RuntimeError) as error:
+            reason = printable(str(error)).partition("\n")[0][:120]
+            raise EditError(
+                f"learning cannot go on with what is in the file ({reason})",
+                path,
+                "give the look another name, or delete the file to begin anew",
+            ) from None
         self._candidates, self.used = candidates, facts.used
         self.held_out_db = facts.held_out_db
         self.notes = list(facts.notes)
-        return True
 
 
 def psnr(pictures: Sequence[tuple[Tensor, Tensor, Tensor]]) -> float:
@@ -406,11 +422,18 @@ def _metadata(path: Path) -> str:
 
 def _restore(candidate: _Candidate, arrays: dict[str, np.ndarray], steps: int) -> None:
     prefix = "+".join(candidate.guides.names) or "none"
+
+    def kept(part: str, name: str, parameter: Tensor) -> Tensor:
+        found = torch.from_numpy(arrays[f"{prefix}.{part}.{name}"])
+        if found.shape != parameter.shape or found.dtype != parameter.dtype:
+            raise ValueError(f"'{name}' is of another network")
+        return found
+
     with torch.no_grad():
         for name, parameter in candidate.network.named_parameters():
-            parameter.copy_(torch.from_numpy(arrays[f"{prefix}.now.{name}"]))
+            parameter.copy_(kept("now", name, parameter))
             moments = {
-                moment: torch.from_numpy(arrays[f"{prefix}.{moment}.{name}"])
+                moment: kept(moment, name, parameter)
                 for moment in ("exp_avg", "exp_avg_sq")
                 if f"{prefix}.{moment}.{name}" in arrays
             }
@@ -420,7 +443,7 @@ def _restore(candidate: _Candidate, arrays: dict[str, np.ndarray], steps: int) -
                     **moments,
                 }
         for name, parameter in candidate.mean.named_parameters():
-            parameter.copy_(torch.from_numpy(arrays[f"{prefix}.mean.{name}"]))
+            parameter.copy_(kept("mean", name, parameter))
     candidate.steps = steps
 
 

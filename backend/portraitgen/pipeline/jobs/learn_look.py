@@ -3,27 +3,36 @@
 """Learning a look: from a take's key frames or a folder of pairs, into one file of the library."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
 from ...editing.looks.look_file import LookFacts
-from ...errors import EditError, OptionError
+from ...errors import EditError, OptionError, ShotError
 from ...images import save_png
 from ...job_results import LearnLookResult
+from ...locks import Lock
+from ...provenance.png_text import texts_of
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import make_folder, user_path
+from ...storage import make_folder, read_bytes, user_path
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
-from ..run.job_context import running
+from ..run.job_context import running, waiting_of
 from ..run.progress import Reporter, Stage
 
 # How often the look, what is needed to go on, and the preview are written, seconds of learning.
 _KEPT_EVERY = 4.0
 _STATE_SUFFIX = ".learning"
 _TICKS = 10
+# Beside the looks, for all that are learned into one folder.
+_LOCKS = ".locks"
+# What a preview of ours says of itself, and the longest file that may be one.
+_PREVIEW = "portraitgen-look-preview"
+_LARGEST_PREVIEW = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -52,17 +61,21 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
         raise OptionError("give either a take or a folder of pairs", "look", "name one of them")
     with running(shot, "look", asdict(options), "look", reporter) as job:
         out = look_file(options.out or options.take or _folder_name(options.pairs))
-        make_folder(out.parent)
-        made_of, commercial = "", True
-        if options.take:
-            pairs, made_of = pairs_of_take(shot, options.take, reporter)
-            commercial = shot.edit_record(options.take).commercial
-        else:
-            pairs = pairs_in_folder(user_path(options.pairs), reporter)
-        facts = _facts(out, options, made_of, commercial)
-        result = learn(
-            pairs, out, facts, options, reporter, job.folder / "preview.png", job.check_held
-        )
+        with _held(out, reporter) as check_held:
+
+            def check() -> None:
+                job.check_held()
+                check_held()
+
+            made_of, commercial = "", True
+            if options.take:
+                pairs, made_of = pairs_of_take(shot, options.take, reporter)
+                commercial = shot.edit_record(options.take).commercial
+            else:
+                pairs = pairs_in_folder(user_path(options.pairs), reporter)
+            facts = _facts(out, options, made_of, commercial)
+            preview = job.folder / "preview.png"
+            result = learn(pairs, out, facts, options, reporter, preview, check)
         job.finish(result.told())
     return result
 
@@ -71,10 +84,42 @@ def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLoo
     """Learns a look from a folder of pairs without a shot; as `learn_look`."""
     out = look_file(options.out or _folder_name(options.pairs))
     # Before the pairs are read, which takes its time.
-    make_folder(out.parent)
-    pairs = pairs_in_folder(user_path(options.pairs), reporter)
-    facts = _facts(out, options, "", True)
-    return learn(pairs, out, facts, options, reporter, out.with_suffix(".preview.png"))
+    with _held(out, reporter) as check:
+        pairs = pairs_in_folder(user_path(options.pairs), reporter)
+        facts = _facts(out, options, "", True)
+        return learn(pairs, out, facts, options, reporter, preview_file(out), check)
+
+
+@contextmanager
+def _held(out: Path, reporter: Reporter) -> Iterator[Callable[[], None]]:
+    """Keeps others from learning into a file; gives what raises once it is held no more.
+
+    Raises:
+        ShotLocked: if another process learns into it.
+    """
+    name = out.name.removesuffix(SUFFIX)
+    # Many systems take both cases of a letter for one.
+    resource, purpose = f"look:{name.casefold()}", f"learning the look '{name}'"
+    folder = make_folder(out.parent) / _LOCKS
+    with Lock(folder, resource, purpose, None, waiting_of(reporter)) as lock:
+        yield lock.check
+
+
+def preview_file(out: Path) -> Path:
+    """Where the preview of a look is written that no shot's job learns: beside it, over nothing
+    but an earlier one."""
+    name = out.name.removesuffix(SUFFIX)
+    tried = (f"{name}.preview{f'-{number}' if number > 1 else ''}.png" for number in count(1))
+    return next(path for path in map(out.with_name, tried) if _is_free(path))
+
+
+def _is_free(preview: Path) -> bool:
+    if not os.path.lexists(preview):
+        return True
+    try:
+        return _PREVIEW in texts_of(read_bytes(preview, _LARGEST_PREVIEW))
+    except (OSError, ShotError, ValueError):
+        return False
 
 
 def look_file(name: str) -> Path:
@@ -117,20 +162,22 @@ def learn(
 ) -> LearnLookResult:
     """Learns until the time is over; whenever it is stopped, the look so far is in its file.
 
-    An earlier learning of the same pairs into the same file goes on.
+    An earlier learning of the same pairs into the same file goes on. Whoever calls holds the file.
 
     Raises:
-        EditError: if the file is there, and is not of these pairs.
+        EditError: if the file is there, or one by which its learning would go on, and is not of
+            these pairs.
     """
     learner = Learner(pairs, options.seconds, options.seed)
     state = out.with_name(out.name.removesuffix(SUFFIX) + _STATE_SUFFIX)
-    if state.exists() and learner.resume(state):
+    # What it was asked may come from a stranger's shot; nobody's file is lost for it.
+    if os.path.lexists(state):
+        learner.resume(state)
         if learner.used:
             reporter.note(f"It goes on after {learner.used:.0f} s of learning.")
-    elif out.exists():
-        # What it was asked may come from a stranger's shot; nobody's file is lost for it.
+    elif os.path.lexists(out):
         raise EditError(
-            "there is such a file, and it was not learned from these pairs",
+            f"there is such a file, and no {state.name} beside it tells what it was learned from",
             out,
             "give the look another name, or delete the file",
         )
@@ -147,7 +194,7 @@ def learn(
         # First, since without it nobody could tell whose the look is.
         learner.save(state)
         learner.look(facts).save(out)
-        reporter.preview(save_png(preview, learner.preview()))
+        reporter.preview(save_png(preview, learner.preview(), {_PREVIEW: facts.name}))
 
     told = 0
     while not learner.finished:
