@@ -428,8 +428,9 @@ def is_there(path: Path) -> bool:
 
 
 def _sentence(error: PortraitError) -> str:
-    text = str(error)
-    return text[:1].upper() + text[1:].rstrip(".")
+    text = str(error).rstrip(".")
+    # What it begins with is a name then, which is written as the artist wrote it.
+    return text if error.place else text[:1].upper() + text[1:]
 
 
 # Wiring

@@ -98,7 +98,8 @@ def test_a_renamed_strip_is_still_the_plate(shot: Any) -> None:
 
 def test_another_scene_rate_is_said_and_nothing_changes(shot: Any) -> None:
     bpy.context.scene.render.fps = 30
-    assert any("runs at 25 frames a second, the scene at 30" in text for text in look())
+    told = "performer: the movie runs at 25 frames a second, the scene at 30"
+    assert any(text.startswith(told) for text in look()), "the strip keeps its name"
     with pytest.raises(RuntimeError, match="set the scene's frame rate"):
         bpy.ops.portraitgen.update_from_strip()
     assert (shot.first, shot.last, shot.offset) == (5, 20, 1000)

@@ -64,6 +64,8 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
     x, y = (int(each) for each in seen["left at"].split())
     there, left = (cv2.imread(str(tmp_path / f"10_{each}.png"))[y, x] for each in ("there", "left"))
     assert there.max() > 100 and left.max() < 80, (there, left)
+    # Save Copy leaves the file at hand its shot.
+    assert seen["folder"][0] == seen["folder"][1] and seen["folder"][2], seen["folder"]
     ours = told_by_us(tmp_path / "console.txt")
     assert not ours, "\n".join(ours)
     late = sorted(value for key, value in seen.items() if key.startswith("late"))
