@@ -49,7 +49,9 @@ def _performer(context: Any) -> Any | None:
     shot = properties.active_shot(context)
     known = splats.performers(shot.shot_id) if shot else []
     shown = [each for each in known if each[splats.TAKE] == _take(context)]
-    return next(iter(shown or known), None)
+    # A copy of the scene has a performer and a rig of its own.
+    here = [each for each in shown or known if splats.armature_of(each) == shot.armature]
+    return next(iter(here or shown or known), None)
 
 
 def _no_performer(context: Any) -> str:
@@ -62,6 +64,8 @@ def _not_own(context: Any) -> str:
     if missing := _no_performer(context):
         return missing
     cloud: Any = _performer(context)
+    if cloud.get(splats.SURFACE) is None:
+        return f"'{cloud.name}' has lost its surface, press To 3D again"
     return "" if splats.is_own(cloud) else f"'{cloud.name}' belongs to another file"
 
 
@@ -93,50 +97,60 @@ class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
         shot = properties.active_shot(context)
         known = {each.name: str(each[splats.TAKE]) for each in splats.performers(shot.shot_id)}
         take = known.get(self.performer, _take(context))
-        return base.attempt(self, lambda: _bring(shot.shot_id, take))
+        return base.attempt(self, lambda: _bring(shot, take))
 
 
 _NEURAL = "A network changes this take beyond what its splats hold"
 
 
-def _bring(shot_id: str, take: str, retouched: str = "") -> None:
-    shot = properties.find_shot(shot_id)
-    if shot is None:
-        return
+def _bring(shot: Any, take: str, retouched: str = "", sent: str = "") -> None:
+    shot_id, scene = shot.shot_id, shot.id_data.session_uid
     call = ExportCloud(str(shot.path), take)
-    scene_updates.ask(
-        "Writing the splats", call, lambda answer: _show(shot_id, take, retouched, answer)
-    )
+
+    def show(answer: CloudExported) -> None:
+        known = properties.find_shot(shot_id, scene)
+        if known is not None and known.has_rig:
+            _show(known, take, retouched, sent, answer)
+
+    scene_updates.ask("Writing the splats", call, show)
 
 
-def _show(shot_id: str, take: str, retouched: str, answer: CloudExported) -> None:
-    shot = properties.find_shot(shot_id)
-    if shot is None or not shot.has_rig:
-        return
-    data = splats.SplatData.load(Path(answer.path))
+def _show(shot: Any, take: str, retouched: str, sent: str, answer: CloudExported) -> None:
+    """Shows splats in every performer of a take, and makes one where the shot's rig has none.
+
+    Args:
+        retouched: what a retouch has changed, empty for none.
+        sent: the name of the performer whose modifiers made it.
+    """
+    path = Path(answer.path)
+    data = splats.SplatData.load(path)
     if not splats.fits(data, shot.armature):
         raise PortraitError(
             f"track {shot.track_version} is of another body than the avatar was learned on",
             shot.name,
             "show a later version of the track, or reconstruct again",
         )
-    shown, path, erased = False, Path(answer.path), 0
-    for old in splats.performers(shot_id, take):
+    shown, erased = False, 0
+    for old in splats.performers(shot.shot_id, take):
         if old.library is not None or old.data.library is not None:
             continue
-        if old.get(splats.SURFACE) is None or old[splats.SURFACE].parent != shot.armature:
+        if old.get(splats.SURFACE) is None:
             splats.remove(old)
             continue
-        if retouched:
+        if splats.armature_of(old) is None:
+            splats.adopt(old, shot.armature, shot.camera)
+        if not splats.fits(data, splats.armature_of(old)):
+            continue  # The rig of another scene shows another track.
+        if old.name == sent:
             splats.drop_retouch(old)
-        else:
+        elif not retouched:
             erased += splats.erased(old)
         splats.show_anew(old, data, path, shot.offset)
-        shown = True
+        shown |= splats.armature_of(old) == shot.armature
     splats.remove_remains()
     if not shown:
         name = f"{shot.name} {take or 'reconstruction'}"
-        splats.build(name, shot_id, data, path, shot.armature, shot.camera, shot.offset)
+        splats.build(name, shot.shot_id, data, path, shot.armature, shot.camera, shot.offset)
     scene_updates.undo_step("Take Retouched Splats" if retouched else "To 3D")
     back = f"{erased} splats that were erased by hand are back; Undo, and Take Retouched keeps it"
     notes = [retouched, back if erased else "", _NEURAL if answer.neural else ""]
@@ -427,7 +441,8 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
 
     def invoke(self, context: Any, event: Any) -> set[str]:
         """Asks for a file where no performer is selected."""
-        if context.object is not None and context.object in splats.performers():
+        here = not compat.splats_missing() and context.object in splats.performers()
+        if context.object is not None and here:
             return self.execute(context)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
@@ -445,7 +460,15 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
             cloud = _performer(context)
             if cloud is None:
                 raise PortraitError("no splats are given", shot.name, "select them, or a file")
-            take, shot = str(cloud[splats.TAKE]), properties.find_shot(cloud[splats.SHOT])
+            if compat.splats_missing():
+                # This Blender reads a newer one's points and nodes as something else.
+                raise PortraitError(
+                    "Blender 5.3 and later alone show its splats",
+                    cloud.name,
+                    "open the file there, or give a PLY or SPZ file",
+                )
+            take = str(cloud[splats.TAKE])
+            shot = properties.find_shot(cloud[splats.SHOT], shot.id_data.session_uid)
             if shot is None:
                 raise PortraitError(
                     "the file has lost the performer's shot", cloud.name, "open the shot"
@@ -466,11 +489,16 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
             author=preferences.get().author,
             untouched=str(untouched) if untouched else None,
         )
-        shot_id = shot.shot_id
-        scene_updates.ask("Taking the splats", call, lambda answer: _taken(shot_id, take, answer))
+        shot_id, scene = shot.shot_id, shot.id_data.session_uid
+        sent = cloud.name if cloud else ""
+        scene_updates.ask(
+            "Taking the splats",
+            call,
+            lambda answer: _taken(properties.find_shot(shot_id, scene), take, sent, answer),
+        )
 
 
-def _taken(shot_id: str, take: str, answer: SplatsImported) -> None:
+def _taken(shot: Any, take: str, sent: str, answer: SplatsImported) -> None:
     if answer.version is None:
         raise PortraitError("the splats are as they were, there is nothing to take", take)
     shot_summary.forget_summaries()
@@ -481,8 +509,8 @@ def _taken(shot_id: str, take: str, answer: SplatsImported) -> None:
         parts.append("known by their place")
     told = "; ".join(parts)
     session.told_of_splats = (told,)
-    if splats.performers(shot_id, take):
-        _bring(shot_id, take, told)
+    if shot is not None and splats.performers(shot.shot_id, take):
+        _bring(shot, take, told, sent)
 
 
 CLASSES = (

@@ -405,9 +405,14 @@ def _of_performers(shot: Any) -> list[Notice]:
     """Which performers in 3D do not show what the shot holds now."""
     told = []
     for cloud in splats.performers(shot.shot_id):
+        if compat.splats_missing():
+            told.append(Notice(f"'{cloud.name}' is shown by Blender 5.3 and later alone"))
+            continue
         if not splats.is_own(cloud):
             continue
         reason = shot_summary.older(shot.path, splats.made_of(cloud))
+        if splats.armature_of(cloud) is None:
+            reason = "its rig is gone"
         if not reason and not len(cloud.data.points):
             reason = "it shows no splats"
         if not reason:

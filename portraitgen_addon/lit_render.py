@@ -96,12 +96,16 @@ def prepare(shot: Any, cloud: Any, take: str, frames: range) -> LitRender:
     folder = opened.make_take(take) / "lit"
     remove_tree(folder)
     make_folder(folder)
-    source = shot.armature.users_scene[0]
+    # The lights are those of the scene at hand, where the rig is linked into several.
+    scenes = shot.armature.users_scene
+    source = bpy.context.scene if bpy.context.scene in scenes else scenes[0]
     scene = source.copy()
     scene.name = _NAME
     # The copy is nobody's edit.
     scene.portraitgen.shots.clear()
     _stage(source, scene, cloud)
+    # Cameras may be bound to them.
+    scene.timeline_markers.clear()
     scene.camera = shot.camera
     fps = opened.record.footage.fps
     lens = opened.track_record(shot.track_version).camera
@@ -110,7 +114,8 @@ def prepare(shot: Any, cloud: Any, take: str, frames: range) -> LitRender:
     scene.frame_step = 1
     render = scene.render
     render.use_sequencer = render.use_compositing = render.use_border = False
-    render.use_multiview = False
+    render.use_multiview = render.use_stamp = render.use_freestyle = False
+    render.frame_map_old = render.frame_map_new = 100
     render.film_transparent = render.use_overwrite = render.use_file_extension = True
     settings = render.image_settings
     settings.media_type, settings.file_format = "IMAGE", "OPEN_EXR"
@@ -143,6 +148,7 @@ def _stage(source: Any, scene: Any, cloud: Any) -> None:
             around.objects.link(each)
     layer = scene.view_layers[0]
     layer.use = True
+    layer.material_override = None
     seen = layer.layer_collection.children[around.name]
     # Cycles alone can leave them out of sight; others cut out what is behind them.
     if scene.render.engine == "CYCLES":

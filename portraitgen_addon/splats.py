@@ -10,7 +10,7 @@ hold lies in the shot's folder; a saved file keeps it only where that is asked f
 import hashlib
 import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import bmesh
@@ -19,6 +19,7 @@ import numpy as np
 
 from portraitgen.errors import PortraitError, ShotError
 from portraitgen.records import CloudFacts
+from portraitgen.shot import Shot
 from portraitgen.storage import parse_json, write_bytes
 
 from . import compat, properties, sculpt, splat_nodes, tensors
@@ -39,6 +40,8 @@ ID = "pg_id"
 _COUNT = "portraitgen_count"
 # What its points held when they were filled, and what its surface's weights were keyed from.
 _FILLED, _KEYED = "portraitgen_filled", "portraitgen_keyed"
+# The id of the shot in whose folder its data lies.
+_OWNER = "portraitgen_owner"
 # Marks what hangs on a performer.
 _PART = "portraitgen_part"
 # Of the surface's vertices: each one's number on the rig's mesh.
@@ -46,6 +49,7 @@ _BODY = "pg_body"
 _PERSONAL = "personal {:02d}"
 _SOFTNESS = "Softness"
 _DEGREE_0 = 0.28209479177387814
+_KIND = "GAUSSIAN_SPLAT"
 _REMEDY = "press To 3D again"
 _SAME_BODY = 1e-3
 _UNMOVED = 1e-6
@@ -161,6 +165,7 @@ def build(
     _key_weights(surface, data, offset)
     cloud[SHOT], cloud[TAKE], cloud[OFFSET], cloud[SURFACE] = shot_id, data.take, offset, surface
     _name_place(cloud, path, bpy.data.filepath)
+    cloud[_OWNER] = _owner(path)
     carry = cloud.modifiers.new("Carried by Rig", "NODES")
     carry.node_group = splat_nodes.carrying_tree(f"{name} splats")
     inputs = compat.modifier_inputs(carry)
@@ -190,6 +195,7 @@ def show_anew(cloud: Any, data: SplatData, path: Path, offset: int) -> None:
     _key_weights(surface, data, offset)
     cloud[OFFSET] = offset
     _name_place(cloud, path, bpy.data.filepath)
+    cloud[_OWNER] = _owner(path)
     _soften(cloud, data)
     _fill_all()
 
@@ -202,8 +208,9 @@ def _soften(cloud: Any, data: SplatData) -> None:
 
 def drop_retouch(cloud: Any) -> None:
     """Takes the artist's own modifiers off, once what they made is the avatar's."""
-    for modifier in list(cloud.modifiers)[1:]:
-        if not modifier.name.startswith(_SOFTNESS):
+    carrier = _carrier(cloud)
+    for modifier in list(cloud.modifiers):
+        if modifier != carrier and not modifier.name.startswith(_SOFTNESS):
             cloud.modifiers.remove(modifier)
 
 
@@ -226,17 +233,42 @@ def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]
         for each in bpy.data.objects
         if each.type == "POINTCLOUD"
         and PATH in each
-        and _is_carried(each)
+        and _carrier(each) is not None
         and (shot_id is None or each[SHOT] == shot_id)
         and (take is None or each[TAKE] == take)
     ]
 
 
-def _is_carried(cloud: Any) -> bool:
-    """Whether the rig still carries a cloud: one whose modifier was applied is the artist's own."""
-    groups = [each.node_group for each in cloud.modifiers if each.type == "NODES"]
+def _carrier(cloud: Any) -> Any | None:
+    """The modifier by which the rig carries a cloud, wherever it stands among the artist's own; a
+    cloud whose modifier was applied has none and is the artist's own."""
     wanted = splat_nodes.weight_input(0)
-    return any(group and wanted in group.interface.items_tree for group in groups)
+    for each in cloud.modifiers:
+        group = each.node_group if each.type == "NODES" else None
+        if group and wanted in group.interface.items_tree:
+            return each
+    return None
+
+
+def armature_of(cloud: Any) -> Any | None:
+    """The armature that carries a performer, None where it was deleted."""
+    surface = cloud.get(SURFACE)
+    return surface.parent if surface is not None else None
+
+
+def adopt(cloud: Any, armature: Any, camera: Any) -> None:
+    """Hangs a performer whose rig was deleted on another one of its shot; what the artist has put
+    on it stays."""
+    surface = cloud[SURFACE]
+    for each in (surface, cloud):
+        if each.parent is None:
+            each.parent = armature
+    for modifier in surface.modifiers:
+        if modifier.type == "ARMATURE" and modifier.object is None:
+            modifier.object = armature
+    seen_from = compat.modifier_inputs(_carrier(cloud))[splat_nodes.CAMERA]
+    if seen_from.value is None:
+        seen_from.value = camera
 
 
 def is_own(cloud: Any) -> bool:
@@ -326,9 +358,16 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
 
 
 def is_moved(cloud: Any) -> bool:
-    """Whether a performer stands elsewhere than its rig puts it."""
+    """Whether a performer stands elsewhere than its rig puts it.
+
+    Raises:
+        ShotError: if that rig was deleted.
+    """
+    armature = armature_of(cloud)
+    if armature is None:
+        raise ShotError("the rig that carried the performer is gone", cloud.name, _REMEDY)
     graph = bpy.context.evaluated_depsgraph_get()
-    both = (cloud, cloud[SURFACE].parent)
+    both = (cloud, armature)
     places = [np.array(each.evaluated_get(graph).matrix_world) for each in both]
     return bool(np.abs(places[0] - places[1]).max() > _SAME_BODY)
 
@@ -346,9 +385,25 @@ def _name_place(cloud: Any, path: Path, file: str) -> None:
     cloud[PLACE] = cloud[PATH] = str(path)
     if file:
         try:
-            cloud[PATH] = bpy.path.relpath(str(path), start=os.path.dirname(file))
+            beside = bpy.path.relpath(str(path), start=os.path.dirname(file))
         except ValueError:
             return  # On another drive of a Windows machine.
+        # Every system reads slashes.
+        cloud[PATH] = beside.replace(os.sep, "/")
+
+
+def _owner(path: Path) -> str:
+    """The id of the shot whose folder holds a file of splats, empty if it lies in none."""
+    try:
+        return Shot.open(path.parents[1]).record.id
+    except PortraitError:
+        return ""
+
+
+def _holds(place: Path, owner: str | None) -> bool:
+    """Whether a file of splats is that of a shot, as far as is known: beside a file that was copied
+    to another shot lies that one's."""
+    return not owner or _owner(place) in ("", owner)
 
 
 def data_path(cloud: Any) -> Path:
@@ -358,12 +413,15 @@ def data_path(cloud: Any) -> Path:
     Raises:
         ShotError: if it lies at none of them.
     """
-    places = [Path(bpy.path.abspath(cloud[PATH])), Path(cloud[PLACE])]
+    beside = str(cloud[PATH])
+    # A file that was saved on Windows.
+    named = [beside, beside.replace("\\", "/")] if beside.startswith("//") else [beside]
+    places = [Path(bpy.path.abspath(each)) for each in named] + [Path(cloud[PLACE])]
     shot = properties.find_shot(cloud[SHOT])
     if shot is not None:
-        places.append(shot.path / "splats" / places[1].name)
+        places.append(shot.path / "splats" / PureWindowsPath(cloud[PLACE]).name)
     for place in places:
-        if place.exists():
+        if place.exists() and _holds(place, cloud.get(_OWNER)):
             return place
     raise ShotError("the performer's splats are missing", places[0], _REMEDY)
 
@@ -431,6 +489,14 @@ def _fill_all(*unused: Any) -> None:
     linked, failed = [], {}
     for cloud in performers():
         if len(cloud.data.points):
+            if cloud.data.library is None and cloud.data.type != _KIND:
+                # An older Blender has saved it, which knows points alone.
+                cloud.data.type = _KIND
+            continue
+        if cloud.get(SURFACE) is None:
+            failed[cloud.name] = ShotError(
+                "the performer has lost its surface", cloud.name, _REMEDY
+            )
             continue
         if not is_own(cloud):
             # Blender lets nobody fill what belongs to another file.
@@ -551,8 +617,10 @@ def follow_sculpt(cloud: Any) -> None:
     """Lets a performer's surface show what is sculpted on the rig's mesh, as far as it shows."""
     surface = cloud[SURFACE]
     keys, numbers = surface.data.shape_keys, surface.data.attributes.get(_BODY)
+    if keys is None or numbers is None:
+        return  # It is empty.
     body = _body_of(surface)
-    if keys is None or numbers is None or body is None:
+    if body is None:
         return
     shown = body.data.shape_keys.key_blocks.get(sculpt.NAME)
     own = keys.key_blocks.get(sculpt.NAME)
@@ -662,7 +730,7 @@ def _fill_cloud(cloud: Any, data: SplatData) -> None:
     count = len(arrays["opacity"])
     cloud[_COUNT] = count
     points.resize(count)
-    points.type = "GAUSSIAN_SPLAT"
+    points.type = _KIND
     base = np.zeros((count, 4), np.float32)
     base[:, :3] = (arrays["colour"] - 0.5) / _DEGREE_0
     base[:, 3] = arrays["opacity"]
@@ -706,8 +774,8 @@ def _fill_cloud(cloud: Any, data: SplatData) -> None:
 
 
 def write_retouched(cloud: Any, path: Path, untouched: Path) -> None:
-    """Writes what a performer's modifiers after the first made of its splats, as PLY, and all of
-    them as the first left them: what differs is the retouch, whatever the rig's pose.
+    """Writes what the artist's modifiers made of a performer's splats, as PLY, and all of them as
+    the rig alone carries them: what differs is the retouch, whatever the rig's pose.
 
     Args:
         cloud: in any frame and pose.
@@ -716,7 +784,8 @@ def write_retouched(cloud: Any, path: Path, untouched: Path) -> None:
         ShotError: if its splats have lost their ids, or its data is missing.
     """
     data = SplatData.load(data_path(cloud))
-    others = [each for each in list(cloud.modifiers)[1:] if each.show_viewport]
+    carrier = _carrier(cloud)
+    others = [each for each in cloud.modifiers if each != carrier and each.show_viewport]
     for each in others:
         each.show_viewport = False
     try:

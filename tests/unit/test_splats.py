@@ -161,6 +161,24 @@ def test_splats_without_ids_are_found_by_their_place(shot: Shot, tmp_path: Path)
         import_splats(shot, tmp_path / "away.ply", 1, version=1)
 
 
+def test_ids_that_a_program_gave_anew_are_not_believed(shot: Shot, tmp_path: Path) -> None:
+    """All but one splat were erased, or each took the place of the next."""
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    found = read_ply(tmp_path / "out.ply")
+    count = len(found.positions)
+    for kept, ids in (
+        (slice(None), np.zeros(count, np.int64)),
+        (slice(1, None), np.arange(count - 1)),
+        (slice(None, None, -1), np.arange(count)),
+    ):
+        fields = {each.name: getattr(found, each.name) for each in dataclasses.fields(found)}
+        given = {name: value[kept] for name, value in (fields | {"ids": found.ids}).items()}
+        write_ply(tmp_path / "anew.ply", Splats(**given | {"ids": ids}))
+        result = import_splats(shot, tmp_path / "anew.ply", 2, version=1)
+        assert result.by == "place" and result.unmatched == 0
+        assert (result.changed, result.erased) == (0, count - len(ids))
+
+
 def test_splats_of_another_frame_or_place_are_not_taken_for_moved(
     shot: Shot, tmp_path: Path
 ) -> None:

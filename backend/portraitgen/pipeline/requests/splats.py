@@ -533,15 +533,16 @@ def _rigid(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _matched(given: Splats, before: Splats) -> tuple[np.ndarray, np.ndarray, str]:
     """Rows of the file, the Gaussian that each is, and what told."""
-    count = len(before.positions)
-    if given.ids is not None:
-        ids = given.ids
+    count, ids = len(before.positions), given.ids
+    distance, nearest = cKDTree(before.positions).query(given.positions)
+    # Some programs count anew, or give all the same: then most stand exactly where others do.
+    anew = ids is not None and np.mean((distance < _AGREES) & (nearest != ids)) > 0.5
+    if ids is not None and not anew:
         known = (ids >= 0) & (ids < count)
         rows = np.flatnonzero(known)
         _, single = np.unique(ids[rows], return_index=True)
         rows = np.sort(rows[single])
         return rows, ids[rows], "id"
-    distance, nearest = cKDTree(before.positions).query(given.positions)
     order = np.argsort(distance, kind="stable")
     order = order[distance[order] < _REACH]
     # Of several that lie nearest to one, the nearest is it.
