@@ -6,7 +6,8 @@ Render farms mount one storage at different places. Open Job Description tells a
 (`pathmapping-1.0`): what begins with `source_path` lies under `destination_path` here.
 """
 
-import os
+import ntpath
+import posixpath
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
@@ -27,9 +28,12 @@ class PathRule:
 
     def apply(self, path: Path | str) -> Path | None:
         """Where a path lies here, None if the rule says nothing of it."""
+        windows = isinstance(self.source, PureWindowsPath)
+        # Shots name their plates relative to themselves: `..` must not hide what is above.
+        straight = ntpath.normpath if windows else posixpath.normpath
+        told = path.as_posix() if isinstance(path, PurePath) and not windows else str(path)
         try:
-            # Shots name their plates relative to themselves: `..` must not hide what is above.
-            below = type(self.source)(os.path.normpath(path)).relative_to(self.source)
+            below = type(self.source)(straight(told)).relative_to(self.source)
         except ValueError:
             return None
         return self.target.joinpath(*below.parts)
@@ -87,14 +91,27 @@ def read_rules(file: Path) -> None:
         told = _RulesFile.parse(data)
         if told.version != _VERSION:
             raise ValueError(f"it is not of version {_VERSION}")
-        for rule in reversed(told.path_mapping_rules or ()):
-            windows = rule.source_path_format.upper() == "WINDOWS"
-            pure = PureWindowsPath if windows else PurePosixPath
-            _rules.insert(0, PathRule(pure(rule.source_path), Path(rule.destination_path)))
+        if told.path_mapping_rules is None:
+            raise ValueError("it holds no path_mapping_rules")
+        _rules[:0] = [_rule(each) for each in told.path_mapping_rules]
     except ShotError as error:
         raise OptionError(f"no path mapping: {error.message}", file, remedy) from None
     except (OSError, ValueError) as error:
         raise OptionError(f"no path mapping ({error})", file, remedy) from None
+
+
+def _rule(told: _Rule) -> PathRule:
+    """A rule as it is used; one that would be passed over or misread raises ValueError."""
+    known = {"POSIX": PurePosixPath, "WINDOWS": PureWindowsPath}
+    kind = known.get(told.source_path_format.upper())
+    if kind is None:
+        form = told.source_path_format or "none"
+        raise ValueError(f"the format of '{told.source_path}' is {form}, not POSIX or WINDOWS")
+    source, target = kind(told.source_path), Path(told.destination_path)
+    for path in (source, target):
+        if not path.is_absolute():
+            raise ValueError(f"a rule names '{path}', which does not begin at a root")
+    return PathRule(source, target)
 
 
 def _pure(path: str) -> PurePath:

@@ -251,6 +251,10 @@ def test_paths_of_other_machines_are_found_by_a_farms_rules(tmp_path: Path) -> N
     assert path_mapping.here("/vol/x/../a/c.mov") == Path("/mnt/a/c.mov")
     assert path_mapping.here("/vol/ab/c.mov") == Path("/vol/ab/c.mov")
     assert path_mapping.here("p:\\Shows\\c.mov") == Path("/mnt/s/c.mov")
+    assert path_mapping.here("p:\\x\\..\\Shows\\c.mov") == Path("/mnt/s/c.mov")
+    # It climbs out of what the rule is about.
+    outside = "p:\\Shows\\..\\x\\c.mov"
+    assert path_mapping.here(outside) == Path(outside)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +263,8 @@ def test_paths_of_other_machines_are_found_by_a_farms_rules(tmp_path: Path) -> N
         "",
         "[]",
         '{"version": "2"}',
+        '{"version": "pathmapping-1.0"}',
+        '{"version": "pathmapping-1.0", "rules": []}',
         '{"version": "pathmapping-1.0", "path_mapping_rules": [1]}',
     ],
 )
@@ -266,6 +272,30 @@ def test_rules_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "rules.json").write_text(text)
     with pytest.raises(OptionError, match="no path mapping"):
         path_mapping.read_rules(tmp_path / "rules.json")
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        (("S3", "s3://bucket/a", "/mnt"), "the format of 's3://bucket/a' is S3, not POSIX or"),
+        (("", r"P:\shows", "/mnt"), r"the format of 'P:\\shows' is none"),
+        (("POSIX", "/vol", ""), "a rule names '.', which does not begin at a root"),
+        (("POSIX", "vol", "/mnt"), "a rule names 'vol'"),
+    ],
+)
+def test_rules_that_would_be_misread_are_refused(
+    tmp_path: Path, rule: tuple[str, str, str], told: str
+) -> None:
+    """Unknown formats were read as POSIX, and a place without a root as one in the own folder."""
+    path_mapping.clear_rules()
+    names = ("source_path_format", "source_path", "destination_path")
+    good = dict(zip(names, ("POSIX", "/good", "/mnt"), strict=True))
+    rules = [good, dict(zip(names, rule, strict=True))]
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps({"version": "pathmapping-1.0", "path_mapping_rules": rules}))
+    with pytest.raises(OptionError, match=told):
+        path_mapping.read_rules(file)
+    assert path_mapping.here("/good/a") == Path("/good/a")
 
 
 def test_a_session_that_maps_no_paths_runs(tmp_path: Path) -> None:
