@@ -414,8 +414,8 @@ def _world(shot: Any) -> Path:
         stands = turn.to_matrix().to_4x4()
         stands.translation = place
         frames[str(frame)] = [list(row) for row in stands @ camera.FLIP]
-    path = shot.path / "splats" / "world.json"
-    path.parent.mkdir(exist_ok=True)
+    # The shot may lie where nobody may write.
+    path = Path(bpy.app.tempdir) / "portraitgen world.json"
     write_json(path, {"frames": frames})
     return path
 

@@ -422,7 +422,8 @@ def data_path(cloud: Any) -> Path:
         places.append(shot.path / "splats" / PureWindowsPath(cloud[PLACE]).name)
     for place in places:
         if place.exists() and _holds(place, cloud.get(_OWNER)):
-            return place
+            # A folder on the way up may be gone when it is looked for again.
+            return Path(os.path.normpath(place))
     raise ShotError("the performer's splats are missing", places[0], _REMEDY)
 
 

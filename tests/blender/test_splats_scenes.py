@@ -224,6 +224,7 @@ def test_a_file_of_a_windows_machine_finds_its_splats(
     cloud, splats = built.performer.cloud, built.splats
     _beside(cloud, splat_shot, tmp_path / "project")
     assert cloud[splats.PATH] == "//../shot/splats/reconstruction.safetensors"
+    assert cloud[splats.PLACE] == str(tmp_path / "project/shot/splats/reconstruction.safetensors")
     cloud[splats.PATH] = str(cloud[splats.PATH]).replace("/", "\\").replace("\\\\", "//", 1)
     cloud[splats.PLACE] = "C:\\project\\shot\\splats\\reconstruction.safetensors"
     found = os.path.normpath(splats.data_path(cloud))
