@@ -402,3 +402,66 @@ def test_a_strangers_text_that_breaks_off_says_nothing(tmp_path: Path) -> None:
     plain = save_png(tmp_path / "plain.png", np.zeros((8, 8, 3), np.float32)).read_bytes()
     chunk = b"\0\0\0\x05iTXta\0\0\0\0" + b"\0" * 4
     assert texts_of(plain[:33] + chunk + plain[33:]) == {}
+
+
+def _delivered(shot: Path, out: Path) -> list[str]:
+    """The notes of a delivery."""
+    from portraitgen.pipeline.registry import run
+    from portraitgen.pipeline.run.progress import Reporter
+
+    notes: list[str] = []
+
+    class Notes(Reporter):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    run("deliver", shot, {"take": "toon", "out": str(out)}, Notes())
+    return notes
+
+
+def test_what_is_damaged_or_was_changed_is_not_delivered(shot: Path, tmp_path: Path) -> None:
+    """It was copied, and signed, without a word."""
+    from portraitgen.errors import PortraitError
+
+    shutil.copytree(shot, tmp_path / "shot")
+    frames = tmp_path / "shot" / "takes" / "toon" / "renders" / "v001" / "frames"
+    frame, picture = frames / "toon.0001.exr", frames / "toon.0001.png"
+    whole, seen = frame.read_bytes(), picture.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
+    for data in (flipped, whole[:100], b""):
+        frame.write_bytes(data)
+        with pytest.raises(PortraitError, match=r"toon\.0001\.exr: .*delete it, and render again"):
+            _delivered(tmp_path / "shot", tmp_path / "out")
+        assert not (tmp_path / "out" / "frames" / frame.name).exists()
+    frame.write_bytes(whole)
+    for data in (seen[:-1], (frames / "toon.0002.png").read_bytes()):
+        picture.write_bytes(data)
+        with pytest.raises(PortraitError, match="was changed since it was rendered"):
+            _delivered(tmp_path / "shot", tmp_path / "out")
+    picture.write_bytes(seen)
+    assert _delivered(tmp_path / "shot", tmp_path / "out") == []
+
+
+def test_what_a_delivery_lacks_and_what_else_lies_there_is_told(shot: Path, tmp_path: Path) -> None:
+    from portraitgen.errors import OptionError
+
+    shutil.copytree(shot, tmp_path / "shot")
+    take = tmp_path / "shot" / "takes" / "toon"
+    frames, out = take / "renders" / "v001" / "frames", tmp_path / "out"
+    (frames / "toon.0002.exr").unlink()
+    shutil.copy(frames / "toon.0001.exr", frames / "toon.0005.exr")
+    shutil.copy(frames / "toon.0001.png", frames / "holiday.png")
+    (out / "frames").mkdir(parents=True)
+    (out / "frames" / "toon.0077.exr").write_bytes(b"of another delivery")
+    assert _delivered(tmp_path / "shot", out) == [
+        "not all of 1 to 5 is rendered: 3-4 is missing",
+        "frames hold no EXR of 2",
+        "frames hold no PNG of 5",
+        "left out, since the render did not write it: holiday.png",
+        "the folder holds what is no part of this delivery: toon.0077.exr",
+    ]
+    assert not (out / "frames" / "holiday.png").exists()
+    for inside in (take, frames):
+        with pytest.raises(OptionError, match="would lie among the takes"):
+            _delivered(tmp_path / "shot", inside)

@@ -3,6 +3,7 @@
 """`portraitgen sign SHOT --take T`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,15 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> None:
     """Signs copies of frames, pictures, plates and the movie of a take."""
-    from ..pipeline.jobs.deliver import sign_take
+    from ..pipeline.jobs.deliver import notes_on, sign_take
     from ..provenance.credentials import Signer
+    from ..renders import render_of
     from ..shot import Shot
 
     signer = Signer(given.certificate, given.key, given.signing_command)
-    for path in sign_take(Shot.open(given.shot), given.take, given.out, signer, given.version):
+    shot = Shot.open(given.shot)
+    rendered = render_of(shot.take_folder(given.take), given.version)
+    for note in notes_on(rendered, given.take, given.out):
+        print(printable(f"note: {note}"), file=sys.stderr)
+    for path in sign_take(shot, given.take, given.out, signer, rendered.version):
         print(printable(str(path)))

@@ -118,6 +118,13 @@ def is_made(path: Path, identity: str, beside: Mapping[str, Path]) -> bool:
     return all(_has_digest(file, told.files.get(name)) for name, file in beside.items())
 
 
+def was_changed(file: Path, frame: Path) -> bool:
+    """Whether a file that was written with a frame is another now; False where the frame tells
+    nothing of its files."""
+    told = _MadeFrom.told_by(frame).files or {}
+    return bool(told) and file_digest(file) not in told.values()
+
+
 def edit_shown(path: Path) -> int | None:
     """The edit that a frame on disk says it shows."""
     return _MadeFrom.told_by(path).edit

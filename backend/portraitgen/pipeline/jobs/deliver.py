@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The deliver job: copies of all that was rendered of a take, with Content Credentials if asked."""
 
+import re
 import shutil
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ...errors import OptionError, ShotError
-from ...footage.encode import exr_attributes
+from ...errors import FootageError, OptionError, ShotError
+from ...footage.encode import exr_attributes, read_exr
+from ...frames import frame_list
 from ...job_results import DeliverResult
 from ...provenance.credentials import BESIDE, EMBEDDED, Signer
 from ...provenance.statement import Statement
@@ -18,7 +20,7 @@ from ...renders import Render, render_of
 from ...settings import option
 from ...shot import Shot
 from ...storage import atomic_path, entries, is_link
-from ..data.frame_identity import edit_shown
+from ..data.frame_identity import edit_shown, was_changed
 from ..data.provenance import statement_of
 from ..data.shots import Track
 from ..run.job_context import running
@@ -45,9 +47,12 @@ class DeliverOptions:
 def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverResult:
     """Copies frames, pictures, full plates and movie of a take into a folder.
 
+    What is missing in between, and what else lies there, is told.
+
     Raises:
         OptionError: if no folder is named, or a certificate without its key; ShotError: if nothing
-        was rendered; CredentialError: if signing fails.
+        was rendered, or a picture was changed since; FootageError: if a frame is damaged;
+        CredentialError: if signing fails.
     """
     if not options.out:
         raise OptionError("the copies have no folder", "out", "name one")
@@ -60,6 +65,8 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
     out = Path(options.out).absolute()
     with running(shot, "deliver", asdict(options), f"deliver:{options.take}", reporter) as job:
         files = _files(rendered, options.take)
+        for note in notes_on(rendered, options.take, out):
+            reporter.note(note)
         stage = Stage(reporter, "deliver", len(files))
         copies = sign_take(shot, options.take, out, signer, rendered.version)
         with closing(copies):
@@ -86,7 +93,7 @@ def _files(rendered: Render, take: str) -> list[Path]:
         path
         for place in (rendered.frames, rendered.plates)
         for path in entries(place)
-        if path.suffix.lower() in EMBEDDED or path.suffix.lower() in BESIDE
+        if _is_delivered(path, take)
     ]
     movie = rendered.folder / f"{take}.mp4"
     files += [movie] if movie.exists() else []
@@ -94,6 +101,75 @@ def _files(rendered: Render, take: str) -> list[Path]:
         if is_link(path):
             raise ShotError("this is a link", path, "delete it, and render again")
     return files
+
+
+def _is_delivered(path: Path, take: str) -> bool:
+    suffix = path.suffix.lower()
+    return (suffix in EMBEDDED or suffix in BESIDE) and _number(path, take) is not None
+
+
+def _number(path: Path, take: str) -> int | None:
+    """The frame that a file shows by its name, None if it is not named as a render names them."""
+    name, _, number = path.stem.rpartition(".")
+    return int(number) if name == take and re.fullmatch("-?[0-9]{1,9}", number) else None
+
+
+def notes_on(rendered: Render, take: str, out: Path) -> list[str]:
+    """What whoever gets a delivery would miss, or find in it without its being a part of it.
+
+    Args:
+        out: the folder for the copies.
+    """
+    held: dict[tuple[Path, str], set[int]] = {}
+    left_out = []
+    for place in (rendered.frames, rendered.plates):
+        for path in entries(place):
+            number = _number(path, take)
+            if _is_delivered(path, take) and number is not None:
+                held.setdefault((place, path.suffix.lower()), set()).add(number)
+            else:
+                left_out.append(path.name)
+    every = set().union(*held.values()) if held else set()
+    gaps = set(range(min(every), max(every) + 1)) - every if every else set()
+    notes = []
+    if gaps:
+        told = frame_list(sorted(gaps))
+        notes.append(f"not all of {min(every)} to {max(every)} is rendered: {told} is missing")
+    for (place, suffix), numbers in held.items():
+        if every - numbers:
+            told = frame_list(sorted(every - numbers))
+            notes.append(f"{place.name} hold no {suffix[1:].upper()} of {told}")
+    if left_out:
+        notes.append(f"left out, since the render did not write it: {_named(left_out)}")
+    mine = {path.name for path in _files(rendered, take)}
+    others = [
+        path.name
+        for place in (rendered.frames, rendered.plates)
+        for path in entries(out / place.name)
+        if path.is_file() and path.name.removesuffix(".c2pa") not in mine
+    ]
+    if others:
+        notes.append(f"the folder holds what is no part of this delivery: {_named(others)}")
+    return notes
+
+
+def _named(names: list[str]) -> str:
+    shown = ", ".join(sorted(names)[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+def _check_whole(path: Path, frame: Path) -> None:
+    """Raises FootageError where a frame cannot be read to its end, and ShotError where a picture
+    is not the one that was written with its frame."""
+    if path == frame:
+        try:
+            read_exr(frame)
+        except FootageError as error:
+            # Rendering goes on after frames that seem to be there.
+            remedy = "delete it, and render again"
+            raise FootageError("the frame is damaged", path, remedy) from error
+    elif frame.exists() and was_changed(path, frame):
+        raise ShotError("this was changed since it was rendered", path, "render the frame again")
 
 
 def sign_take(
@@ -112,8 +188,12 @@ def sign_take(
         The files that hold the credentials, or without a signer the copies.
 
     Raises:
-        ShotError: if nothing was rendered, or a process renders; CredentialError: if signing fails.
+        OptionError: if the folder lies among the shot's takes; ShotError: if nothing was rendered,
+        a process renders, or a picture was changed since;
+        FootageError: if a frame is damaged; CredentialError: if signing fails.
     """
+    if out.resolve().is_relative_to((shot.path / "takes").resolve()):
+        raise OptionError("the copies would lie among the takes", out, "choose another folder")
     rendered = render_of(shot.take_folder(take), version)
     files = _files(rendered, take)
     movie = rendered.folder / f"{take}.mp4"
@@ -125,6 +205,8 @@ def sign_take(
 
     def sign(path: Path) -> Path:
         place = out if path == movie else out / path.parent.name
+        if path != movie:
+            _check_whole(path, _frame_of(rendered, path))
         if signer is None:
             with atomic_path(place / path.name) as temporary:
                 shutil.copyfile(path, temporary)
@@ -145,9 +227,14 @@ def sign_take(
             yield from pool.map(sign, files)
 
 
+def _frame_of(rendered: Render, path: Path) -> Path:
+    """The frame that a file was written with, or that it is."""
+    return rendered.frames / f"{path.name.removesuffix(path.suffix)}.exr"
+
+
 def _edit_of(shot: Shot, take: str, rendered: Render, path: Path) -> int:
     """The edit that a file shows: a frame says it itself, what goes with it is its frame's."""
-    frame = rendered.frames / f"{path.name.removesuffix(path.suffix)}.exr"
+    frame = _frame_of(rendered, path)
     shown = edit_shown(frame) if frame.exists() and exr_attributes(frame) else None
     if shown is None and rendered.record:
         shown = rendered.record.edit
