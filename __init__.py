@@ -7,6 +7,7 @@ def register() -> None:
     """Adds PortraitGen to Blender."""
     from . import operators, ui
     from .portraitgen_addon import (
+        file_paths,
         frame_watch,
         look_library,
         picture_view,
@@ -19,6 +20,7 @@ def register() -> None:
 
     preferences.register()
     properties.register()
+    file_paths.register()
     picture_view.register()
     quality_colours.register()
     operators.register()
@@ -34,6 +36,7 @@ def unregister() -> None:
     from . import operators, ui
     from .portraitgen_addon import (
         farm,
+        file_paths,
         frame_watch,
         look_library,
         picture_view,
@@ -53,5 +56,6 @@ def unregister() -> None:
     operators.unregister()
     quality_colours.unregister()
     picture_view.unregister()
+    file_paths.unregister()
     properties.unregister()
     preferences.unregister()

@@ -159,8 +159,8 @@ def run_job(context: Any, kind: str, options: Values, take: str = "", record: st
         PortraitError: if it cannot be started; without a window also if it fails.
     """
     shot = properties.active_shot(context)
-    author = preferences.get().author
-    job = Job(kind, shot.shot_id, shot.path, shot.scene, take, options, record, author)
+    author, scene = preferences.get().author, shot.id_data.session_uid
+    job = Job(kind, shot.shot_id, shot.path, scene, take, options, record, author)
     scene_updates.run(job)
     scene_updates.wait_for(job)
 

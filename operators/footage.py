@@ -29,6 +29,7 @@ from portraitgen.shot import Shot
 from ..portraitgen_addon import (
     compat,
     edit_watch,
+    file_paths,
     plate_strip,
     preferences,
     properties,
@@ -297,11 +298,12 @@ def _list_shot(
 ) -> Any:
     """The shot of an id in the list, as the strip shows it; the active one from now on."""
     plate = plate_strip.whereabouts(strip, scene)
-    shot = properties.find_shot(shot_id)
+    shot = properties.find_shot(shot_id, scene.session_uid)
     if shot is not None:
         strip_sync.apply(shot, plate, footage)
     else:
         shot = scene.portraitgen.shots.add()
+        file_paths.note(scene)
         shot.name, shot.shot_id, shot.folder = name, shot_id, folder
         shot.offset = footage.offset
         strip_sync.take_over(shot, plate, footage)
@@ -435,8 +437,9 @@ class PORTRAITGEN_OT_open_shot(bpy.types.Operator):
         if properties.find_shot(opened.record.id):
             raise PortraitError("the file has this shot already", opened.path, "select it")
         shot = scene.portraitgen.shots.add()
+        file_paths.note(scene)
         shot.name = opened.path.name
-        shot.shot_id, shot.scene = opened.record.id, scene.name
+        shot.shot_id = opened.record.id
         shot.folder = sequencer.directory_of(opened.path)
         shot.first, shot.last = opened.record.footage.first, opened.record.footage.last
         strip = _strip_of(scene, opened.footage_path)

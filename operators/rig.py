@@ -48,7 +48,9 @@ class PORTRAITGEN_OT_view_rig(bpy.types.Operator):
         """Turns the largest viewport of the window to the rig."""
         shot = properties.active_shot(context)
         scene = shot.armature.users_scene[0]
-        if (frame := self._frame_of(shot, scene)) is not None:
+        # Whoever looks at the rig already has chosen the frame there.
+        arrives = context.window.scene != scene
+        if arrives and (frame := self._frame_of(shot, scene)) is not None:
             scene.frame_set(frame)
         context.window.scene = scene
         scene.camera = shot.camera

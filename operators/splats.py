@@ -266,7 +266,7 @@ class PORTRAITGEN_OT_render_lit_take(bpy.types.Operator):
         name = shot.take.folder_name
         made = lit_render.prepare(shot, cloud, name, frames)
         options |= {"lit": str(made.folder), "track": shot.track_version}
-        job = Job("render", shot.shot_id, shot.path, shot.scene, name, options)
+        job = Job("render", shot.shot_id, shot.path, shot.id_data.session_uid, name, options)
 
         def lay() -> None:
             made.finish()

@@ -228,7 +228,10 @@ def _look_at(shot: Any) -> bool:
             changed = strip_sync.follow(shot, plate)
         except PortraitError as error:
             told.append(Notice(_sentence(error)))
-    told = [*_of_strip(shot, plate), *told, *_of_rig(shot), *_of_folder(shot, plate)]
+    of_strip = _of_strip(shot, plate)
+    if not any(each.operator == "portraitgen.relink_plate" for each in of_strip):
+        of_strip += _of_background(shot)
+    told = [*of_strip, *told, *_of_rig(shot), *_of_folder(shot, plate)]
     before = _state.notices.get(_key(shot)), _state.shown.get(_key(shot))
     _state.notices[_key(shot)], _state.shown[_key(shot)] = tuple(told), _shown(shot)
     return changed or before != (_state.notices[_key(shot)], _state.shown[_key(shot)])
@@ -270,6 +273,17 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         told.append(Notice(f"A piece of the plate, '{name}', lies elsewhere: make a shot of it"))
     told += _covered(shot, plate)
     return told
+
+
+def _of_background(shot: Any) -> list[Notice]:
+    """The plate behind the rig, which Blender leaves out without a word where its file is lost."""
+    for each in shot.camera.data.background_images if shot.camera is not None else ():
+        if each.image is not None and each.image.filepath and not each.image.packed_file:
+            file = Path(bpy.path.abspath(each.image.filepath, library=each.image.library))
+            if not is_there(file):
+                text = f"The plate behind the rig is missing: {file.name}"
+                return [Notice(text, "portraitgen.relink_plate", "Relink Plate")]
+    return []
 
 
 def _edited_elsewhere(shot: Any) -> bool:

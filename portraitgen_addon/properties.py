@@ -109,7 +109,6 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
         options={"PATH_SUPPORTS_BLEND_RELATIVE"},
     )
     strip: StringProperty(name="Strip", description="The plate's strip")
-    scene: StringProperty(name="Scene", description="The scene of the plate's strip")
     channel: IntProperty(default=1, options={"HIDDEN"})
     offset: IntProperty(options={"HIDDEN"})
     # What the plate's strip showed when the shot was last brought in line with it; a rate such as
@@ -131,7 +130,7 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     pin_resistance: FloatProperty(
         name="Resistance",
         description="How firmly a face that is well tracked stays in its place while pins"
-        " elsewhere are dragged; pins on the head move it freely",
+        " elsewhere are dragged; pins on the face move it freely",
         default=1.0,
         min=0.0,
         max=1.0,
@@ -207,6 +206,9 @@ class PORTRAITGEN_PG_scene(bpy.types.PropertyGroup):
 
     shots: CollectionProperty(type=PORTRAITGEN_PG_shot)
     active: IntProperty(name="Shot", description="The shot the panels show")
+    beside: StringProperty(
+        description="The folder of the file that relative paths are meant from", options={"HIDDEN"}
+    )
     credentials: BoolProperty(
         name="Content Credentials",
         description="Sign what is delivered of this project with the studio's certificate",
@@ -286,10 +288,26 @@ def active_shot(context: Any) -> Any:
     return None
 
 
-def find_shot(shot_id: str) -> Any | None:
-    """The shot of an id in any scene, None if the file has lost it."""
-    for scene in bpy.data.scenes:
-        for shot in scene.portraitgen.shots:
-            if shot.shot_id == shot_id:
-                return shot
-    return None
+def find_shot(shot_id: str, scene: int = 0) -> Any | None:
+    """The shot of an id in any scene, None if the file has lost it.
+
+    Args:
+        scene: where it is wanted, by the scene's `session_uid`, if it is there: a copied scene has
+            a copy of its shots. Otherwise one that a window shows comes first.
+    """
+    shown = _shown_scenes()
+
+    def far(shot: Any) -> tuple[bool, bool, bool]:
+        own = shot.id_data
+        return own.session_uid != scene, own not in shown, own.library is not None
+
+    every = [shot for each in bpy.data.scenes for shot in each.portraitgen.shots]
+    return min((each for each in every if each.shot_id == shot_id), key=far, default=None)
+
+
+def _shown_scenes() -> list[Any]:
+    """The scenes that windows and their sequencers show."""
+    manager = bpy.context.window_manager
+    windows = manager.windows if manager else ()
+    edits = (getattr(window.workspace, "sequencer_scene", None) for window in windows)
+    return [*(window.scene for window in windows), *edits]

@@ -160,7 +160,7 @@ def _begin(queued: QueuedJob, run: Callable[[Job], None]) -> None:
     folder = Path(queued.shot)
     shot_id = Shot.open(folder).record.id
     shot = properties.find_shot(shot_id)
-    scene = shot.scene if shot is not None else ""
+    scene = shot.id_data.session_uid if shot is not None else 0
     job = Job(queued.kind, shot_id, folder, scene, queued.take, queued.options)
     run(job)
     _runner.job, _runner.queued = job, queued

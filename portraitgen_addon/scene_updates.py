@@ -213,10 +213,10 @@ def undo_step(name: str) -> None:
 
 def _on_frame(job: Job, frame: int) -> None:
     """Shows a finished frame above the plate."""
-    shot, scene = properties.find_shot(job.shot_id), bpy.data.scenes.get(job.scene)
-    if job.kind != "render" or shot is None or scene is None:
+    shot = properties.find_shot(job.shot_id, job.scene)
+    if job.kind != "render" or shot is None:
         return  # The file has lost the shot; its frames lie in the folder.
-    show_frame(shot, scene, _strip_of(job), frame, Path(job.frames[frame]))
+    show_frame(shot, shot.id_data, _strip_of(job), frame, Path(job.frames[frame]))
 
 
 def _strip_of(job: Job) -> str:
@@ -308,11 +308,11 @@ def _on_done(job: Job, result: Mapping[str, object]) -> None:
         for scene in bpy.data.scenes:
             for each in scene.portraitgen.shots:
                 take_settings.adopt_takes(each)
-    shot = properties.find_shot(job.shot_id)
+    shot = properties.find_shot(job.shot_id, job.scene)
     if shot is None:
         return
     if job.kind in ("track", "refine") or (job.kind == "reconstruct" and shot.has_rig):
-        fetch_rig(shot.shot_id, None)
+        fetch_rig(shot.shot_id, None, job.scene)
     elif job.kind == "act" and shot.has_rig and _brings_keys(job):
         parts = rig.Rig(shot.camera, shot.armature, shot.mesh)
         bundle = rig.RigData.load(shot.path / "rigs" / f"{shot.track_version:04d}.safetensors")
@@ -337,30 +337,30 @@ def _brings_keys(job: Job) -> bool:
 
 
 def _shown(job: Job, frame: int, shot: Any) -> bool:
-    scene = bpy.data.scenes.get(job.scene)
-    if scene is None:
-        return True
-    for strip in sequencer.take_strips(scene, job.shot_id, _strip_of(job)):
+    for strip in sequencer.take_strips(shot.id_data, job.shot_id, _strip_of(job)):
         if 0 <= frame + shot.offset - compat.content_start(strip) < len(strip.elements):
             return True
     return False
 
 
-def fetch_rig(shot_id: str, version: int | None) -> None:
+def fetch_rig(shot_id: str, version: int | None, scene: int = 0) -> None:
     """Asks for a track's rig and shows it when it comes.
+
+    Args:
+        scene: as `find_shot` takes it.
 
     Raises:
         WorkerError: if the backend cannot be started.
     """
-    shot = properties.find_shot(shot_id)
+    shot = properties.find_shot(shot_id, scene)
     if shot is None:
         return
-    call = ExportRig(str(shot.path), version)
-    ask("Building the rig", call, lambda answer: _show_rig(shot_id, answer))
+    call, home = ExportRig(str(shot.path), version), shot.id_data.session_uid
+    ask("Building the rig", call, lambda answer: _show_rig(shot_id, home, answer))
 
 
-def _show_rig(shot_id: str, answer: RigExported) -> None:
-    shot = properties.find_shot(shot_id)
+def _show_rig(shot_id: str, scene: int, answer: RigExported) -> None:
+    shot = properties.find_shot(shot_id, scene)
     if shot is None:
         return
     bundle = rig.RigData.load(Path(answer.path))
@@ -440,26 +440,13 @@ def tick() -> None:
         _stale = False
         # What was just written is drawn as it is now.
         file_marks.look()
+        shot_summary.read_again()
         _tag_areas()
 
 
 def _timer() -> float:
     tick()
     return _BUSY if session.busy or session.doing or session.state == "starting" else _IDLE
-
-
-@bpy.app.handlers.persistent
-def _on_save(target: str = "", *unused: Any) -> None:
-    """Names shot folders relative to the file that is being saved, so that both can move."""
-    if not target:
-        return
-    for scene in bpy.data.scenes:
-        for shot in scene.portraitgen.shots if scene.library is None else ():
-            absolute = bpy.path.abspath(shot.folder)
-            try:
-                shot.folder = bpy.path.relpath(absolute, start=os.path.dirname(target))
-            except ValueError:
-                shot.folder = absolute  # On another drive of a Windows machine.
 
 
 def register() -> None:
@@ -472,7 +459,6 @@ def register() -> None:
     session.may_touch_scene = _may_touch_scene
     edit_watch.register()
     bpy.app.timers.register(_timer, first_interval=_BUSY, persistent=True)
-    bpy.app.handlers.save_pre.append(_on_save)
 
 
 def unregister() -> None:
@@ -480,7 +466,6 @@ def unregister() -> None:
     if bpy.app.timers.is_registered(_timer):
         bpy.app.timers.unregister(_timer)
     edit_watch.unregister()
-    bpy.app.handlers.save_pre.remove(_on_save)
     session.on_change = session.on_tick = lambda: None
     queue_runner.end()
     session.end()

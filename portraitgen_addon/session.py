@@ -33,7 +33,8 @@ class Job:
 
     Attributes:
         kind, shot_id, folder: what runs on which shot.
-        scene: the name of the scene its results go to, fixed when it starts.
+        scene: the scene that its results go to, by its `session_uid`, fixed when it starts; 0 for
+            whichever has the shot.
         take: the take it works on, empty for none.
         options: what it was started with.
         record: the job of the shot's folder that it goes on with, empty for a new one.
@@ -55,7 +56,7 @@ class Job:
     kind: str
     shot_id: str
     folder: Path
-    scene: str
+    scene: int
     take: str = ""
     options: Values = field(default_factory=dict)
     record: str = ""

@@ -66,15 +66,23 @@ class ShotSummary:
 # Those that the backend is asked for by name; what a request publishes is simply asked again.
 _RESUMABLE = ("track", "refine", "reconstruct", "act", "edit", "render", "movie", "deliver", "qc")
 _views: dict[str, tuple[float, ShotSummary]] = {}
+_forgotten: set[str] = set()
 
 
 def forget_summaries(folder: Path | None = None) -> None:
     """Lets the next look read a folder anew; every folder by default."""
+    _forgotten.update(_views if folder is None else {str(folder)} & _views.keys())
     if folder is None:
         _views.clear()
     else:
         _views.pop(str(folder), None)
     _track.cache_clear()
+
+
+def read_again() -> None:
+    """Reads what was forgotten, before a panel that is drawn has to wait for the disk."""
+    for key in list(_forgotten):
+        summary_of(Path(key))
 
 
 def summary_of(folder: Path) -> ShotSummary:
@@ -93,6 +101,7 @@ def summary_of(folder: Path) -> ShotSummary:
     except Exception as error:  # noqa: BLE001 - panels are drawn many times a second.
         found = ShotSummary(str(readable(error)))
     _views[key] = time.monotonic(), found
+    _forgotten.discard(key)
     return found
 
 

@@ -84,8 +84,19 @@ def _move_rig(shot: Any, by: int) -> None:
                 marker.frame += by
         if scene != properties.home_scene(shot):
             # Shot after shot: a scene of the rig's own shows the shot and nothing else.
-            scene.frame_start, scene.frame_end = scene.frame_start + by, scene.frame_end + by
+            _move_range(scene, shot, by)
     shot.armature.update_tag()
+
+
+def _move_range(scene: Any, shot: Any, by: int) -> None:
+    """Moves a scene's range with its shot, of which Blender cuts off what lies before frame 0."""
+    whole = (shot.first + rig_offset(shot), shot.last + rig_offset(shot))
+    was = (scene.frame_start, scene.frame_end)
+    if was == tuple(max(each, 0) for each in whole):
+        was = whole
+    # In Blender neither end passes the other.
+    scene.frame_start, scene.frame_end = (max(each + by, 0) for each in was)
+    scene.frame_start = max(was[0] + by, 0)
 
 
 def _own_actions(armature: Any) -> list[Any]:

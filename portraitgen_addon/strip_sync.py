@@ -148,8 +148,8 @@ def take_over(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
     shot.first, shot.last = footage.first, footage.last
     shot.strip_first, shot.strip_last = footage.first, footage.last
     shot.strip_rate = f"{footage.fps[0]}/{footage.fps[1]}"
-    shot.scene, shot.strip = plate.strip.id_data.name, plate.strip.name
-    shot.channel, shot.colour_space = footage.channel, footage.colour_space
+    shot.strip, shot.channel = plate.strip.name, footage.channel
+    shot.colour_space = footage.colour_space
     plate.strip[plate_strip.MARK] = shot.shot_id
 
 

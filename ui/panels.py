@@ -139,7 +139,7 @@ class _Camera(_NeedsShot):
                 row.alert = True
                 render = scene.render
                 size = f"{render.resolution_x} x {render.resolution_y}"
-                row.label(text=f"'{scene.name}' is {size}, the plate is not", icon="ERROR")
+                draw_text(row, f"'{scene.name}' is {size}, the plate is not", "ERROR")
                 layout.operator("portraitgen.match_scene")
             solved = camera.followed(shot.camera)
             row = layout.row(align=True)
@@ -168,7 +168,7 @@ def _performer(layout: Any, shot: Any, settings: Any) -> None:
         row.operator("portraitgen.forget_performer", text="", icon="X")
         picked = sorted(frame + shot.offset for frame in points_of(settings.performer))
         frames = ", ".join(str(frame) for frame in picked)
-        layout.label(text=f"Picked on frame {frames}", icon="CHECKMARK")
+        draw_text(layout, f"Picked on frame {frames}", "CHECKMARK")
 
 
 class _Track(_NeedsShot):
@@ -196,20 +196,8 @@ class _Track(_NeedsShot):
         # What is not aligned yet offers it; what is can be, after corrections.
         again = "Refine Track Again" if known.track.aligned else "Refine Track"
         _run(layout, "portraitgen.refine_track", again, "refine")
-        summary = known.track.summary
-        column = layout.column(align=True)
-        residual = summary.landmark_residual_percent
-        if residual is not None:
-            text = f"Residual {residual:.2f} % of the eye distance{_measured(known.track, shot)}"
-            column.label(text=text, icon="CON_TRACKTO")
-        elif known.track.source == "artist":
-            column.label(text="Corrected in every frame: no residual", icon="CON_TRACKTO")
-        row = column.row()
-        row.alert = summary.lost_frames > 0
-        text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
-        text += f", {summary.weak_frames} weakly" if summary.weak_frames else ""
-        row.label(text=f"{text}, {summary.lost_frames} without a face")
-        _parts(layout, summary, shot)
+        _residual(layout.column(align=True), known.track, shot)
+        _parts(layout, known.track.summary, shot)
         if shot.has_rig:
             frame_marks.draw(layout, shot)
         row = layout.row(align=True)
@@ -218,6 +206,21 @@ class _Track(_NeedsShot):
         layout.operator("portraitgen.export_performance", icon="EXPORT")
         for note in session.told:
             draw_text(layout, note)
+
+
+def _residual(column: Any, track: TrackRecord, shot: Any) -> None:
+    """How well the face is tracked, and in how many frames."""
+    summary, residual = track.summary, track.summary.landmark_residual_percent
+    if residual is not None:
+        text = f"Residual {residual:.2f} % of the eye distance{_measured(track, shot)}"
+        draw_text(column, text, "CON_TRACKTO")
+    elif track.source == "artist":
+        draw_text(column, "Corrected in every frame: no residual", "CON_TRACKTO")
+    row = column.row()
+    row.alert = summary.lost_frames > 0
+    text = f"{summary.tracked_frames} of {summary.frames} frames tracked"
+    text += f", {summary.weak_frames} weakly" if summary.weak_frames else ""
+    draw_text(row, f"{text}, {summary.lost_frames} without a face")
 
 
 def _measured(track: TrackRecord, shot: Any) -> str:
@@ -306,7 +309,7 @@ def _acting(layout: Any, shot: Any) -> None:
         button.layer = layer
     if not acts:
         return
-    layout.label(text=f"Keys act in the take {base_label(shot, acts)}", icon="NLA")
+    draw_text(layout, f"Keys act in the take {base_label(shot, acts)}", "NLA")
     layout.operator("portraitgen.eyeline", icon="HIDE_OFF")
     grid = layout.grid_flow(columns=2, align=True)
     for kind, label in _READY_MADE:
@@ -423,9 +426,9 @@ class _Edit(_Awaits, _NeedsShot):
 
     def _editor(self, layout: Any, take: Any, known: EditorDescription) -> None:
         if not known.commercial:
-            layout.label(text=f"{known.licence}: not for commercial work", icon="ERROR")
+            draw_text(layout, f"{known.licence}: not for commercial work", "ERROR")
         for need in known.needs:
-            layout.label(text=f"Needs {need}", icon="INFO")
+            draw_text(layout, f"Needs {need}", "INFO")
         if known.memory_gb:
             layout.label(text=f"About {known.memory_gb:g} GB of GPU memory", icon="MEMORY")
         settings = getattr(take, backend_properties.slot_of_editor(take.editor), None)

@@ -434,7 +434,8 @@ class Shot:
             job.update(state="outdated")
             remove_tree(job.folder / "work")
         self.sweep()
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        # By microseconds too: their order is that of names.
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S%f")
         job_id = f"{stamp}-{kind}-{uuid.uuid4().hex[:6]}"
         record = JobRecord(
             id=job_id, kind=kind, options=options, inputs=inputs, state="running", started=now()

@@ -70,7 +70,7 @@ def session() -> Any:
 def until(session: Any) -> Callable[..., None]:
     """Drains the session, as the timer does in a window, until something holds."""
 
-    def wait(met: Callable[[], object], limit_s: float = 120) -> None:
+    def wait(met: Callable[[], object], limit_s: float = 600) -> None:
         end = time.monotonic() + limit_s
         while not met():
             assert time.monotonic() < end, f"not within {limit_s} s: {session.message}"

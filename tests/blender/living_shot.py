@@ -70,8 +70,9 @@ def make(scene: Any, folder: Path, plate: Path, start: int = 2001) -> Any:
     made = Shot.create(folder, footage)
     made.update(footage=footage)
     shot = scene.portraitgen.shots.add()
+    module("portraitgen_addon.file_paths").note(scene)
     shot.name, shot.shot_id, shot.folder = "shot", made.record.id, str(folder)
-    shot.scene, shot.offset = scene.name, start - FIRST
+    shot.offset = start - FIRST
     shot.first, shot.last = FIRST, FIRST + COUNT - 1
     where = module("portraitgen_addon.plate_strip").whereabouts(strip, scene)
     found = module("portraitgen_addon.plate_strip").footage_of(strip, scene, where)

@@ -253,7 +253,7 @@ def test_what_another_process_adds_is_listed(shot: Any) -> None:
     script = (
         "import sys; from portraitgen.shot import Shot; Shot.open(sys.argv[1]).make_take('farm')"
     )
-    subprocess.run([str(PYTHON), "-c", script, str(shot.path)], check=True, timeout=60)
+    subprocess.run([str(PYTHON), "-c", script, str(shot.path)], check=True, timeout=600)
     assert watch.look(force=True)
     assert [each.folder_name for each in shot.takes] == ["farm"]
 

@@ -131,13 +131,33 @@ def _plate_of(opened: Any, take: str) -> Path:
     return folder / f"take.{living_shot.FIRST}.png"
 
 
+def _by_the_timer(shot: Any) -> None:
+    """A job's end, as the timer brings it in."""
+    updates, session = (
+        module(f"portraitgen_addon.{each}") for each in ("scene_updates", "session")
+    )
+    updates._on_done(session.Job("edit", shot.shot_id, shot.path, 0), {})
+    updates.redraw()
+    updates.tick()
+
+
+def _by_a_button(shot: Any) -> None:
+    shot.active_take = TAKES - 1
+    bpy.ops.portraitgen.take_delete()
+    shot.active_take = 0
+
+
+@pytest.mark.parametrize("change", [None, _by_the_timer, _by_a_button])
 def test_what_is_drawn_again_asks_neither_the_disk_nor_all_strips(
-    shot: Any, monkeypatch: pytest.MonkeyPatch
+    shot: Any, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None] | None
 ) -> None:
+    """Not even the first time after what it shows has changed."""
     asked: list[str] = []
     drawn, layout = panels(), Layout()
     for draw in drawn.values():
         draw(Layout())
+    if change is not None:
+        change(shot)
 
     def note(owner: Any, name: str) -> None:
         real = getattr(owner, name)
@@ -190,6 +210,22 @@ def test_a_strip_that_is_no_shots_yet_is_offered_beside_other_shots(shot: Any) -
     free = editor.strips.new_image(name="other", filepath=path, channel=7, frame_start=900)
     editor.active_strip, free.select = free, True
     assert "portraitgen.split_at_cuts" in operators()
+
+
+def test_what_is_said_of_a_track_is_wrapped_to_the_panel(shot: Any) -> None:
+    summary = SimpleNamespace(
+        landmark_residual_percent=0.731,
+        tracked_frames=1230,
+        frames=1234,
+        weak_frames=123,
+        lost_frames=4,
+    )
+    layout = Layout()
+    track = SimpleNamespace(summary=summary, source="refine")
+    module("ui.panels")._residual(layout, track, shot)
+    said = [text for text in layout.said if text]
+    assert "before it was refined" in " ".join(said)
+    assert max(map(len, said)) <= 46, said
 
 
 def test_jobs_are_called_as_their_buttons() -> None:

@@ -47,7 +47,7 @@ def test_a_queue_goes_on_after_its_worker_was_killed_and_does_nothing_twice(
     until(lambda: session.job and session.job.stage == "landmarks")
     assert states(runner) == ["track running", "render waiting"]
     os.kill(session.pid, signal.SIGKILL)
-    until(lambda: not runner.runs(), 20)
+    until(lambda: not runner.runs())
     # What needs the track waits for it.
     assert states(runner) == ["track failed", "render waiting"]
     bpy.ops.portraitgen.queue_retry()
@@ -95,7 +95,7 @@ def test_what_runs_already_is_not_queued_again(shot: Any, session: Any, runner: 
     job = module("portraitgen_addon.session").Job
     try:
         for running, wanted in (("track", ["reconstruct"]), ("reconstruct", ["track"])):
-            session.job = job(running, shot.shot_id, shot.path, shot.scene, "", {})
+            session.job = job(running, shot.shot_id, shot.path, shot.id_data.session_uid, "", {})
             session.job.state = "running"
             kinds = [each.kind for each in runner.missing_of(shot)]
             assert kinds == [*wanted, "edit", "render"]

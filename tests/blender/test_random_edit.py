@@ -246,3 +246,46 @@ def test_layers_of_acting_move_with_the_plate(made: Path, tmp_path: Path) -> Non
     acting.correct(parts)
     acting.act(parts, "shot", "sad")
     assert acting.acting_take(shot().armature) == "sad"
+
+
+def test_a_scene_of_the_rig_shows_the_shot_again_after_it_lay_before_frame_0(
+    made: Path, tmp_path: Path
+) -> None:
+    """Blender lets no scene begin before frame 0; what it cut off stayed cut off."""
+    path = living_shot.pictures(tmp_path / "plates 0", "plate")
+    living_shot.make(scene(), tmp_path / "shot", path)
+    give_rig(made)
+    own = bpy.data.scenes.new("rig")
+    own.collection.objects.link(shot().armature)
+    own.frame_start, own.frame_end = FIRST + shot().offset, FIRST + COUNT - 1 + shot().offset
+    compat = module("portraitgen_addon.compat")
+    home = compat.content_start(plate())
+    for start in (-10, -5 * COUNT, 3, home):
+        compat.move_content(plate(), start)
+        bpy.ops.portraitgen.update_from_strip()
+        shown_frames = (own.frame_start, own.frame_end)
+        assert shown_frames == (max(start, 0), max(start + COUNT - 1, 0)), start
+    own.frame_start += 5
+    compat.move_content(plate(), home + 7)
+    bpy.ops.portraitgen.update_from_strip()
+    assert own.frame_start == home + 12, "the artist's own range goes along"
+
+
+def test_a_plate_that_is_lost_behind_the_rig_is_told_and_relinked(
+    made: Path, tmp_path: Path
+) -> None:
+    """As after an undo to before the file was saved elsewhere, which breaks relative paths."""
+    from portraitgen.messages.shots import PlateRelinked
+
+    path = living_shot.pictures(tmp_path / "plates 0", "plate")
+    living_shot.make(scene(), tmp_path / "shot", path)
+    give_rig(made)
+    assert living_shot.look(shot()) == []
+    (background,) = shot().camera.data.background_images
+    background.image.filepath = str(tmp_path / "nowhere" / path.name)
+    watch = module("portraitgen_addon.edit_watch")
+    assert living_shot.look(shot()) == [f"The plate behind the rig is missing: {path.name}"]
+    assert watch.notices(shot())[0].operator == "portraitgen.relink_plate"
+    module("operators.plate")._relinked(shot().shot_id, PlateRelinked(str(path)))
+    assert living_shot.look(shot()) == []
+    assert Path(bpy.path.abspath(background.image.filepath)) == path

@@ -318,6 +318,25 @@ def test_the_rigs_own_scene_shows_the_frame_of_the_edit(performer_shot: Any) -> 
     assert rig._frame_of(performer_shot, other) is None
 
 
+def test_a_frame_chosen_in_the_rigs_own_scene_stays(performer_shot: Any) -> None:
+    """The pin tool threw the artist back to the frame of the edit."""
+    home, own = bpy.context.scene, bpy.data.scenes.new("rig")
+    for thing in (performer_shot.armature, performer_shot.camera, performer_shot.mesh):
+        for each in thing.users_collection:
+            each.objects.unlink(thing)
+        own.collection.objects.link(thing)
+    home.frame_set(performer_shot.offset + 4)
+    window, name = bpy.context.window, home.name
+    area = max(window.screen.areas, key=lambda each: each.width * each.height)
+    area.type = "VIEW_3D"
+    assert bpy.ops.portraitgen.view_rig() == {"FINISHED"}
+    assert window.scene == own and own.frame_current == performer_shot.offset + 4, "arrived"
+    own.frame_set(performer_shot.offset + 6)
+    assert bpy.ops.portraitgen.view_rig() == {"FINISHED"}
+    assert own.frame_current == performer_shot.offset + 6
+    assert bpy.data.scenes[name].frame_current == performer_shot.offset + 4
+
+
 def test_rounding_is_no_correction(built: Any) -> None:
     rig = module("portraitgen_addon.rig")
     shown_now = rig.read_now(built.parts, built.bundle, 1000)

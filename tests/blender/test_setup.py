@@ -94,7 +94,7 @@ def test_an_environment_needs_leave_to_go_online_unless_its_packages_are_here(
     # The folder holds no wheels: it is told, and nothing else is asked.
     assert bpy.ops.portraitgen.create_environment() == {"FINISHED"}
     setup = module("operators.environment").Setup
-    setup.creation.thread.join(60)
+    setup.creation.thread.join(600)
     assert setup.creation.state == "failed" and "no wheels in it" in setup.creation.message
     assert "no wheels in it" in drawn(source="CREATED").replace("\n", " ")
     settings.packages_from, settings.wheel_folder = "INDEX", ""
@@ -117,19 +117,19 @@ def test_a_program_where_blender_was_started_is_none_of_the_machines(
 
 def test_a_program_that_fails_says_why_and_leaves_its_log(tmp_path: Path) -> None:
     program = _python(tmp_path, "print('50 %'); print('the disk is full'); raise SystemExit(3)")
-    program.thread.join(60)
+    program.thread.join(600)
     assert program.state == "failed" and "the disk is full" in program.message
     assert program.share == 0.5
     assert "the disk is full" in (tmp_path / "log.txt").read_text()
 
 
 def test_a_program_is_cancelled_at_once(tmp_path: Path) -> None:
-    program = _python(tmp_path, "import time; print('begun', flush=True); time.sleep(60)")
-    end = time.monotonic() + 60
+    program = _python(tmp_path, "import time; print('begun', flush=True); time.sleep(3600)")
+    end = time.monotonic() + 600
     while "begun" not in program.log and time.monotonic() < end:
         time.sleep(0.01)
     program.cancel()
-    program.thread.join(60)
+    program.thread.join(600)
     assert program.state == "cancelled" and not program.message
 
 

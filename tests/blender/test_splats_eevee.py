@@ -56,8 +56,10 @@ def test_eevee_draws_what_the_backend_draws(splat_shot: Path, tmp_path: Path) ->
         text=True,
         capture_output=True,
     )
-    if "EEVEE draws" not in ended.stdout:
-        pytest.skip(f"EEVEE draws nothing with this machine's driver (it ended {ended.returncode})")
+    if "EEVEE draws" not in ended.stdout or ended.returncode < 0:
+        pytest.skip(f"EEVEE is ended by this machine's driver ({ended.returncode})")
     assert ended.returncode == 0, ended.stderr
+    if not passes_of([tmp_path / "cube.exr"])[..., 3].any():
+        pytest.skip("EEVEE draws nothing with this machine's driver, not even a cube")
     pictures = passes_of([tmp_path / f"eevee{frame + OFFSET}.exr" for frame in frames])
     check_drawn_as_the_backend_does(pictures, built.truth, frames)

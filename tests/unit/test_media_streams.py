@@ -483,6 +483,13 @@ def test_both_eyes_in_one_picture_are_told(tmp_path: Path) -> None:
     assert any("both eyes" in note and "side by side" in note for note in notes)
 
 
+def test_digital_cinema_is_told(tmp_path: Path) -> None:
+    path = write_movie(
+        tmp_path / "dcp.nut", 2, pixel_format="xyz12le", codec="rawvideo", options={}
+    )
+    assert any("X'Y'Z' (a DCP)" in note for note in open_plate(path).notes)
+
+
 def test_a_file_of_sound_is_refused_as_none_that_is_read(tmp_path: Path) -> None:
     path = tmp_path / "s.wav"
     with av.open(str(path), "w") as container:

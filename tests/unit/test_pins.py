@@ -190,7 +190,35 @@ def test_a_pin_on_an_elbow_leaves_a_held_face_where_it_is(
         assert np.abs(found.expression).max() < 1e-6
     assert moved["free"] > 30 and moved["held"] < 2
     assert moved["held"] < moved["loose"] < moved["free"]
-    assert solver.on_head([pin(nose, before)]) and not solver.on_head([pin(elbow, target)])
+    assert solver.on_face([pin(nose, before)]) and not solver.on_face([pin(elbow, target)])
+    assert not solver.on_skull([pin(nose, before)]) and not solver.on_skull([pin(elbow, target)])
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_pin_on_an_ear_turns_the_head_about_a_held_face(
+    body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray], side: float
+) -> None:
+    """It took the whole face along, farther than the ear itself."""
+    template = body.template.numpy()
+    middles = template[body.faces.numpy()].mean(1)
+    tip = template[(side * template[:, 0] * (body.weights.numpy()[:, HEAD] > 0.5)).argmax()]
+    ear, nose = int(np.linalg.norm(middles - tip, axis=1).argmin()), spots(body)[0]
+    before, at = seen(body, nose, start), seen(body, ear, start)
+    pins = [pin(ear, at + (0.0, -40.0))]
+    assert solver.on_skull(pins) and not solver.on_face(pins)
+    assert solver.on_face([*pins, pin(nose, before)])
+    moved = {}
+    for name, spread in (("free", None), ("held", requests_pins._HOLDS_BY_SKULL)):
+        held = solver.face_held(**start, spread=spread) if spread else []
+        found = solver.solve(pins, **start, held=held)
+        assert found.error_px[0] < 0.5, "the pin itself is honoured"
+        after = {"transl": found.transl, "pose": found.pose, "expression": found.expression}
+        points = range(0, len(body.landmarks.faces), 20)
+        faces = [int(body.landmarks.faces[each]) for each in points]
+        moved[name] = np.mean(
+            [np.linalg.norm(seen(body, each, after) - seen(body, each, start)) for each in faces]
+        )
+    assert moved["free"] > 35 and moved["held"] < 12, moved
 
 
 @pytest.mark.parametrize(
@@ -206,7 +234,8 @@ def test_a_face_that_was_set_by_hand_resists_as_one_that_is_tracked_well(
     track: Any = SimpleNamespace(record=SimpleNamespace(quality=(quality,)), motion=motion)
     asked: list[float] = []
     solver: Any = SimpleNamespace(
-        on_head=lambda pins: False,
+        on_face=lambda pins: False,
+        on_skull=lambda pins: False,
         face_held=lambda *state, spread: asked.append(spread) or ["held"],
     )
     call: Any = SimpleNamespace(frame=7, resistance=0.5)

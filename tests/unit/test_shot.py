@@ -133,6 +133,15 @@ def test_an_unfinished_job_is_taken_up_again(shot: Shot) -> None:
     assert shot.start_job("edit", {"take": "x", "strength": 0.5}).id != job.id
 
 
+def test_jobs_of_one_second_are_told_in_the_order_they_began(shot: Shot) -> None:
+    kinds = ["track", "reconstruct", "edit", "apply"]
+    for kind in kinds:
+        shot.start_job(kind, {})
+    assert [job.record.kind for job in shot.jobs()] == kinds
+    begun = [shot.start_job("render", {"take": str(take)}).id for take in range(9)]
+    assert [job.record.id for job in shot.jobs()][len(kinds) :] == begun
+
+
 def test_a_new_job_removes_what_a_kill_left_half_written(shot: Shot) -> None:
     frames = shot.path / "takes" / "look" / "frames"
     with pytest.raises(KeyboardInterrupt), atomic_path(frames / "look.0001.exr") as temporary:

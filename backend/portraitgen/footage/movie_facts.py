@@ -55,6 +55,10 @@ _PACKINGS = {
     1: "side by side", 2: "one above the other", 4: "as a checkerboard", 5: "side by side",
     6: "in alternating lines", 7: "in alternating columns",
 }  # fmt: skip
+_CINEMA = (
+    "the movie is in digital cinema's X'Y'Z' (a DCP), which FFmpeg turns into RGB, up to 10 codes"
+    " darker than a projector shows it; export it as Rec.709 for exact colours"
+)
 _SAID = ("colorspace", "color_primaries", "color_trc", "color_range")
 _BESIDE = {"subtitle": "subtitle track", "data": "data track", "attachment": "attached file"}
 
@@ -131,6 +135,8 @@ def probe(path: Path) -> MovieFacts:
         row = sum(other.index < stream.index for other in container.streams.video)
         notes += unfollowed(path, stream.id, row, frame.width, frame.height)
         _tell_eyes(frame, notes)
+        if frame.format.name.startswith("xyz"):
+            notes.append(_CINEMA)
         orientation, exact = _orientation(frame)
         if not exact:
             notes.append("the movie is turned by an odd angle; the next quarter turn is shown")

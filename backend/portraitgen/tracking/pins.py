@@ -45,6 +45,8 @@ _SHARES = (1.0, 0.5, 0.25, 0.1)
 _LONGEST_TURN = 0.5
 _NEAREST = 0.05
 _HELD_POINTS = 12
+# What lies as far from the landmarks of the face, metres, and hangs on the head, is ear or skull.
+_BESIDE, _OF_SKULL = 0.02, 0.5
 TRANSL = "transl"
 """The name under which the body's place is fixed."""
 
@@ -189,12 +191,30 @@ class PinSolver:
             np.linalg.norm(error[: len(pins)], axis=1),
         )
 
-    def on_head(self, pins: Sequence[Pin]) -> bool:
-        """Whether one of some pins lies on the head or the neck."""
-        vertices, _ = self._pinned(pins)
-        carried = self._weights[vertices].max((0, 1)) > _CARRIES
-        on_head = self._descendants[self._body.joint_names.index("neck")]
-        return bool((carried & on_head).any())
+    def on_face(self, pins: Sequence[Pin]) -> bool:
+        """Whether one of some pins lies on the face or the neck."""
+        vertices, weights = self._pinned(pins)
+        names = self._body.joint_names
+        near = (self._weights[vertices].max(1) > _CARRIES) & self._descendants[names.index("neck")]
+        skull = self._weights[vertices][..., names.index("head")].mean(1) > _OF_SKULL
+        return bool((near.any(1) & ~(skull & self._beside_face(vertices, weights))).any())
+
+    def on_skull(self, pins: Sequence[Pin]) -> bool:
+        """Whether one of some pins lies on an ear or the skull, of which no landmark tells."""
+        vertices, weights = self._pinned(pins)
+        head = self._body.joint_names.index("head")
+        skull = self._weights[vertices][..., head].mean(1) > _OF_SKULL
+        return bool((skull & self._beside_face(vertices, weights)).any())
+
+    def _beside_face(self, vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Which points of the mean body are farther from all landmarks of the face, (P,)."""
+        marks, rest = self._body.landmarks, self._body.template.numpy()
+        known = rest[self._faces[np.asarray(marks.faces)]]
+        known = (known * np.asarray(marks.barycentric)[..., None]).sum(1)
+        points = (rest[vertices] * weights[..., None]).sum(1)
+        away = np.linalg.norm(points[:, None] - known, axis=2).min(1)
+        far: np.ndarray = away > _BESIDE
+        return far
 
     def face_held(
         self, transl: np.ndarray, pose: np.ndarray, expression: np.ndarray, spread: float

@@ -16,6 +16,8 @@ from ..data.shots import Track, body_of
 # The residual, in per cent of the eye distance, up to which a face is well tracked, and from which
 # on it resists nothing; and how near a well tracked point of it holds, pixels.
 _GOOD, _POOR, _HOLDS = 1.5, 3.0, 1.0
+_HOLDS_BY_SKULL = 4.0
+"""The same while pins pull at ears or skull, which hang on the face: they are honoured first."""
 
 
 @lru_cache(maxsize=2)
@@ -64,9 +66,10 @@ def _held(
 ) -> list[Pin]:
     """Points of a face that is well tracked, where they are: pins elsewhere do not drag it along.
 
-    Pins on the head say that the head is wrong; nothing of it resists then.
+    Pins on the face say that the face is wrong; nothing of it resists then. Ears and skull turn
+    about it: no landmark tells of them.
     """
-    if solver.on_head(pins):
+    if solver.on_face(pins):
         return []
     if track.motion.fixed[track.motion.index(call.frame)]:
         trust = call.resistance  # The artist has set it by hand.
@@ -74,7 +77,8 @@ def _held(
         trust = call.resistance * _trusted(track, call.frame)
     if trust <= 0:
         return []
-    return solver.face_held(*state, spread=_HOLDS / trust)
+    holds = _HOLDS_BY_SKULL if solver.on_skull(pins) else _HOLDS
+    return solver.face_held(*state, spread=holds / trust)
 
 
 def _trusted(track: Track, frame: int) -> float:
