@@ -487,7 +487,8 @@ def _before_save(target: str = "", *unused: Any) -> None:
 @bpy.app.handlers.persistent
 def _fill_all(*unused: Any) -> None:
     """Fills what a file did not hold, after it was saved, opened, appended or linked from."""
-    linked, failed = [], {}
+    linked: list[str] = []
+    failed: dict[str, PortraitError] = {}
     for cloud in performers():
         if len(cloud.data.points):
             if cloud.data.library is None and cloud.data.type != _KIND:
