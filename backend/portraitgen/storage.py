@@ -459,12 +459,13 @@ def copy_folder(source: Path, target: Path, leave_out: str = "") -> None:
     shutil.copytree(source, target, True, shutil.ignore_patterns(leave_out) if leave_out else None)
 
 
-def strays(folder: Path, older_than: float = _STRAY_SECONDS) -> list[Path]:
-    """The halves of files and folders that processes left in a folder: of this machine's processes,
-    those that do not run any more; of others, what has not changed for `older_than` seconds."""
+def strays(folder: Path, older_than: float = _STRAY_SECONDS, deepest: int = _DEEPEST) -> list[Path]:
+    """The halves of files and folders that processes left in a folder, and so deep within it: of
+    this machine's processes, those that do not run any more; of others, what has not changed for
+    `older_than` seconds."""
     found = []
     present: float | None = None
-    for path in everything_in(folder):
+    for path in everything_in(folder, deepest):
         mark = _TEMPORARY.fullmatch(path.name)
         if mark is None or is_link(path):
             continue
@@ -495,14 +496,14 @@ def _time_there(folder: Path) -> float:
             remove_file(probe)
 
 
-def sweep(folder: Path, older_than: float = _STRAY_SECONDS) -> int:
+def sweep(folder: Path, older_than: float = _STRAY_SECONDS, deepest: int = _DEEPEST) -> int:
     """Deletes what killed processes left half made in a folder, as `strays` finds it.
 
     Returns:
         How many bytes of files that gave back.
     """
     freed = 0
-    for path in strays(folder, older_than):
+    for path in strays(folder, older_than, deepest):
         with suppress(OSError):
             size = path.stat().st_size
             if path.is_dir():

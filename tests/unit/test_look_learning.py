@@ -22,6 +22,7 @@ from portraitgen.pipeline.jobs.learn_look import (
     preview_file,
 )
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.process_identity import process_table
 
 _FACTS = LookFacts(name="warm")
 
@@ -168,3 +169,17 @@ def test_a_look_of_somebody_elses_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(EditError, match="tells what it was learned from"):
         learn_into(out, Reporter())
     assert out.read_bytes() == kept
+
+
+def test_halves_that_a_killed_process_left_beside_a_look_are_swept_and_nothing_else(
+    pairs: Path, tmp_path: Path
+) -> None:
+    looks = tmp_path / "looks"
+    half = f".warm.999999999-{process_table()}abcd.learning"
+    for path in (looks / half, looks / "theirs" / half, looks / ".warm.learning"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    options = LearnLookOptions(pairs=str(pairs), out=str(looks / "warm"), seconds=1)
+    learn_from_folder(options, Reporter())
+    assert not (looks / half).exists()
+    assert (looks / "theirs" / half).exists() and (looks / ".warm.learning").exists()

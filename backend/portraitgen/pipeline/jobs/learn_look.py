@@ -19,7 +19,7 @@ from ...locks import Lock
 from ...provenance.png_text import texts_of
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import make_folder, read_bytes, user_path
+from ...storage import make_folder, read_bytes, sweep, user_path
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
 from ..run.job_context import running, waiting_of
 from ..run.progress import Reporter, Stage
@@ -102,6 +102,8 @@ def _held(out: Path, reporter: Reporter) -> Iterator[Callable[[], None]]:
     resource, purpose = f"look:{name.casefold()}", f"learning the look '{name}'"
     folder = make_folder(out.parent) / _LOCKS
     with Lock(folder, resource, purpose, None, waiting_of(reporter)) as lock:
+        # What lies deeper is none of a look's.
+        sweep(out.parent, deepest=1)
         yield lock.check
 
 
