@@ -354,7 +354,8 @@ def tour() -> Iterator[float]:
     area = largest("SEQUENCE_EDITOR")
     call(area, "to_compositor")
     bpy.ops.wm.save_mainfile()
-    shot = scene.portraitgen.shots[0]
+    # The undo of the last steps made what was known of the scene stale.
+    shot = bpy.data.scenes["cut 2"].portraitgen.shots[0]
     before, copy = shot.folder, Path(FOLDER) / "elsewhere" / "copy.blend"
     copy.parent.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True)
