@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import Command
+from reporters import Noting
 
 from portraitgen.footage.encode import exr_attributes
 from portraitgen.images import save_png
@@ -407,16 +408,10 @@ def test_a_strangers_text_that_breaks_off_says_nothing(tmp_path: Path) -> None:
 def _delivered(shot: Path, out: Path) -> list[str]:
     """The notes of a delivery."""
     from portraitgen.pipeline.registry import run
-    from portraitgen.pipeline.run.progress import Reporter
 
-    notes: list[str] = []
-
-    class Notes(Reporter):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    run("deliver", shot, {"take": "toon", "out": str(out)}, Notes())
-    return notes
+    heard = Noting()
+    run("deliver", shot, {"take": "toon", "out": str(out)}, heard)
+    return heard.notes
 
 
 def test_what_is_damaged_or_was_changed_is_not_delivered(shot: Path, tmp_path: Path) -> None:
@@ -440,6 +435,12 @@ def test_what_is_damaged_or_was_changed_is_not_delivered(shot: Path, tmp_path: P
         with pytest.raises(PortraitError, match="was changed since it was rendered"):
             _delivered(tmp_path / "shot", tmp_path / "out")
     picture.write_bytes(seen)
+    movie = frames.parent / "toon.mp4"
+    for data in (movie.read_bytes()[:-200], b""):
+        movie.write_bytes(data)
+        with pytest.raises(PortraitError, match=r"toon\.mp4: the movie is damaged; make it again"):
+            _delivered(tmp_path / "shot", tmp_path / "out")
+    movie.unlink()
     assert _delivered(tmp_path / "shot", tmp_path / "out") == []
 
 

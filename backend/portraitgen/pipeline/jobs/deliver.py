@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...errors import FootageError, OptionError, ShotError
 from ...footage.encode import exr_attributes, read_exr
+from ...footage.movie_index import index_movie
 from ...frames import frame_list
 from ...job_results import DeliverResult
 from ...provenance.credentials import BESIDE, EMBEDDED, Signer
@@ -51,7 +52,8 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
 
     Raises:
         OptionError: if no folder is named, or a certificate without its key; ShotError: if nothing
-        was rendered, or a picture was changed since; FootageError: if a frame is damaged;
+        was rendered, or a picture was changed since; FootageError: if a frame or the movie is
+        damaged;
         CredentialError: if signing fails.
     """
     if not options.out:
@@ -159,9 +161,14 @@ def _named(names: list[str]) -> str:
 
 
 def _check_whole(path: Path, frame: Path) -> None:
-    """Raises FootageError where a frame cannot be read to its end, and ShotError where a picture
-    is not the one that was written with its frame."""
-    if path == frame:
+    """Raises FootageError where a frame or the movie cannot be read to its end, and ShotError where
+    a picture is not the one that was written with its frame."""
+    if path.suffix == ".mp4":
+        try:
+            index_movie(path)
+        except FootageError as error:
+            raise FootageError("the movie is damaged", path, "make it again") from error
+    elif path == frame:
         try:
             read_exr(frame)
         except FootageError as error:
@@ -190,7 +197,7 @@ def sign_take(
     Raises:
         OptionError: if the folder lies among the shot's takes; ShotError: if nothing was rendered,
         a process renders, or a picture was changed since;
-        FootageError: if a frame is damaged; CredentialError: if signing fails.
+        FootageError: if a frame or the movie is damaged; CredentialError: if signing fails.
     """
     if out.resolve().is_relative_to((shot.path / "takes").resolve()):
         raise OptionError("the copies would lie among the takes", out, "choose another folder")
@@ -205,8 +212,7 @@ def sign_take(
 
     def sign(path: Path) -> Path:
         place = out if path == movie else out / path.parent.name
-        if path != movie:
-            _check_whole(path, _frame_of(rendered, path))
+        _check_whole(path, _frame_of(rendered, path))
         if signer is None:
             with atomic_path(place / path.name) as temporary:
                 shutil.copyfile(path, temporary)
