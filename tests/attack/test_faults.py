@@ -303,10 +303,11 @@ def lasting(data: Any) -> Any:
 
 
 def next_job(shot: Path) -> None:
-    """What every job does first."""
-    opened = Shot.open(shot)
-    with opened.hold("track", "tracking"):
-        opened.sweep()
+    """What every job does first, in the shot and in those beside it, to which acts may go."""
+    for path in shot.parent.glob("*/shot.json"):
+        opened = Shot.open(path.parent)
+        with opened.hold("track", "tracking"):
+            opened.sweep()
 
 
 def done(made: Path, shot: Path) -> bool:

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import shot_records
 import torch
 from reporters import Noting
 
 from portraitgen.cli import apply as command
 from portraitgen.editing.looks.look_file import Look, LookFacts
 from portraitgen.editing.looks.network import Guides, LookNetwork
-from portraitgen.errors import EditError
+from portraitgen.errors import EditError, ShotError
 from portraitgen.job_results import ApplyResult
 from portraitgen.pipeline.jobs import apply_take
 from portraitgen.schema import Values
+from portraitgen.shot import Shot
 
 
 class Other:
@@ -40,6 +42,9 @@ class Other:
 
     def take(self, take: str) -> Any:
         return SimpleNamespace(edit=self.edits)
+
+    def edit_record(self, take: str, edit: int) -> Any:
+        raise ShotError("its record is damaged", self.path, "edit it again")
 
 
 def save_look(path: Path, seed: int) -> None:
@@ -94,6 +99,32 @@ def test_a_take_of_that_name_which_the_shot_has_already_is_told(
     other.edits, notes = 3, Noting()
     assert applied(tmp_path, other, {"editor": "toon"}, notes)
     assert any("take 'night' of its own, whose edit 3 is kept" in each for each in notes.notes)
+
+
+def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stayed to be resumed, with its checkpoints, though its edit was there."""
+    shot, one = Shot.create(tmp_path / "two", shot_records.footage()), tmp_path / "one"
+    source: Any = SimpleNamespace(shot=SimpleNamespace(path=one, record=SimpleNamespace(id="one")))
+    monkeypatch.setattr(Shot, "version_folder", lambda *given: tmp_path)
+    monkeypatch.setattr(apply_take, "_digest", lambda *given: "the same")
+    monkeypatch.setattr(apply_take.Place, "of", lambda shot: None)
+    for name in ("carry_painting", "carry_acting"):
+        monkeypatch.setattr(apply_take, name, lambda *given: 0)
+    jobs = []
+
+    def cut_off(shot: Shot, *given: object) -> None:
+        jobs.append(shot.start_job("edit", {}))
+        (jobs[-1].work / "edit").mkdir()
+        shot.publish_edit("night", jobs[-1].work / "edit", shot_records.edit(jobs[-1].id))
+
+    monkeypatch.setattr(apply_take, "edit", cut_off)
+    assert apply_take._apply(source, shot, "night", {}, Noting())
+    assert [job.record.unfinished for job in shot.jobs()] == [True]
+    assert not apply_take._apply(source, shot, "night", {}, Noting())
+    assert [job.record.state for job in shot.jobs()] == ["done"]
+    assert not (jobs[0].folder / "work").exists()
 
 
 @pytest.mark.parametrize(("failed", "status"), [((), 0), (("/other",), 1)])

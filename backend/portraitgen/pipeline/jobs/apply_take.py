@@ -12,7 +12,7 @@ from pathlib import Path
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...errors import Cancelled, OptionError, PortraitError, ShotError
-from ...job_results import ApplyResult
+from ...job_results import ApplyResult, EditResult
 from ...records import AppliedRecord
 from ...schema import Values
 from ...settings import option, parse
@@ -138,6 +138,7 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
     current = _edit_of(shot, take)
     if record is not None and record.digest == digest and current > record.before:
         reporter.note("It was edited before.")
+        _finish(shot, take, current)
         return False
     if record is None and current:
         reporter.note(
@@ -185,6 +186,16 @@ def _applied(folder: Path) -> AppliedRecord | None:
     with suppress(ShotError):
         return AppliedRecord.read(folder / _RECORD)
     return None
+
+
+def _finish(shot: Shot, take: str, current: int) -> None:
+    """Ends the job of an edit that was cut off once it had published; nobody would resume it."""
+    # Its record may be damaged, and the job's folder deleted.
+    with suppress(ShotError):
+        made = shot.edit_record(take, current)
+        job = shot.job(made.job)
+        if job.record.unfinished:
+            job.finish(EditResult(take, current, len(made.key_frames)).told())
 
 
 def _edit_of(shot: Shot, take: str) -> int:
