@@ -4,7 +4,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -101,10 +101,15 @@ def _held(out: Path, reporter: Reporter) -> Iterator[Callable[[], None]]:
     # Many systems take both cases of a letter for one.
     resource, purpose = f"look:{name.casefold()}", f"learning the look '{name}'"
     folder = make_folder(out.parent) / _LOCKS
-    with Lock(folder, resource, purpose, None, waiting_of(reporter)) as lock:
-        # What lies deeper is none of a look's.
-        sweep(out.parent, deepest=1)
-        yield lock.check
+    try:
+        with Lock(folder, resource, purpose, None, waiting_of(reporter)) as lock:
+            # What lies deeper is none of a look's.
+            sweep(out.parent, deepest=1)
+            yield lock.check
+    finally:
+        # Another look may be learned beside it.
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def preview_file(out: Path) -> Path:
