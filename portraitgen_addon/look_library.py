@@ -123,10 +123,10 @@ class Live:
         wanted = cls._wanted()
         present = time.monotonic()
         if wanted is not None and present - cls._stamped > _LOOK_AT_FILES:
-            stamp, cls._stamped = _stamp_of(wanted), present
+            cls._stamped = present
             # Another track, a look learned anew, or what went wrong may be right by now.
-            if not cls._waiting and (stamp != cls._stamp or cls.error):
-                cls._stamp, cls._asked = stamp, None
+            if not cls._waiting and (_stamp_of(wanted) != cls._stamp or cls.error):
+                cls._asked = None
         if wanted is None or cls._waiting or wanted == cls._asked:
             return
         waits_for = 0.0 if cls._asked is None else _SETTLED
@@ -136,6 +136,7 @@ class Live:
             cls._latest, cls._since = wanted, present
         if present - cls._since < waits_for:
             return
+        cls._stamp = _stamp_of(wanted)
         cls._asked, cls._waiting = wanted, True
         session.ask(wanted, cls._came, cls._refused)
 

@@ -161,6 +161,14 @@ def test_live_look_follows_a_look_that_is_learned_anew_and_one_that_comes_back(
         path.unlink()
         until(lambda: live.look_again() or live.error)
         assert "no such look" in live.error
+        # Shown anew before the files are looked at again, the same file goes once more.
+        live.stop()
+        path.write_bytes(kept)
+        live._stamped = time.monotonic()
+        assert bpy.ops.portraitgen.live_look() == {"FINISHED"}
+        until(lambda: rests() and not live.error)
+        path.unlink()
+        until(lambda: live.look_again() or live.error)
     finally:
         path.write_bytes(kept)
     until(lambda: live.look_again() or not live.error)
