@@ -5,6 +5,10 @@
 import struct
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import ShotError
+from ..storage import read_bytes
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The signature, and IHDR with its length, name and check sum.
@@ -67,6 +71,15 @@ def texts_of(png: bytes) -> dict[str, str]:
                 found[keyword.decode("latin-1")] = rest[2:].split(b"\0", 2)[2].decode("utf-8")
         place += length + 12
     return found
+
+
+def texts_in(path: Path, largest: int) -> dict[str, str]:
+    """The texts of a file; none where it is no PNG that can be read, or longer than `largest`
+    bytes."""
+    try:
+        return texts_of(read_bytes(path, largest))
+    except (OSError, ShotError, ValueError):
+        return {}
 
 
 def _international(keyword: str, text: str) -> bytes:

@@ -193,28 +193,27 @@ class PinSolver:
 
     def on_face(self, pins: Sequence[Pin]) -> bool:
         """Whether one of some pins lies on the face or the neck."""
-        vertices, weights = self._pinned(pins)
-        names = self._body.joint_names
-        near = (self._weights[vertices].max(1) > _CARRIES) & self._descendants[names.index("neck")]
-        skull = self._weights[vertices][..., names.index("head")].mean(1) > _OF_SKULL
-        return bool((near.any(1) & ~(skull & self._beside_face(vertices, weights))).any())
+        vertices, _ = self._pinned(pins)
+        from_neck = self._descendants[self._body.joint_names.index("neck")]
+        near = (self._weights[vertices].max(1) > _CARRIES) & from_neck
+        return bool((near.any(1) & ~self._of_skull(pins)).any())
 
     def on_skull(self, pins: Sequence[Pin]) -> bool:
         """Whether one of some pins lies on an ear or the skull, of which no landmark tells."""
+        return bool(self._of_skull(pins).any())
+
+    def _of_skull(self, pins: Sequence[Pin]) -> np.ndarray:
+        """Which pins hang on the head and lie beside all landmarks of the face, (P,)."""
         vertices, weights = self._pinned(pins)
         head = self._body.joint_names.index("head")
-        skull = self._weights[vertices][..., head].mean(1) > _OF_SKULL
-        return bool((skull & self._beside_face(vertices, weights)).any())
-
-    def _beside_face(self, vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Which points of the mean body are farther from all landmarks of the face, (P,)."""
+        hangs = self._weights[vertices][..., head].mean(1) > _OF_SKULL
         marks, rest = self._body.landmarks, self._body.template.numpy()
         known = rest[self._faces[np.asarray(marks.faces)]]
         known = (known * np.asarray(marks.barycentric)[..., None]).sum(1)
         points = (rest[vertices] * weights[..., None]).sum(1)
         away = np.linalg.norm(points[:, None] - known, axis=2).min(1)
-        far: np.ndarray = away > _BESIDE
-        return far
+        found: np.ndarray = hangs & (away > _BESIDE)
+        return found
 
     def face_held(
         self, transl: np.ndarray, pose: np.ndarray, expression: np.ndarray, spread: float

@@ -12,14 +12,14 @@ from pathlib import Path
 from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
 from ...editing.looks.look_file import LookFacts
-from ...errors import EditError, OptionError, ShotError
+from ...errors import EditError, OptionError
 from ...images import save_png
 from ...job_results import LearnLookResult
 from ...locks import Lock
-from ...provenance.png_text import texts_of
+from ...provenance.png_text import texts_in
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import make_folder, read_bytes, sweep, user_path
+from ...storage import make_folder, sweep, user_path
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
 from ..run.job_context import running, waiting_of
 from ..run.progress import Reporter, Stage
@@ -121,12 +121,7 @@ def preview_file(out: Path) -> Path:
 
 
 def _is_free(preview: Path) -> bool:
-    if not os.path.lexists(preview):
-        return True
-    try:
-        return _PREVIEW in texts_of(read_bytes(preview, _LARGEST_PREVIEW))
-    except (OSError, ShotError, ValueError):
-        return False
+    return not os.path.lexists(preview) or _PREVIEW in texts_in(preview, _LARGEST_PREVIEW)
 
 
 def look_file(name: str) -> Path:

@@ -16,10 +16,10 @@ from ...footage.crop import crop
 from ...footage.matte import foreground_colours
 from ...images import as_png, save_png, to_codes, to_float
 from ...messages.takes import LookList, LookRow, LookShown, ShowLook
-from ...provenance.png_text import texts_of
+from ...provenance.png_text import texts_in
 from ...schema import Values
 from ...shot import Shot
-from ...storage import read_bytes, write_bytes
+from ...storage import write_bytes
 from ..data.crops import load_matte
 from ..data.edit_mask import EditMask
 from ..data.shots import Track, body_of, plate_of
@@ -69,20 +69,12 @@ def _thumbnail(look: Path) -> str:
         facts = look.stat()
         # A file that comes from elsewhere may be older than the one whose place it takes.
         mark = f"{facts.st_size} {facts.st_mtime_ns}"
-        if not _is_of(picture, mark):
+        if texts_in(picture, _LARGEST).get(_MARK) != mark:
             picture.parent.mkdir(exist_ok=True)
             save_png(picture, to_float(read_thumbnail(look)), {_MARK: mark})
     except OSError:
         return ""
     return str(picture)
-
-
-def _is_of(picture: Path, mark: str) -> bool:
-    """Whether a thumbnail was made of a look as it is now."""
-    try:
-        return texts_of(read_bytes(picture, _LARGEST)).get(_MARK) == mark
-    except (OSError, ShotError, ValueError):
-        return False
 
 
 class _Live:
