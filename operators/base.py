@@ -137,6 +137,8 @@ def attempt(operator: Any, work: Callable[[], None], level: str = "ERROR") -> se
     """
     try:
         work()
+        # What it has changed in a folder, before a panel that is drawn has to wait for the disk.
+        shot_summary.read_again()
     except Exception as error:  # noqa: BLE001 - whatever fails is told in one sentence.
         failure = readable(error)
         if isinstance(failure, ProgramFault):

@@ -73,7 +73,6 @@ class PORTRAITGEN_OT_clean_up(bpy.types.Operator):
             freed = clean_up.remove([each for each in found if getattr(self, each.name)])
             self.report({"INFO"}, f"{as_size(freed)} are free again")
             shot_summary.forget_summaries()
-            shot_summary.read_again()
 
         return base.attempt(self, work)
 

@@ -114,7 +114,6 @@ class PORTRAITGEN_OT_take_delete(bpy.types.Operator):
         shot.takes.remove(shot.active_take)
         shot.active_take = max(0, shot.active_take - 1)
         shot_summary.forget_summaries()
-        shot_summary.read_again()
 
 
 class PORTRAITGEN_OT_take_editor(bpy.types.Operator):

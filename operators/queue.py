@@ -51,7 +51,6 @@ class PORTRAITGEN_OT_queue_add(bpy.types.Operator):
     def _add(self, context: Any) -> None:
         shot = properties.active_shot(context)
         shot_summary.forget_summaries()
-        shot_summary.read_again()
         if self.kind in ("track", "reconstruct"):
             jobs = [queue_runner.job_of(shot, self.kind)]
         elif shot.take is None:
