@@ -8,8 +8,8 @@ import bpy
 from bpy.props import BoolProperty
 
 from portraitgen import clean_up
+from portraitgen.plain_text import as_size
 from portraitgen.shot import Shot
-from portraitgen.storage import as_size
 
 from ..portraitgen_addon import properties, shot_summary
 from . import base

@@ -11,8 +11,8 @@ from bpy.props import BoolProperty, StringProperty
 
 from portraitgen import trust
 from portraitgen.messages.takes import FrameTried, TryFrame
+from portraitgen.plain_text import printable
 from portraitgen.shot import Shot
-from portraitgen.storage import printable
 from portraitgen.trust import Program
 
 from ..portraitgen_addon import (

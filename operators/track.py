@@ -9,10 +9,10 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from portraitgen import trust
+from portraitgen.bounded_json import parse_json
 from portraitgen.errors import PortraitError
 from portraitgen.records import JobRecord
 from portraitgen.schema import Values
-from portraitgen.storage import parse_json
 from portraitgen.trust import Program
 
 from ..portraitgen_addon import (

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from portraitgen.bounded_json import parse_json
 from portraitgen.errors import PortraitError
+from portraitgen.plain_text import printable
 from portraitgen.schema import Data
-from portraitgen.storage import parse_json, printable
 
 from .background_process import installed
 

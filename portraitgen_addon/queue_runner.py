@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from portraitgen.bounded_json import parse_json
 from portraitgen.errors import PortraitError
 from portraitgen.job_queue import JobQueue, QueuedJob, QueueRecord
 from portraitgen.schema import Value, Values
 from portraitgen.shot import Shot
-from portraitgen.storage import parse_json
 
 from . import backend_properties, file_marks, preferences, properties, shot_summary
 from .session import Job, session

@@ -17,9 +17,9 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 
+from portraitgen.bounded_json import parse_json
 from portraitgen.errors import ShotError
 from portraitgen.records import CameraRecord, RigFacts
-from portraitgen.storage import parse_json
 
 from . import compat, rotations, tensors
 from .camera import FLIP

@@ -17,10 +17,11 @@ import bmesh
 import bpy
 import numpy as np
 
+from portraitgen.bounded_json import parse_json
 from portraitgen.errors import PortraitError, ShotError
 from portraitgen.records import CloudFacts
 from portraitgen.shot import Shot
-from portraitgen.storage import parse_json, write_bytes
+from portraitgen.storage import write_bytes
 
 from . import compat, properties, sculpt, splat_nodes, tensors
 from .rig import FACE, key_points

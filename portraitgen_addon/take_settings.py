@@ -12,8 +12,8 @@ from typing import Any
 
 import bpy
 
+from portraitgen.bounded_json import parse_json
 from portraitgen.schema import Value, Values
-from portraitgen.storage import parse_json
 
 from . import backend_properties, shot_summary
 

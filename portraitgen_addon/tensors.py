@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from portraitgen.bounded_json import parse_json
 from portraitgen.errors import ShotError
 from portraitgen.records import TensorEntry
-from portraitgen.storage import atomic_path, parse_json, read_bytes
+from portraitgen.storage import atomic_path, read_bytes
 
 _TYPES = {
     "F64": np.float64,

@@ -6,7 +6,7 @@ from typing import Any
 
 from portraitgen.errors import PortraitError
 from portraitgen.job_queue import QueuedJob, blocked
-from portraitgen.storage import printable
+from portraitgen.plain_text import printable
 
 from ..portraitgen_addon import farm, queue_runner
 from .progress import draw_text

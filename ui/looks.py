@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from portraitgen.storage import printable
+from portraitgen.plain_text import printable
 
 from ..portraitgen_addon.look_library import Library, Live
 from ..portraitgen_addon.session import session

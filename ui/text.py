@@ -11,7 +11,7 @@ from typing import Any
 import blf
 import bpy
 
-from portraitgen.storage import printable
+from portraitgen.plain_text import printable
 
 _COLUMNS = 46
 # What stands left and right of a line: the panel's edges and the sidebar's tabs, an icon.

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .locks import holders
+from .plain_text import as_size
 from .shot import Shot
-from .storage import as_size, entries, everything_in, remove_tree, strays
+from .storage import entries, everything_in, remove_tree, strays
 
 
 @dataclass(frozen=True)

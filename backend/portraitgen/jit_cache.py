@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from .storage import user_cache_folder
+from .user_folders import user_cache_folder
 
 
 def prepare_jit_cache() -> Path:

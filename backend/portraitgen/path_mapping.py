@@ -11,9 +11,10 @@ import posixpath
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
+from .bounded_json import parse_json
 from .errors import OptionError, ShotError
 from .schema import Data
-from .storage import parse_json, read_bytes
+from .storage import read_bytes
 
 _VERSION = "pathmapping-1.0"
 _LARGEST = 1 << 20

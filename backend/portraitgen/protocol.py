@@ -9,7 +9,7 @@ is in `messages`.
 from dataclasses import dataclass
 from typing import Any
 
-from .storage import dump_json, parse_json
+from .bounded_json import dump_json, parse_json
 
 PROTOCOL = 2
 HEARTBEAT = 2.0

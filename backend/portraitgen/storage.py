@@ -11,36 +11,30 @@ any write. So
 * a full disk is told with its place and with what was free.
 """
 
-import atexit
 import errno
 import hashlib
-import json
-import math
 import os
 import re
 import shutil
 import stat
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .bounded_json import dump_json, parse_json
 from .errors import DiskFull, ShotError, StorageError
+from .plain_text import as_size
 from .process_identity import process_started, process_table
 
 MAX_JSON = 64 * 1024 * 1024
 """The longest JSON file that is read, in bytes; a track of 10,000 frames takes 2 MB."""
-# A record's values, of which a track has 25 a frame, and those of any other JSON: each takes a
-# microsecond or two and a hundred bytes, while Blender's window waits.
-_MAX_RECORDED, _MAX_VALUES = 2_000_000, 10_000_000
-_MAX_DIGITS = 19
+# A track has 25 a frame; each takes a microsecond or two while Blender's window waits.
+_MAX_VALUES = 2_000_000
 _MAX_DIGESTED = 4 << 30
-_MAX_DEPTH = 64
 # Of folders in each other; a shot has seven.
 _DEEPEST = 40
 # What `atomic_path` makes; nothing is half written for so long.
@@ -58,86 +52,6 @@ _Thing = TypeVar("_Thing")
 
 
 # Where a path may lead
-
-
-def user_path(text: str | Path) -> Path:
-    """A path as people write it, whose `~` is their home; that of nobody we know stays a name."""
-    return Path(os.path.expanduser(text))
-
-
-def home_folder() -> Path:
-    """The user's home.
-
-    Raises:
-        StorageError: if there is none, as for a container's user that nobody has named.
-    """
-    home = os.path.expanduser("~")
-    if not os.path.isabs(home):
-        raise StorageError("this user has no home folder", "HOME", "set it to a folder of yours")
-    return Path(home)
-
-
-def user_cache_folder() -> Path:
-    """The folder for files that can be made again: ``$PORTRAITGEN_CACHE``, else the platform's.
-
-    A user without a home gets one that ends with the process.
-    """
-    chosen = os.environ.get("PORTRAITGEN_CACHE")
-    if chosen:
-        return user_path(chosen)
-    if not os.path.isabs(os.path.expanduser("~")):
-        return _own_temporary_folder()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-        return Path(base) / "portraitgen" if base else home_folder() / "AppData/Local/portraitgen"
-    if sys.platform == "darwin":
-        return home_folder() / "Library/Caches/portraitgen"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "portraitgen" if base else home_folder() / ".cache/portraitgen"
-
-
-def utf_8_path(path: Path) -> str:
-    """A path for libraries that take no names but those in UTF-8: itself, or a link to it.
-
-    The link lasts as long as the process.
-    """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        target = os.path.abspath(path)
-        name = hashlib.sha256(os.fsencode(target)).hexdigest()[:32]
-        link = _own_temporary_folder() / (name + (path.suffix if path.suffix.isascii() else ""))
-        with suppress(FileExistsError):
-            link.symlink_to(target)
-        return str(link)
-    return str(path)
-
-
-@cache
-def _own_temporary_folder() -> Path:
-    # Of no name that another user could have taken: compiled code is read from there.
-    folder = tempfile.mkdtemp(prefix="portraitgen-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
-
-
-def user_data_folder(variable: str, name: str) -> Path:
-    """The folder for what a user keeps beyond any shot, as models and looks.
-
-    Args:
-        variable: of the environment, which names the folder where it is set.
-        name: of the folder within the platform's folder for data.
-    """
-    if given := os.environ.get(variable):
-        return user_path(given).absolute()
-    home = home_folder()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "portraitgen" / name
 
 
 def shot_root(path: Path) -> Path | None:
@@ -534,27 +448,6 @@ def disk_full(path: Path, written: int = 0) -> DiskFull:
     return DiskFull(f"the disk is full{left}", path, "free some space and run it again")
 
 
-def printable(text: str) -> str:
-    """Text to be shown on one line: what would steer a terminal or hide a word, bytes that are no
-    text, and ends of lines, become escapes. Names in a shot are a stranger's, and a line of its own
-    may be an order to whoever reads them, such as a farm's worker."""
-    return "".join(each if each.isprintable() else _escape(each) for each in text)
-
-
-def _escape(each: str) -> str:
-    return each.encode("unicode_escape", "backslashreplace").decode("ascii")
-
-
-def as_size(count: int) -> str:
-    """A number of bytes as people write it."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
 def _size_of(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -584,7 +477,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
         return file.read(limit + 1)[: limit + 1]
 
 
-def read_json(path: Path, most: int = _MAX_RECORDED) -> dict[str, Any]:
+def read_json(path: Path, most: int = _MAX_VALUES) -> dict[str, Any]:
     """Reads a JSON object.
 
     Args:
@@ -603,85 +496,6 @@ def read_json(path: Path, most: int = _MAX_RECORDED) -> dict[str, Any]:
         raise ShotError(f"the file cannot be read ({error})", path, _RESTORE) from error
     if not isinstance(data, dict):
         raise ShotError("the file holds no JSON object", path, _RESTORE)
-    return data
-
-
-def parse_json(text: bytes | str, most: int = _MAX_VALUES) -> Any:
-    """JSON from a stranger: whole numbers of up to 19 digits, finite numbers, no deep nesting, at
-    most so many values.
-
-    Text may hold what stands for a file name's bytes that are no UTF-8 (U+DC80 to U+DCFF), and no
-    other lone surrogates.
-
-    Raises:
-        ValueError: if it is no such JSON.
-    """
-    try:
-        if isinstance(text, bytes):
-            text = text.decode("utf-8")
-        if text.count(",") + text.count("[") + text.count("{") > most:
-            raise ValueError(f"it holds more than {most} values")
-        data = json.loads(text, parse_int=_whole, parse_float=_number, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-    _check_values(data)
-    return data
-
-
-def _whole(digits: str) -> int:
-    if len(digits.lstrip("-")) > _MAX_DIGITS:
-        raise ValueError(f"a number has {len(digits)} digits")
-    return int(digits)
-
-
-def _number(text: str) -> float:
-    if len(text) > 64 or not math.isfinite(number := float(text)):
-        raise ValueError(f"{text[:20]} is out of bounds")
-    return number
-
-
-def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no number")
-
-
-def _check_values(data: Any) -> None:
-    todo = [(data, 0)]
-    while todo:
-        each, depth = todo.pop()
-        if depth > _MAX_DEPTH:
-            raise ValueError("it is nested too deeply")
-        if isinstance(each, str):
-            if any(0xD800 <= ord(c) < 0xDC80 or 0xDCFF < ord(c) <= 0xDFFF for c in each):
-                raise ValueError("a text is no Unicode")
-        elif isinstance(each, dict):
-            todo += [(key, depth + 1) for key in each]
-            todo += [(value, depth + 1) for value in each.values()]
-        elif isinstance(each, list):
-            todo += [(value, depth + 1) for value in each]
-
-
-def dump_json(data: object, indent: int | None = None) -> bytes:
-    """JSON that `parse_json` reads back: numbers that are not finite as null.
-
-    Names of files that are no UTF-8 are written with escapes.
-    """
-    try:
-        text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False)
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return re.sub("[\ud800-\udfff]", lambda m: f"\\u{ord(m[0]):04x}", text).encode()
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
     return data
 
 

@@ -19,10 +19,12 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from .bounded_json import parse_json
 from .errors import PortraitError
+from .plain_text import as_size
 from .records import TensorEntry
 from .schema import Misfit
-from .storage import as_size, atomic_path, is_plain, parse_json, read_bytes
+from .storage import atomic_path, is_plain, read_bytes
 
 if TYPE_CHECKING:
     # Arrays are read without waiting for torch.

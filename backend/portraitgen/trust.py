@@ -22,7 +22,8 @@ from typing import Any
 from .errors import ProgramNotAllowed, ShotError
 from .schema import Record
 from .settings import OptionDescription
-from .storage import home_folder, shot_root, user_path
+from .storage import shot_root
+from .user_folders import home_folder, user_path
 
 _typed: "Program | None" = None
 

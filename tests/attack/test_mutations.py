@@ -25,6 +25,7 @@ from attack_shot import CLIP, EDIT, SMALL, Portraitgen, copy_of
 from faults import done_outside
 
 from portraitgen.body.model import BodyModel
+from portraitgen.bounded_json import parse_json
 from portraitgen.cli import main
 from portraitgen.editing.looks.library import looks_in
 from portraitgen.editing.looks.look_file import Look, LookFacts, read_look
@@ -46,9 +47,10 @@ from portraitgen.pipeline.requests.rig import export_rig
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.raster import choice
 from portraitgen.shot import Shot
-from portraitgen.storage import parse_json, read_json, user_cache_folder, write_json
+from portraitgen.storage import read_json, write_json
 from portraitgen.tensors import load_arrays
 from portraitgen.trust import Program, allow, is_allowed
+from portraitgen.user_folders import user_cache_folder
 
 ATTACKS = int(os.environ.get("PORTRAITGEN_ATTACKS", "0"))
 SEED = os.environ.get("PORTRAITGEN_SEED", "11")

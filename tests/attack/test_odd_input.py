@@ -40,9 +40,10 @@ from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.requests.paint import start_painting
 from portraitgen.pipeline.requests.splat_file import read_ply
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.plain_text import printable
 from portraitgen.settings import parse
 from portraitgen.shot import Shot
-from portraitgen.storage import printable, read_json, write_json
+from portraitgen.storage import read_json, write_json
 
 
 def told_by(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:

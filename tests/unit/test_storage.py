@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import shot_records
 
+from portraitgen.bounded_json import dump_json, parse_json
 from portraitgen.errors import ShotError, StorageError
 from portraitgen.failures import readable
 from portraitgen.process_identity import process_table
@@ -22,11 +23,9 @@ from portraitgen.storage import (
     check_digests,
     check_own_file,
     check_own_folder,
-    dump_json,
     entries,
     file_digest,
     move_folder,
-    parse_json,
     read_bytes,
     read_json,
     remove_tree,

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..storage import user_cache_folder
 from ..tensors import DamagedTensors, load_arrays, save_arrays
+from ..user_folders import user_cache_folder
 from .geometry import vertex_normals
 from .model import BodyModel, LandmarkEmbedding
 

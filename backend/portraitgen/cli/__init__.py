@@ -19,8 +19,8 @@ from .. import __version__
 from ..errors import Cancelled, DiskFull, OptionError, OutOfMemory, PortraitError, ShotLocked
 from ..failures import ProgramFault, readable
 from ..native_log_filter import filter_native_logs
+from ..plain_text import printable
 from ..stopping import Stopped, graceful_stop
-from ..storage import printable
 from .output import open_standard_streams, print_json_line
 from .terminal_reporter import TerminalReporter
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..clean_up import leftovers, remove
+from ..plain_text import as_size
 from ..shot import Shot
-from ..storage import as_size
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
-from ..storage import printable
+from ..plain_text import printable
 from .output import print_json, say, words
 from .terminal_reporter import TerminalReporter
 

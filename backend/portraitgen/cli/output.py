@@ -9,7 +9,8 @@ import os
 import sys
 from collections.abc import Mapping
 
-from ..storage import dump_json, printable
+from ..bounded_json import dump_json
+from ..plain_text import printable
 
 
 def words(value: object) -> str:

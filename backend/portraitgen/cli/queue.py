@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import OptionError
 from ..job_queue import JobQueue, QueuedJob, blocked
-from ..storage import printable
+from ..plain_text import printable
 from .output import print_json_line, words
 
 STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")

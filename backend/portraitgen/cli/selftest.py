@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PortraitError
-from ..storage import user_path
+from ..user_folders import user_path
 from .output import print_json, say
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..storage import printable
+from ..plain_text import printable
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ..job_results import JobResult
 from ..pipeline.run.progress import OverallProgress, Reporter
-from ..storage import printable
+from ..plain_text import printable
 from .output import print_json_line, words
 
 Style = Literal["person", "events", "openjd"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import PortraitError
 from ..failures import readable
-from ..storage import printable
+from ..plain_text import printable
 
 
 def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from ..images import read_channels, to_float
 from ..models.pipelines import check_pipeline, check_stable_diffusion_file
 from ..models.store import Weights, find_weights
 from ..raster.choice import best_device
-from ..storage import user_path
+from ..user_folders import user_path
 from .editor import Editor, EditRequest
 from .noise import surface_noise
 from .placement import PLACEMENTS, SAYINGS, Placement, fitting, needs, next_smaller, place

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..bounded_json import parse_json
 from ..errors import EditError
 from ..frames import spread
 from ..schema import Data
-from ..storage import MAX_JSON, parse_json, read_bytes
+from ..storage import MAX_JSON, read_bytes
 
 LIGHT_FILE = "light.json"
 """Where a take keeps the light that Blender gave it."""

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..errors import OptionError
 from ..frames import frame_list
-from ..storage import printable, write_json
+from ..plain_text import printable
+from ..storage import write_json
 
 STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 """The order in which a shot goes through them."""

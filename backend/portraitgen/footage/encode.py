@@ -17,7 +17,8 @@ import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
-from ..storage import atomic_path, is_disk_full, is_plain, utf_8_path
+from ..storage import atomic_path, is_disk_full, is_plain
+from ..user_folders import utf_8_path
 from .colour import chromaticities, resolve
 from .decoder import ask
 from .decoder_messages import ReadParts

@@ -11,7 +11,8 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
-from ..storage import is_plain, utf_8_path
+from ..storage import is_plain
+from ..user_folders import utf_8_path
 from .decoder_messages import ImagePart, ImageParts
 from .display_matrix import swaps_sides, upright
 from .dpx_header import DpxHeader, read_codes, read_dpx_header

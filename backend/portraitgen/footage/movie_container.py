@@ -10,7 +10,7 @@ from typing import Any
 import av
 
 from ..errors import FootageError
-from ..storage import utf_8_path
+from ..user_folders import utf_8_path
 from .limits import MOST_PIXELS, check_size
 
 REPAIR = "copy or export the file again"

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..bounded_json import parse_json
 from ..errors import ShotError
-from ..storage import parse_json, read_bytes
+from ..storage import read_bytes
 from .arrays_file import ForeignArrays
 from .foreign_track import (
     FLIPPED,

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..bounded_json import dump_json
 from ..errors import ModelError
 from ..messages.setup import ModelRow
-from ..storage import dump_json, printable
+from ..plain_text import printable
 from .fetch import fetch
 from .manifest import known_model, models
 from .store import models_folder, state_of

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import ModelError
 from ..messages.setup import ModelRow
 from ..schema import Data, Misfit
-from ..storage import home_folder, user_data_folder, user_path
+from ..user_folders import home_folder, user_data_folder, user_path
 from .manifest import Model, ModelFile, models
 from .pipelines import PICKLES, check_pipeline, read_json, refuse_pickle
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from ..storage import dump_json, printable
+from ..bounded_json import dump_json
+from ..plain_text import printable
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's list of digital source types; XMP, C2PA and the EU's rules name a picture's by it."""

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from ..schema import Data
-from ..storage import move, user_cache_folder
+from ..storage import move
+from ..user_folders import user_cache_folder
 from . import Backend, rasterize
 
 _SCHEMA = 1

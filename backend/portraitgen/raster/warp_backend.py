@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from portraitgen.errors import RasterError
 
-from ..storage import user_cache_folder
+from ..user_folders import user_cache_folder
 from .arguments import Scene
 from .conventions import TILE_SIZE
 

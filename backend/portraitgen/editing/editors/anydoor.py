@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import EditError
 from ...images import as_png, read_channels, read_codes, to_codes, to_float
 from ...settings import option
-from ...storage import user_path
+from ...user_folders import user_path
 from ..diffusion import read_picture, resized
 from ..editor import Editor, EditorInfo, EditRequest
 from ..external_editor import PlugInProcess

@@ -12,7 +12,8 @@ import numpy as np
 from ...errors import EditError
 from ...images import read_codes, to_float
 from ...settings import option
-from ...storage import file_digest, user_path
+from ...storage import file_digest
+from ...user_folders import user_path
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import EditorInfo, EditRequest
 from ..look_up_table import LookUpTable

@@ -14,7 +14,7 @@ from ...body.camera import Camera
 from ...body.surface import Surface, carry
 from ...errors import EditError
 from ...settings import option
-from ...storage import user_path
+from ...user_folders import user_path
 from ..colour import LUMA
 from ..editor import EditorInfo, EditRequest
 from ..overlays import PlateOverlay

@@ -20,9 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...bounded_json import dump_json, parse_json
 from ...errors import EditError
+from ...plain_text import printable
 from ...schema import Data
-from ...storage import dump_json, parse_json, printable
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .look_file import Look, LookFacts, thumbnail_of
 from .network import MULTIPLE, Guides, LookNetwork

@@ -5,7 +5,7 @@
 from pathlib import Path
 
 from ...errors import EditError
-from ...storage import user_data_folder, user_path
+from ...user_folders import user_data_folder, user_path
 from .look_file import LookFacts, read_facts
 
 SUFFIX = ".safetensors"

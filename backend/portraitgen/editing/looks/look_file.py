@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...bounded_json import parse_json
 from ...errors import EditError
 from ...images import to_codes
+from ...plain_text import printable
 from ...records import TensorEntry
 from ...schema import Data, Misfit
-from ...storage import parse_json, printable
 from ...tensors import DamagedTensors, header_of, load_arrays, save_arrays
 from .network import Guides, LookNetwork
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...footage.given_mattes import GivenMattes
 from ...footage.plate import Plate
 from ...images import to_float
-from ...storage import user_path
+from ...user_folders import user_path
 
 
 class HoldOut:

@@ -13,7 +13,8 @@ from ...footage.colour import from_rec709
 from ...footage.crop import crop
 from ...footage.encode import read_linear
 from ...footage.plate import Plate
-from ...storage import entries, file_digest, user_path
+from ...storage import entries, file_digest
+from ...user_folders import user_path
 
 _LEAST_ALPHA = 1e-4
 # Less of the avatar's outline in common is another pose, or another camera.

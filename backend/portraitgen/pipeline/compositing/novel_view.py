@@ -11,6 +11,7 @@ import torch
 
 from ...body.camera import Camera
 from ...body.motion import Motion
+from ...bounded_json import parse_json
 from ...errors import OptionError
 from ...footage.colour import to_linear
 from ...footage.encode import write_exr
@@ -18,7 +19,7 @@ from ...footage.plate import Plate
 from ...images import as_picture, save_png
 from ...schema import Data
 from ...shot import Shot
-from ...storage import MAX_JSON, parse_json, read_bytes
+from ...storage import MAX_JSON, read_bytes
 from ..data.avatars import frame_parameters
 from ..data.pictures import carried_on
 from ..data.shots import Track

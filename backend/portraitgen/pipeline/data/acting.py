@@ -17,10 +17,11 @@ from safetensors import SafetensorError, safe_open
 
 from ...body.identity import identity_offsets
 from ...body.motion import Motion
+from ...bounded_json import parse_json
 from ...errors import ShotError
 from ...records import IDENTITY
 from ...schema import Record
-from ...storage import file_digest, is_plain, parse_json
+from ...storage import file_digest, is_plain
 from ...tensors import DamagedTensors, load_arrays, save_arrays
 from .shots import Track
 

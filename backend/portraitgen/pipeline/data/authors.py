@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from ...plain_text import printable
 from ...records import AuthorsRecord
-from ...storage import printable
 
 FILE = "authors.json"
 _LONGEST = 100

@@ -13,6 +13,7 @@ import numpy as np
 
 from ...body.model import BodyModel
 from ...body.surface import Surface, carry
+from ...bounded_json import parse_json
 from ...editing.colour import LUMA
 from ...editing.paint_layers import SURE, PaintedFrames
 from ...errors import PortraitError
@@ -25,7 +26,6 @@ from ...storage import (
     file_digest,
     make_folder,
     move_folder,
-    parse_json,
     read_bytes,
     remove_file,
     remove_tree,

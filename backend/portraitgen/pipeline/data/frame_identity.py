@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ... import __version__
+from ...bounded_json import dump_json, parse_json
 from ...footage.encode import exr_attributes
 from ...schema import Data
 from ...shot import Shot
-from ...storage import dump_json, file_digest, parse_json
+from ...storage import file_digest
 
 _ATTRIBUTE = "portraitgen:made_from"
 # Changes whenever the same inputs give other pixels.

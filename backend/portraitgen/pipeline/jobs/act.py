@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ...bounded_json import parse_json
 from ...errors import OptionError
 from ...frames import parse_frame_list
 from ...job_results import ActResult
 from ...settings import option
 from ...shot import Shot, check_take_name
-from ...storage import parse_json
 from ..data.acting import FILE, Acting, load_acting, posed_acting
 from ..data.authors import name_acting
 from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, ready_made

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ...bounded_json import parse_json
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...errors import Cancelled, OptionError, PortraitError, ShotError
@@ -17,7 +18,8 @@ from ...records import AppliedRecord
 from ...schema import Values
 from ...settings import option, parse
 from ...shot import Shot, now
-from ...storage import file_digest, make_folder, parse_json, user_path
+from ...storage import file_digest, make_folder
+from ...user_folders import user_path
 from ..data.acting import FILE
 from ..data.carried_take import Place, carry_acting, carry_painting
 from ..data.key_frames import KeptKeys

@@ -15,6 +15,7 @@ from ...avatar.avatar import Avatar
 from ...avatar.dataset import TrainingSet
 from ...avatar.training import LossWeights, Rates, Trainer, TrainingSettings
 from ...body.model import BodyModel
+from ...bounded_json import parse_json
 from ...editing.editor import Editor
 from ...editing.face import FaceAware
 from ...editing.overlays import FrameEditor, PlateOverlay, RenderedEditor
@@ -30,7 +31,7 @@ from ...job_results import EditResult
 from ...records import EditAuthors, EditRecord
 from ...settings import describe, option
 from ...shot import Job, Shot, now
-from ...storage import copy_folder, make_folder, parse_json, remove_tree
+from ...storage import copy_folder, make_folder, remove_tree
 from ...trust import Program
 from ..data.authors import painters
 from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set

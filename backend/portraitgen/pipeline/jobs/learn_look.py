@@ -19,7 +19,8 @@ from ...locks import Lock
 from ...provenance.png_text import texts_in
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import make_folder, sweep, user_path
+from ...storage import make_folder, sweep
+from ...user_folders import user_path
 from ..data.look_pairs import pairs_in_folder, pairs_of_take
 from ..run.job_context import running, waiting_of
 from ..run.progress import Reporter, Stage

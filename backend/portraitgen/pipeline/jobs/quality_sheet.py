@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ...images import as_jpeg
-from ...storage import printable, write_bytes
+from ...plain_text import printable
+from ...storage import write_bytes
 
 _WIDTH, _HEIGHT, _LEFT, _BELOW = 640, 120, 46, 18
 _JPEG_QUALITY = 88

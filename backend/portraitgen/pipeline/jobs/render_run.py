@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...bounded_json import dump_json
 from ...footage.crop import crop
 from ...footage.plate import Plate
 from ...provenance.statement import Statement
@@ -22,7 +23,7 @@ from ...records import EditRecord, RenderRecord
 from ...renders import Render, begin_render, renders_of
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import atomic_path, dump_json, make_folder
+from ...storage import atomic_path, make_folder
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
 from ..compositing.hold_out import HoldOut
 from ..compositing.lit_frames import LitFrames

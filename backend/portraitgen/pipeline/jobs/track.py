@@ -28,7 +28,7 @@ from ...job_results import TrackResult
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
-from ...storage import atomic_path, make_folder, user_path
+from ...storage import atomic_path, make_folder
 from ...tensors import is_whole
 from ...tracking.face_follower import FaceFollower
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
@@ -37,6 +37,7 @@ from ...tracking.part_quality import part_residuals, with_parts
 from ...tracking.shot_parts import performer_part
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
+from ...user_folders import user_path
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage

@@ -378,6 +378,6 @@ def parts_of(rows: tuple[SelfTestRow, ...]) -> Iterator[str]:
 
 def report_folder() -> Path:
     """Where a report goes that nobody chose a place for."""
-    from ...storage import user_cache_folder
+    from ...user_folders import user_cache_folder
 
     return user_cache_folder() / "selftest" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
