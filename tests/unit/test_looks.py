@@ -424,6 +424,56 @@ def test_floats_are_divided_by_their_alpha_and_must_be_numbers(tmp_path: Path) -
         pairs_in_folder(tmp_path, Noting())
 
 
+def test_pairs_are_read_in_the_colours_their_pictures_name(tmp_path: Path) -> None:
+    from PIL import Image, ImageCms
+
+    before = face()
+    light = ((before / 255 + 0.055) / 1.055) ** 2.4
+    write(tmp_path, "one.before.png", before)
+    # The darker picture, by a profile of linear light.
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    darker = np.rint((light * 0.25) * 65535).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "one.after.png"), darker[..., ::-1])
+    data = (tmp_path / "one.after.png").read_bytes()
+    body = struct.pack(">I", 100000)
+    chunk = struct.pack(">I", 4) + b"gAMA" + body + struct.pack(">I", zlib.crc32(b"gAMA" + body))
+    (tmp_path / "one.after.png").write_bytes(data[:33] + chunk + data[33:])
+    Image.fromarray(before).save(tmp_path / "one.before.png", icc_profile=profile)
+    notes = Noting()
+    (found,) = pairs_in_folder(tmp_path, notes)
+    wanted = 1.055 * (light * 0.25) ** (1 / 2.4) - 0.055
+    lit = light.min(-1) > 0.05
+    assert np.abs(found.after - wanted)[lit].max() < 0.01
+    assert np.abs(found.before - before / 255).max() < 0.01
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_light_above_white_in_pairs_is_kept_or_told(tmp_path: Path, both: bool) -> None:
+    import OpenImageIO
+
+    def write_exr(path: Path, pixels: np.ndarray) -> None:
+        opened = OpenImageIO.ImageOutput.create(str(path))
+        assert opened.open(str(path), OpenImageIO.ImageSpec(256, 256, 3, OpenImageIO.FLOAT))
+        opened.write_image(pixels.astype(np.float32))
+        opened.close()
+
+    before = face()
+    light = np.maximum((before / 255 + 0.055) / 1.055, 0) ** 2.4
+    bright = light.copy()
+    bright[:64, :64], bright[64:128, :64] = 1.5, 3.0
+    if both:
+        write_exr(tmp_path / "one.before.exr", light)
+    else:
+        write(tmp_path, "one.before.png", before)
+    write_exr(tmp_path / "one.after.exr", bright)
+    write(tmp_path, "one.mask.png", np.full_like(before, 255))
+    notes = Noting()
+    (found,) = pairs_in_folder(tmp_path, notes)
+    told = "brighter or more colourful" in " ".join(notes.notes)
+    assert told != both
+    assert (found.after[32, 32] < found.after[96, 32] - 0.02).all() == both
+
+
 def test_a_name_is_one_name_however_a_system_writes_it(tmp_path: Path) -> None:
     write(tmp_path / "before", "h\u00e9l\u00e8ne.png", face())
     write(tmp_path / "after", "he\u0301le\u0300ne.png", (face() * 0.5).astype(np.uint8))

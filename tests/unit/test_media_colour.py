@@ -3,6 +3,7 @@
 """Colour tags of movies and images, against the standards' formulas written out here."""
 
 import copy
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -392,3 +393,44 @@ def test_a_lut_that_is_missing_is_told_in_a_sentence(
     _house(tmp_path, monkeypatch)
     with pytest.raises(FootageError, match=r"gone\.cube"):
         colour.to_rec709(np.zeros((1, 1, 3), np.float32), colour.resolve("lost"))
+
+
+@pytest.mark.parametrize(
+    ("name", "space", "told"),
+    [
+        ("a_lin.exr", "house lin", "which takes them as house lin, and is followed"),
+        ("a_log.exr", "house log", "read as Linear Rec.709"),
+        ("a_lost.exr", "Linear Rec.709", "which is not followed: 'lost' cannot be converted"),
+        ("a_data.exr", "Linear Rec.709", "says nothing about colour"),
+        ("a.exr", "Linear Rec.709", ""),
+    ],
+)
+def test_a_studios_file_rules_are_followed_or_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, space: str, told: str
+) -> None:
+    _house(tmp_path, monkeypatch)
+    config = ocio.Config.CreateFromFile(os.environ["OCIO"])
+    config.addColorSpace(ocio.ColorSpace(name="masks", isData=True))
+    rules = config.getFileRules()
+    for place, (kind, to) in enumerate(
+        {"lin": "house lin", "log": "house log", "lost": "lost", "data": "masks"}.items()
+    ):
+        rules.insertRule(place, f"by {kind}", to, f"*_{kind}", "exr")
+    config.setFileRules(rules)
+    house = tmp_path / "ruled.ocio"
+    house.write_text(config.serialize())
+    path = write_image(tmp_path / name, np.full((4, 4, 3), 0.5, np.float32))
+    before = open_plate(path)
+    assert before.colour_space == "Linear Rec.709" and "rule" not in " ".join(before.notes)
+    monkeypatch.setenv("OCIO", str(house))
+    plate = open_plate(path)
+    assert plate.colour_space == space
+    assert told in " ".join(plate.notes) and (told or "OCIO" not in " ".join(plate.notes))
+    wanted = {"house log": 0.125}.get(space, 0.5)
+    assert np.abs(plate.linear(1) - wanted).max() < 2e-3
+    # What the user says outranks the rule; a configuration that is not there stops nothing.
+    assert open_plate(path, colour_space="ACEScg").colour_space == "ACEScg"
+    monkeypatch.setenv("OCIO", str(tmp_path / "gone.ocio"))
+    plate = open_plate(path)
+    assert plate.colour_space == "Linear Rec.709"
+    assert "its file rules are not followed" in " ".join(plate.notes)

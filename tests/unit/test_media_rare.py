@@ -74,6 +74,24 @@ def test_alpha_beside_a_white_zero_is_no_negative_either(tmp_path: Path, kind: t
     assert np.abs(native.pixels[..., -1] / most - 0.8).max() < 0.003
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.int8, np.int16, np.int32, np.uint32])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_codes_that_are_seldom_a_picture_are_named_and_read(
+    tmp_path: Path, kind: type, photometric: int
+) -> None:
+    grey = np.linspace(0.1, 0.9, 32)[None].repeat(24, 0)
+    most = 1.0 if np.dtype(kind).kind == "f" else float(np.iinfo(kind).max)
+    codes = ((grey if photometric else 1 - grey) * most).astype(kind)
+    sort = {"u": 1, "i": 2, "f": 3}[codes.dtype.kind]
+    plate = open_plate(tiff(tmp_path / "odd.tif", codes, photometric, (339, sort)))
+    assert np.abs(plate.read_native(1).encoded()[..., 0] - grey).max() < 0.009
+    told = " ".join(plate.notes)
+    if codes.dtype.kind == "f":
+        assert ("0 is white" in told) == (photometric == 0)
+    else:
+        assert f"whole numbers of {8 * codes.itemsize} bits" in told
+
+
 def test_other_inks_and_a_palette_of_8_bits_are_refused(tmp_path: Path) -> None:
     codes = np.rint(picture() * 255).astype(np.uint8)
     inks = np.concatenate([codes, codes[..., :1]], 2)
@@ -326,10 +344,14 @@ def test_what_reading_tells_reaches_who_asked(tmp_path: Path) -> None:
 
 def dpx(
     path: Path, codes: np.ndarray, bits: int, order: str = ">", *, start: int = 2048,
-    descriptor: int = 50, creator: bytes = b"", turn: int = 0,
+    descriptor: int = 50, creator: bytes = b"", turn: int = 0, size: tuple[int, int] | None = None,
 ) -> Path:  # fmt: skip
-    """A DPX by the book (SMPTE 268M), its lines filled up to words of 32 bits."""
-    height, width = codes.shape[:2]
+    """A DPX by the book (SMPTE 268M), its lines filled up to words of 32 bits.
+
+    Args:
+        codes: (H, W, C), or words of several codes, where `size` is the width and height.
+    """
+    height, width = codes.shape[:2] if size is None else size[::-1]
     head = bytearray(b"\xff" * 2048)
     struct.pack_into(f"{order}I", head, 0, 0x53445058)
     struct.pack_into(f"{order}I8sI", head, 4, start, b"V1.0", 0)
@@ -338,7 +360,7 @@ def dpx(
     curve = 2 if creator else 6
     struct.pack_into(
         f"{order}IIfIf4B2H3I", head, 780, 0, 0, 0, (1 << bits) - 1, 2, descriptor, curve, curve,
-        bits, int(bits == 12), 0, start, 0, 0,
+        bits, int(bits in (10, 12)), 0, start, 0, 0,
     )  # fmt: skip
     struct.pack_into(f"{order}II", head, 1628, 0 if creator else 1, 0 if creator else 1)
     lines = [line.astype(line.dtype.newbyteorder(order)).tobytes() for line in codes]
@@ -381,6 +403,50 @@ def test_pixels_of_ffmpegs_dpx_are_no_header_and_its_linear_no_curve(
     assert open_plate(tmp_path / "newer.dpx").colour_space == "Linear Rec.709"
     names = plate.read_native(1).attributes
     assert not [name for name in names if name.startswith(("dpx:", "smpte:", "FramesPer"))]
+
+
+def threes(codes: np.ndarray) -> np.ndarray:
+    """Codes of 10 bits, (H, N), three to a word of 32 bits, the first in its lowest bits."""
+    padded = np.pad(codes.astype(np.uint32), ((0, 0), (0, -codes.shape[1] % 3)))
+    first, second, third = (padded[:, place::3] for place in range(3))
+    return first << 2 | second << 12 | third << 22
+
+
+@pytest.mark.parametrize("width", [30, 31, 32])
+def test_grey_of_10_bits_is_whole_in_any_width(tmp_path: Path, width: int) -> None:
+    grey = picture(width)[..., 0]
+    words = threes(np.rint(grey * 1023))[..., None]
+    path = dpx(tmp_path / "plate.dpx", words, 10, descriptor=6, size=grey.shape[::-1])
+    plate = open_plate(path)
+    assert np.abs(plate.read(1) - grey[..., None]).max() < 1 / 1000
+    assert "last pixel" not in " ".join(plate.notes)
+    words[:, -1] = 0
+    path = dpx(tmp_path / "ends.dpx", words, 10, descriptor=6, size=grey.shape[::-1])
+    assert any("lacks the last pixel" in note for note in open_plate(path).notes) == (width != 30)
+
+
+@pytest.mark.parametrize(
+    ("curve", "creator", "told"),
+    [(2, b"Lavc59.37.100", "older releases of FFmpeg"), (3, b"Film", "logarithmic DPX")],
+)
+def test_what_a_dpx_in_a_movie_says_of_its_curve_is_as_doubtful_as_beside_it(
+    tmp_path: Path, curve: int, creator: bytes, told: str
+) -> None:
+    codes = np.rint(picture() * 255).astype(np.uint8)
+    data = bytearray(dpx(tmp_path / "a.dpx", codes, 8, creator=creator).read_bytes())
+    data[801:803] = bytes((curve, curve))
+    path = tmp_path / "in.mov"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("dpx", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "rgb24"
+        for number in range(3):
+            packet = av.Packet(bytes(data))
+            packet.stream, packet.pts, packet.dts = stream, number, number
+            packet.time_base, packet.is_keyframe = Fraction(1, 25), True
+            container.mux(packet)
+    plate = open_plate(path)
+    assert plate.colour_space == "Rec.709" and told in " ".join(plate.notes)
+    assert np.abs(plate.read(2) - picture()).max() < 1 / 250
 
 
 @pytest.mark.parametrize("turn", [4, 5])

@@ -25,6 +25,7 @@ from .colour_spaces import (
     from_primaries,
     from_tags,
     resolve,
+    ruled,
     studio_config,
     studio_space,
     tags_of,
@@ -44,6 +45,8 @@ __all__ = [
     "from_tags",
     "resolve",
     "resolve_asked",
+    "ruled",
+    "same_colours",
     "tags_of",
     "to_display",
     "to_linear",
@@ -73,7 +76,7 @@ def resolve_asked(name: str) -> tuple[ColourSpace, list[str]]:
         other = None
     if other is None:
         return own, []
-    same = _same_colours(own, other)
+    same = same_colours(own, other)
     if same is None:
         why = "whose colours cannot be converted (it lacks the role aces_interchange, or a LUT)"
         return own, [
@@ -81,7 +84,7 @@ def resolve_asked(name: str) -> tuple[ColourSpace, list[str]]:
             f" PortraitGen's {own.name} is taken"
         ]
     meant = own if same else resolve(other.source)
-    if _same_colours(meant, other):
+    if same_colours(meant, other):
         return meant, []
     return own, [
         f"the studio's configuration has other colours under the name '{name}'; PortraitGen's"
@@ -89,8 +92,8 @@ def resolve_asked(name: str) -> tuple[ColourSpace, list[str]]:
     ]
 
 
-def _same_colours(one: ColourSpace, other: ColourSpace) -> bool | None:
-    """Whether two spaces show the same; None where that cannot be told."""
+def same_colours(one: ColourSpace, other: ColourSpace) -> bool | None:
+    """Whether two spaces show the same; None where one of them cannot be converted."""
     codes = np.array([[[0.1, 0.2, 0.3], [0.5, 0.5, 0.5], [0.7, 0.4, 0.2]]], np.float32)
     try:
         first, second = (srgb_encode(to_rec709(codes, space)) for space in (one, other))

@@ -310,6 +310,23 @@ def studio_space(name: str) -> ColourSpace | None:
     return ColourSpace(name, found.getName(), kind, "ACEScg", studio=True)
 
 
+def ruled(path: Path) -> tuple[str, str] | None:
+    """The name of the file rule of the studio's configuration that a plate's path fits, and of the
+    space that it names; None where there is none but the one for all others.
+
+    Raises:
+        FootageError: if the configuration cannot be read.
+    """
+    config = studio_config()
+    if config is None or config.getMajorVersion() < 2:
+        return None  # Older ones have no rules, and libraries make some up.
+    place = path.as_posix()
+    if config.filepathOnlyMatchesDefaultRule(place):
+        return None
+    name, number = config.getColorSpaceFromFilepath(place)
+    return config.getFileRules().getName(number), name
+
+
 def from_chromaticities(values: tuple[float, ...] | None) -> ColourSpace:
     """The scene-linear space with an EXR file's primaries; linear Rec.709 where none are given.
 

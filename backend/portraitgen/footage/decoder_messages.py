@@ -51,6 +51,7 @@ class MovieScan(Data):
         faulty: runs of those whose decoder reported or concealed damage.
         sizes: position, width and height of each picture whose size is not the one before's.
         interlaced: whether one of them is.
+        fields: notes on fields that nothing names, told by the pictures.
         changes: position and tags of each picture whose tags (`MovieFacts`) are not the one's
             before.
     """
@@ -60,6 +61,7 @@ class MovieScan(Data):
     faulty: Runs
     sizes: tuple[tuple[int, int, int], ...]
     interlaced: bool
+    fields: tuple[str, ...]
     changes: tuple[tuple[int, tuple[int, ...]], ...]
 
 

@@ -14,8 +14,15 @@ _WHOLE = 2048  # Bytes of a header with the parts for film and television (SMPTE
 _ELEMENT = 780
 _CHANNELS = {6: 1, 50: 3, 51: 4}  # Luma, RGB and RGBA, by a picture element's descriptor.
 _TURNED = 4  # Orientations from here on have lines that run downwards.
+_TRANSFER = 801
 _LINEAR = b"\2\2"  # Transfer and colorimetry.
+_FILM = (b"\1", b"\3")  # Printing density and logarithm.
+UNTOLD = (
+    "the images say that they are linear, as older releases of FFmpeg write into every DPX;"
+    " Rec.709 is assumed; name their colour space if they are not"
+)
 _FILLED = 1  # Method A: codes in the upper bits of a word.
+_THREES = {_FILLED: (2, 12, 22), 2: (0, 10, 20)}  # Where three codes of 10 bits begin in it.
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,9 @@ class DpxHeader:
         untold: an older release of FFmpeg wrote it, which calls every DPX linear.
         turned: its lines run downwards.
         misread: OpenImageIO 3.2 misreads its picture, which `read_codes` does not: lines that are
-            filled up to whole words of 32 bits, as the standard wants, and 12 bits in the lower
-            bits of 16, as ImageMagick writes grey and RGBA.
+            filled up to whole words of 32 bits, as the standard wants, 12 bits in the lower bits
+            of 16, as ImageMagick writes grey and RGBA, and grey of 10 bits, three to a word, whose
+            lines do not fill their last one.
     """
 
     order: str
@@ -41,6 +49,7 @@ class DpxHeader:
     height: int
     channels: int
     bits: int
+    packing: int
     untold: bool
     turned: bool
     misread: bool
@@ -67,6 +76,7 @@ def read_dpx_header(path: Path) -> DpxHeader | None:
     line = width * channels * _bytes_of(bits, packing)
     there = path.stat().st_size - start
     plain = bits == 12 and packing == _FILLED and channels in (1, 4) and coding == 0
+    threes = bits == 10 and packing in _THREES and channels == 1 and coding == 0 and width % 3
     padded = line % 4 > 0 and elements == 1 and coding == 0 and fill in (0, 0xFFFFFFFF)
     return DpxHeader(
         order,
@@ -75,10 +85,43 @@ def read_dpx_header(path: Path) -> DpxHeader | None:
         height,
         channels,
         bits,
-        head[160:].startswith(b"Lavc") and head[801:803] == _LINEAR,
+        packing,
+        _is_untold(head),
         _TURNED <= turn < 2 * _TURNED,
-        (padded and there == height * (line + -line % 4)) or (plain and there == height * line),
+        (padded and there == height * (line + -line % 4))
+        or (plain and there == height * line)
+        or bool(threes and there == height * 4 * -(-width // 3)),
     )
+
+
+def lacks_ends(path: Path, header: DpxHeader) -> bool:
+    """Whether the last word of every line is empty, where it holds less codes than fit: ImageMagick
+    leaves it so."""
+    codes = header.width * header.channels
+    if header.bits != 10 or header.packing not in _THREES or codes % 3 == 0:
+        return False
+    words = -(-codes // 3)
+    if path.stat().st_size - header.start != header.height * 4 * words:
+        return False
+    stored = np.memmap(path, np.uint32, "r", header.start, (header.height, words))
+    return not stored[:, -1].any() and bool(stored[:, -2].any())
+
+
+def doubt_about_transfer(head: bytes) -> str:
+    """Why the transfer curve that FFmpeg takes from a DPX inside a movie is not to be believed.
+
+    "" if it is, "untold" where an older release of FFmpeg wrote it, "film" where it is logarithmic.
+
+    Args:
+        head: the beginning of the picture.
+    """
+    if _is_untold(head):
+        return "untold"
+    return "film" if head[_TRANSFER : _TRANSFER + 1] in _FILM else ""
+
+
+def _is_untold(head: bytes) -> bool:
+    return head[160:].startswith(b"Lavc") and head[_TRANSFER : _TRANSFER + 2] == _LINEAR
 
 
 def _bytes_of(bits: int, packing: int) -> int:
@@ -94,6 +137,8 @@ def read_codes(path: Path, header: DpxHeader) -> np.ndarray:
     Raises:
         FootageError: if they do not lie as the header says.
     """
+    if header.bits == 10:
+        return _threes(path, header)
     kind = np.dtype("u1") if header.bits == 8 else np.dtype(f"{header.order}u2")
     line = header.width * header.channels * kind.itemsize
     stored = np.fromfile(path, np.uint8, offset=header.start).reshape(header.height, -1)
@@ -111,3 +156,12 @@ def read_codes(path: Path, header: DpxHeader) -> np.ndarray:
             )
         wide <<= 4
     return wide | wide >> 12
+
+
+def _threes(path: Path, header: DpxHeader) -> np.ndarray:
+    """Grey of 10 bits, three codes to a word, the first in its lowest bits."""
+    stored = np.fromfile(path, np.dtype(f"{header.order}u4"), offset=header.start)
+    words = stored.reshape(header.height, -1)
+    codes = np.stack([words >> place & 1023 for place in _THREES[header.packing]], axis=2)
+    wide = codes.reshape(header.height, -1, 1)[:, : header.width].astype(np.uint16)
+    return wide << 6 | wide >> 4

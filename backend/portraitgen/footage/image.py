@@ -236,11 +236,9 @@ def _white_is_zero(pixels: np.ndarray, spec: "oiio.ImageSpec") -> np.ndarray:
     if spec.get_int_attribute("tiff:PhotometricInterpretation", 1) != 0:
         return pixels
     # OpenImageIO 3.2 inverts 8 bits and less, alpha with them, and nothing deeper.
-    kind = spec.format.basetype
-    wrong = slice(0, 1) if kind in (oiio.UINT16, oiio.UINT32) else slice(1, None)
-    if kind in (oiio.UINT8, oiio.UINT16, oiio.UINT32):
-        most = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
-        pixels[..., wrong] = most - pixels[..., wrong]
+    wrong = slice(1, None) if spec.format.basetype == oiio.UINT8 else slice(0, 1)
+    most = 1.0 if pixels.dtype.kind == "f" else np.iinfo(pixels.dtype).max
+    pixels[..., wrong] = most - pixels[..., wrong]
     return pixels
 
 

@@ -9,7 +9,7 @@ import OpenImageIO as oiio  # noqa: N813
 
 from ..errors import FootageError
 from .colour_arithmetic import GAMUTS
-from .dpx_header import DpxHeader
+from .dpx_header import UNTOLD, DpxHeader, lacks_ends
 from .image_tags import header_text
 from .tiff_tags import TiffTags
 
@@ -17,6 +17,14 @@ _UNCALIBRATED = 65535
 DPX_VIDEO = "ITU-R 709-4"
 """What OpenImageIO calls Rec.709 in the header of a DPX."""
 
+_ODD_INTEGERS = {
+    oiio.INT8: ("signed whole numbers of 8 bits", "127"),
+    oiio.INT16: ("signed whole numbers of 16 bits", "32767"),
+    oiio.INT32: ("signed whole numbers of 32 bits", "2147483647"),
+    oiio.UINT32: ("whole numbers of 32 bits", "4294967295"),
+    oiio.INT64: ("signed whole numbers of 64 bits", "9223372036854775807"),
+    oiio.UINT64: ("whole numbers of 64 bits", "18446744073709551615"),
+}
 _VIDEO_TRANSFERS = frozenset(
     (
         "Unspecified video", "SMPTE 274M", DPX_VIDEO, "ITU-R 601-5 system B or G",
@@ -93,6 +101,23 @@ def of_pixels(spec: "oiio.ImageSpec", form: str, path: Path, tiff: TiffTags) -> 
                 f"the images' header says video levels ({low} to {high}), which are not stretched:"
                 " black looks grey; write them with full range"
             )
+    kind = spec.format.basetype
+    if kind in _ODD_INTEGERS:
+        name, white = _ODD_INTEGERS[kind]
+        notes.append(
+            f"the image holds {name}, which are read with {white} as white; if it is black or grey"
+            " here, they mean something else than a picture: export it with 16 bits or as float"
+        )
+    if (
+        form == "tiff"
+        and spec.nchannels <= 2
+        and kind in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
+        and spec.get_int_attribute("tiff:PhotometricInterpretation", 1) == 0
+    ):
+        notes.append(
+            "the TIFF says that 0 is white, of floats; 1 is taken as black, and what is beyond it"
+            " is lost; export it with 0 as black"
+        )
     if form == "webp" and spec.get_int_attribute("oiio:Movie", 0):
         notes.append("the WebP is animated; its first picture is read, the others are left out")
     return notes
@@ -110,9 +135,10 @@ def of_dpx(header: DpxHeader, path: Path) -> list[str]:
             path,
             "write it upright",
         )
-    if header.untold:
-        return [
-            "the images say that they are linear, as older releases of FFmpeg write into every DPX;"
-            " Rec.709 is assumed; name their colour space if they are not"
-        ]
-    return []
+    notes = [UNTOLD] if header.untold else []
+    if lacks_ends(path, header):
+        notes.append(
+            "the file lacks the last pixel of each line, as ImageMagick writes 10 bits; it is black"
+            " there; write it with 16 bits, or in a width that 3 divides"
+        )
+    return notes

@@ -5,9 +5,9 @@
 import bisect
 import struct
 from collections import Counter
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,13 @@ from av.video.reformatter import ColorRange, Colorspace
 from ..errors import FootageError
 from .container_tags import time_code_track, unfollowed
 from .display_matrix import orientation_of, swaps_sides
+from .dpx_header import UNTOLD, doubt_about_transfer
 from .facts import MovieFacts
+from .fields import LOOKED_AT, FieldWatch
 from .limits import check_size
-from .movie_container import REPAIR, decoded, open_movie, picture_streams
+from .movie_container import REPAIR, decoded, open_movie, packets, picture_streams
 from .movie_index import constant_rate, index_movie
-from .movie_pixels import depth_of, has_alpha, is_grey
+from .movie_pixels import depth_of, has_alpha, is_grey, luma_of
 from .timecode import advanced, rebased
 
 MATRICES = {
@@ -44,7 +46,6 @@ _OTHER_MATRICES = {
 }
 # Codecs whose grey pictures have video range unless they say otherwise.
 _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg2video", "mpeg4"))
-_FIELDS_LOOKED_AT = 12
 # Where FFmpeg knows no colours and no shape of a pixel but those of pictures that it looked at.
 _WITHOUT_HEADER = frozenset(
     ("mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "vvc", "av1", "obu", "cavsvideo")
@@ -123,9 +124,12 @@ def probe(path: Path) -> MovieFacts:
             raise FootageError("the movie holds no frame that can be decoded", path, REPAIR)
         shape = (context if plain else stream).sample_aspect_ratio
         own, tags = _Colours.of(frame, context), tags_of(frame, context)
-        interlaced = bool(frame.interlaced_frame) or any(
-            each.interlaced_frame for each in islice(meant, _FIELDS_LOOKED_AT - 1)
-        )
+        watch = FieldWatch()
+        interlaced = False
+        for each in chain([frame], islice(meant, LOOKED_AT - 1)):
+            interlaced = interlaced or bool(each.interlaced_frame)
+            watch.look(*luma_of(each))
+        notes += watch.told(interlaced)
         if fields and not interlaced:
             notes.append(
                 "the movie's container says that its frames are interlaced, its pictures do not;"
@@ -144,6 +148,8 @@ def probe(path: Path) -> MovieFacts:
         aspect = Fraction(shape or 1) or Fraction(1)
         if swaps_sides(orientation):
             width, height, aspect = height, width, 1 / aspect
+        if context.codec.name == "dpx":
+            said, own = _without_doubtful(path, said, own, notes)
         colours = said.before(own, notes)
         matrix, tagged = _matrix(frame, colours, notes)
         full = _is_full(frame, stream, matrix, colours)
@@ -182,6 +188,27 @@ def probe(path: Path) -> MovieFacts:
             sound=bool(container.streams.audio),
             notes=tuple(notes),
         )
+
+
+def _without_doubtful(
+    path: Path, said: _Colours, own: _Colours, notes: list[str]
+) -> tuple[_Colours, _Colours]:
+    """What a movie and its pictures, which are DPX, say of their colours, without a transfer that
+    nobody meant."""
+    container, stream = open_movie(path)
+    with container:
+        head = next((bytes(each) for each in packets(container, stream, notes.append)), b"")
+    doubt = doubt_about_transfer(head)
+    if doubt == "film":
+        notes.append(
+            "the movie's pictures are logarithmic DPX and name no camera; Rec.709 is assumed; name"
+            " their colour space, such as ADX10 (film) or ARRI LogC3"
+        )
+    elif doubt:
+        notes.append(UNTOLD)
+    else:
+        return said, own
+    return replace(said, transfer=None), replace(own, transfer=None)
 
 
 def tags_of(frame: Any, context: Any) -> tuple[int, ...]:

@@ -182,6 +182,15 @@ def plane_of(frame: Any, index: int, kind: np.dtype) -> np.ndarray:
     return values[:, : plane.width]
 
 
+def luma_of(frame: Any) -> tuple[np.ndarray, float]:
+    """What is light and dark in a picture (H, W), as it is stored, and what its largest code is."""
+    name, depth = frame.format.name, depth_of(frame.format)
+    if depth > 16 or len(frame.planes) < 3 and not name.startswith("gray"):
+        frame = VideoReformatter().reformat(frame, format="gray")
+        name, depth = "gray", 8
+    return plane_of(frame, 0, _type(name, depth)), float((1 << depth) - 1)
+
+
 def _packed(frame: Any, channels: int, kind: np.dtype) -> np.ndarray:
     plane = frame.planes[0]
     line = plane.line_size // kind.itemsize

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from .decoder_messages import MovieScan
 from .facts import MovieFacts
+from .fields import EVERY, LOOKED_AT, FieldWatch
 from .movie_container import decoded, open_movie
 from .movie_facts import tags_of
+from .movie_pixels import luma_of
 
 
 def runs_of(positions: list[int]) -> list[tuple[int, int]]:
@@ -34,6 +36,7 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
     sizes: list[tuple[int, int, int]] = []
     changes: list[tuple[int, tuple[int, ...]]] = []
     interlaced = False
+    watch = FieldWatch()
     tags = facts.tags
     damage: list[str] = []
     size = facts.stored
@@ -51,6 +54,10 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
                 faulty.append(row)
                 damage.clear()
             interlaced |= bool(frame.interlaced_frame)
+            if row % EVERY < LOOKED_AT:
+                if row % EVERY == 0:
+                    watch.cut()
+                watch.look(*luma_of(frame))
             if (frame.width, frame.height) != size:
                 size = (frame.width, frame.height)
                 sizes.append((row, *size))
@@ -63,5 +70,6 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
         faulty=tuple(runs_of(sorted(set(faulty)))),
         sizes=tuple(sizes),
         interlaced=interlaced,
+        fields=tuple(watch.told(interlaced or facts.interlaced)),
         changes=tuple(changes),
     )

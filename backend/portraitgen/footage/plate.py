@@ -15,8 +15,10 @@ from ..images import to_codes
 from ..records import FootageAsked, FootageRecord
 from . import colour
 from .decoder import RemoteReader
+from .fields import EVERY, LOOKED_AT, FieldWatch
 from .file_kind import kind_of
-from .plate_sources import ImageSource, MovieSource, Source, image_space, movie_space
+from .plate_colours import image_space, movie_space
+from .plate_sources import ImageSource, MovieSource, Source
 from .source_frame import DamagedFrame, SourceFrame
 from .timecode import advanced
 
@@ -223,14 +225,21 @@ class Plate:
         """What reading each of a sequence's first images tells."""
         found: list[str] = []
         reader = self._source.reader(lean=True)
+        watch = FieldWatch()
         try:
-            for frame in self.numbers[:limit]:
+            for row, frame in enumerate(self.numbers[:limit]):
                 try:
-                    found += reader.read(self._position(frame)).notes
+                    native = reader.read(self._position(frame))
+                    found += native.notes
+                    if row % EVERY == 0:
+                        watch.cut()
+                    if row % EVERY < LOOKED_AT:
+                        watch.look(self._as_display(native)[..., 1], 1.0)
                 except FootageError as error:
                     found.append(f"frame {frame} cannot be read: {str(error).rstrip('.')}")
         finally:
             reader.close()
+        found += watch.told(False, movie=False)
         if len(self.numbers) > limit:
             found.append(f"the first {limit} images were read to look for damage")
         return found
@@ -405,7 +414,7 @@ def open_plate(
     if kind == "movie":
         movie = _open_movie(path, matrix, range, fps, deinterlace)
         _tell_unused(movie.notes, "images", part=part, layer=layer)
-        space = movie_space(colour_space, movie.facts, movie.notes)
+        space = movie_space(colour_space, movie.facts, movie.notes, path)
         start = 1 if first is None else first
         photo = path.suffix.lower() in _STILL_SUFFIXES and movie.count == 1
         return Plate(
@@ -490,7 +499,7 @@ def _open_images(
         deinterlace=asked.deinterlace,
     )
     kind = "sequence" if len(found.files) > 1 or images.number != 1 else "still"
-    space = image_space(colour_space, images.facts, images.notes)
+    space = image_space(colour_space, images.facts, images.notes, images.files[0])
     return Plate(
         path,
         kind,

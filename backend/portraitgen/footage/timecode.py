@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SMPTE time code: counting on from a plate's first frame, and what EXR and DPX hold of it."""
 
+import itertools
 import re
+from collections.abc import Sequence
 from fractions import Fraction
 
 _CODE = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})([:;.])(\d{1,3})")
+_MOST_COUNTED = 30
+_USUAL_RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60)]
 
 
 def advanced(code: str, frames: int, fps: Fraction) -> str:
@@ -67,6 +71,29 @@ def counted(code: str, fps: Fraction) -> tuple[int, int, int, int, bool, bool] |
     each = _frames_a_count(fps)
     counts, rest = divmod(frame, each)
     return hours, minutes, seconds, min(counts, 39), match[4] != ":", rest > 0
+
+
+def breaks(codes: Sequence[str], fps: Fraction | None) -> list[int]:
+    """Where the time codes of frames that follow each other do not: rows of those that are not the
+    one before them counted on.
+
+    Args:
+        codes: of all frames.
+        fps: the rate they are counted at; where it is not known, the usual one that fits best.
+    """
+    rates = [fps] if fps is not None else _USUAL_RATES
+    found = [_unfollowed(codes, rate) for rate in rates]
+    if (fps is None or fps > _MOST_COUNTED) and len(set(codes)) <= len(codes) // 2 + 1:
+        # Each code stands for two frames, with a mark on the second that readers may not give.
+        once = [row for row in range(1, len(codes)) if codes[row] != codes[row - 1]]
+        counted = [codes[0], *(codes[row] for row in once)]
+        even = all(b - a == 2 for a, b in itertools.pairwise(once))
+        found += [[once[row - 1] for row in _unfollowed(counted, rate)] for rate in rates if even]
+    return min(found, key=len)
+
+
+def _unfollowed(codes: Sequence[str], fps: Fraction) -> list[int]:
+    return [row for row in range(1, len(codes)) if codes[row] != advanced(codes[row - 1], 1, fps)]
 
 
 def _frames_a_count(fps: Fraction) -> int:

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pairs that a look learns from: a take's key frames, or a folder of before and after."""
 
+import dataclasses
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,8 +15,11 @@ import numpy as np
 from ...editing.looks.guides import normals, places
 from ...editing.looks.learning import PATCH, Pair
 from ...errors import EditError, FootageError
+from ...footage import colour
+from ...footage.colour_arithmetic import srgb_encode
 from ...footage.image import read_facts, read_image
 from ...footage.matte import MatteMaker, foreground_colours
+from ...footage.plate_colours import image_space
 from ...images import read_codes, to_codes, to_float
 from ...shot import Shot
 from ...tracking.landmarks import LandmarkDetector
@@ -27,6 +32,9 @@ from .shots import Track, body_of
 MOST = 30
 _LARGEST_SIDE, _WORKING_SIDE = 16384, 1024
 _ALIKE = 1.5 / 255
+# The share of a picture's pixels that may be cut off without a word.
+_LOST = 1e-3
+_AS_THEY_ARE = ("sRGB", "Rec.709")
 # As far as rounding of small sizes goes.
 _ASPECT = 1.05
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".webp", ".bmp"}
@@ -214,7 +222,18 @@ def _pair(
         raise EditError(
             f"the pair '{name}' is {one} before and {other} after", before_path.parent, _REMEDY
         )
-    (before, alpha), (after, other_alpha) = _read(before_path), _read(after_path)
+
+    def telling(path: Path) -> Callable[[str], None]:
+        return lambda note: reporter.note(f"{path.name}: {note}.")
+
+    given = [_read(path, telling(path)) for path in (before_path, after_path)]
+    alpha, other_alpha = (each.alpha for each in given)
+    # Brighter than white: as plates have it where both know of it.
+    soft = all(each.space.kind != "display" for each in given)
+    before, after = (
+        _as_srgb(each, soft, telling(path))
+        for each, path in zip(given, (before_path, after_path), strict=True)
+    )
     for part, opaque in (("before", alpha), ("after", other_alpha)):
         if opaque is not None:
             reporter.note(
@@ -226,7 +245,7 @@ def _pair(
     if len(detector.faces(codes)) == 0:
         raise EditError(f"no performer is seen in the pair '{name}'", before_path, _REMEDY)
     if mask_path is not None:
-        drawn, alpha = _read(mask_path)
+        drawn, alpha = _drawn(mask_path)
         cover: np.ndarray = drawn.mean(-1) if alpha is None else drawn.mean(-1) * alpha
         if cover.shape != before.shape[:2]:
             across, down = (
@@ -261,33 +280,78 @@ def _size(path: Path) -> tuple[int, int]:
     return facts.width, facts.height
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
-    """A picture as float32 (H, W, 3) RGB 0..1, at most 1024 pixels a side, and its alpha (H, W).
+@dataclass(frozen=True)
+class _Read:
+    """A picture of a pair in its own space, float32 (H, W, 3), at most 1024 pixels a side unless
+    its values are floats, and its alpha (H, W), None where that is opaque throughout."""
 
-    Alpha that is opaque throughout is None.
-    """
+    picture: np.ndarray
+    space: colour.ColourSpace
+    alpha: np.ndarray | None
+
+
+def _read(path: Path, tell: Callable[[str], None]) -> _Read:
+    """A picture and what it says of its colours, which `tell` takes notes on."""
+    notes: list[str] = []
     try:
+        facts = read_facts(path)
         frame = read_image(path, lean=True)
+        space = image_space(None, facts, notes, path)
     except FootageError as error:
         raise EditError(f"a picture cannot be read ({error.message})", path, _REMEDY) from None
+    for note in notes:
+        tell(note)
     names, floats = [each.lower() for each in frame.channels], frame.pixels.dtype.kind == "f"
-    pixels = frame.pixels if floats else _at_most(frame.pixels, _WORKING_SIDE)
-    picture = _as_float(pixels[..., list(frame.rgb)])
-    alpha = _as_float(pixels[..., names.index("a")]) if "a" in names else None
-    if floats:
-        if np.isnan(pixels).any():
-            raise EditError("the picture holds pixels that are no numbers", path, _REMEDY)
-        if alpha is not None:
-            # Floats are multiplied by their alpha, and light that is linear.
-            picture = (picture / np.maximum(alpha, 1e-3)[..., None]).clip(0, 1)
-        picture = np.where(
-            picture <= 0.0031308, picture * 12.92, 1.055 * picture ** (1 / 2.4) - 0.055
-        ).astype(np.float32)
+    if floats and np.isnan(frame.pixels).any():
+        raise EditError("the picture holds pixels that are no numbers", path, _REMEDY)
+    if not floats:
+        frame = dataclasses.replace(frame, pixels=_at_most(frame.pixels, _WORKING_SIDE))
+    picture = frame.encoded()
+    alpha = _as_float(frame.pixels[..., names.index("a")]) if "a" in names else None
+    if floats and alpha is not None:
+        # Floats are multiplied by their alpha.
+        picture = picture / np.maximum(alpha, 1e-3)[..., None]
     if alpha is not None and alpha.min() > 1 - _ALIKE:
         alpha = None
     elif alpha is not None:
         alpha = _at_most(alpha, _WORKING_SIDE)
-    return np.ascontiguousarray(_at_most(picture, _WORKING_SIDE), np.float32), alpha
+    return _Read(picture, space, alpha)
+
+
+def _as_srgb(read: _Read, soft: bool, tell: Callable[[str], None]) -> np.ndarray:
+    """A picture as shots' pictures are worked on, float32 (H, W, 3) as sRGB 0..1, at most 1024
+    pixels a side.
+
+    Args:
+        soft: what is brighter than white is kept apart, as in plates that are scene-linear.
+        tell: takes a note on what is lost.
+    """
+    shown = read.picture
+    beyond = np.zeros(shown.shape[:2], bool)
+    if read.space.kind != "display" and soft:
+        beyond = colour.to_rec709(shown, read.space).max(-1) > colour.HIGHLIGHT
+        shown = colour.to_display(shown, read.space)
+    elif read.space.name not in _AS_THEY_ARE:
+        shown = srgb_encode(colour.to_rec709(shown, read.space))
+    beyond |= (shown.max(-1) > 1 + _ALIKE) | (shown.min(-1) < -_ALIKE)
+    lost = float(beyond.mean())
+    if lost > _LOST:
+        tell(
+            f"{100 * lost:.2g} % of its pixels are brighter or more colourful than a look can hold,"
+            " and are cut off there"
+        )
+    return np.ascontiguousarray(_at_most(shown.clip(0, 1), _WORKING_SIDE), np.float32)
+
+
+def _drawn(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    """A mask's values as they are, float32 (H, W, 3) 0..1, and its alpha."""
+    try:
+        frame = read_image(path, lean=True)
+    except FootageError as error:
+        raise EditError(f"a picture cannot be read ({error.message})", path, _REMEDY) from None
+    names = [each.lower() for each in frame.channels]
+    alpha = _as_float(frame.pixels[..., names.index("a")]) if "a" in names else None
+    return _at_most(_as_float(frame.encoded()), _WORKING_SIDE), alpha
 
 
 def _at_most(pixels: np.ndarray, side: int) -> np.ndarray:
