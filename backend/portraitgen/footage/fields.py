@@ -16,10 +16,10 @@ EVERY = 60
 """Of so many pictures, some in a row are looked at, where all of a plate is read anyway."""
 
 _COLUMNS = 128
-# Mean difference of lines, in 8-bit codes, from which there is motion to tell it by.
-_MOTION = 1.0
+# Mean difference of lines from which there is motion to tell it by.
+_MOTION = 1 / 255
 # Change of a pixel over three pictures from which it moves; how many must, at least.
-_MOVES, _FEWEST = 8.0, 100
+_MOVES, _FEWEST = 8 / 255, 100
 # Both wrong orders of the fields of one moment differ as much from the right one; of two moments,
 # one differs no more than the picture itself.
 _COMBED = 0.4
@@ -57,7 +57,7 @@ class FieldWatch:
             most: what white is in it.
         """
         step = max(1, luma.shape[1] // _COLUMNS)
-        lines = luma[: luma.shape[0] // 2 * 2, ::step].astype(np.float32) * np.float32(255 / most)
+        lines = luma[: luma.shape[0] // 2 * 2, ::step].astype(np.float32) / np.float32(most)
         if self._last and self._last[0].shape != lines.shape:
             self._last.clear()
         self._last = [*self._last[-2:], lines]
