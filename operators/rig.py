@@ -5,6 +5,7 @@
 from typing import Any
 
 import bpy
+import numpy as np
 from bpy.props import IntProperty
 
 from portraitgen.errors import PortraitError
@@ -268,19 +269,17 @@ class PORTRAITGEN_OT_discard_corrections(bpy.types.Operator):
 
 
 def _selected(shot: Any) -> list[Any]:
-    """The selected bones of a rig, whose selection moved to the pose bone in 5.0."""
-    return [
-        bone
-        for bone in shot.armature.pose.bones
-        if getattr(bone, "select", None) or (not hasattr(bone, "select") and bone.bone.select)
-    ]
+    """The selected bones of a rig."""
+    bones = shot.armature.pose.bones
+    return [bones[int(at)] for at in np.flatnonzero(compat.selected_bones(shot.armature))]
 
 
 def _no_selection(context: Any) -> str:
     shot = properties.active_shot(context)
     if not shot or not shot.has_rig:
         return base.no_rig(context)
-    return "" if _selected(shot) else "Select bones of the rig first"
+    chosen = compat.selected_bones(shot.armature).any()
+    return "" if chosen else "Select bones of the rig first"
 
 
 class PORTRAITGEN_OT_reset_to_track(bpy.types.Operator):

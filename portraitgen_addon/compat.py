@@ -151,6 +151,17 @@ def select_alone(scene: Any, strip: Any) -> None:
     scene.sequence_editor.active_strip = strip
 
 
+def selected_bones(armature: Any) -> np.ndarray:
+    """Which bones of an armature are selected, bool (B,), in the order of its pose."""
+    # Since 5.0 it is the pose's bones that are selected.
+    bones = armature.pose.bones
+    if "select" not in bpy.types.PoseBone.bl_rna.properties:
+        return np.array([bone.bone.select for bone in bones], bool)
+    chosen = np.empty(len(bones), bool)
+    bones.foreach_get("select", chosen)
+    return chosen
+
+
 def keyed_action(
     name: str, owner: Any, channels: Iterable[tuple[str, int, np.ndarray]], frames: np.ndarray
 ) -> tuple[Any, Any]:

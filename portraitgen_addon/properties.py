@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a .blend file remembers of its shots: names, ids, settings. The folder is the truth."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,12 @@ def _show_quality(shot: Any, context: Any) -> None:
     quality_colours.switch(shot, context)
 
 
+@lru_cache(maxsize=100)
+def _path_of(text: str) -> Path:
+    """Made once: each button of a panel asks for it with every drawing."""
+    return Path(text)
+
+
 class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     """One shot: the folder where it lies and how it sits in the scene."""
 
@@ -163,7 +170,7 @@ class PORTRAITGEN_PG_shot(bpy.types.PropertyGroup):
     @property
     def path(self) -> Path:
         """The folder, absolute."""
-        return Path(bpy.path.abspath(self.folder))
+        return _path_of(bpy.path.abspath(self.folder))
 
     @property
     def take(self) -> Any | None:

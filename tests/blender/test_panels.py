@@ -10,6 +10,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ import bpy
 import living_shot
 import pytest
 from conftest import module
+from test_random_edit import give_rig
+from test_rig import made
+
+__all__ = ["made"]
 
 TAKES = int(os.environ.get("PORTRAITGEN_TAKES", "12"))
 RENDERS = int(os.environ.get("PORTRAITGEN_RENDERS", "4"))
@@ -177,6 +182,66 @@ def test_what_is_drawn_again_asks_neither_the_disk_nor_all_strips(
     assert not asked, "\n".join(asked)
     assert f"Version 1 of {RENDERS}" in layout.said
     assert f"Queue: {TAKES} of {TAKES} left" in layout.said
+
+
+def _lines_run(work: Callable[[], None]) -> int:
+    """How many lines of Python are run, each turn of a loop with it: no clock decides a test."""
+    count = 0
+
+    def note(frame: Any, event: str, given: Any) -> Any:
+        nonlocal count
+        count += 1
+        return note
+
+    before = sys.gettrace()
+    sys.settrace(note)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def _key_much(shot: Any) -> None:
+    """Corrections on all bones, acting, pins in many frames, all bones selected."""
+    compat, acting, pins = (
+        module(f"portraitgen_addon.{each}") for each in ("compat", "acting_layer", "pins")
+    )
+    data = shot.armature.animation_data
+    for bone in shot.armature.pose.bones:
+        for frame in range(10):
+            path = f'pose.bones["{bone.name}"].rotation_quaternion'
+            compat.insert_key(data, path, 1, shot.offset + shot.first + frame, 0.1)
+    for frame in range(400):
+        pins.add(shot, shot.first + frame + 1, 3, (1.0, 0.0, 0.0), (5.0, 5.0))
+    parts = pins.parts_of(shot)
+    acting.act(parts, "shot", "take 1")
+    compat.insert_key(data, 'pose.bones["head"].location', 0, shot.offset + shot.first, 0.1)
+    acting.correct(parts)
+    for chosen in shot.armature.pose.bones:
+        (chosen if hasattr(chosen, "select") else chosen.bone).select = True
+
+
+def test_drawing_costs_no_more_where_more_is_keyed_pinned_and_selected(
+    made: Path, shot: Any
+) -> None:
+    """The Rig panel went through all pins and all bones with each drawing."""
+    give_rig(made)
+    drawn = panels()
+    bpy.context.scene.frame_set(shot.first + shot.offset)
+
+    def costs() -> dict[str, int]:
+        living_shot.look(shot)
+        for draw in drawn.values():
+            draw(Layout())
+        return {name: _lines_run(lambda d=draw: d(Layout())) for name, draw in drawn.items()}
+
+    few = costs()
+    _key_much(shot)
+    many = costs()
+    more = {name: many[name] - few[name] for name in few}
+    # What is keyed is offered to be sent, resolved and reverted: a few rows, however much it is.
+    assert max(more.values()) < 150, more
 
 
 def test_settings_of_one_panel_are_told_apart(shot: Any, session: Any, until: Any) -> None:
