@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 from bpy.props import StringProperty
 
-from portraitgen.errors import PortraitError
+from portraitgen.errors import FootageError, PortraitError
 from portraitgen.messages.shots import (
     CreateShot,
     FacesFound,
@@ -102,12 +102,19 @@ def _as_shown(footage: StripFootage, facts: PlateFacts) -> str | None:
     return "Rec.709" if said is None and curve == "srgb" and gamut in _NOT_BLENDERS else said
 
 
-def plate_lines(facts: PlateFacts) -> list[str]:
-    """What there is to say of a plate, one line each."""
+def plate_lines(facts: PlateFacts, shown_as: str = "") -> list[str]:
+    """What there is to say of a plate, one line each.
+
+    Args:
+        shown_as: the colour space in which its strip is shown, as Blender names it.
+    """
+    # Blender's sRGB is what files call Rec.709: one name for it in dialog, panel and strip.
+    alike = {facts.colour_space, shown_as} == {"Rec.709", "sRGB"}
+    space = shown_as if alike else facts.colour_space
     rate = float(Fraction(facts.fps))
     lines = [
         f"{facts.kind.title()}, frames {facts.first} to {facts.last}, {rate:.5g} a second",
-        f"{facts.width} x {facts.height}, {facts.bit_depth} bits, {facts.colour_space}",
+        f"{facts.width} x {facts.height}, {facts.bit_depth} bits, {space}",
     ]
     if Fraction(facts.pixel_aspect) != 1:
         lines[1] += f", pixel aspect {float(Fraction(facts.pixel_aspect)):.4g}"
@@ -163,12 +170,13 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         strip = _active_strip(context)
         footage = plate_strip.footage_of(strip, compat.sequencer_scene(context))
         call = _probe_of(footage)
-        name, windows = strip.name, list(context.window_manager.windows)
+        lies, windows = _Place.of(strip, footage), list(context.window_manager.windows)
         place = windows.index(context.window) if context.window in windows else 0
 
         def looked(facts: PlateFacts) -> None:
             _PROBED[:] = [facts]
-            _ask_where(name, place, _part_of(footage, facts))
+            _, found = lies.find("select another strip and press New Shot")
+            _ask_where(found.name, place, _part_of(footage, facts))
 
         scene_updates.ask("Looking at the plate", call, looked)
 
@@ -176,7 +184,9 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
         """The folder, and how the backend would read the plate."""
         self.layout.prop(self, "folder")
         column = self.layout.column(align=True)
-        for line in filter(None, (*plate_lines(_PROBED[-1]), self.shown)):
+        strip = _active_strip(context)
+        shown_as = strip.colorspace_settings.name if strip is not None else ""
+        for line in filter(None, (*plate_lines(_PROBED[-1], shown_as), self.shown)):
             column.label(text=line)
 
     def execute(self, context: Any) -> set[str]:
@@ -195,11 +205,13 @@ class PORTRAITGEN_OT_new_shot(bpy.types.Operator):
             fps=rate and (_known_rate(folder) or rate),
             body_model=bpy.path.abspath(model) if model else None,
         )
-        names = scene.name, strip.name, self.folder
+        place, shown_as = _Place.of(strip, footage), self.folder
 
         def make(space: str | None) -> None:
             asked = dataclasses.replace(call, colour_space=space)
-            scene_updates.ask("Reading the plate", asked, lambda made: _add(*names, footage, made))
+            scene_updates.ask(
+                "Reading the plate", asked, lambda made: _add(place, shown_as, footage, made)
+            )
 
         _look_first(strip, footage, make)
 
@@ -274,21 +286,61 @@ def _whole_path(folder: str) -> Path:
     return path
 
 
-def _add(scene_name: str, strip: str, folder: str, footage: StripFootage, made: ShotInfo) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A strip that something is asked about, to be found again whatever is renamed meanwhile."""
+
+    scene: int
+    name: str
+    file: Path
+    offset: int
+
+    @staticmethod
+    def of(strip: Any, footage: StripFootage) -> "_Place":
+        """Where a strip lies now."""
+        uid = strip.id_data.session_uid
+        return _Place(uid, strip.name, plate_strip.file_of(strip), footage.offset)
+
+    def find(self, remedy: str) -> tuple[Any, Any]:
+        """The scene and the strip: the one of the name, else the one that lies as it lay.
+
+        Args:
+            remedy: what the artist can do where it is gone.
+
+        Raises:
+            FootageError: if it was deleted.
+        """
+        scene = next((each for each in bpy.data.scenes if each.session_uid == self.scene), None)
+        every = [strip for strip, _ in compat.every_strip(scene)] if scene is not None else []
+        alike = [
+            strip
+            for strip in every
+            if strip.type in ("MOVIE", "IMAGE") and plate_strip.file_of(strip) == self.file
+        ]
+        alike.sort(key=lambda strip: (strip.name != self.name, not self._lies_as(strip)))
+        if not alike:
+            raise FootageError("the strip was deleted meanwhile", self.name, remedy)
+        return scene, alike[0]
+
+    def _lies_as(self, strip: Any) -> bool:
+        try:
+            return plate_strip.footage_of(strip, strip.id_data).offset == self.offset
+        except PortraitError:
+            return False
+
+
+def _add(place: _Place, folder: str, footage: StripFootage, made: ShotInfo) -> None:
     """Adds the shot that was made of a strip, or brings one that there is in line with it."""
-    scene = bpy.data.scenes.get(scene_name)
-    found = [each for each, _ in compat.every_strip(scene) if each.name == strip] if scene else []
-    if scene is None or not found:
-        return  # Deleted meanwhile; the folder can be opened.
+    scene, strip = place.find(f"add its file again and press Open Shot for {made.path}")
     last = made.footage.get("last")
-    plate_strip.number_photo(found[0], made.footage.get("first"), last)
+    plate_strip.number_photo(strip, made.footage.get("first"), last)
     if footage.kind == "still":
-        footage = plate_strip.footage_of(found[0], scene)
+        footage = plate_strip.footage_of(strip, scene)
     if isinstance(last, int) and footage.last > last:
         # Blender counts frames that a damaged or cut-off movie only announces.
         footage = dataclasses.replace(footage, last=max(last, footage.first))
     shot_summary.forget_summaries()
-    shot = _list_shot(scene, found[0], folder, footage, made.id, Path(made.path).name)
+    shot = _list_shot(scene, strip, folder, footage, made.id, Path(made.path).name)
     scene_updates.undo_step("New Shot")
     _count_people(shot)
 
@@ -366,22 +418,18 @@ class PORTRAITGEN_OT_split_at_cuts(bpy.types.Operator):
             body_model=bpy.path.abspath(model) if model else None,
             fps=_rate_of(footage),
         )
-        names = scene.name, strip.name
+        place = _Place.of(strip, footage)
 
         def split(space: str | None) -> None:
             asked = dataclasses.replace(call, colour_space=space)
-            scene_updates.ask("Looking for cuts", asked, lambda got: _split(*names, footage, got))
+            scene_updates.ask("Looking for cuts", asked, lambda got: _split(place, footage, got))
 
         _look_first(strip, footage, split)
 
 
-def _split(scene_name: str, strip_name: str, footage: StripFootage, found: PlateSplit) -> None:
+def _split(place: _Place, footage: StripFootage, found: PlateSplit) -> None:
     """Splits a strip where parts begin, and lists the shots that were made of them."""
-    scene = bpy.data.scenes.get(scene_name)
-    strips = {strip.name: strip for strip, _ in compat.every_strip(scene)} if scene else {}
-    strip = strips.get(strip_name)
-    if scene is None or strip is None:
-        return  # Deleted meanwhile.
+    scene, strip = place.find("add its file again and press Split at Cuts")
     listed = []
     for part in found.parts:
         if footage.first < part.first <= footage.last:

@@ -348,21 +348,25 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
         )
         for name in take_layout.uncopied(plate.strip)
     ]
-    names = []
+    names, others = [], []
     for strip in plate.among:
         if not plate.strip.channel < strip.channel < top or strip.type == "SOUND":
             continue
         first, after = compat.strip_range(strip)
-        ours = (
-            strip.get(sequencer.SHOT) or strip.get(plate_strip.MARK) or strip.get(take_layout.COVER)
-        )
-        if not ours and not strip.mute and first < end and after > begin:
+        if strip.mute or first >= end or after <= begin or strip.get(take_layout.COVER):
+            continue
+        if strip.get(sequencer.SHOT):
+            others += [strip.name] * (strip[sequencer.SHOT] != shot.shot_id)
+        elif not strip.get(plate_strip.MARK):
             names.append(strip.name)
-    if not names:
-        return told
-    listed = ", ".join(f"'{name}'" for name in names[:3])
-    text = f"{listed} lies under the take, which hides it: move it above channel {top}"
-    return [*told, Notice(text)]
+    if names:
+        listed = ", ".join(f"'{name}'" for name in names[:3])
+        text = f"{listed} lies under the take, which hides it: move it above channel {top}"
+        told.append(Notice(text))
+    if others:
+        text = f"'{others[0]}', of another shot of this plate, lies under the take, which hides it"
+        told.append(Notice(f"{text}: mute one, or join both in the compositor (To Compositor)"))
+    return told
 
 
 def _of_rig(shot: Any) -> list[Notice]:

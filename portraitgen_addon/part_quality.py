@@ -60,8 +60,14 @@ _EAR = 0.035
 
 
 def good(part: str) -> float:
-    """Up to which residual a part is good, % of the eye distance."""
+    """Up to which residual a part is as good as its landmarks can tell, % of the eye distance."""
     return GOOD.get(part, GOOD_BODY)
+
+
+def seems_right(part: str, residual: float) -> bool:
+    """Whether a part looks right on the plate. The landmarks of ears and hands lie as far off as
+    half an ear is wide: a residual that only they explain is no fault, and no good mark either."""
+    return residual <= min(good(part), GOOD_BODY)
 
 
 def parts_of(bundle: rig.RigData) -> dict[str, np.ndarray]:

@@ -14,7 +14,8 @@ from portraitgen.errors import FootageError
 from . import compat
 
 MARK = "portraitgen_plate"
-"""The property by which a strip is known as a shot's plate, whatever it is called by then."""
+"""The property by which a strip is known as a shot's plate, whatever it is called by then: the ids
+of its shots, of which there are several where several people of it are shots of their own."""
 _NUMBER = "portraitgen_number"
 """What a photo's strip carries: the number by which its shot knows the one frame."""
 # Blender's own reading of a movie's rate is this exact.
@@ -66,6 +67,23 @@ class PlateStrip:
         """The strips that the plate is one of: its meta strip's, or its scene's."""
         return self.metas[-1].strips if self.metas else compat.strips(self.strip.id_data)
 
+    @property
+    def near(self) -> list[Any]:
+        """The pieces that lie in the same meta strip, or none, as the first does."""
+        return [each for each in self.pieces if any(each == other for other in self.among)]
+
+    def under(self, strip: Any) -> Any:
+        """The piece of the plate that most of another strip lies on."""
+        if len(self.pieces) == 1:
+            return self.strip
+        begin, end = compat.strip_range(strip)
+
+        def shared(piece: Any) -> int:
+            first, after = compat.strip_range(piece)
+            return max(0, min(end, after) - max(begin, first))
+
+        return max([self.strip, *self.near], key=shared)
+
 
 def find(shot: Any, scene: Any) -> PlateStrip | None:
     """The strip of a shot's plate, None if the edit has lost it.
@@ -73,7 +91,7 @@ def find(shot: Any, scene: Any) -> PlateStrip | None:
     It is known by its mark; in files of earlier versions by its name.
     """
     every = list(compat.every_strip(scene))
-    marked = [(strip, metas) for strip, metas in every if strip.get(MARK) == shot.shot_id]
+    marked = [(strip, metas) for strip, metas in every if shot.shot_id in shots_of(strip)]
     if not marked:
         marked = [
             (strip, metas)
@@ -88,6 +106,27 @@ def find(shot: Any, scene: Any) -> PlateStrip | None:
     alike = [strip for strip, _ in marked if _numbered_from(strip) == start]
     away = [strip.name for strip, _ in marked if _numbered_from(strip) != start]
     return PlateStrip(main, tuple(alike), tuple(away), metas)
+
+
+def shots_of(strip: Any) -> list[str]:
+    """The ids of the shots whose plate a strip is."""
+    return str(strip.get(MARK, "")).split()
+
+
+def claim(plate: PlateStrip, shot: Any) -> None:
+    """Marks a strip as a shot's plate. It stays that of other shots whose whole plate it is; a
+    piece of one, such as a part that was split off or a copy, is so no longer."""
+    strip, scene = plate.strip, plate.strip.id_data
+    known = shots_of(strip)
+    if shot.shot_id in known:
+        return
+    whole = []
+    for other in scene.portraitgen.shots:
+        if other.shot_id in known:
+            place = find(other, scene)
+            if place is not None and place.strip == strip and len(place.pieces) == 1:
+                whole.append(other.shot_id)
+    strip[MARK] = " ".join([*whole, shot.shot_id])
 
 
 def _numbered_from(strip: Any) -> int:

@@ -49,7 +49,8 @@ def grow(
 ) -> Any:
     """Shows one more finished frame, in a strip of the take or in a new one above the plate.
 
-    A frame that a strip holds already is read again; one that continues a strip lengthens it.
+    A frame that strips hold already, as those of a take that was cut do, is read again in all of
+    them; one that continues a strip lengthens it. A copy elsewhere in the edit stays as it is.
 
     Args:
         name: of a new strip.
@@ -64,22 +65,26 @@ def grow(
             joins; None if the edit has lost it.
 
     Returns:
-        The strip.
+        The strip, the first of several.
 
     Raises:
         PortraitError: if there is no channel for a new strip.
     """
+    number = number_of(path.name)
     places = [
         (strip, frame - compat.content_start(strip)) for strip in take_strips(scene, shot_id, take)
     ]
+    held = [(strip, at) for strip, at in places if _holds(strip, at, number)]
+    for strip, at in held:
+        strip[SETTINGS], strip[VERSION] = settings, version
+        _point_at(strip, path)
+        strip.elements[at].filename = path.name
+        _laid(strip, plate)
+    if held:
+        return held[0][0]
     for strip, at in places:
-        if 0 <= at < len(strip.elements):
-            strip[SETTINGS], strip[VERSION] = settings, version
-            _point_at(strip, path)
-            strip.elements[at].filename = path.name
-            return _laid(strip, plate)
-    for strip, at in places:
-        if at == len(strip.elements):
+        before = None if number is None else number - 1
+        if at == len(strip.elements) and _holds(strip, at - 1, before):
             # One whose end the artist has trimmed keeps its end.
             begin, end = compat.strip_range(strip)
             strip[SETTINGS], strip[VERSION] = settings, version
@@ -96,6 +101,18 @@ def grow(
         strip.colorspace_settings.name = colour_space
     _point_at(strip, path)
     return _laid(strip, plate)
+
+
+def number_of(name: str) -> int | None:
+    """The footage frame of a rendered picture, as its name tells it: TAKE.####.png."""
+    digits = name.rsplit(".", 1)[0].rsplit(".", 1)[-1]
+    return int(digits) if digits.lstrip("-").isdigit() else None
+
+
+def _holds(strip: Any, at: int, number: int | None) -> bool:
+    """Whether the picture at a place in a strip is that of a number."""
+    within = 0 <= at < len(strip.elements)
+    return within and number_of(strip.elements[at].filename) == number
 
 
 def _laid(strip: Any, plate: PlateStrip | None) -> Any:
@@ -121,7 +138,7 @@ def move_among(take: Any, plate: PlateStrip) -> Any:
     begin, end = compat.strip_range(take)
     channel = take_layout.free_channel(plate.among, plate.strip.channel + 1, begin, end)
     if not channel:
-        raise _no_channel(plate.strip.name)
+        raise no_channel(plate.strip.name)
     names = [element.filename for element in take.elements]
     path = Path(bpy.path.abspath(take.directory)) / names[0]
     start = compat.content_start(take)
@@ -180,21 +197,23 @@ def directory_of(folder: Path) -> str:
     if not bpy.data.filepath:
         return text
     try:
-        # Which drops the separator at the end.
-        return bpy.path.relpath(text) + os.sep
+        # Which drops the separator at the end, and calls the file's own folder "//.".
+        near = bpy.path.relpath(text)
     except ValueError:
         return text  # On another drive of a Windows machine.
+    return "//" if near == "//." else near + os.sep
 
 
 def _free_channel(among: Any, lowest: int, frame: int, place: str) -> int:
     """The lowest channel, from `lowest` on, with nothing from `frame` on."""
     channel = take_layout.free_channel(among, lowest, frame, _LAST_FRAME)
     if not channel:
-        raise _no_channel(place)
+        raise no_channel(place)
     return channel
 
 
-def _no_channel(place: str) -> PortraitError:
+def no_channel(place: str) -> PortraitError:
+    """What is raised where there is no channel for a take's strip."""
     return PortraitError(
         "every channel above the plate is taken", place, "free a channel and render again"
     )

@@ -72,10 +72,15 @@ def differences(shot: Any, plate: PlateStrip, footage: StripFootage) -> list[str
     if shot.strip_rate and Fraction(*footage.fps) != Fraction(shot.strip_rate):
         text = f"The scene runs at {_rate(Fraction(*footage.fps))} frames a second"
         found.append(f"{text}, the shot was made at {_rate(Fraction(shot.strip_rate))}")
-    if shot.channel != footage.channel and not plate.metas:
-        takes = sequencer.all_take_strips(scene, shot.shot_id)
+    among = list(plate.among)
+    takes = [each for each in takes_on(shot, scene, shot.offset) if each in among]
+    if shot.channel != footage.channel:
         if any(take.channel <= footage.channel for take in takes):
             found.append("The plate's strip lies above its takes")
+    cuts = sorted({frame for take in takes for frame in take_layout.seams(plate, take)})
+    if cuts:
+        listed = ", ".join(str(frame) for frame in cuts[:4])
+        found.append(f"The plate was cut at frame {listed}, its takes were not")
     return found
 
 
@@ -128,7 +133,7 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
         )
     _check_layers(shot)
     _take_over_rate(shot, footage)
-    was, before = _shown_before(shot), shot.offset
+    was, before, raised = _shown_before(shot), shot.offset, footage.channel != shot.channel
     shot_time.move(shot, footage.offset)
     whole = (shot.first, shot.last)
     take_over(shot, plate, footage)
@@ -140,6 +145,11 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
     now = (footage.first + footage.offset, footage.last + footage.offset + 1)
     for take in takes_on(shot, scene, before):
         _lead(take, footage.offset, was, now)
+    for take in takes_on(shot, scene, footage.offset):
+        if any(take == each for each in plate.among):
+            if raised:
+                _raise(take, plate)
+            _cut(take, plate)
     follow(shot, plate)
 
 
@@ -150,7 +160,7 @@ def take_over(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
     shot.strip_rate = f"{footage.fps[0]}/{footage.fps[1]}"
     shot.strip, shot.channel = plate.strip.name, footage.channel
     shot.colour_space = footage.colour_space
-    plate.strip[plate_strip.MARK] = shot.shot_id
+    plate_strip.claim(plate, shot)
 
 
 def _shown_before(shot: Any) -> tuple[int, int]:
@@ -204,6 +214,36 @@ def _lead(take: Any, offset: int, was: tuple[int, int], now: tuple[int, int]) ->
         take[HIDDEN], take.mute = True, True
 
 
+def _raise(take: Any, plate: PlateStrip) -> None:
+    """Lifts a take's strip above its plate, which was put onto a channel above it."""
+    lowest = plate.under(take).channel + 1
+    if take.channel >= lowest:
+        return
+    if (cover := take_layout.cover_of(plate.among, take)) is not None:
+        plate.among.remove(cover)
+    channel = take_layout.free_channel(plate.among, lowest, *compat.strip_range(take))
+    if not channel:
+        raise sequencer.no_channel(plate.strip.name)
+    take.channel = channel
+
+
+def _cut(take: Any, plate: PlateStrip) -> None:
+    """Cuts a take's strip where its plate was cut and looks otherwise; where pieces of the plate
+    leave a gap, so does the take."""
+    covers = take_layout.cover_of(plate.among, take)
+    cuts = take_layout.seams(plate, take)
+    if cuts and covers is not None:
+        plate.among.remove(covers)
+    parts = [take]
+    for frame in cuts:
+        parts.append(parts[-1].split(frame=frame, split_method="SOFT"))
+    for part in parts if cuts else ():
+        begin, end = compat.strip_range(part)
+        ranges = [compat.strip_range(piece) for piece in plate.near]
+        if not any(first < end and after > begin for first, after in ranges):
+            plate.among.remove(part)
+
+
 def takes_on(shot: Any, scene: Any, offset: int) -> list[Any]:
     """The strips of a shot's takes that lie on its plate.
 
@@ -228,11 +268,7 @@ def takes_on(shot: Any, scene: Any, offset: int) -> list[Any]:
 
 def _first_number(take: Any) -> int | None:
     """The footage frame of a take's first picture, as its name tells it."""
-    if not take.elements:
-        return None
-    stem = take.elements[0].filename.rsplit(".", 1)[0]
-    digits = stem.rsplit(".", 1)[-1]
-    return int(digits) if digits.lstrip("-").isdigit() else None
+    return sequencer.number_of(take.elements[0].filename) if take.elements else None
 
 
 def follow(shot: Any, plate: PlateStrip) -> bool:

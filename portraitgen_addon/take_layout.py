@@ -4,11 +4,14 @@
 
 A take that lies over an opaque plate which fills the frame hides it. Where the plate lets through
 what is below (opacity, a blend mode, alpha, edges inside the frame), laying the take over it would
-count it twice; there a Cross strip above both, at its end, shows the take in the plate's place.
+count it twice; there an effect strip above both shows the take in the plate's place. It is an Alpha
+Over whose fader is 0, which gives its second input alone: Blender would split no transition, nor
+any strip under one. Where a plate was cut in pieces, each strip of a take lies on the piece below.
 """
 
 import hashlib
 import json
+from itertools import pairwise
 from typing import Any
 
 import bpy
@@ -30,6 +33,8 @@ _CROP = ("min_x", "max_x", "min_y", "max_y")
 _COLOUR = ("color_saturation", "color_multiply", "multiply_alpha", "use_linear_modifiers")
 _FLIP = ("use_flip_x", "use_flip_y")
 _OVER = ("blend_type", "blend_alpha")
+_COVERS, _COVERED = "ALPHA_OVER", ("ALPHA_OVER", "CROSS")
+"""The kind of a cover, and all kinds that files have."""
 # Rounds to all of any code.
 _NEARLY_OPAQUE = 0.99999
 # What belongs to Blender's panels.
@@ -51,22 +56,24 @@ def lay(plate: PlateStrip, take: Any) -> bool:
     Returns:
         Whether anything had to be changed.
     """
-    strip = plate.strip
+    strip = plate.under(take)
     look = look_of(strip)
     covered = _lets_through(strip, take)
-    below = covered and _something_below(plate)
+    below = covered and _something_below(plate, strip)
     told = json.dumps([look, covered, below], sort_keys=True)
     mark = hashlib.sha256(told.encode()).hexdigest()
     cover = cover_of(plate.among, take)
-    fits = cover is not None and strip in (cover.input_1, cover.input_2)
-    if take.get(LOOK) == mark and fits == covered and (cover is None) == (not covered):
+    fits = cover is not None and cover.type == _COVERS and strip in (cover.input_1, cover.input_2)
+    same = take.get(LOOK) == mark
+    if same and fits == covered and (cover is None) == (not covered):
         return cover is not None and _set_cover(cover, take)
     if cover is not None and not (covered and fits):
         plate.among.remove(cover)
         cover = None
-    _copy_look(strip, take)
+    if not same:
+        _copy_look(strip, take)
     if covered:
-        cover = cover or _make_cover(plate, take)
+        cover = cover or _make_cover(plate, strip, take)
         for name in _OVER:
             setattr(cover, name, getattr(strip, name))
         _set_cover(cover, take)
@@ -79,21 +86,44 @@ def lay(plate: PlateStrip, take: Any) -> bool:
 def cover_of(among: Any, take: Any) -> Any | None:
     """The strip that shows a take in its plate's place, None if it lies over the plate."""
     for strip in among:
-        if strip.type == "CROSS" and strip.get(COVER) and take in (strip.input_1, strip.input_2):
+        if strip.type in _COVERED and strip.get(COVER) and take in (strip.input_1, strip.input_2):
             return strip
     return None
 
 
-def look_of(strip: Any) -> list[Any]:
-    """All that an artist can do to how a strip looks, to be compared."""
+def look_of(strip: Any, named: bool = True) -> list[Any]:
+    """All that an artist can do to how a strip looks, to be compared.
+
+    Args:
+        named: whether keys count as those of a strip of this name.
+    """
     look: list[Any] = [
         _values(strip.transform, (*_TRANSFORM, "origin")),
         _values(strip.crop, _CROP),
     ]
     look.append(_values(strip, (*_COLOUR, *_FLIP, *_OVER)))
     look += [[each.type, each.name, _settings(each)] for each in strip.modifiers]
-    look += [[curve.data_path, curve.array_index, _digest_of(curve)] for curve in _curves_of(strip)]
+    start = 0 if named else len(_path_of(strip))
+    look += [
+        [curve.data_path[start:], curve.array_index, _digest_of(curve)]
+        for curve in _curves_of(strip)
+    ]
     return look
+
+
+def seams(plate: PlateStrip, take: Any) -> list[int]:
+    """The scene frames within a take's strip at which the plate below it ends, begins again, or
+    looks otherwise from there on: places where an artist has cut the plate and not the take."""
+    pieces = sorted(plate.near, key=compat.strip_range)
+    begin, end = compat.strip_range(take)
+    found: list[int] = []
+    for one, other in pairwise(pieces):
+        after, first = compat.strip_range(one)[1], compat.strip_range(other)[0]
+        if first > after:
+            found += [after, first]
+        elif look_of(one, named=False) != look_of(other, named=False):
+            found.append(first)
+    return [frame for frame in found if begin < frame < end]
 
 
 def _values(holder: Any, names: tuple[str, ...]) -> list[Any]:
@@ -318,7 +348,7 @@ def _fills_frame(strip: Any) -> bool:
     return True
 
 
-def _make_cover(plate: PlateStrip, take: Any) -> Any:
+def _make_cover(plate: PlateStrip, strip: Any, take: Any) -> Any:
     begin, end = compat.strip_range(take)
     channel = free_channel(plate.among, take.channel + 1, begin, end)
     if not channel:
@@ -326,7 +356,7 @@ def _make_cover(plate: PlateStrip, take: Any) -> Any:
             "every channel above the take is taken", take.name, "free a channel of the sequencer"
         )
     cover = compat.new_effect(
-        plate.among, f"{take.name} over plate", "CROSS", channel, begin, end, plate.strip, take
+        plate.among, f"{take.name} over plate", _COVERS, channel, begin, end, strip, take
     )
     cover.use_default_fade = False
     cover[COVER] = True
@@ -335,19 +365,21 @@ def _make_cover(plate: PlateStrip, take: Any) -> Any:
 
 def _set_cover(cover: Any, take: Any) -> bool:
     """Has a cover show its take, and hide with it; True if that had to be set."""
-    # Blender 5.3 orders inputs in its own way.
-    wanted = (1.0 if cover.input_2 == take else 0.0, take.mute)
+    swapped = cover.input_1 == take
+    if swapped:
+        cover.input_1, cover.input_2 = cover.input_2, cover.input_1
+    wanted = (0.0, take.mute)
     if (cover.effect_fader, cover.mute) == wanted:
-        return False
+        return swapped
     cover.effect_fader, cover.mute = wanted
     return True
 
 
-def _something_below(plate: PlateStrip) -> bool:
-    """Whether other strips lie below a plate, to be seen through it."""
-    begin, end = compat.strip_range(plate.strip)
+def _something_below(plate: PlateStrip, piece: Any) -> bool:
+    """Whether other strips lie below a piece of a plate, to be seen through it."""
+    begin, end = compat.strip_range(piece)
     for strip in plate.among:
-        if strip.channel >= plate.strip.channel or strip.type == "SOUND":
+        if strip.channel >= piece.channel or strip.type == "SOUND":
             continue
         first, after = compat.strip_range(strip)
         if first < end and after > begin:

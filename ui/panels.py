@@ -252,7 +252,9 @@ def _parts(layout: Any, summary: TrackSummary, shot: Any) -> None:
             row.label(text="guessed")
         elif part in told:
             row.alert = part in poor
-            row.label(text=label, icon="ERROR" if part in poor else "CHECKMARK")
+            right = part_quality.seems_right(part, told[part])
+            icon = "ERROR" if part in poor else "CHECKMARK" if right else "DOT"
+            row.label(text=label, icon=icon)
             row.label(text=f"{told[part]:.1f} %")
     if not shot.has_rig:
         return

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 import pytest
+from conftest import module
 from living_shot import make, pictures
 
 
@@ -105,3 +106,12 @@ def test_an_appended_scene_finds_its_shots(folder: Path, saved: bool) -> None:
     assert scene.library is None
     bpy.context.window.scene = scene
     all_there(folder)
+
+
+def test_what_lies_beside_the_file_is_named_without_a_dot(tmp_path: Path) -> None:
+    """A relinked plate was called //./plate.mp4."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "edit.blend"))
+    directory_of = module("portraitgen_addon.sequencer").directory_of
+    assert directory_of(tmp_path) == "//"
+    assert directory_of(tmp_path / "plates") == "//plates/"
+    assert directory_of(tmp_path.parent) == "//../"

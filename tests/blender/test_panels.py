@@ -293,6 +293,23 @@ def test_what_is_said_of_a_track_is_wrapped_to_the_panel(shot: Any) -> None:
     assert max(map(len, said)) <= 46, said
 
 
+def test_an_ear_that_is_half_an_ear_off_has_no_check_mark(shot: Any) -> None:
+    """Up to 35 % of the eye distance, three centimetres, it had one."""
+    icons: dict[str, str] = {}
+    layout = Layout()
+    layout.label = lambda text, icon="": icons.update({text: icon})
+    told = {"face": 1.0, "left_ear": 15.0, "right_ear": 30.0, "left_hand": 36.0}
+    summary = SimpleNamespace(part_residual_percent=told, guessed_parts=())
+    module("ui.panels")._parts(layout, summary, shot)
+    marked = {label: icon for label, icon in icons.items() if icon}
+    assert marked == {
+        "Face": "CHECKMARK",
+        "Left Ear": "CHECKMARK",
+        "Right Ear": "DOT",
+        "Left Hand": "ERROR",
+    }
+
+
 def test_jobs_are_called_as_their_buttons() -> None:
     label = module("portraitgen_addon.job_labels").job_label
     assert label("qc") == "QC Sheet" and label("render") == "Render to Strip"

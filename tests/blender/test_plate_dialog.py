@@ -27,6 +27,28 @@ def test_new_shot_says_how_the_plate_would_be_read(
     lines = footage.plate_lines(answers[0])
     assert lines[0].startswith("Movie, frames 1 to ") and "25 a second" in lines[0]
     assert "8 bits, Rec.709" in lines[1]
+    # As the panel and Blender's own say it.
+    assert "8 bits, sRGB" in footage.plate_lines(answers[0], "sRGB")[1]
+    assert "8 bits, Rec.709" in footage.plate_lines(answers[0], "ACEScg")[1]
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_strip_that_is_renamed_while_its_plate_is_read_is_made_a_shot(
+    deleted: bool, session: Any, until: Callable[..., None], tmp_path: Path
+) -> None:
+    """There was no shot, and not a word; nor where the strip was deleted."""
+    scene = bpy.context.scene
+    strip = plate_strip(scene)
+    bpy.ops.portraitgen.new_shot(folder=str(tmp_path / "shot"))
+    scene.name, strip.name = "reel 2", "A001"
+    if deleted:
+        scene.sequence_editor.strips.remove(strip)
+    until(lambda: not session.doing and not session.waiting_work)
+    if deleted:
+        assert "the strip was deleted meanwhile" in session.message
+        assert "press Open Shot for" in session.message
+    else:
+        assert [shot.strip for shot in scene.portraitgen.shots] == ["A001"]
 
 
 def test_a_movie_tagged_as_blender_does_not_show_it_is_read_as_it_is_shown(
@@ -167,7 +189,7 @@ def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
     scene = bpy.context.scene
     scene.frame_set(frame)
     strip = plate_strip(scene, start=1001)
-    name, compat = strip.name, module("portraitgen_addon.compat")
+    compat = module("portraitgen_addon.compat")
     found = footage.PlateSplit(
         parts=(
             _part(1, 9),
@@ -176,7 +198,9 @@ def test_a_strip_is_split_where_the_plate_cuts_and_parts_with_a_face_are_shots(
         )
     )
     read = module("portraitgen_addon.plate_strip").footage_of(strip, scene)
-    footage._split(scene.name, name, read, found)
+    place = footage._Place.of(strip, read)
+    strip.name = "renamed while the plate was looked at"
+    footage._split(place, read, found)
     starts = sorted(compat.strip_range(each)[0] for each in compat.strips(scene))
     assert starts == [1001, 1010, 1021]
     shots = scene.portraitgen.shots

@@ -198,7 +198,7 @@ def test_a_pin_on_an_elbow_leaves_a_held_face_where_it_is(
 def test_a_pin_on_an_ear_turns_the_head_about_a_held_face(
     body: BodyModel, solver: PinSolver, start: dict[str, np.ndarray], side: float
 ) -> None:
-    """It took the whole face along, farther than the ear itself."""
+    """It took the whole face along, farther than the ear itself, and then lifted the torso."""
     template = body.template.numpy()
     middles = template[body.faces.numpy()].mean(1)
     tip = template[(side * template[:, 0] * (body.weights.numpy()[:, HEAD] > 0.5)).argmax()]
@@ -207,9 +207,14 @@ def test_a_pin_on_an_ear_turns_the_head_about_a_held_face(
     pins = [pin(ear, at + (0.0, -40.0))]
     assert solver.on_skull(pins) and not solver.on_face(pins)
     assert solver.on_face([*pins, pin(nose, before)])
-    moved = {}
-    for name, spread in (("free", None), ("held", requests_pins._HOLDS_BY_SKULL)):
-        held = solver.face_held(**start, spread=spread) if spread else []
+    held_ways = {
+        "free": [],
+        "face": solver.face_held(**start, spread=requests_pins._HOLDS_BY_SKULL),
+    }
+    torso = solver.torso_held(**start, spread=requests_pins._TORSO_HOLDS)
+    held_ways["held"] = [*held_ways["face"], *torso]
+    moved, lifted = {}, {}
+    for name, held in held_ways.items():
         found = solver.solve(pins, **start, held=held)
         assert found.error_px[0] < 0.5, "the pin itself is honoured"
         after = {"transl": found.transl, "pose": found.pose, "expression": found.expression}
@@ -218,7 +223,29 @@ def test_a_pin_on_an_ear_turns_the_head_about_a_held_face(
         moved[name] = np.mean(
             [np.linalg.norm(seen(body, each, after) - seen(body, each, start)) for each in faces]
         )
+        lifted[name] = max(
+            np.linalg.norm(seen(body, each.face, after) - each.target) for each in torso
+        )
     assert moved["free"] > 35 and moved["held"] < 12, moved
+    assert lifted["face"] > 40 and lifted["held"] < 25, lifted
+
+
+def test_pins_beside_the_face_are_held_by_face_and_torso() -> None:
+    """The request asks for both, each as loosely as the track is poor and the artist wants."""
+    quality = FrameQuality(7, "tracked", 1.0, 1.0)
+    motion = SimpleNamespace(fixed=np.array([False]), index=lambda frame: 0)
+    track: Any = SimpleNamespace(record=SimpleNamespace(quality=(quality,)), motion=motion)
+    asked: dict[str, float] = {}
+    solver: Any = SimpleNamespace(
+        on_face=lambda pins: False,
+        on_skull=lambda pins: True,
+        face_held=lambda *state, spread: asked.update(face=spread) or ["face"],
+        torso_held=lambda *state, spread: asked.update(torso=spread) or ["torso"],
+    )
+    call: Any = SimpleNamespace(frame=7, resistance=0.5)
+    state = (np.zeros(3), np.zeros((55, 3)), np.zeros(1))
+    assert requests_pins._held(track, solver, [], state, call) == ["face", "torso"]
+    assert asked == {"face": 8.0, "torso": 20.0}
 
 
 @pytest.mark.parametrize(

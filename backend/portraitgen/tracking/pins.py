@@ -45,6 +45,7 @@ _SHARES = (1.0, 0.5, 0.25, 0.1)
 _LONGEST_TURN = 0.5
 _NEAREST = 0.05
 _HELD_POINTS = 12
+_TORSO = ("left_shoulder", "right_shoulder", "spine3")
 # What lies as far from the landmarks of the face, metres, and hangs on the head, is ear or skull.
 _BESIDE, _OF_SKULL = 0.02, 0.5
 TRANSL = "transl"
@@ -225,6 +226,22 @@ class PinSolver:
             Pin(int(marks.faces[at]), _three(marks.barycentric[at]), (0.0, 0.0), spread)
             for at in chosen
         ]
+        return self._where(loose, transl, pose, expression)
+
+    def torso_held(
+        self, transl: np.ndarray, pose: np.ndarray, expression: np.ndarray, spread: float
+    ) -> list[Pin]:
+        """Shoulders and chest, held as `face_held` holds the face."""
+        middles = self._rest[self._faces].mean(1)
+        joints = self._joints[[self._body.joint_names.index(name) for name in _TORSO]]
+        faces = [int(np.linalg.norm(middles - joint, axis=1).argmin()) for joint in joints]
+        loose = [Pin(face, (1 / 3, 1 / 3, 1 / 3), (0.0, 0.0), spread) for face in faces]
+        return self._where(loose, transl, pose, expression)
+
+    def _where(
+        self, loose: Sequence[Pin], transl: np.ndarray, pose: np.ndarray, expression: np.ndarray
+    ) -> list[Pin]:
+        """Pins whose targets are where a pose has them."""
         places = self.seen(loose, transl, pose, expression)
         return [
             replace(pin, target=(float(x), float(y)))

@@ -16,8 +16,9 @@ from ..data.shots import Track, body_of
 # The residual, in per cent of the eye distance, up to which a face is well tracked, and from which
 # on it resists nothing; and how near a well tracked point of it holds, pixels.
 _GOOD, _POOR, _HOLDS = 1.5, 3.0, 1.0
-_HOLDS_BY_SKULL = 4.0
-"""The same while pins pull at ears or skull, which hang on the face: they are honoured first."""
+_HOLDS_BY_SKULL, _TORSO_HOLDS = 4.0, 10.0
+"""The same while pins pull at ears or skull, which hang on the face: they are honoured first, and
+the torso goes along rather than that the neck bends against the head."""
 
 
 @lru_cache(maxsize=2)
@@ -67,7 +68,7 @@ def _held(
     """Points of a face that is well tracked, where they are: pins elsewhere do not drag it along.
 
     Pins on the face say that the face is wrong; nothing of it resists then. Ears and skull turn
-    about it: no landmark tells of them.
+    about it: no landmark tells of them; shoulders and chest, which would be lifted, resist less.
     """
     if solver.on_face(pins):
         return []
@@ -77,8 +78,10 @@ def _held(
         trust = call.resistance * _trusted(track, call.frame)
     if trust <= 0:
         return []
-    holds = _HOLDS_BY_SKULL if solver.on_skull(pins) else _HOLDS
-    return solver.face_held(*state, spread=holds / trust)
+    if not solver.on_skull(pins):
+        return solver.face_held(*state, spread=_HOLDS / trust)
+    torso = solver.torso_held(*state, spread=_TORSO_HOLDS / trust)
+    return [*solver.face_held(*state, spread=_HOLDS_BY_SKULL / trust), *torso]
 
 
 def _trusted(track: Track, frame: int) -> float:
