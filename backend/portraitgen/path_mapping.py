@@ -15,6 +15,7 @@ from .bounded_json import parse_json
 from .errors import OptionError, ShotError
 from .schema import Data
 from .storage import read_bytes
+from .user_folders import user_path
 
 _VERSION = "pathmapping-1.0"
 _LARGEST = 1 << 20
@@ -74,6 +75,14 @@ def here(path: Path | str) -> Path:
         if (found := rule.apply(path)) is not None:
             return found
     return Path(path)
+
+
+def given_path(text: Path | str) -> Path:
+    """The file or folder that an option names, where it lies on this machine.
+
+    What a job was asked is kept as it was asked: the same words name one file on every machine.
+    """
+    return here(user_path(text))
 
 
 def read_rules(file: Path) -> None:

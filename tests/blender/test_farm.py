@@ -64,6 +64,8 @@ class Manager(BaseHTTPRequestHandler):
 
     jobs: list[dict[str, Any]] = []
     refuse = False
+    raw: list[bytes] = []
+    """What is answered instead, one after the other, as it goes over the wire."""
 
     def _answer(self, code: int, data: object) -> None:
         self.send_response(code)
@@ -72,6 +74,9 @@ class Manager(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.raw and (said := self.raw.pop(0)):
+            self.wfile.write(said)
+            return
         if self.refuse:
             self._answer(412, {"code": 412, "message": "job type <unknown>\x1b"})
             return
@@ -79,6 +84,9 @@ class Manager(BaseHTTPRequestHandler):
         self._answer(200, {"id": "a/b", "name": body["name"], "status": "queued"})
 
     def do_GET(self) -> None:
+        if self.raw:
+            self.wfile.write(self.raw[0])
+            return
         assert self.path.startswith("/api/v3/jobs/a%2Fb")
         if self.path.endswith("/tasks"):
             states = ["completed", "completed", "failed"]
@@ -95,7 +103,7 @@ def manager() -> Iterator[str]:
     server = HTTPServer(("127.0.0.1", 0), Manager)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    Manager.jobs, Manager.refuse = [], False
+    Manager.jobs, Manager.refuse, Manager.raw = [], False, []
     settings = module("portraitgen_addon.preferences").get()
     settings.flamenco_manager = f"http://127.0.0.1:{server.server_port}/"
     yield settings.flamenco_manager
@@ -130,6 +138,102 @@ def test_a_job_of_flamencos_is_followed_to_its_end(
     until(lambda: farm.farm.error)
     assert "refused the job" in str(farm.farm.error) and "\x1b" not in str(farm.farm.error)
     assert "portraitgen.js" in farm.farm.error.remedy
+
+
+ODD = [
+    b"",
+    b"SSH-2.0-OpenSSH_9.6\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n<html>a router's page</html>",
+    b"HTTP/1.1 200 OK\r\n\r\n[]",
+    b"HTTP/1.1 200 OK\r\n\r\n{}",
+    b'HTTP/1.1 200 OK\r\n\r\n{"id": 5}',
+    b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70000,
+    b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (5 << 20),
+    b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\n\r\n",
+    b"HTTP/1.1 500 Oops\r\nContent-Length: 9\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("said", ODD, ids=lambda said: said[:40].decode() or "nothing")
+def test_what_is_no_manager_is_told_in_a_sentence(
+    shot: Any, tmp_path: Path, manager: str, online: None, until: Callable[..., None], said: bytes
+) -> None:
+    """A thread that met another protocol ended without a word; a job without an id was followed."""
+    farm = module("portraitgen_addon.farm")
+    Manager.raw = [said] if said else [b" "]
+    bpy.ops.portraitgen.send_to_farm(target="FLAMENCO", folder=str(tmp_path / "job"))
+    until(lambda: farm.farm.error)
+    told = str(farm.farm.error)
+    assert "Manager" in told and not farm.farm.jobs and not farm.farm.sending
+    assert told.isprintable() and len(told) < 700
+
+
+def test_jobs_that_were_taken_before_one_was_not_are_followed(
+    manager: str, until: Callable[..., None], tmp_path: Path
+) -> None:
+    """They were forgotten, and sent a second time by who tried again."""
+    farm = module("portraitgen_addon.farm")
+    farm._EVERY = 0.05
+    files = [tmp_path / f"{name}.json" for name in ("one", "two", "three")]
+    for file in files:
+        file.write_text(json.dumps({"name": file.stem}))
+    Manager.raw = [b"", b"HTTP/1.1 412 No\r\n\r\nno room\x1b"]
+    farm.send_to_flamenco(manager, files)
+    until(lambda: farm.farm.error)
+    assert "1 of 3 jobs were sent before (one)" in str(farm.farm.error)
+    assert "(no room\\x1b)" in str(farm.farm.error)
+    until(lambda: farm.farm.jobs[0].over)
+    assert [job["name"] for job in Manager.jobs] == ["one"]
+
+
+def test_a_job_that_was_deleted_at_the_manager_is_followed_no_more(
+    manager: str, until: Callable[..., None], tmp_path: Path
+) -> None:
+    farm = module("portraitgen_addon.farm")
+    farm._EVERY = 0.05
+    (tmp_path / "one.json").write_text('{"name": "one"}')
+    farm.send_to_flamenco(manager, [tmp_path / "one.json"])
+    until(lambda: farm.farm.jobs)
+    Manager.raw = [b"BROKEN\r\n"]
+    until(lambda: farm.farm.jobs[0].error)
+    assert "does not answer" in farm.farm.jobs[0].error
+    Manager.raw = [b"HTTP/1.1 404 Gone\r\n\r\n"]
+    until(lambda: farm.farm.jobs[0].over)
+    assert str(farm.farm.jobs[0]).startswith("one: gone") and not farm.farm.jobs[0].error
+
+
+@pytest.mark.parametrize(
+    "manager",
+    ["farm:8080", "ftp://farm", "http://", "http://[", "http://farm:99999", "http://farm:a",
+     "http://me:secret@farm:8080", "http://my farm", "http://farm:0", "http://farm\x00"],
+)  # fmt: skip
+def test_addresses_that_are_none_are_refused_before_anything_is_written(
+    shot: Any, tmp_path: Path, online: None, manager: str
+) -> None:
+    settings = module("portraitgen_addon.preferences").get()
+    farm = module("portraitgen_addon.farm")
+    with pytest.raises(module("portraitgen_addon.farm").PortraitError, match="is no address"):
+        farm.address_of(manager)
+    settings.flamenco_manager = manager.replace("\x00", "@")
+    with pytest.raises(RuntimeError, match="is no address"):
+        bpy.ops.portraitgen.send_to_farm(target="FLAMENCO", folder=str(tmp_path / "job"))
+    settings.flamenco_manager = ""
+    assert not (tmp_path / "job").exists()
+
+
+def test_a_dialog_of_deadlines_that_fails_says_so(
+    tmp_path: Path, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm = module("portraitgen_addon.farm")
+    program = tmp_path / "deadline"
+    program.write_text("#!/bin/sh\necho 'No module named PySide6' >&2; exit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(farm, "deadline", lambda: str(program))
+    farm.open_deadline(tmp_path)
+    until(lambda: farm.farm.error)
+    assert "No module named PySide6" in str(farm.farm.error)
 
 
 def test_frames_from_other_machines_appear_as_they_arrive(shot: Any) -> None:

@@ -15,7 +15,6 @@ from conftest import Command
 
 from portraitgen import path_mapping
 from portraitgen.errors import OptionError
-from portraitgen.farm.flamenco import JOB_TYPE
 from portraitgen.footage.encode import read_exr
 from portraitgen.pipeline.run.progress import OverallProgress
 from portraitgen.shot import Shot
@@ -339,89 +338,6 @@ def test_the_time_that_is_left_counts_what_this_run_has_done(
     assert overall.left_s is None, "nothing was done yet"
     overall.share("movie", 75, 100)
     assert overall.left_s == pytest.approx(10)
-
-
-SHIM = """
-const fs = require("fs"), vm = require("vm");
-const explode = (text) => {
-  const all = [];
-  for (const part of text.split(",")) {
-    const ends = part.match(/^(-?\\d+)(?:-(-?\\d+))?$/).slice(1).filter(Boolean).map(Number);
-    for (let f = ends[0]; f <= ends[ends.length - 1]; f++) all.push(f);
-  }
-  return all;
-};
-const joined = (f) => f.length === 2 ? f.join(",") : f.length === 1 ? `${f[0]}`
-  : f[f.length - 1] - f[0] === f.length - 1 ? `${f[0]}-${f[f.length - 1]}` : f.join(",");
-const tasks = [];
-const world = vm.createContext({
-  frameCount: (range) => explode(range).length,
-  frameChunker: (range, size) => {
-    const all = explode(range), out = [];
-    for (let i = 0; i < all.length; i += size) out.push(joined(all.slice(i, i + size)));
-    return out;
-  },
-  author: {
-    Task: (name, type) => ({ name, type, commands: [], after: [],
-      addCommand(c) { this.commands.push(c); }, addDependency(t) { this.after.push(t.name); } }),
-    Command: (name, parameters) => ({ name, parameters }),
-  },
-});
-new vm.Script('"use strict";' + fs.readFileSync(process.argv[1], "utf8")
-  + "\\nglobalThis.compileJob = compileJob; globalThis.JOB_TYPE = JOB_TYPE;").runInContext(world);
-const job = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
-const known = new Set(world.JOB_TYPE.settings.map((each) => each.key));
-for (const key of Object.keys(job.settings)) if (!known.has(key)) throw new Error("unknown " + key);
-world.compileJob({ settings: job.settings, addTask: (task) => tasks.push(task) });
-console.log(JSON.stringify(tasks));
-"""
-
-
-@pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
-def test_flamenco_cuts_a_job_into_tasks_that_our_command_line_understands(
-    copy: Path, portraitgen: Command, tmp_path: Path
-) -> None:
-    words = ["--take", "toon", "--flamenco", "--chunk", "2", "--frames", "1-4", "--name", "night"]
-    done = portraitgen(
-        "bundle",
-        copy,
-        *words,
-        "--stages",
-        "edit,render,movie",
-        "--editor",
-        "toon",
-        "--set",
-        "tones=3",
-        "--render-option",
-        "plate=true",
-        "--render-option",
-        "steady=0.5",
-        "--out",
-        tmp_path / "b",
-    )
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "b" / "portraitgen.js").read_bytes() == JOB_TYPE.read_bytes()
-    job = tmp_path / "b" / "job-01-shot.json"
-    facts = json.loads(job.read_text())
-    assert facts["name"] == "night: shot" and facts["type"] == "portraitgen"
-    run = subprocess.run(["node", "-e", SHIM, JOB_TYPE, job], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
-    tasks = json.loads(run.stdout)
-    assert [task["name"] for task in tasks] == ["edit", "render 1,2", "render 3,4", "movie"]
-    assert [task["after"] for task in tasks] == [
-        [],
-        ["edit"],
-        ["edit"],
-        ["render 1,2", "render 3,4"],
-    ]
-    from portraitgen.cli import _parser
-
-    for task in tasks:
-        args = task["commands"][0]["parameters"]["args"]
-        parsed = _parser(args[0]).parse_args(args)
-        assert str(parsed.shot) == str(copy) and parsed.take == "toon"
-        if args[0] == "render":
-            assert parsed.plate and parsed.steady == "0.5"
 
 
 def test_a_warmed_cache_holds_the_kernels_of_drawing_and_of_training(tmp_path: Path) -> None:

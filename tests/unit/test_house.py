@@ -33,6 +33,7 @@ BASE = {
     "bounded_json",
     "plain_text",
     "user_folders",
+    "path_mapping",
     "tensors",
     "trust",
     "versions",
@@ -66,7 +67,7 @@ STDLIB_ONLY = {
     "clean_up": {"locks", "plain_text", "shot", "storage"},
     "trust": {"errors", "schema", "settings", "storage", "user_folders"},
     "storage": {"bounded_json", "errors", "plain_text", "process_identity"},
-    "path_mapping": {"bounded_json", "errors", "schema", "storage"},
+    "path_mapping": {"bounded_json", "errors", "schema", "storage", "user_folders"},
     "versions": {"errors", "storage"},
     "shot": {"errors", "locks", "path_mapping", "storage", "schema", "records", "versions"},
     "frames": {"errors"},
@@ -96,12 +97,12 @@ ROOMS = {
     "models": BASE,
     "editing": BASE | {"avatar", "raster", "body", "models"},
 }
-ROOMS["pipeline"] = BASE | set(ROOMS) | {"failures", "path_mapping", "stopping"}
+ROOMS["pipeline"] = BASE | set(ROOMS) | {"failures", "stopping"}
 ROOMS["farm"] = BASE | {"editing", "pipeline"}
 EVERYTHING = (
     BASE
     | set(ROOMS)
-    | {"path_mapping", "failures", "stopping", "clean_up", "native_log_filter", "job_queue"}
+    | {"failures", "stopping", "clean_up", "native_log_filter", "job_queue"}
     | {"cli", "worker", "api", "demo"}
 )
 ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "api", "demo"), EVERYTHING)

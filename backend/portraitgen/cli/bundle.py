@@ -30,7 +30,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="an option of the editor"
     )
-    for stage in ("reconstruct", "edit", "render", "qc"):
+    for stage in ("track", "reconstruct", "edit", "render", "qc"):
         parser.add_argument(
             f"--{stage}-option",
             action="append",
@@ -59,6 +59,7 @@ def run(given: argparse.Namespace) -> None:
         if stage not in STAGES:
             raise OptionError(f"there is no stage '{stage}'", "--stages", f"use {','.join(STAGES)}")
     asked = {
+        "track": pairs(given.track_option, "--track-option"),
         "reconstruct": pairs(given.reconstruct_option, "--reconstruct-option"),
         "edit": pairs(given.edit_option, "--edit-option"),
         "render": pairs(given.render_option, "--render-option"),
@@ -68,6 +69,7 @@ def run(given: argparse.Namespace) -> None:
         check_typed(stage, options)
     check_editor(given.editor, pairs(given.set))
     words = {
+        "track": _words(given.track_option),
         "reconstruct": _words(given.reconstruct_option),
         "edit": (["--editor", given.editor] if given.editor else [])
         + [word for pair in given.set for word in ("--set", pair)]

@@ -26,8 +26,8 @@ from ..errors import EditError, ModelError
 from ..images import read_channels, to_float
 from ..models.pipelines import check_pipeline, check_stable_diffusion_file
 from ..models.store import Weights, find_weights
+from ..path_mapping import given_path
 from ..raster.choice import best_device
-from ..user_folders import user_path
 from .editor import Editor, EditRequest
 from .noise import surface_noise
 from .placement import PLACEMENTS, SAYINGS, Placement, fitting, needs, next_smaller, place
@@ -285,7 +285,7 @@ def read_picture(path: str, editor: str) -> np.ndarray:
     Raises:
         EditError: if it cannot be read.
     """
-    file = user_path(path)
+    file = given_path(path)
     encoded = read_channels(file) if file.is_file() else None
     if encoded is None or encoded.ndim != 3 or encoded.dtype not in (np.uint8, np.uint16):
         raise EditError("the picture cannot be read", path, f"give {editor} an RGB PNG or JPEG")

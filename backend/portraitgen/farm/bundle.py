@@ -7,6 +7,7 @@ Deadline Cloud's submitters read it. `openjd run` takes the template, and its pa
 `openjd_parameters.json`. Every path is a PATH parameter, so that a farm may map it.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ STAGES = ("track", "reconstruct", "edit", "render", "movie", "qc")
 _SPECIFICATION = "jobtemplate-2023-09"
 # Names of the specification end at 64 characters.
 _LONGEST = 64
+_MOST_PARAMETERS = 50
+# Characters of control, of which only the ends of lines may stand in words.
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 MOST_FRAMES = 1024
 """What one task may render."""
 _MOST_CARDS = 64
@@ -36,6 +40,8 @@ class ShotPlan:
         frames: the frames to render, in the plate's own numbers.
         stages: of `STAGES`, those that are to run.
         options: what each stage is given, as words of the command line.
+        reads: files and folders that the stages read besides: those of a plate that is a
+            sequence, and those that options name.
     """
 
     folder: Path
@@ -43,6 +49,7 @@ class ShotPlan:
     frames: Sequence[int]
     stages: tuple[str, ...]
     options: Mapping[str, tuple[str, ...]]
+    reads: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,23 @@ class FarmSettings:
             raise OptionError("nothing says how workers call us", "command", "give portraitgen")
 
 
+def check_shots(shots: Sequence[ShotPlan]) -> None:
+    """Whether there is something to do, to each shot once.
+
+    Raises:
+        OptionError: if not.
+    """
+    if not any(plan.stages for plan in shots):
+        raise OptionError(
+            "everything is done already", "the shots", "name the stages to run again with --stages"
+        )
+    seen = set[Path]()
+    for plan in shots:
+        if (folder := plan.folder.resolve()) in seen:
+            raise OptionError("this shot is named twice", plan.folder, "name it once")
+        seen.add(folder)
+
+
 def write_bundle(
     out: Path, name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings
 ) -> list[Path]:
@@ -89,12 +113,10 @@ def write_bundle(
         The files.
 
     Raises:
-        OptionError: if there is nothing to do, or a name is too long for the specification.
+        OptionError: if there is nothing to do, if there are more shots than a job has place for, or
+        if a word cannot be written.
     """
-    if not any(plan.stages for plan in shots):
-        raise OptionError(
-            "everything is done already", take, "name the stages to run again with --stages"
-        )
+    check_shots(shots)
     values = _values(shots, farm)
     files: dict[str, object] = {
         "template.json": template(name, take, shots, farm),
@@ -104,7 +126,7 @@ def write_bundle(
         "openjd_parameters.json": values,
         "asset_references.json": {
             "assetReferences": {
-                "inputs": {"filenames": [str(plan.footage) for plan in shots], "directories": []},
+                "inputs": _inputs(shots),
                 "outputs": {"directories": [str(plan.folder) for plan in shots]},
                 "referencedPaths": [],
             }
@@ -115,11 +137,32 @@ def write_bundle(
     return [out / file for file in files]
 
 
+def _inputs(shots: Sequence[ShotPlan]) -> dict[str, list[str]]:
+    """What the stages read, as asset references have it."""
+    paths = dict.fromkeys(path for plan in shots for path in (plan.footage, *plan.reads))
+    return {
+        "filenames": [str(path) for path in paths if path.is_file()],
+        "directories": [str(path) for path in paths if path.is_dir()],
+    }
+
+
 def template(
     name: str, take: str, shots: Sequence[ShotPlan], farm: FarmSettings
 ) -> dict[str, object]:
-    """The job template, as JSON-ready data."""
+    """The job template, as JSON-ready data.
+
+    Raises:
+        OptionError: as `write_bundle`.
+    """
     steps = []
+    parameters = _parameters(shots, farm)
+    if len(parameters) > _MOST_PARAMETERS:
+        place = (_MOST_PARAMETERS - len(parameters)) // 2 + len(shots)
+        raise OptionError(
+            f"a job of Open Job Description has no place for {len(shots)} shots",
+            take,
+            f"write one for every {place}",
+        )
     for index, plan in enumerate(shots, 1):
         before: str | None = None
         for stage in plan.stages:
@@ -132,18 +175,20 @@ def template(
         "specificationVersion": _SPECIFICATION,
         "extensions": ["TASK_CHUNKING"],
         "name": _literal(printable(name), "the job's name")[:_LONGEST],
-        "description": f"PortraitGen: take {take}",
-        "parameterDefinitions": _parameters(shots, farm),
-        "jobEnvironments": [_environment()],
+        "description": f"PortraitGen: take {printable(take)}",
+        "parameterDefinitions": parameters,
+        "jobEnvironments": [_environment(farm)],
         "steps": steps,
     }
 
 
-def _environment() -> dict[str, object]:
+def _environment(farm: FarmSettings) -> dict[str, object]:
     """Fails at once, and once a session, on a worker that cannot run the job."""
+    # A variable that is set to nothing would take the worker's own from it.
+    models = {"PORTRAITGEN_MODELS": "{{Param.Models}}"} if farm.models else {}
     return {
         "name": "PortraitGen",
-        "variables": {"OMP_WAIT_POLICY": "PASSIVE", "PORTRAITGEN_MODELS": "{{Param.Models}}"},
+        "variables": {"OMP_WAIT_POLICY": "PASSIVE"} | models,
         "script": {
             "actions": {
                 "onEnter": {
@@ -158,6 +203,7 @@ def _environment() -> dict[str, object]:
 
 def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str, object]]:
     paths: list[dict[str, object]] = []
+    command = _literal(farm.command, "command")
     for index, plan in enumerate(shots, 1):
         paths += [
             {
@@ -172,7 +218,8 @@ def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str,
                 "name": f"Plate{index}",
                 "type": "PATH",
                 "objectType": "DIRECTORY" if plan.footage.is_dir() else "FILE",
-                "dataFlow": "IN",
+                # The pattern of a sequence is no file that could be sent along.
+                "dataFlow": "IN" if plan.footage.exists() else "NONE",
                 "description": "The plate that the shot was made from",
                 "userInterface": _control("CHOOSE_INPUT_FILE", "Plate", f"Shot {index}")
                 if not plan.footage.is_dir()
@@ -193,18 +240,23 @@ def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str,
         {
             "name": "PortraitGen",
             "type": "STRING",
-            "default": farm.command,
+            "default": command,
             "description": "The command as workers call it",
             "userInterface": _control("LINE_EDIT", "Command", "Farm"),
         },
-        {
-            "name": "Models",
-            "type": "STRING",
-            "default": farm.models,
-            "description": "The workers' folder of weights; empty for their own",
-            "userInterface": _control("LINE_EDIT", "Models folder", "Farm"),
-        },
+        *([_models(farm)] if farm.models else []),
     ]
+
+
+def _models(farm: FarmSettings) -> dict[str, object]:
+    return {
+        "name": "Models",
+        "type": "STRING",
+        "default": _literal(farm.models, "models"),
+        "minLength": 1,
+        "description": "The workers' folder of weights",
+        "userInterface": _control("LINE_EDIT", "Models folder", "Farm"),
+    }
 
 
 def _control(control: str, label: str, group: str) -> dict[str, str]:
@@ -216,18 +268,23 @@ def _values(shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, str | in
     values: dict[str, str | int] = {}
     for index, plan in enumerate(shots, 1):
         values |= {f"Shot{index}": str(plan.folder), f"Plate{index}": str(plan.footage)}
-    values |= {"ChunkSize": farm.chunk, "PortraitGen": farm.command, "Models": farm.models}
-    return values
+    values |= {"ChunkSize": farm.chunk, "PortraitGen": farm.command}
+    return values | ({"Models": farm.models} if farm.models else {})
 
 
 def _literal(word: str, stage: str) -> str:
     """A word as a template may hold it, whose double braces stand for parameters.
 
     Raises:
-        OptionError: if it has such braces: there is no way to write them.
+        OptionError: if it has such braces, or characters that no template holds: there is no way to
+        write them.
     """
     if "{{" in word:
         raise OptionError("job templates read '{{' as their own", f"{stage} {word}", "write '{ {'")
+    if _UNWRITABLE.search(word):
+        raise OptionError(
+            "job templates hold no such characters", f"{stage} {printable(word)}", "leave them out"
+        )
     return word
 
 
@@ -241,7 +298,7 @@ def _step(
         name = f"{index} {folder[: _LONGEST - len(stage) - 8]}: {stage}"
     args = [stage, f"{{{{Param.Shot{index}}}}}"]
     if stage in ("edit", "render", "movie", "qc"):
-        args += ["--take", take]
+        args += ["--take", _literal(take, "take")]
     args += ["--footage", f"{{{{Param.Plate{index}}}}}"]
     args += [_literal(word, stage) for word in plan.options.get(stage, ())]
     step: dict[str, object] = {"name": name}

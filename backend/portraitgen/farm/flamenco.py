@@ -3,17 +3,21 @@
 """Flamenco 3: the job type that its Manager runs, and a job for each shot."""
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OptionError
-from ..frames import runs_of
+from ..frames import frame_list
 from ..storage import write_bytes, write_json
-from .bundle import FarmSettings, ShotPlan
+from .bundle import FarmSettings, ShotPlan, check_shots
 
 JOB_TYPE = Path(__file__).parent / "data" / "portraitgen.js"
 
-_STAGES = ("track", "reconstruct", "edit", "render")
+# What is given words of its own.
+_STAGES = ("track", "reconstruct", "edit", "render", "qc")
+# Two-way variables are known by how the submitting machine writes its paths.
+_PLATFORMS = {"win32": "windows", "darwin": "darwin"}
 
 
 def write_flamenco(
@@ -34,18 +38,17 @@ def write_flamenco(
             "--gpus" if farm.gpus else "--models",
             "leave it out; tag the workers, and set PORTRAITGEN_MODELS on them",
         )
+    check_shots(shots)
     jobs: dict[str, object] = {}
     for index, plan in enumerate(shots, 1):
         settings = {
             "shot": str(plan.folder),
             "footage": str(plan.footage),
-            "frames": runs_of(plan.frames).replace(" ", ""),
+            "frames": frame_list(plan.frames),
             "chunk_size": farm.chunk,
             "take": take,
             **{f"{stage}_arguments": _lines(plan, stage) for stage in _STAGES},
-            "from_stage": plan.stages[0],
-            "quality": "qc" in plan.stages,
-            "quality_arguments": _lines(plan, "qc"),
+            "stages": ",".join(plan.stages),
         }
         # A folder's name may be as long as any file's.
         short = os.fsdecode(os.fsencode(plan.folder.name)[:100])
@@ -53,7 +56,7 @@ def write_flamenco(
             "name": f"{name}: {plan.folder.name}",
             "type": "portraitgen",
             "priority": 50,
-            "submitter_platform": "manager",
+            "submitter_platform": _PLATFORMS.get(sys.platform, "linux"),
             "settings": settings,
             "metadata": {"take": take},
         }

@@ -4,13 +4,15 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import OptionError, ShotError
 from ..frames import frame_list, parse_frame_list
-from ..pipeline.data.shots import plate_of
+from ..pipeline.data.shots import pictures_of_plate, plate_of
 from ..shot import Shot
 from .bundle import STAGES, ShotPlan
+from .path_words import paths_in, rooted
 
 
 def plan_shot(
@@ -26,14 +28,14 @@ def plan_shot(
         given: what each stage is given, as words of the command line.
 
     Raises:
-        ShotError: if a stage before the first that runs is missing; OptionError: if the take is to
+        ShotError: if a stage before one that runs is missing; OptionError: if the take is to
         be edited and no editor was named.
     """
     shot = Shot.open(folder)
     take = shot.take_name(take)
-    plate = plate_of(shot)
-    numbers = plate.numbers
-    plate.close()
+    with closing(plate_of(shot)) as plate:
+        numbers = plate.numbers
+        reads = pictures_of_plate(shot, plate)
     done = {
         "track": bool(shot.versions("track")),
         "reconstruct": bool(shot.versions("avatar")),
@@ -44,12 +46,12 @@ def plan_shot(
         tracked = [each.frame for each in shot.track_record().quality]
         numbers = range(tracked[0], tracked[-1] + 1) if tracked else numbers
     wanted = parse_frame_list(frames, numbers)
-    for name in STAGES[: STAGES.index(run[0])]:
-        if not done.get(name, True):
+    for name in STAGES[: STAGES.index(run[-1])]:
+        if name not in run and not done.get(name, True):
             raise ShotError(f"the shot has no {name} yet", folder, f"let the farm run {name} too")
     if "edit" in run and "--editor" not in given.get("edit", ()):
         raise OptionError(f"take '{take}' is not edited yet", folder, "name its editor: --editor")
-    options = {name: tuple(words) for name, words in given.items()}
+    options = {name: rooted(name, words) for name, words in given.items()}
     if frames:
         # One word each, since numbers may begin with a minus; a track has no gaps.
         span = f"--frames={wanted[0]}-{wanted[-1]}"
@@ -57,7 +59,9 @@ def plan_shot(
         options["movie"] = (*options.get("movie", ()), f"--frames={frame_list(wanted)}")
         options["qc"] = (*options.get("qc", ()), f"--frames={frame_list(wanted)}")
     footage = Path(os.path.normpath(shot.footage_path))
-    return ShotPlan(shot.path, footage, wanted, tuple(run), options)
+    for name in run:
+        reads += paths_in(name, options.get(name, ()))
+    return ShotPlan(shot.path, footage, wanted, tuple(run), options, tuple(reads))
 
 
 def _missing(done: Mapping[str, bool]) -> list[str]:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from ..errors import ModelError
 from ..messages.setup import ModelRow
+from ..path_mapping import given_path
 from ..schema import Data, Misfit
-from ..user_folders import home_folder, user_data_folder, user_path
+from ..user_folders import home_folder, user_data_folder
 from .manifest import Model, ModelFile, models
 from .pipelines import PICKLES, check_pipeline, read_json, refuse_pickle
 
@@ -81,7 +82,7 @@ def find_weights(name: str) -> Weights:
             )
         check_layout(place, model)
         return Weights(_opened(place, model), name, model.licence, model.commercial, note)
-    path = user_path(name)
+    path = given_path(name)
     if not path.exists():
         raise ModelError(
             "there is neither a model nor a folder of that name",

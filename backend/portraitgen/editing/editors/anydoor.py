@@ -13,6 +13,7 @@ import numpy as np
 
 from ...errors import EditError
 from ...images import as_png, read_channels, read_codes, to_codes, to_float
+from ...path_mapping import given_path
 from ...settings import option
 from ...user_folders import user_path
 from ..diffusion import read_picture, resized
@@ -122,7 +123,7 @@ class AnyDoor(Editor):
                 "frame": request.frame,
                 "image": _write(folder / "image.png", request.source),
                 "mask": _write(folder / "mask.png", request.mask),
-                "garment": str(user_path(self.options.garment).absolute()),
+                "garment": str(given_path(self.options.garment).absolute()),
                 "garment_mask": self._garment_mask(folder),
                 "output": str(folder / "output.png"),
                 "guidance": self.options.guidance,
@@ -141,8 +142,8 @@ class AnyDoor(Editor):
     def _garment_mask(self, folder: Path) -> str:
         """Where the garment is in its picture: the mask given, or the picture's own alpha."""
         if self.options.garment_mask:
-            return str(user_path(self.options.garment_mask).absolute())
-        picture = read_channels(user_path(self.options.garment))
+            return str(given_path(self.options.garment_mask).absolute())
+        picture = read_channels(given_path(self.options.garment))
         if picture is None or picture.ndim != 3 or picture.shape[2] != 4:
             raise EditError(
                 "the garment is not cut out, and there is no mask of it",

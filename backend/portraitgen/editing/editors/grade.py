@@ -11,9 +11,9 @@ import numpy as np
 
 from ...errors import EditError
 from ...images import read_codes, to_float
+from ...path_mapping import given_path
 from ...settings import option
 from ...storage import file_digest
-from ...user_folders import user_path
 from ..colour import LUMA, shoulder, to_display, to_linear, warmth
 from ..editor import EditorInfo, EditRequest
 from ..look_up_table import LookUpTable
@@ -53,7 +53,7 @@ class Grade(FrameEditor):
         self._matrix = np.eye(3, dtype=np.float32)
         self._from = np.zeros(3, np.float32)
         self._to = np.zeros(3, np.float32)
-        self._cube = user_path(options.cube) if options.cube else None
+        self._cube = given_path(options.cube) if options.cube else None
         # A finished edit keeps a copy of its own.
         self._table: LookUpTable | None = None
         if self._cube and self._cube.exists():
@@ -94,7 +94,7 @@ class Grade(FrameEditor):
         """
         if not self.options.reference:
             return
-        path = Path(self.options.reference)
+        path = given_path(self.options.reference)
         encoded = read_codes(path)
         if encoded is None:
             raise EditError("the reference image cannot be read", path, "give a PNG or JPEG")

@@ -13,8 +13,8 @@ import numpy as np
 from ...body.camera import Camera
 from ...body.surface import Surface, carry
 from ...errors import EditError
+from ...path_mapping import given_path
 from ...settings import option
-from ...user_folders import user_path
 from ..colour import LUMA
 from ..editor import EditorInfo, EditRequest
 from ..overlays import PlateOverlay
@@ -63,7 +63,7 @@ class Paint(PlateOverlay):
 
     def __init__(self, options: PaintOptions) -> None:
         super().__init__(options)
-        self._folder = user_path(options.folder) if options.folder else None
+        self._folder = given_path(options.folder) if options.folder else None
         self._painted: dict[int, _Painted] = {}
         self._slips: dict[int, dict[int, np.ndarray]] = {}
 

@@ -5,7 +5,8 @@
 from pathlib import Path
 
 from ...errors import EditError
-from ...user_folders import user_data_folder, user_path
+from ...path_mapping import given_path
+from ...user_folders import user_data_folder
 from .look_file import LookFacts, read_facts
 
 SUFFIX = ".safetensors"
@@ -28,7 +29,7 @@ def look_path(name: str) -> Path:
             "look",
             "give a file, or a name of the library (portraitgen look list)",
         )
-    path = user_path(name)
+    path = given_path(name)
     if path.name == name and not path.exists():
         path = library_folder() / (name if name.endswith(SUFFIX) else name + SUFFIX)
     if not path.is_file():

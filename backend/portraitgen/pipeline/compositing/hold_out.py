@@ -9,7 +9,7 @@ import numpy as np
 from ...footage.given_mattes import GivenMattes
 from ...footage.plate import Plate
 from ...images import to_float
-from ...user_folders import user_path
+from ...path_mapping import given_path
 
 
 class HoldOut:
@@ -24,7 +24,7 @@ class HoldOut:
     """
 
     def __init__(self, text: str, plate: Plate, frames: Sequence[int]) -> None:
-        self._given = GivenMattes(user_path(text), plate, frames) if text else None
+        self._given = GivenMattes(given_path(text), plate, frames) if text else None
 
     @property
     def digest(self) -> str:

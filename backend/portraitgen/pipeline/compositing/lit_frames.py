@@ -13,8 +13,8 @@ from ...footage.colour import from_rec709
 from ...footage.crop import crop
 from ...footage.encode import read_linear
 from ...footage.plate import Plate
+from ...path_mapping import given_path
 from ...storage import entries, file_digest
-from ...user_folders import user_path
 
 _LEAST_ALPHA = 1e-4
 # Less of the avatar's outline in common is another pose, or another camera.
@@ -36,7 +36,7 @@ class LitFrames:
     """
 
     def __init__(self, text: str, plate: Plate, frames: Sequence[int]) -> None:
-        self._plate, self._folder = plate, user_path(text)
+        self._plate, self._folder = plate, given_path(text)
         found = {}
         for path in entries(self._folder):
             number = path.stem.rpartition(".")[2]

@@ -17,6 +17,7 @@ from ...footage.colour import to_linear
 from ...footage.encode import write_exr
 from ...footage.plate import Plate
 from ...images import as_picture, save_png
+from ...path_mapping import given_path
 from ...schema import Data
 from ...shot import Shot
 from ...storage import MAX_JSON, read_bytes
@@ -250,8 +251,7 @@ def motion_of(shot: Shot, track: Track, drive: str, normalise: bool = True) -> M
     """
     if not drive:
         return track.motion
-    path = Path(drive)
-    other = Track(Shot.open(path if path.is_absolute() else Path.cwd() / path))
+    other = Track(Shot.open(given_path(drive).absolute()))
     if other.motion.expression.shape[1] != track.motion.expression.shape[1]:
         raise OptionError(
             "the shots were tracked with different body models", drive, "use one model for both"

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The networks that training asks besides the pictures: LPIPS."""
 
-from pathlib import Path
-
 from ...avatar.lpips import Lpips
 from ...errors import ModelError
 from ...models.store import find_weights
+from ...path_mapping import given_path
 from ..run.progress import Reporter
 
 _TRUNK = "vgg16"
@@ -20,7 +19,7 @@ def perceptual_loss(given: str, reporter: Reporter) -> Lpips | None:
         ModelError: if those of the models folder are damaged.
     """
     if given:
-        return Lpips.load(Path(given))
+        return Lpips.load(given_path(given))
     try:
         found = find_weights(_TRUNK)
     except ModelError:

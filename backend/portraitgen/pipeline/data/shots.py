@@ -19,6 +19,7 @@ from ...body.motion import Motion
 from ...errors import BodyError, OptionError, PortraitError, ShotError
 from ...footage.crop import box_of
 from ...footage.plate import Plate, open_plate
+from ...footage.sequence import find_sequence
 from ...images import read_grey
 from ...locks import holders
 from ...messages.shots import ShotInfo
@@ -135,6 +136,15 @@ def plate_of(shot: Shot, reporter: Reporter | None = None) -> Plate:
     if reporter is not None:
         plate.on_note = reporter.note
     return plate
+
+
+def pictures_of_plate(shot: Shot, plate: Plate) -> list[Path]:
+    """The files of a plate that is a sequence and named by a pattern, or by one of its pictures;
+    none of a movie, and none of a folder, which is all of it."""
+    path = shot.footage_path
+    if plate.kind != "sequence" or path.is_dir():
+        return []
+    return list(find_sequence(path).files.values())
 
 
 def body_of(shot: Shot) -> "BodyModel":

@@ -16,6 +16,7 @@ from ...footage.encode import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frame_list
 from ...job_results import RenderResult
+from ...path_mapping import given_path
 from ...provenance.statement import Statement
 from ...shot import Shot
 from ...storage import MAX_JSON, make_folder, read_bytes
@@ -182,6 +183,6 @@ def _movie(
 
 def _alone_folder(options: RenderOptions) -> str:
     """A folder for each camera move and each performance, so that none overwrites another."""
-    moves = read_bytes(Path(options.camera), MAX_JSON) if options.camera else b""
+    moves = read_bytes(given_path(options.camera), MAX_JSON) if options.camera else b""
     digest = hashlib.sha256(moves + options.drive.encode()).hexdigest()
     return f"alone-{digest[:8]}"

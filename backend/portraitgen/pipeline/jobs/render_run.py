@@ -18,6 +18,7 @@ import numpy as np
 from ...bounded_json import dump_json
 from ...footage.crop import crop
 from ...footage.plate import Plate
+from ...path_mapping import given_path
 from ...provenance.statement import Statement
 from ...records import EditRecord, RenderRecord
 from ...renders import Render, begin_render, renders_of
@@ -157,7 +158,7 @@ class RenderRun:
         if acting is not None:
             from ..compositing.acted_stream import ActedTrack
 
-            given = GivenCleanPlate(Path(options.clean), plate) if options.clean else None
+            given = GivenCleanPlate(given_path(options.clean), plate) if options.clean else None
             if given is not None:
                 given.check(frames)
             more = acting.digest + (given.digest if given is not None else "")
@@ -178,7 +179,7 @@ class RenderRun:
         if self.alone:
             from ..compositing.novel_view import motion_of, read_views
 
-            self.views = read_views(Path(options.camera), frames) if options.camera else None
+            self.views = read_views(given_path(options.camera), frames) if options.camera else None
             self.motion = motion_of(shot, self.track, options.drive, options.normalise)
         self.inputs = FrameInputs.of(
             shot,

@@ -25,6 +25,7 @@ from ...footage.plate import Plate
 from ...frames import parse_frames, runs_of, spread
 from ...images import as_png, read_grey, to_float
 from ...job_results import TrackResult
+from ...path_mapping import given_path
 from ...records import BodyModelRecord, TrackRecord, WindowRecord
 from ...settings import option
 from ...shot import Job, Shot, now
@@ -37,7 +38,6 @@ from ...tracking.part_quality import part_residuals, with_parts
 from ...tracking.shot_parts import performer_part
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
-from ...user_folders import user_path
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -117,11 +117,11 @@ def _track(shot: Shot, plate: Plate, options: TrackOptions, reporter: Reporter) 
     with ExitStack() as opened:
         given = None
         if options.matte_from:
-            given = GivenMattes(user_path(options.matte_from), plate, frames)
+            given = GivenMattes(given_path(options.matte_from), plate, frames)
             opened.enter_context(closing(given))
         garbage = None
         if options.garbage:
-            garbage = GivenMattes(user_path(options.garbage), plate, frames)
+            garbage = GivenMattes(given_path(options.garbage), plate, frames)
             opened.enter_context(closing(garbage))
         return _track_with(shot, plate, frames, given, garbage, options, reporter)
 

@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files and folders that a stage's words of the command line name."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..editing.registry import editor_class
+from ..path_mapping import given_path
+from ..pipeline.jobs.edit import editor_values
+from ..pipeline.registry import options_of
+from ..settings import describe
+
+_EDITOR_OPTIONS = "--editor-options="
+
+
+def paths_in(stage: str, words: Sequence[str]) -> list[Path]:
+    """What the words name that is there."""
+    found: list[Path] = []
+
+    def note(value: str) -> str:
+        path = given_path(value).absolute()
+        if path.exists():
+            found.append(path)
+        return value
+
+    _changed(stage, words, note)
+    return found
+
+
+def rooted(stage: str, words: Sequence[str]) -> tuple[str, ...]:
+    """The words, their paths from a root on: workers run in folders of their own.
+
+    What has the form of a name stays one: it may be a model's, or a look's of the library.
+    """
+
+    def root(value: str) -> str:
+        path = given_path(value)
+        is_path = len(path.parts) > 1 or (path.suffix and path.exists())
+        return str(path.absolute()) if is_path and not path.is_absolute() else value
+
+    return _changed(stage, words, root)
+
+
+def _changed(stage: str, words: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
+    own = _path_options(options_of(stage))
+    editors = set[str]()
+    if stage == "edit" and "--editor" in words[:-1]:
+        editors = _path_options(editor_class(words[words.index("--editor") + 1]).Options)
+    changed = []
+    for before, word in zip(["", *words], words, strict=False):
+        name, equals, value = word.partition("=")
+        if before == "--set" and equals and value and name in editors:
+            word = f"{name}={change(value)}"
+        elif word.startswith(_EDITOR_OPTIONS) and editors:
+            values = editor_values(value)
+            for each in editors & values.keys():
+                if isinstance(values[each], str) and values[each]:
+                    values = {**values, each: change(values[each])}
+            word = _EDITOR_OPTIONS + json.dumps(values, sort_keys=True)
+        elif value and name.startswith("--") and name[2:].replace("-", "_") in own:
+            word = f"{name}={change(value)}"
+        changed.append(word)
+    return tuple(changed)
+
+
+def _path_options(settings: type) -> set[str]:
+    return {each.name for each in describe(settings) if each.path}
