@@ -221,10 +221,12 @@ def test_stamps_between_pictures_without_one_tell_how_many_are_missing() -> None
     """A program stream stamps some pictures alone; three are lost between the last two stamps."""
     notes: list[str] = []
     stamps = [3600, None, None, 14400, None, 28800 + 3600]
-    assert _between(stamps, 3600, notes) == [3600, 7200, 10800, 14400, 18000, 32400]
+    assert _between(stamps, Fraction(3600), notes) == [3600, 7200, 10800, 14400, 18000, 32400]
     assert notes == ["3 frames of the movie are missing (about frame 5)"]
-    assert _between([None, 7200, None], 3600, notes) == [0, 7200, 10800] and len(notes) == 2
-    assert _between([0, None, 3600], 3600, []) == [0, 3600, 7200]
+    assert (
+        _between([None, 7200, None], Fraction(3600), notes) == [0, 7200, 10800] and len(notes) == 2
+    )
+    assert _between([0, None, 3600], Fraction(3600), []) == [0, 3600, 7200]
 
 
 def test_a_hole_in_a_program_stream_moves_nothing_without_a_word(tmp_path: Path) -> None:

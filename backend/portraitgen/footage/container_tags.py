@@ -126,6 +126,12 @@ def unfollowed(path: Path, track: int, row: int, width: int, height: int) -> lis
 
 
 def _of_boxes(file: BinaryIO, size: int, track: int, width: int, height: int) -> Iterator[str]:
+    count = sum(kind == b"moov" for kind, _, _ in outer_boxes(file, size))
+    if count > 1:
+        yield (
+            f"the file is {count} movies one after the other, of which players show the first; it"
+            " alone is read; join them with a tool that writes one movie"
+        )
     for moov in _bodies(file, size, b"moov"):
         # A layered HEVC decoder's configuration: spatial video, or Apple's HEVC with alpha.
         if b"lhvC" in moov:

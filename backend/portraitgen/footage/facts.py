@@ -72,6 +72,7 @@ class ImageFacts(Data):
 
     Attributes:
         width, height: as shown, after the orientation in the header.
+        picture: what is shown: grey or colour, its layer, with alpha or without.
         bit_depth, floating: how its codes are stored.
         fps: the rate the file names, or None.
         colour: what it says of its colours.
@@ -83,6 +84,7 @@ class ImageFacts(Data):
 
     width: int
     height: int
+    picture: str
     bit_depth: int
     floating: bool
     fps: Fraction | None

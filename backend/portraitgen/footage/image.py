@@ -208,6 +208,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         return ImageFacts(
             width=size[0],
             height=size[1],
+            picture=_shown(choice, tuple(spec.channelnames)),
             bit_depth=_depth(spec),
             floating=floating,
             fps=None if dpx is not None and dpx.short else _rate(spec),
@@ -220,6 +221,15 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
         )
     finally:
         image.close()
+
+
+def _shown(choice: Choice, channels: tuple[str, ...]) -> str:
+    """What of an image is shown, in words that are the same where it is the same."""
+    layer = channels[choice.rgb[0]].rpartition(".")[0]
+    names = [name.lower() for name in channels]
+    alpha = "a" in names or f"{layer}.a".lower() in names
+    words = "grey" if choice.grey else "colour"
+    return words + (f" of the layer {layer}" if layer else "") + (" with alpha" if alpha else "")
 
 
 def _jpeg_aspect(spec: "oiio.ImageSpec", shape: float) -> float:
@@ -267,6 +277,7 @@ def _heif_facts(path: Path) -> ImageFacts:
     return ImageFacts(
         width=pixels.shape[1],
         height=pixels.shape[0],
+        picture="colour with alpha" if pixels.shape[2] > 3 else "colour",
         bit_depth=depth,
         floating=False,
         fps=None,

@@ -3,6 +3,7 @@
 """What a movie says about itself: its pictures' times, colours and orientation, its sound."""
 
 import bisect
+import contextlib
 import struct
 from collections import Counter
 from dataclasses import astuple, dataclass, replace
@@ -24,7 +25,7 @@ from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, packets, picture_streams
 from .movie_index import constant_rate, index_movie
 from .movie_pixels import depth_of, has_alpha, is_grey, luma_of
-from .timecode import advanced, rebased
+from .timecode import advanced, of_group, of_picture, rebased
 
 MATRICES = {
     "bt709": Colorspace.ITU709,
@@ -183,7 +184,8 @@ def probe(path: Path) -> MovieFacts:
             transfer=colours.transfer or _UNSPECIFIED,
             tags=tags,
             interlaced=interlaced,
-            timecode=_time_code(path, container, stream, index.early, fps, notes),
+            timecode=_time_code(path, container, stream, index.early, fps, notes)
+            or _beside_picture(frame, fps, notes),
             reel=_metadata(container, stream, "reel_name"),
             sound=bool(container.streams.audio),
             notes=tuple(notes),
@@ -335,9 +337,30 @@ def _time_code(
     return advanced(code, early, fps) if early else code
 
 
+def _beside_picture(frame: Any, fps: Fraction, notes: list[str]) -> str:
+    """The time code that the first picture has of its own, or its group."""
+    code = ""
+    with contextlib.suppress(ValueError, struct.error):  # See `_orientation`.
+        beside = frame.side_data.get("S12M_TIMECODE")
+        group = frame.side_data.get("GOP_TIMECODE")
+        if beside:
+            count, word = struct.unpack_from("=2I", bytes(beside))
+            code = of_picture(word, fps) if count else ""
+        elif group:
+            code = of_group(struct.unpack_from("=q", bytes(group))[0])
+    if code:
+        notes.append(
+            f"the movie's container has no time code; the one beside its first picture, {code}, is"
+            " taken"
+        )
+    return code
+
+
 def _metadata(container: Any, stream: Any, name: str) -> str:
+    """A text of a movie by its name, which Matroska writes in capitals."""
     places = [stream.metadata, *(each.metadata for each in container.streams), container.metadata]
-    return next((str(place[name]) for place in places if place.get(name)), "")
+    found = (value for place in places for key, value in place.items() if key.lower() == name)
+    return next((str(value) for value in found if value), "")
 
 
 def frame_table(facts: MovieFacts, fps: Fraction) -> list[int]:

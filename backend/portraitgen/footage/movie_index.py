@@ -41,6 +41,9 @@ _SAME_RATE = 1e-4
 _FINE = 3
 """Ticks of a clock in a frame from which its rounding is told from frames left out."""
 
+_JITTER = 0.005
+"""Share of a frame by which stamps of a constant rate may be off, where clocks are so fine."""
+
 _STANDARD_RATES = [
     Fraction(*rate)
     for rate in (
@@ -116,7 +119,7 @@ def index_movie(path: Path) -> MovieIndex:
         reordered = bool(stream.codec_context.has_b_frames)
         rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
         ends = (stream.start_time or 0) + stream.duration if short and stream.duration else None
-        seen = _read_packets(container, stream)
+        seen = _read_packets(container, stream, 1 / rate)
         told = container.format.name in _TELL_THEIR_LENGTH
         length = Fraction(container.duration or 0, av.time_base) if told else Fraction(0)
         # Sound's last packet may be padded; a movie without sound ends with its last picture.
@@ -185,7 +188,8 @@ def index_movie(path: Path) -> MovieIndex:
     return index
 
 
-def _read_packets(container: Any, stream: Any) -> _Packets:
+def _read_packets(container: Any, stream: Any, each: Fraction) -> _Packets:
+    """Reads all packets; `each` is how long a picture is shown where its packet does not say."""
     seen = _Packets()
     order: int | None = None
     back = round(1 / Fraction(stream.time_base))
@@ -195,7 +199,10 @@ def _read_packets(container: Any, stream: Any) -> _Packets:
         if packet.pts is not None and packet.time_base:
             begin = packet.pts * packet.time_base
             seen.begin = begin if seen.begin is None else min(seen.begin, begin)
-            seen.end = max(seen.end, begin + (packet.duration or 0) * packet.time_base)
+            length = (packet.duration or 0) * packet.time_base
+            if not length and packet.stream_index == stream.index:
+                length = each  # Some containers say where a picture begins, not how long it is.
+            seen.end = max(seen.end, begin + length)
         if packet.stream_index != stream.index:
             continue
         seen.count += 1
@@ -265,7 +272,7 @@ def _by_decoding(
     elif known and len(known) == len(stamps) and not (counts or seen.timeless):
         index.stamps = _joined(known, step, index.notes)
     elif known and ordered and not (counts or seen.timeless):
-        index.stamps = _between(stamps, step, index.notes)
+        index.stamps = _between(stamps, 1 / (rate * index.time_base), index.notes)
     else:
         # Stamps that run backwards in it are of no use.
         index.stamps = [number * step for number in range(len(stamps))]
@@ -289,7 +296,7 @@ def _joined(stamps: list[int], step: int, notes: list[str]) -> list[int]:
     return result
 
 
-def _between(stamps: list[int | None], step: int, notes: list[str]) -> list[int]:
+def _between(stamps: list[int | None], step: Fraction, notes: list[str]) -> list[int]:
     """The stamps of pictures of which only some have one (MPEG program streams).
 
     Pictures that are absent between two stamps are noted; where is not known, so that it is
@@ -298,14 +305,17 @@ def _between(stamps: list[int | None], step: int, notes: list[str]) -> list[int]
     result: list[int] = []
     places = []
     absent = 0
+    place = Fraction(0)
     for row, stamp in enumerate(stamps):
-        place = result[-1] + step if result else stamp or 0
+        place = place + step if result else Fraction(stamp or 0)
         jump = round((stamp - place) / step) if stamp is not None else 0
         if jump > 0:
             places.append(row)
             absent += jump
             place += jump * step
-        result.append(place)
+        elif jump == 0 and stamp is not None:
+            place = Fraction(stamp)
+        result.append(round(place))
     if places:
         notes.append(f"{absent} frames of the movie are missing (about frame {_listed(places)})")
     return result
@@ -383,7 +393,7 @@ def constant_rate(
         rounded = None if exact in _STANDARD_RATES else _fitting(times, time_base, known)
         return rounded or exact, True
     # On a coarser clock a longer step is a frame left out, not rounding.
-    if max(steps) - min(steps) <= 2 and min(steps) >= _FINE:
+    if max(steps) - min(steps) <= 2 * _loose(times) and min(steps) >= _FINE:
         mean = Fraction(len(steps), times[-1] - times[0]) / time_base
         found = _fitting(times, time_base, known) or _fitting(
             times, time_base, [mean.limit_denominator(1001), mean]
@@ -403,7 +413,15 @@ def _fitting(times: list[int], time_base: Fraction, rates: list[Fraction]) -> Fr
     it is, else the one that fits best."""
     errors = {}
     for rate in rates:
-        exact = times[0] + np.arange(len(times)) * float(1 / (rate * time_base))
-        errors[rate] = float(np.abs(np.array(times) - exact).max())
-    best = rates[0] if errors[rates[0]] <= 1 else min(rates, key=lambda rate: errors[rate])
-    return best if errors[best] <= 1 else None
+        # The first stamp is rounded, too.
+        off = np.array(times) - times[0] - np.arange(len(times)) * float(1 / (rate * time_base))
+        errors[rate] = float(off.max() - off.min()) / 2
+    loose = _loose(times)
+    best = rates[0] if errors[rates[0]] <= loose else min(rates, key=lambda rate: errors[rate])
+    return best if errors[best] <= loose else None
+
+
+def _loose(times: list[int]) -> float:
+    """Ticks by which stamps of a constant rate may be off: by rounding, and by what some demuxers
+    reckon between those that a file has."""
+    return max(1.0, _JITTER * (times[-1] - times[0]) / (len(times) - 1))

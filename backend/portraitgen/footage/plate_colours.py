@@ -15,6 +15,9 @@ from .colour_arithmetic import GAMUTS
 from .facts import ImageFacts, MovieFacts
 from .image_tags import ColourTags
 
+_UNSAID = [(one, other) for one in (0, 2, 3) for other in (0, 2, 3)]
+"""Numbers of primaries and transfer that say nothing."""
+
 
 def image_space(
     name: str | None, facts: ImageFacts, notes: list[str], path: Path | None = None
@@ -37,11 +40,11 @@ def _said_by_image(facts: ImageFacts, notes: list[str]) -> colour.ColourSpace:
     tags = facts.colour
     if tags.interop and tags.interop not in ("unknown", "data"):
         try:
-            return colour.resolve(tags.interop)
+            return _agreed(colour.resolve(tags.interop), tags, notes)
         except FootageError:
             notes.append(f"the images' colour space '{tags.interop}' is not known here")
     if tags.named:
-        return colour.resolve(tags.named)
+        return _agreed(colour.resolve(tags.named), tags, notes)
     if facts.floating and tags.icc_primaries is not None:
         return _icc_space(tags, notes)
     if facts.floating:
@@ -57,7 +60,7 @@ def _said_by_image(facts: ImageFacts, notes: list[str]) -> colour.ColourSpace:
         return colour.resolve("ADX10" if facts.bit_depth <= 10 else "ADX16")
     if "linear" in tags.dpx_transfer.lower():
         return colour.resolve("Linear Rec.709")
-    if tags.cicp is not None:
+    if tags.cicp is not None and (tags.cicp[0], tags.cicp[1]) not in _UNSAID:
         space = colour.from_tags(tags.cicp[0], tags.cicp[1])
         if space is not None:
             return space
@@ -79,6 +82,21 @@ def _named(
     with contextlib.suppress(FootageError):  # What the file does not say was said by its user.
         if own(assumed) == space:
             notes += assumed
+    return space
+
+
+def _agreed(space: colour.ColourSpace, tags: ColourTags, notes: list[str]) -> colour.ColourSpace:
+    """A space that an image names, which outranks the primaries beside it; a note where they are
+    others."""
+    said = tags.chromaticities
+    if said is None or space.kind == "log":
+        return space
+    if not np.allclose(said, colour.chromaticities(space), atol=2e-3):
+        listed = " ".join(f"{value:.4g}" for value in said)
+        notes.append(
+            f"the images name the colour space {space.name}, and primaries of another ({listed});"
+            f" {space.name} is taken"
+        )
     return space
 
 

@@ -250,6 +250,16 @@ class ImageSource:
             if differs is not None:
                 note = f"{differs.name} says another thing of its {what} than {self.files[0].name}"
                 self.notes.append(f"{note}; what the first says is taken for all")
+        for shows in (lambda each: each.picture, lambda each: f"{each.bit_depth} bits"):
+            pairs = zip(self.files, all_facts, strict=True)
+            odd = next(
+                ((file, shows(each)) for file, each in pairs if shows(each) != shows(facts)), None
+            )
+            if odd is not None:
+                self.notes.append(
+                    f"{odd[0].name} holds {odd[1]}, {self.files[0].name} {shows(facts)}; each is"
+                    " read as it is"
+                )
         self.notes += _of_codes([each.timecode for each in all_facts], self.files, facts.fps)
         later = dict.fromkeys(note for each in all_facts[1:] for note in each.notes)
         self.notes += [note for note in later if note not in self.notes][:_LISTED]

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 _CODE = re.compile(r"(\d{1,2}):(\d{1,2}):(\d{1,2})([:;.])(\d{1,3})")
 _MOST_COUNTED = 30
+_COUNTED = 0xFFEFFF  # A group's bits but for drop-frame's and the one that is always set.
 _USUAL_RATES = [Fraction(rate) for rate in (24, 25, 30, 48, 50, 60)]
 
 
@@ -117,3 +118,29 @@ def unpacked(words: tuple[int, ...], fps: Fraction | None = None) -> str:
     ]
     mark = ";" if word >> 6 & 1 else ":"
     return ":".join(f"{value:02d}" for value in clock) + f"{mark}{frame:02d}"
+
+
+def of_group(word: int) -> str:
+    """The time code of a group of pictures of MPEG-1 and -2, as its header holds it; "" for that of
+    those that count nothing."""
+    if word & _COUNTED == 0:
+        return ""
+    fields = [word >> place & 63 for place in (19, 13, 6, 0)]
+    return _written(fields[0] & 31, *fields[1:], drop=bool(word >> 24 & 1))
+
+
+def of_picture(word: int, fps: Fraction) -> str:
+    """A time code beside a picture (H.264, HEVC), in SMPTE 12M's decimals, hours in the lowest
+    byte, as FFmpeg gives it; above 30 frames a second, frames are counted in pairs."""
+    fields = [word & 63, word >> 8 & 127, word >> 16 & 127, word >> 24 & 63]
+    hours, minutes, seconds, frame = (10 * (each >> 4) + (each & 15) for each in fields)
+    each = _frames_a_count(fps)
+    if each > 1:
+        second = word >> (7 if round(fps) == 50 else 23) & 1
+        frame = frame * each + second
+    return _written(hours, minutes, seconds, frame, drop=bool(word >> 30 & 1))
+
+
+def _written(hours: int, minutes: int, seconds: int, frame: int, *, drop: bool) -> str:
+    mark = ";" if drop else ":"
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{mark}{frame:02d}"
