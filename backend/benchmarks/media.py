@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Some 500 plates of every kind, made on the spot, against what is known of them.
+"""Some 660 plates of every kind, made on the spot, against what is known of them.
 
 A plate is right when its picture is within tolerance of what went in; told, when it is not but a
 note or a refusal says so. What is neither is silently wrong: there must be none.
@@ -17,7 +17,7 @@ import numpy as np
 from portraitgen.errors import FootageError
 from portraitgen.footage.plate import Plate, open_plate
 
-from . import media_images, media_movies, media_rare
+from . import media_images, media_movies, media_rare, media_unsaid
 from .media_case import Case
 
 
@@ -63,6 +63,7 @@ def _cases(folder: Path) -> Iterator[Case]:
         media_images.names,
         media_images.broken,
         *media_rare.MAKERS,
+        *media_unsaid.MAKERS,
     ]
     for make in makers:
         place = folder / f"{make.__module__.split('.')[-1]}_{make.__name__}"
@@ -93,6 +94,8 @@ def judged(case: Case) -> str:
 
 def _differs(case: Case, plate: Plate) -> bool:
     if case.numbers is not None and plate.numbers != case.numbers:
+        return True
+    if case.timecode is not None and plate.timecode != case.timecode:
         return True
     for frame, truth in case.truth.items():
         if case.numbers is None and frame > plate.last:

@@ -23,6 +23,7 @@ class Case:
         linear: `truth` is linear light, not codes.
         asked: what the user says of it.
         needs: a word that its notes or its refusal must hold, "" for none.
+        timecode: of its first frame; None where it does not matter.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Case:
     linear: bool = False
     asked: dict[str, Any] = field(default_factory=dict)
     needs: str = ""
+    timecode: str | None = None
 
 
 def linear_light(codes: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ from .colour_arithmetic import GAMUTS
 from .facts import ImageFacts, MovieFacts
 from .image_tags import ColourTags
 
+_NO_CURVE = ("", "User defined", "Undefined")
+"""What OpenImageIO calls transfer curves of a DPX that are none."""
+
 _UNSAID = [(one, other) for one in (0, 2, 3) for other in (0, 2, 3)]
 """Numbers of primaries and transfer that say nothing."""
 
@@ -69,6 +72,12 @@ def _said_by_image(facts: ImageFacts, notes: list[str]) -> colour.ColourSpace:
         return _icc_space(tags, notes)
     if not tags.srgb and (tags.gamma is not None or tags.chromaticities is not None):
         return _gamma_space(tags, notes)
+    if facts.form == "dpx" and tags.dpx_transfer in _NO_CURVE:
+        notes.append(
+            "the images name no transfer curve; Rec.709 is assumed; if they are logarithmic, name"
+            " their colour space, such as ADX10 or ARRI LogC3"
+        )
+        return colour.resolve("Rec.709")
     return colour.resolve("Rec.709" if tags.dpx_transfer else "sRGB")
 
 
