@@ -53,7 +53,7 @@ BLENDERS = {
     "5.3": ("5.3.0", "3.13"),
 }
 # What is tested on a second Python: reading footage, the main job and the worker.
-SECOND_PYTHON = ("test_footage_*.py", "test_media_*.py", "test_main_job.py", "test_worker.py")
+SECOND_PYTHON = ("test_footage_*.py", "test_media_*.py", "test_main_job*.py", "test_worker.py")
 PIP = ("-m", "pip", "install", "-qq", "--disable-pip-version-check")
 
 

@@ -1,9 +1,13 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kills every job at random moments and resumes it: the frames must be the same to the bit."""
+"""Kills every job at random moments and resumes it: the frames must be the same to the bit.
+
+So is the command that copies a take to five shots and edits it in each of them.
+"""
 
 import hashlib
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +25,7 @@ _STAGES = {
     "render": ["--take", "look"],
 }
 _KILLS = 5
+_OTHER_SHOTS = 5
 
 
 def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, str]:
@@ -63,7 +68,45 @@ def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, s
                 f"killed {killed} times, went on {went_on} times,"
                 f" {'the same' if same else 'DIFFERENT'}"
             )
+        else:
+            figures["apply"] = _copied_to_others(whole, Path(folder), kills, generator)
     return figures
+
+
+def _copied_to_others(source: Path, folder: Path, kills: int, generator: random.Random) -> str:
+    """Copies the take to other shots unbroken, and to as many with kills, each in another shot."""
+    shots = {}
+    for name in ("unbroken", "killed"):
+        shots[name] = [folder / f"{name} {number}" for number in range(1, _OTHER_SHOTS + 1)]
+        for shot in shots[name]:
+            shutil.copytree(
+                source, shot, ignore=lambda _, names: {"takes", "jobs"}.intersection(names)
+            )
+    words = {name: ["--take", "look", *map(str, others)] for name, others in shots.items()}
+    begun = time.monotonic()
+    if status := _start("apply", source, words["unbroken"]).wait():
+        return f"ended with status {status} before any kill"
+    each = (time.monotonic() - begun) / _OTHER_SHOTS
+    killed, ended = 0, None
+    while ended is None:
+        process = _start("apply", source, words["killed"])
+        if killed < kills:
+            shot = shots["killed"][killed % _OTHER_SHOTS]
+            ended = _killed(process, shot, "edit", generator.uniform(0.1, 0.45) * each)
+            killed += ended is None
+        else:
+            ended = process.wait()
+    if ended:
+        return f"killed {killed} times, then ended with status {ended}"
+    edits = [Shot.open(shot).take("look").edit for shot in shots["killed"]]
+    same = all(
+        _digest(one, "edit") == _digest(other, "edit")
+        for one, other in zip(shots["unbroken"], shots["killed"], strict=True)
+    )
+    return (
+        f"to {_OTHER_SHOTS} shots, killed {killed} times, edits in each {edits},"
+        f" {'the same' if same else 'DIFFERENT'}"
+    )
 
 
 def _killed(

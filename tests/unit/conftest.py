@@ -4,15 +4,25 @@
 
 import io
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+
+from portraitgen.footage.plate import open_plate
+from portraitgen.renders import render_of
+from portraitgen.shot import Shot
+from portraitgen.storage import read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "tests" / "data" / "performer.mp4"
+MAIN_JOB_FRAMES = "1-16"
+SMALL = ["--size", "128", "--gaussians", "4000", "--steps", "150"]
 
 
 @dataclass(frozen=True)
@@ -59,3 +69,39 @@ def portraitgen() -> Command:
 @pytest.fixture(scope="session")
 def clip() -> Path:
     return CLIP
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, portraitgen: Command, clip: Path) -> Path:
+    """A shot that has gone through every stage; tests read it, and copy it before they write."""
+    folder = tmp_path_factory.mktemp("job") / "shot ü"
+    for words in (
+        ["track", folder, "--footage", clip, "--frames", MAIN_JOB_FRAMES, "--focal", "1280"],
+        ["reconstruct", folder, *SMALL],
+        ["edit", folder, "--take", "toon", "--editor", "toon", "--steps", "60", "--keys", "4"],
+        ["render", folder, "--take", "toon", "--plate"],
+    ):
+        done = portraitgen(*words)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the shot to work on; the clip's relative path is renewed."""
+    shutil.copytree(finished, tmp_path / "shot")
+    facts = read_json(tmp_path / "shot" / "shot.json")
+    plate = Shot.open(finished).footage_path.resolve()
+    write_json(
+        tmp_path / "shot" / "shot.json",
+        facts | {"footage": facts["footage"] | {"path": str(plate)}},
+    )
+    return tmp_path / "shot"
+
+
+def plate_and_take(shot: Path, take: str, frame: int, clip: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A frame of the plate and of a take's full plates, uint8 (H, W, 3) RGB."""
+    written = render_of(shot / "takes" / take).full_plates()[frame]
+    encoded = cv2.imread(str(written), cv2.IMREAD_UNCHANGED)
+    assert encoded is not None
+    return open_plate(clip).read_uint8(frame), encoded[..., 2::-1]
