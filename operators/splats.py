@@ -29,9 +29,11 @@ from ..portraitgen_addon import (
     scene_updates,
     shot_summary,
     shot_time,
+    splat_retouch,
     splats,
 )
 from ..portraitgen_addon.session import Job, session
+from ..portraitgen_addon.splat_data import SplatData
 from . import base
 
 
@@ -123,7 +125,7 @@ def _show(shot: Any, take: str, retouched: str, sent: str, answer: CloudExported
         sent: the name of the performer whose modifiers made it.
     """
     path = Path(answer.path)
-    data = splats.SplatData.load(path)
+    data = SplatData.load(path)
     if not splats.fits(data, shot.armature):
         raise PortraitError(
             f"track {shot.track_version} is of another body than the avatar was learned on",
@@ -477,7 +479,7 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
             untouched = shot.path / "splats" / "untouched.ply"
             if reason := shot_summary.older(shot.path, splats.made_of(cloud)):
                 raise PortraitError(reason, cloud.name, "press To 3D again: your modifiers stay")
-            splats.write_retouched(cloud, path, untouched)
+            splat_retouch.write(cloud, path, untouched)
         # What stands in the scene is taken as a difference, in whatever frame and pose.
         frame = shot.first if untouched else _current(context, shot)
         call = ImportSplats(

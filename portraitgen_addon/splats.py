@@ -7,26 +7,21 @@ personal fields deform as the backend does, and a point cloud that a modifier se
 hold lies in the shot's folder; a saved file keeps it only where that is asked for.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-import bmesh
 import bpy
 import numpy as np
 
-from portraitgen.bounded_json import parse_json
 from portraitgen.errors import PortraitError, ShotError
-from portraitgen.records import CloudFacts
 from portraitgen.shot import Shot
-from portraitgen.storage import write_bytes
 
-from . import compat, properties, sculpt, splat_nodes, tensors
-from .rig import FACE, key_points
+from . import compat, properties, splat_cloud, splat_nodes, splat_surface
 from .session import session
 from .shot_summary import Made
+from .splat_data import REMEDY, SplatData
 
 # What the cloud carries: where its data lies, as this file and as the machine name it; the shot and
 # the take it shows; its surface and its shadow; whether a saved file keeps its data.
@@ -36,97 +31,10 @@ PATH, PLACE, SHOT, TAKE, OFFSET = (
 SURFACE, SHADOW, PACKED = (f"portraitgen_{name}" for name in ("surface", "shadow", "packed"))
 # What its data was made of: the avatar's version, the take's edit, and the job that published it.
 VERSION, EDIT, JOB = (f"portraitgen_{name}" for name in ("avatar", "edit", "job"))
-ID = "pg_id"
-# How many splats its data has.
-_COUNT = "portraitgen_count"
-# What its points held when they were filled, and what its surface's weights were keyed from.
-_FILLED, _KEYED = "portraitgen_filled", "portraitgen_keyed"
 # The id of the shot in whose folder its data lies.
 _OWNER = "portraitgen_owner"
-# Marks what hangs on a performer.
-_PART = "portraitgen_part"
-# Of the surface's vertices: each one's number on the rig's mesh.
-_BODY = "pg_body"
-_PERSONAL = "personal {:02d}"
 _SOFTNESS = "Softness"
-_DEGREE_0 = 0.28209479177387814
-_KIND = "GAUSSIAN_SPLAT"
-_REMEDY = "press To 3D again"
 _SAME_BODY = 1e-3
-_UNMOVED = 1e-6
-
-
-@dataclass(frozen=True)
-class SplatData:
-    """What the backend wrote of a take; arrays as `splats.export_cloud` documents them."""
-
-    arrays: dict[str, np.ndarray]
-    take: str
-    version: int
-    joints: list[str]
-    units: list[str]
-    softness: float
-    edit: int = 0
-    job: str = ""
-
-    @classmethod
-    def load(cls, path: Path) -> "SplatData":
-        """Reads the file.
-
-        Raises:
-            ShotError: if it is missing or damaged, or its parts do not fit one another.
-        """
-        arrays, metadata = tensors.load(path)
-        try:
-            facts = CloudFacts.parse(parse_json(metadata["splats"]))
-            joints, units = list(facts.joints), list(facts.units)
-            made = cls(
-                arrays,
-                facts.take,
-                facts.version,
-                joints,
-                units,
-                facts.softness,
-                facts.edit,
-                facts.job,
-            )
-            made._check()
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise ShotError(f"the splats are damaged ({error})", path, _REMEDY) from error
-        return made
-
-    def _check(self) -> None:
-        """Raises ValueError where an index leads nowhere or a shape is another."""
-        arrays = self.arrays
-        vertices, splats = len(arrays["vertices"]), len(arrays["opacity"])
-        fields = splat_nodes.FIELDS
-        shapes = {
-            "vertices": (vertices, 3),
-            "inside": (len(arrays["faces"]),),
-            "body": (vertices,),
-            "joints": (len(self.joints), 3),
-            "units": (len(self.units), vertices, 3),
-            "fields": (fields, vertices, 3),
-            "corners": (splats, 3),
-            "barycentric": (splats, 3),
-            "offset": (splats, 3),
-            "rotation": (splats, 4),
-            "scale": (splats, 3),
-            "rest_scale": (splats,),
-            "colour": (splats, 3),
-            "harmonics": (splats, splat_nodes.HARMONICS, 3),
-            "tints": (fields, splats, 3),
-            "albedo": (splats, 3),
-            "roughness": (splats,),
-            "weights": (len(arrays["frames"]), fields),
-        }
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape:
-                raise ValueError(f"{name} is of another size")
-        bounds = {"faces": vertices, "corners": vertices, "weight_vertices": vertices}
-        for name, bound in (bounds | {"weight_joints": len(self.joints)}).items():
-            if arrays[name].min() < 0 or arrays[name].max() >= bound:
-                raise ValueError(f"{name} lead nowhere")
 
 
 @dataclass(frozen=True)
@@ -162,8 +70,8 @@ def build(
     deform.use_deform_preserve_volume = False
     # Hidden, it would not be evaluated.
     surface.display_type, surface.hide_select, surface.hide_render = "BOUNDS", True, True
-    surface[_PART] = True
-    _key_weights(surface, data, offset)
+    surface[splat_surface.PART] = True
+    splat_surface.key_weights(surface, data, offset)
     cloud[SHOT], cloud[TAKE], cloud[OFFSET], cloud[SURFACE] = shot_id, data.take, offset, surface
     _name_place(cloud, path, bpy.data.filepath)
     cloud[_OWNER] = _owner(path)
@@ -174,7 +82,7 @@ def build(
     inputs[splat_nodes.CAMERA].value = camera
     for index in range(splat_nodes.FIELDS):
         driver = inputs[splat_nodes.weight_input(index)].driver_add("value").driver
-        _follow(driver, surface, f'["{_PERSONAL.format(index)}"]')
+        splat_surface.follow(driver, surface, f'["{splat_surface.PERSONAL.format(index)}"]')
     # For renders alone: what is seen and retouched is what the avatar holds.
     soften = cloud.modifiers.new(_SOFTNESS, "NODES")
     soften.node_group, soften.show_viewport = splat_nodes.softening_tree(), False
@@ -193,7 +101,7 @@ def show_anew(cloud: Any, data: SplatData, path: Path, offset: int) -> None:
     for copy in performers():
         if copy.get(SURFACE) == surface:
             unload(copy)
-    _key_weights(surface, data, offset)
+    splat_surface.key_weights(surface, data, offset)
     cloud[OFFSET] = offset
     _name_place(cloud, path, bpy.data.filepath)
     cloud[_OWNER] = _owner(path)
@@ -209,9 +117,9 @@ def _soften(cloud: Any, data: SplatData) -> None:
 
 def drop_retouch(cloud: Any) -> None:
     """Takes the artist's own modifiers off, once what they made is the avatar's."""
-    carrier = _carrier(cloud)
+    carried_by = carrier(cloud)
     for modifier in list(cloud.modifiers):
-        if modifier != carrier and not modifier.name.startswith(_SOFTNESS):
+        if modifier != carried_by and not modifier.name.startswith(_SOFTNESS):
             cloud.modifiers.remove(modifier)
 
 
@@ -234,13 +142,13 @@ def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]
         for each in bpy.data.objects
         if each.type == "POINTCLOUD"
         and PATH in each
-        and _carrier(each) is not None
+        and carrier(each) is not None
         and (shot_id is None or each[SHOT] == shot_id)
         and (take is None or each[TAKE] == take)
     ]
 
 
-def _carrier(cloud: Any) -> Any | None:
+def carrier(cloud: Any) -> Any | None:
     """The modifier by which the rig carries a cloud, wherever it stands among the artist's own; a
     cloud whose modifier was applied has none and is the artist's own."""
     wanted = splat_nodes.weight_input(0)
@@ -267,7 +175,7 @@ def adopt(cloud: Any, armature: Any, camera: Any) -> None:
     for modifier in surface.modifiers:
         if modifier.type == "ARMATURE" and modifier.object is None:
             modifier.object = armature
-    seen_from = compat.modifier_inputs(_carrier(cloud))[splat_nodes.CAMERA]
+    seen_from = compat.modifier_inputs(carrier(cloud))[splat_nodes.CAMERA]
     if seen_from.value is None:
         seen_from.value = camera
 
@@ -288,7 +196,7 @@ def made_of(cloud: Any) -> Made:
 def erased(cloud: Any) -> int:
     """How many of a performer's splats were erased in Edit Mode."""
     points = len(cloud.data.points)
-    return int(cloud.get(_COUNT, points)) - points if points else 0
+    return int(cloud.get(splat_cloud.COUNT, points)) - points if points else 0
 
 
 def remove(cloud: Any) -> None:
@@ -304,7 +212,7 @@ def remove_remains() -> None:
     """Takes out what lies under performers that were deleted by hand, which nobody can select."""
     kept = [part for each in performers() for part in (each.get(SURFACE), shadow_of(each))]
     for each in list(bpy.data.objects):
-        if _PART in each and each.library is None and each not in kept:
+        if splat_surface.PART in each and each.library is None and each not in kept:
             _remove_object(each)
 
 
@@ -348,7 +256,7 @@ def light_by_scene(cloud: Any, lit: bool) -> None:
     for collection in cloud.users_collection:
         collection.objects.link(shadow)
     shadow.parent = cloud
-    shadow[_PART] = True
+    shadow[splat_surface.PART] = True
     shadow.display_type, shadow.hide_select = "BOUNDS", True
     modifier = shadow.modifiers.new("Shadow", "NODES")
     modifier.node_group = splat_nodes.shadow_tree()
@@ -366,7 +274,7 @@ def is_moved(cloud: Any) -> bool:
     """
     armature = armature_of(cloud)
     if armature is None:
-        raise ShotError("the rig that carried the performer is gone", cloud.name, _REMEDY)
+        raise ShotError("the rig that carried the performer is gone", cloud.name, REMEDY)
     graph = bpy.context.evaluated_depsgraph_get()
     both = (cloud, armature)
     places = [np.array(each.evaluated_get(graph).matrix_world) for each in both]
@@ -425,7 +333,7 @@ def data_path(cloud: Any) -> Path:
         if place.exists() and _holds(place, cloud.get(_OWNER)):
             # A folder on the way up may be gone when it is looked for again.
             return Path(os.path.normpath(place))
-    raise ShotError("the performer's splats are missing", places[0], _REMEDY)
+    raise ShotError("the performer's splats are missing", places[0], REMEDY)
 
 
 def unload(cloud: Any) -> None:
@@ -443,9 +351,9 @@ def reload(cloud: Any) -> None:
         ShotError: if its data is missing or damaged.
     """
     data = SplatData.load(data_path(cloud))
-    if cloud[SURFACE].get(_KEYED) != _weights_digest(data):
+    if cloud[SURFACE].get(splat_surface.KEYED) != splat_surface.weights_digest(data):
         # Others may have written it anew while this file was closed.
-        _key_weights(cloud[SURFACE], data, int(cloud[OFFSET]))
+        splat_surface.key_weights(cloud[SURFACE], data, int(cloud[OFFSET]))
         _soften(cloud, data)
     _fill(cloud, data)
 
@@ -454,9 +362,9 @@ def _fill(cloud: Any, data: SplatData) -> None:
     surface = cloud[SURFACE]
     # A copy of the performer may have filled what both hang on.
     if not len(surface.data.vertices):
-        _fill_surface(surface, data, surface.parent)
-    _fill_cloud(cloud, data)
-    follow_sculpt(cloud)
+        splat_surface.fill(surface, data, surface.parent)
+    splat_cloud.fill(cloud, data)
+    splat_surface.follow_sculpt(cloud[SURFACE])
     cloud[VERSION], cloud[EDIT], cloud[JOB] = data.version, data.edit, data.job
 
 
@@ -470,8 +378,10 @@ def _before_save(target: str = "", *unused: Any) -> None:
     """Keeps files small: what lies in a shot is not saved again, unless it was packed."""
     remove_remains()
     for cloud in _own():
-        known = cloud.get(_FILLED)
-        if erased(cloud) or (len(cloud.data.points) and known and known != _digest(cloud.data)):
+        known = cloud.get(splat_cloud.FILLED)
+        if erased(cloud) or (
+            len(cloud.data.points) and known and known != splat_cloud.digest(cloud.data)
+        ):
             # Splats were erased, painted or applied to, which only this file knows of.
             cloud[PACKED] = True
     packed = [each[SURFACE] for each in _own() if each.get(PACKED)]
@@ -492,14 +402,12 @@ def _fill_all(*unused: Any) -> None:
     failed: dict[str, PortraitError] = {}
     for cloud in performers():
         if len(cloud.data.points):
-            if cloud.data.library is None and cloud.data.type != _KIND:
+            if cloud.data.library is None and cloud.data.type != splat_cloud.KIND:
                 # An older Blender has saved it, which knows points alone.
-                cloud.data.type = _KIND
+                cloud.data.type = splat_cloud.KIND
             continue
         if cloud.get(SURFACE) is None:
-            failed[cloud.name] = ShotError(
-                "the performer has lost its surface", cloud.name, _REMEDY
-            )
+            failed[cloud.name] = ShotError("the performer has lost its surface", cloud.name, REMEDY)
             continue
         if not is_own(cloud):
             # Blender lets nobody fill what belongs to another file.
@@ -522,7 +430,7 @@ def _fill_all(*unused: Any) -> None:
         session.error = ShotError(
             f"performers show no splats, the first because {first.message}",
             ", ".join(failed),
-            _REMEDY,
+            REMEDY,
         )
 
 
@@ -533,7 +441,7 @@ def _after_change(scene: Any, graph: Any) -> None:
         return
     if any(isinstance(each.id, bpy.types.Mesh | bpy.types.Key) for each in graph.updates):
         for cloud in _own():
-            follow_sculpt(cloud)
+            splat_surface.follow_sculpt(cloud[SURFACE])
 
 
 _HANDLERS = (
@@ -558,307 +466,3 @@ def unregister() -> None:
     if not compat.splats_missing():
         for name, work in _HANDLERS:
             getattr(bpy.app.handlers, name).remove(work)
-
-
-# The surface
-
-
-def _fill_surface(surface: Any, data: SplatData, armature: Any) -> None:
-    """Makes the mesh of an empty surface, its weights, its keys and what drives them."""
-    arrays, mesh = data.arrays, surface.data
-    vertices, faces = arrays["vertices"], arrays["faces"]
-    mesh.vertices.add(len(vertices))
-    mesh.vertices.foreach_set("co", vertices.ravel())
-    mesh.loops.add(faces.size)
-    mesh.loops.foreach_set("vertex_index", faces.ravel())
-    mesh.polygons.add(len(faces))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 3, dtype=np.int32))
-    mesh.polygons.foreach_set("use_smooth", np.ones(len(faces), bool))
-    inside = mesh.attributes.new(splat_nodes.INSIDE, "INT", "FACE")
-    inside.data.foreach_set("value", arrays["inside"])
-    body = mesh.attributes.new(_BODY, "INT", "POINT")
-    body.data.foreach_set("value", arrays["body"])
-    mesh.update()
-    for joint in data.joints:
-        if joint not in surface.vertex_groups:
-            surface.vertex_groups.new(name=joint)
-    made = bmesh.new()
-    made.from_mesh(mesh)
-    layer = made.verts.layers.deform.verify()
-    made.verts.ensure_lookup_table()
-    columns = ("weight_vertices", "weight_joints", "weight_values")
-    for vertex, joint, weight in zip(*(arrays[name].tolist() for name in columns), strict=True):
-        made.verts[vertex][layer][joint] = weight
-    made.to_mesh(mesh)
-    made.free()
-    surface.shape_key_add(name="Basis", from_mix=False)
-    moves = [(unit, arrays["units"][index]) for index, unit in enumerate(data.units)]
-    moves += [(_PERSONAL.format(index), each) for index, each in enumerate(arrays["fields"])]
-    for name, move in moves:
-        key = surface.shape_key_add(name=name, from_mix=False)
-        # A new key's value is 1 in some versions, and values clamp to the sliders.
-        key.slider_min, key.slider_max, key.value = -10, 10, 0
-        key.points.foreach_set("co", (vertices + move).ravel())
-    keys = mesh.shape_keys.key_blocks
-    for unit in data.units:
-        _follow(keys[unit].driver_add("value").driver, armature, f'pose.bones["{FACE}"]["{unit}"]')
-    for index in range(splat_nodes.FIELDS):
-        name = _PERSONAL.format(index)
-        _follow(keys[name].driver_add("value").driver, surface, f'["{name}"]')
-
-
-def _follow(driver: Any, owner: Any, path: str) -> None:
-    """Lets a driver take a value over."""
-    driver.type = "SUM"
-    variable = driver.variables.new()
-    if isinstance(owner, bpy.types.Key):
-        variable.targets[0].id_type = "KEY"
-    variable.targets[0].id, variable.targets[0].data_path = owner, path
-
-
-def follow_sculpt(cloud: Any) -> None:
-    """Lets a performer's surface show what is sculpted on the rig's mesh, as far as it shows."""
-    surface = cloud[SURFACE]
-    keys, numbers = surface.data.shape_keys, surface.data.attributes.get(_BODY)
-    if keys is None or numbers is None:
-        return  # It is empty.
-    body = _body_of(surface)
-    if body is None:
-        return
-    shown = body.data.shape_keys.key_blocks.get(sculpt.NAME)
-    own = keys.key_blocks.get(sculpt.NAME)
-    if shown is None or shown.mute:
-        if own is not None:
-            own.driver_remove("value")
-            surface.shape_key_remove(own)
-        return
-    used = np.empty(len(numbers.data), np.int32)
-    numbers.data.foreach_get("value", used)
-    rest = key_points(body.data.shape_keys.key_blocks[0])
-    if used.max() >= len(rest):
-        return
-    points = key_points(keys.key_blocks[0]) + (key_points(shown) - rest)[used]
-    if own is None:
-        own = surface.shape_key_add(name=sculpt.NAME, from_mix=False)
-        own.slider_min, own.slider_max = -10, 10
-        path = f'key_blocks["{sculpt.NAME}"].value'
-        _follow(own.driver_add("value").driver, body.data.shape_keys, path)
-    elif np.abs(key_points(own) - points).max() < _UNMOVED:
-        return
-    own.points.foreach_set("co", points.astype(np.float32).ravel())
-    surface.data.update()
-
-
-def _body_of(surface: Any) -> Any | None:
-    """The rig's mesh beside a performer's surface, None where only the performer was appended."""
-    own = surface.data.shape_keys.key_blocks.keys()
-    units = {name for name in own if not name.startswith(_PERSONAL[:8])} - {sculpt.NAME}
-    for each in surface.parent.children if surface.parent else ():
-        if each.type == "MESH" and each.data.shape_keys and _PART not in each:
-            # Hats and hair may hang there, too.
-            if units <= set(each.data.shape_keys.key_blocks.keys()):
-                return each
-    return None
-
-
-def _key_weights(surface: Any, data: SplatData, offset: int) -> None:
-    """Keys how far the personal fields count as properties of the surface."""
-    channels = []
-    for index in range(splat_nodes.FIELDS):
-        name = _PERSONAL.format(index)
-        surface[name] = 0.0
-        channels.append((f'["{name}"]', 0, data.arrays["weights"][:, index]))
-    frames = data.arrays["frames"] + offset
-    animation = surface.animation_data_create()
-    before = animation.action
-    action, slot = compat.keyed_action(f"{surface.name} personal", surface, channels, frames)
-    animation.action, animation.action_slot = action, slot
-    surface[_KEYED] = _weights_digest(data)
-    if before is not None and not before.users:
-        bpy.data.actions.remove(before)
-
-
-def _weights_digest(data: SplatData) -> str:
-    """What tells the keys of personal fields from those of other splats."""
-    arrays = [data.arrays[name] for name in ("frames", "weights")]
-    return hashlib.sha256(b"".join(each.tobytes() for each in arrays)).hexdigest()
-
-
-# The cloud
-
-
-def _digest(points: Any) -> str:
-    """What tells points from any that somebody has changed."""
-    made = hashlib.sha256()
-    for attribute in sorted(points.attributes, key=lambda each: each.name):
-        if attribute.name.startswith("."):
-            continue  # Blender's own, such as what is selected.
-        made.update(f"{attribute.name} {attribute.data_type} {attribute.domain};".encode())
-        made.update(_values(attribute).tobytes())
-    return made.hexdigest()
-
-
-_WIDTHS = {
-    "FLOAT_VECTOR": 3,
-    "FLOAT4": 4,
-    "FLOAT_COLOR": 4,
-    "BYTE_COLOR": 4,
-    "QUATERNION": 4,
-    "FLOAT2": 2,
-    "INT16_2D": 2,
-    "INT32_2D": 2,
-    "FLOAT4X4": 16,
-}
-_FIELDS = {name: "vector" for name in ("FLOAT_VECTOR", "FLOAT2", "FLOAT4")} | {
-    "FLOAT_COLOR": "color",
-    "BYTE_COLOR": "color",
-}
-_NUMBERS = {"INT": np.int32, "INT8": np.int32, "INT16_2D": np.int32, "INT32_2D": np.int32}
-
-
-def _values(attribute: Any) -> np.ndarray:
-    """All values of an attribute; of a kind that has no numbers, none."""
-    kind = attribute.data_type
-    if kind == "STRING":
-        return np.empty(0)
-    number = np.bool_ if kind == "BOOLEAN" else _NUMBERS.get(kind, np.float32)
-    values = np.empty(len(attribute.data) * _WIDTHS.get(kind, 1), number)
-    attribute.data.foreach_get(_FIELDS.get(kind, "value"), values)
-    return values
-
-
-def _fill_cloud(cloud: Any, data: SplatData) -> None:
-    """Makes the points of an empty cloud, and what its modifier reads."""
-    arrays, points = data.arrays, cloud.data
-    count = len(arrays["opacity"])
-    cloud[_COUNT] = count
-    points.resize(count)
-    points.type = _KIND
-    base = np.zeros((count, 4), np.float32)
-    base[:, :3] = (arrays["colour"] - 0.5) / _DEGREE_0
-    base[:, 3] = arrays["opacity"]
-    place = (arrays["vertices"][arrays["corners"]] * arrays["barycentric"][..., None]).sum(1)
-    values: dict[str, tuple[str, str, np.ndarray]] = {
-        "position": ("FLOAT_VECTOR", "vector", place),
-        "rotation": ("QUATERNION", "value", arrays["rotation"]),
-        "scale": ("FLOAT_VECTOR", "vector", arrays["scale"]),
-        "radiance:base": ("FLOAT4", "vector", base),
-        "pg_barycentric": ("FLOAT_VECTOR", "vector", arrays["barycentric"]),
-        "pg_offset": ("FLOAT_VECTOR", "vector", arrays["offset"]),
-        "pg_rotation": ("QUATERNION", "value", arrays["rotation"]),
-        "pg_scale": ("FLOAT_VECTOR", "vector", arrays["scale"]),
-        "pg_rest": ("FLOAT", "value", arrays["rest_scale"]),
-        "pg_opacity": ("FLOAT", "value", arrays["opacity"]),
-        "pg_colour": ("FLOAT_VECTOR", "vector", arrays["colour"]),
-        splat_nodes.ALBEDO: ("FLOAT_VECTOR", "vector", arrays["albedo"]),
-        splat_nodes.ROUGHNESS: ("FLOAT", "value", arrays["roughness"]),
-        ID: ("INT", "value", np.arange(count, dtype=np.int32)),
-    }
-    for index in range(3):
-        corner = arrays["corners"][:, index]
-        values[f"pg_corner_{index}"] = ("INT", "value", corner)
-    for index in range(splat_nodes.HARMONICS):
-        values[f"pg_harmonic_{index}"] = ("FLOAT_VECTOR", "vector", arrays["harmonics"][:, index])
-    for index in range(splat_nodes.FIELDS):
-        values[f"pg_tint_{index:02d}"] = ("FLOAT_VECTOR", "vector", arrays["tints"][index])
-    for name, (kind, field, content) in values.items():
-        attribute = points.attributes.get(name)
-        if attribute is not None and attribute.data_type != kind:
-            # What a modifier stores there is of another kind; one may have been applied.
-            points.attributes.remove(attribute)
-            attribute = None
-        attribute = attribute or points.attributes.new(name, kind, "POINT")
-        attribute.data.foreach_set(field, np.ascontiguousarray(content).ravel())
-    cloud[_FILLED] = _digest(points)
-    points.update_tag()
-
-
-# Back to the shot
-
-
-def write_retouched(cloud: Any, path: Path, untouched: Path) -> None:
-    """Writes what the artist's modifiers made of a performer's splats, as PLY, and all of them as
-    the rig alone carries them: what differs is the retouch, whatever the rig's pose.
-
-    Args:
-        cloud: in any frame and pose.
-
-    Raises:
-        ShotError: if its splats have lost their ids, or its data is missing.
-    """
-    data = SplatData.load(data_path(cloud))
-    carrier = _carrier(cloud)
-    others = [each for each in cloud.modifiers if each != carrier and each.show_viewport]
-    for each in others:
-        each.show_viewport = False
-    try:
-        plain = _evaluated(cloud, len(data.arrays["opacity"]))
-    finally:
-        for each in others:
-            each.show_viewport = True
-    retouched = _evaluated(cloud, len(data.arrays["opacity"]))
-    plain = _made_whole(plain, len(data.arrays["opacity"]))
-    surface = cloud[SURFACE].evaluated_get(bpy.context.evaluated_depsgraph_get())
-    weights = [surface[_PERSONAL.format(index)] for index in range(splat_nodes.FIELDS)]
-    own = data.arrays["colour"] + np.tensordot(weights, data.arrays["tints"], 1)
-    path.parent.mkdir(exist_ok=True)
-    for file, found in ((untouched, plain), (path, retouched)):
-        ids = found[ID][:, 0].astype(np.int64)
-        # How a colour changes with the view stays the avatar's: what was painted is the difference.
-        painted = (found["radiance:base"] - plain["radiance:base"][ids])[:, :3]
-        _write_ply(file, found, (own[ids] - 0.5) / _DEGREE_0 + painted, ids)
-
-
-def _write_ply(path: Path, found: dict[str, np.ndarray], base: np.ndarray, ids: np.ndarray) -> None:
-    opacity = np.clip(found["radiance:base"][:, 3], 1e-6, 1 - 1e-6)
-    columns = [
-        *zip("xyz", found["position"].T, strict=True),
-        *_columns("f_dc_", base),
-        ("opacity", np.log(opacity / (1 - opacity))),
-        *_columns("scale_", np.log(np.maximum(found["scale"], 1e-9))),
-        *_columns("rot_", found["rotation"]),
-        ("id", ids),
-    ]
-    rows = np.empty(len(ids), [(name, "<i4" if name == "id" else "<f4") for name, _ in columns])
-    for name, values in columns:
-        rows[name] = values
-    lines = ["ply", "format binary_little_endian 1.0", f"element vertex {len(ids)}"]
-    lines += [f"property {'int' if name == 'id' else 'float'} {name}" for name, _ in columns]
-    write_bytes(path, "\n".join([*lines, "end_header", ""]).encode() + rows.tobytes())
-
-
-def _columns(prefix: str, values: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    return [(f"{prefix}{index}", column) for index, column in enumerate(values.T)]
-
-
-def _made_whole(shown: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """Splats in the order of their ids, with something for those that were erased."""
-    ids, whole = shown[ID][:, 0], {}
-    for name, values in shown.items():
-        whole[name] = np.ones((count, values.shape[1]), values.dtype)
-        whole[name][ids] = values
-    whole[ID] = np.arange(count, dtype=np.int32)[:, None]
-    return whole
-
-
-def _evaluated(cloud: Any, count: int) -> dict[str, np.ndarray]:
-    """What a cloud of at first `count` splats shows, by attribute, float32 (N, width); ids that are
-    none raise ShotError."""
-    graph = bpy.context.evaluated_depsgraph_get()
-    points = cloud.evaluated_get(graph).data
-    found = {}
-    for name, width in (
-        ("position", 3),
-        ("rotation", 4),
-        ("scale", 3),
-        ("radiance:base", 4),
-        (ID, 1),
-    ):
-        attribute = points.attributes.get(name)
-        if attribute is None:
-            raise ShotError(f"the splats have lost '{name}'", cloud.name, "keep that attribute")
-        found[name] = _values(attribute).reshape(-1, width)
-    ids = found[ID]
-    if not len(ids) or ids.min() < 0 or ids.max() >= count or len(np.unique(ids)) != len(ids):
-        raise ShotError("the splats' ids are not those they came with", cloud.name, "keep 'pg_id'")
-    return found

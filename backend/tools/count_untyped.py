@@ -64,7 +64,7 @@ TABLES: dict[tuple[str, str], str] = {
     ("portraitgen_addon/session.py", "told.metrics"): "figures, by what they measure",
     ("portraitgen_addon/sequence.py", "options"): "options, by stage",
     ("portraitgen_addon/splat_nodes.py", "product"): "sockets of nodes, by term",
-    ("portraitgen_addon/splats.py", "found"): "arrays of a retouched file",
+    ("portraitgen_addon/splat_retouch.py", "found"): "arrays of a retouched file",
     # Collections of Blender's.
     ("portraitgen_addon/compat.py", "bpy.types.PointCloud.bl_rna.properties"): "Blender's",
     ("portraitgen_addon/compat.py", "datablock.colorspace_settings.bl_rna.properties"): "Blender's",
@@ -84,7 +84,7 @@ TABLES: dict[tuple[str, str], str] = {
     (_BACKEND + "footage/movie_facts.py", "each.metadata"): "FFmpeg's metadata",
     (_BACKEND + "tracking/landmark_bias.py", "stored.metadata()"): "metadata of safetensors",
     ("portraitgen_addon/rig.py", "metadata"): "metadata of safetensors",
-    ("portraitgen_addon/splats.py", "metadata"): "metadata of safetensors",
+    ("portraitgen_addon/splat_data.py", "metadata"): "metadata of safetensors",
     ("portraitgen_addon/tensors.py", "metadata"): "metadata of safetensors",
 }
 

@@ -90,7 +90,7 @@ def measure_steps(shot: Any) -> str:
     path = splats.data_path(cloud)
     splats.remove(cloud)
     alone = _frame_step(shot)
-    data = splats.SplatData.load(path)
+    data = part("splat_data").SplatData.load(path)
     count = len(data.arrays["opacity"])
     chosen = np.arange(_SPLATS) % count
     arrays = {

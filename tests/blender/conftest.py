@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,6 +138,14 @@ def splat_shot(made_once: MadeOnce) -> Path:
     from splat_performer import make_shot
 
     return made_once("splats", make_shot)
+
+
+@pytest.fixture
+def built(splat_shot: Path) -> SimpleNamespace:
+    """That shot's rig and performer in the open file."""
+    from splat_performer import put_together
+
+    return put_together(splat_shot, "one")
 
 
 @pytest.fixture(scope="session")

@@ -71,6 +71,7 @@ def make_shot(folder: Path) -> None:
 def put_together(made: Path, name: str) -> SimpleNamespace:
     rig, camera = module("portraitgen_addon.rig"), module("portraitgen_addon.camera")
     splats = module("portraitgen_addon.splats")
+    splat_data = module("portraitgen_addon.splat_data")
     bundle = rig.RigData.load(made / "shot" / "rigs" / "0001.safetensors")
     scene = bpy.context.scene
     holder = camera.make(f"{name} camera")
@@ -80,7 +81,7 @@ def put_together(made: Path, name: str) -> SimpleNamespace:
     camera.fit_scene(scene, bundle.camera, (25, 1))
     parts = rig.build(name, bundle, holder, scene.collection, OFFSET)
     path = made / "shot" / "splats" / "reconstruction.safetensors"
-    data = splats.SplatData.load(path)
+    data = splat_data.SplatData.load(path)
     performer = splats.build(name, name, data, path, parts.armature, holder, OFFSET)
     truth, _ = module("portraitgen_addon.tensors").load(made / "truth.safetensors")
     return SimpleNamespace(

@@ -30,11 +30,6 @@ from splat_performer import (
 )
 
 
-@pytest.fixture
-def built(splat_shot: Path) -> SimpleNamespace:
-    return put_together(splat_shot, "one")
-
-
 @native
 def test_carried_splats_are_the_backends_in_every_frame(built: SimpleNamespace) -> None:
     for frame in range(1, FRAMES + 1):
@@ -128,7 +123,9 @@ def test_splats_erased_in_edit_mode_stay_erased(built: SimpleNamespace, tmp_path
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "erased.blend"))
     (cloud,) = built.splats.performers()
     assert len(cloud.data.points) == count - 40 and cloud[built.splats.PACKED]
-    built.splats.write_retouched(cloud, tmp_path / "left.ply", tmp_path / "all.ply")
+    module("portraitgen_addon.splat_retouch").write(
+        cloud, tmp_path / "left.ply", tmp_path / "all.ply"
+    )
     assert ply_rows(tmp_path / "left.ply")["id"].tolist() == list(range(40, count))
     assert ply_rows(tmp_path / "all.ply")["id"].tolist() == list(range(count))
 
@@ -300,7 +297,9 @@ def test_what_modifiers_did_to_the_splats_is_written(
     cloud = built.performer.cloud
     group, erase = modify_first(cloud, "GeometryNodeDeleteGeometry", 100)
     erase.domain = "POINT"
-    built.splats.write_retouched(cloud, tmp_path / "retouched.ply", tmp_path / "untouched.ply")
+    module("portraitgen_addon.splat_retouch").write(
+        cloud, tmp_path / "retouched.ply", tmp_path / "untouched.ply"
+    )
     assert len(ply_rows(tmp_path / "untouched.ply")) == len(built.data.arrays["opacity"])
     rows = ply_rows(tmp_path / "retouched.ply")
     assert len(rows) == len(built.data.arrays["opacity"]) - 100
@@ -310,12 +309,14 @@ def test_what_modifiers_did_to_the_splats_is_written(
     assert cloud.modifiers["Retouch"].show_viewport
     group.nodes.remove(erase)
     lost = group.nodes.new("GeometryNodeRemoveAttribute")
-    lost.inputs["Name"].default_value = built.splats.ID
+    lost.inputs["Name"].default_value = module("portraitgen_addon.splat_cloud").ID
     entry, exit_ = group.nodes["Group Input"], group.nodes["Group Output"]
     group.links.new(entry.outputs[0], lost.inputs["Geometry"])
     group.links.new(lost.outputs[0], exit_.inputs[0])
     with pytest.raises(Exception, match="have lost 'pg_id'"):
-        built.splats.write_retouched(cloud, tmp_path / "lost.ply", tmp_path / "whole.ply")
+        module("portraitgen_addon.splat_retouch").write(
+            cloud, tmp_path / "lost.ply", tmp_path / "whole.ply"
+        )
 
 
 def test_splats_go_out_and_come_back(performer_shot: Any, tmp_path: Path, until: Any) -> None:
@@ -436,16 +437,19 @@ def test_a_rig_of_another_body_carries_no_splats(built: SimpleNamespace) -> None
 
 @native
 def test_data_that_lead_nowhere_are_refused(splat_shot: Path, tmp_path: Path) -> None:
-    tensors, splats = module("portraitgen_addon.tensors"), module("portraitgen_addon.splats")
+    tensors, splat_data = (
+        module("portraitgen_addon.tensors"),
+        module("portraitgen_addon.splat_data"),
+    )
     path = splat_shot / "shot" / "splats" / "reconstruction.safetensors"
-    data = splats.SplatData.load(path)
+    data = splat_data.SplatData.load(path)
     for name, change in (("corners", 10**6), ("faces", -1)):
         broken = {**data.arrays, name: data.arrays[name] + change}
         with pytest.raises(ValueError, match=f"{name} lead nowhere"):
             dataclasses.replace(data, arrays=broken)._check()
     tensors.save(tmp_path / "bad.safetensors", {"vertices": data.arrays["vertices"]})
     with pytest.raises(Exception, match="the splats are damaged .* press To 3D again"):
-        splats.SplatData.load(tmp_path / "bad.safetensors")
+        splat_data.SplatData.load(tmp_path / "bad.safetensors")
 
 
 @native

@@ -17,11 +17,6 @@ from conftest import module
 from splat_performer import OFFSET, apart, native, put_together, shown
 
 
-@pytest.fixture
-def built(splat_shot: Path) -> SimpleNamespace:
-    return put_together(splat_shot, "one")
-
-
 def _saved(path: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
 
@@ -75,7 +70,7 @@ def test_another_mesh_under_the_rig_does_not_hide_the_sculpt(built: SimpleNamesp
     key.value = 1
     body.data.update()
     bpy.context.view_layer.update()
-    built.splats.follow_sculpt(cloud)
+    module("portraitgen_addon.splat_surface").follow_sculpt(cloud[built.splats.SURFACE])
     bpy.context.view_layer.update()
     moved = np.linalg.norm(shown(cloud)["position"] - before, axis=1) * 1000
     assert np.abs(moved - 10).max() < 0.3

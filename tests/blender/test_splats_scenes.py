@@ -20,14 +20,8 @@ from splat_performer import (
     modify_first,
     native,
     ply_rows,
-    put_together,
     shown,
 )
-
-
-@pytest.fixture
-def built(splat_shot: Path) -> SimpleNamespace:
-    return put_together(splat_shot, "one")
 
 
 @pytest.fixture
@@ -167,7 +161,8 @@ def test_a_performer_without_its_surface_says_so(
 def test_an_empty_performer_follows_no_sculpt(built: SimpleNamespace) -> None:
     """Every change of a mesh ended in an error while one waited for its shot."""
     built.splats.unload(built.performer.cloud)
-    built.splats.follow_sculpt(built.performer.cloud)
+    surface = built.performer.cloud[built.splats.SURFACE]
+    module("portraitgen_addon.splat_surface").follow_sculpt(surface)
 
 
 @native
@@ -178,7 +173,9 @@ def test_an_artists_modifier_may_stand_before_ours(built: SimpleNamespace, tmp_p
     _, erase = modify_first(cloud, "GeometryNodeDeleteGeometry", 100)
     erase.domain = "POINT"
     cloud.modifiers.move(len(cloud.modifiers) - 1, 0)
-    splats.write_retouched(cloud, tmp_path / "retouched.ply", tmp_path / "untouched.ply")
+    module("portraitgen_addon.splat_retouch").write(
+        cloud, tmp_path / "retouched.ply", tmp_path / "untouched.ply"
+    )
     rows = ply_rows(tmp_path / "retouched.ply")
     assert rows["id"].tolist() == list(range(100, len(rows) + 100))
     place = np.stack([rows[name] for name in "xyz"], axis=1)
@@ -210,7 +207,8 @@ def _beside(cloud: Any, made: Path, project: Path) -> Path:
     shutil.copytree(made / "shot", project / "shot")
     splats = module("portraitgen_addon.splats")
     path = project / "shot" / "splats" / "reconstruction.safetensors"
-    splats.show_anew(cloud, splats.SplatData.load(path), path, OFFSET)
+    data = module("portraitgen_addon.splat_data").SplatData.load(path)
+    splats.show_anew(cloud, data, path, OFFSET)
     (project / "scenes").mkdir()
     file = project / "scenes" / "one.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(file))
