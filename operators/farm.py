@@ -123,6 +123,7 @@ class PORTRAITGEN_OT_send_to_farm(bpy.types.Operator):
             quality=self.quality,
             command=preferences.get().farm_command or "portraitgen",
         )
+        farm.farm.error = None
         target, manager = self.target, preferences.get().flamenco_manager
         ids = [(each.shot_id, each.take.folder_name) for each in chosen]
         scene_updates.ask(

@@ -104,6 +104,8 @@ def manager() -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     Manager.jobs, Manager.refuse, Manager.raw = [], False, []
+    farm = module("portraitgen_addon.farm").farm
+    farm.jobs, farm.error = [], None
     settings = module("portraitgen_addon.preferences").get()
     settings.flamenco_manager = f"http://127.0.0.1:{server.server_port}/"
     yield settings.flamenco_manager
