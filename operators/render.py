@@ -338,6 +338,11 @@ class PORTRAITGEN_OT_deliver(bpy.types.Operator):
     bl_options = {"REGISTER"}
 
     directory: StringProperty(subtype="DIR_PATH")
+    gaps: BoolProperty(
+        name="Allow Gaps",
+        description="Deliver though frames in between, or files of some of them, are missing",
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -358,7 +363,7 @@ class PORTRAITGEN_OT_deliver(bpy.types.Operator):
         name, project = shot.take.folder_name, shot.id_data.portraitgen
         render = _shown_render(shot, name)
         options: dict[str, Value] = {"take": name, "out": bpy.path.abspath(self.directory)}
-        options["version"] = render.version if render else None
+        options |= {"version": render.version if render else None, "gaps": self.gaps}
         if project.credentials:
             for key, path in (
                 ("certificate", project.certificate),

@@ -201,6 +201,9 @@ def test_a_sheet_of_quality_lies_beside_the_frames_and_fails_a_job_if_asked(
     assert picture is not None
     picture[0, 0] ^= 1
     cv2.imwrite(str(plate), picture)
+    gone = portraitgen("qc", copy, "--take", "toon", "--strict", "--outside", "9", "--frames=1-4")
+    assert gone.returncode == 1 and "frames 4 are not rendered, and not measured" in gone.stderr
+    assert "Frames 4 are not rendered" in sheet.read_text("utf-8")
     strict = portraitgen("qc", copy, "--take", "toon", "--strict", "--identity", "90")
     assert strict.returncode == 1 and "Untouched pixels is beyond its limit" in strict.stderr
     assert "in frames 2." in strict.stderr and "look at the sheet" in strict.stderr
@@ -312,6 +315,19 @@ def test_exit_codes_tell_a_farm_what_to_try_again(
     failed = json.loads(wrong.stdout.splitlines()[-1])
     assert failed["event"] == "failed" and failed["code"] == "option"
     assert failed["place"] and failed["remedy"]
+    # So it is where the command line itself is wrong, which was told to nobody but people.
+    for words, said in (
+        (["render", copy, "--no-such", "--events"], "unrecognized arguments: --no-such"),
+        (["render", "--events"], "required: SHOT"),
+        (["edit", copy, "--steps", "--events"], "expected one argument"),
+    ):
+        mistyped = portraitgen(*words)
+        assert mistyped.returncode == 2 and "usage: portraitgen" in mistyped.stderr
+        failed = json.loads(mistyped.stdout.splitlines()[-1])
+        assert failed["code"] == "option" and said in failed["message"], failed
+        assert "--help" in failed["remedy"]
+    told = portraitgen("movie", copy, "--openjd", "--bad").stdout
+    assert told.startswith("openjd_fail: portraitgen")
     with Shot.open(copy).hold("frames:toon", "render"):
         busy = portraitgen("render", copy, "--take", "toon", "--openjd")
     assert busy.returncode == 75 and "openjd_fail: " in busy.stdout

@@ -16,6 +16,7 @@ import pytest
 from conftest import Command
 from reporters import Noting
 
+from portraitgen.errors import PortraitError, ShotError
 from portraitgen.footage.encode import exr_attributes
 from portraitgen.images import save_png
 from portraitgen.provenance.png_text import texts_of, with_texts
@@ -405,18 +406,17 @@ def test_a_strangers_text_that_breaks_off_says_nothing(tmp_path: Path) -> None:
     assert texts_of(plain[:33] + chunk + plain[33:]) == {}
 
 
-def _delivered(shot: Path, out: Path) -> list[str]:
+def _delivered(shot: Path, out: Path, gaps: bool = False) -> list[str]:
     """The notes of a delivery."""
     from portraitgen.pipeline.registry import run
 
     heard = Noting()
-    run("deliver", shot, {"take": "toon", "out": str(out)}, heard)
+    run("deliver", shot, {"take": "toon", "out": str(out), "gaps": gaps}, heard)
     return heard.notes
 
 
 def test_what_is_damaged_or_was_changed_is_not_delivered(shot: Path, tmp_path: Path) -> None:
     """It was copied, and signed, without a word."""
-    from portraitgen.errors import PortraitError
 
     shutil.copytree(shot, tmp_path / "shot")
     frames = tmp_path / "shot" / "takes" / "toon" / "renders" / "v001" / "frames"
@@ -455,14 +455,18 @@ def test_what_a_delivery_lacks_and_what_else_lies_there_is_told(shot: Path, tmp_
     shutil.copy(frames / "toon.0001.png", frames / "holiday.png")
     (out / "frames").mkdir(parents=True)
     (out / "frames" / "toon.0077.exr").write_bytes(b"of another delivery")
-    assert _delivered(tmp_path / "shot", out) == [
+    with pytest.raises(ShotError, match="not all of 1 to 5 is rendered: 3-4 is missing; frames"):
+        _delivered(tmp_path / "shot", out)
+    assert not (out / "frames" / "toon.0001.exr").exists()
+    assert _delivered(tmp_path / "shot", out, gaps=True) == [
         "not all of 1 to 5 is rendered: 3-4 is missing",
         "frames hold no EXR of 2",
         "frames hold no PNG of 5",
+        "the movie shows 2 of 3 frames",
         "left out, since the render did not write it: holiday.png",
         "the folder holds what is no part of this delivery: toon.0077.exr",
     ]
     assert not (out / "frames" / "holiday.png").exists()
     for inside in (take, frames):
         with pytest.raises(OptionError, match="would lie among the takes"):
-            _delivered(tmp_path / "shot", inside)
+            _delivered(tmp_path / "shot", inside, gaps=True)

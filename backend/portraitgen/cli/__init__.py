@@ -139,9 +139,17 @@ def _joined(arguments: list[str]) -> list[str]:
     return joined
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells what is wrong with a command as every other failure is told, to machines, too."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        raise OptionError(message, self.prog, f"see {self.prog} --help")
+
+
 def _parser(chosen: str) -> argparse.ArgumentParser:
     """The parser; only the command that runs pays for loading its options."""
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="portraitgen", description="Track, rebuild, edit and re-render a portrait shot."
     )
     parser.add_argument("--version", action="version", version=__version__)

@@ -22,6 +22,9 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", type=int, help="of the render; the one rendered last by default"
     )
+    parser.add_argument(
+        "--gaps", action="store_true", help="sign though frames in between are missing"
+    )
     parser.add_argument("--certificate", type=Path, required=True, help="the chain, PEM")
     parser.add_argument("--key", type=Path, help="its private key, PKCS#8 PEM")
     parser.add_argument(
@@ -44,7 +47,7 @@ def run(given: argparse.Namespace) -> None:
     signer = Signer(given.certificate, given.key, given.signing_command)
     shot = Shot.open(given.shot)
     rendered = render_of(shot.take_folder(given.take), given.version)
-    for note in notes_on(rendered, given.take, given.out):
+    for note in notes_on(shot, rendered, given.take, given.out, given.gaps):
         print(printable(f"note: {note}"), file=sys.stderr)
     for path in sign_take(shot, given.take, given.out, signer, rendered.version):
         print(printable(str(path)))

@@ -4,9 +4,9 @@
 
 import re
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,18 +43,18 @@ class DeliverOptions:
         "", "The studio's certificate chain (PEM); without one nothing is signed", path=True
     )
     key: str = option("", "Its private key (PKCS#8 PEM)", path=True)
+    gaps: bool = option(False, "Deliver though frames in between, or files of some, are missing")
 
 
 def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverResult:
     """Copies frames, pictures, full plates and movie of a take into a folder.
 
-    What is missing in between, and what else lies there, is told.
+    What else lies there is told.
 
     Raises:
         OptionError: if no folder is named, or a certificate without its key; ShotError: if nothing
-        was rendered, or a picture was changed since; FootageError: if a frame or the movie is
-        damaged;
-        CredentialError: if signing fails.
+        was rendered, something is missing in between that may not be, or a picture was changed;
+        FootageError: if a frame or the movie is damaged; CredentialError: if signing fails.
     """
     if not options.out:
         raise OptionError("the copies have no folder", "out", "name one")
@@ -67,7 +67,7 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
     out = Path(options.out).absolute()
     with running(shot, "deliver", asdict(options), f"deliver:{options.take}", reporter) as job:
         files = _files(rendered, options.take)
-        for note in notes_on(rendered, options.take, out):
+        for note in notes_on(shot, rendered, options.take, out, options.gaps):
             reporter.note(note)
         stage = Stage(reporter, "deliver", len(files))
         copies = sign_take(shot, options.take, out, signer, rendered.version)
@@ -116,11 +116,15 @@ def _number(path: Path, take: str) -> int | None:
     return int(number) if name == take and re.fullmatch("-?[0-9]{1,9}", number) else None
 
 
-def notes_on(rendered: Render, take: str, out: Path) -> list[str]:
+def notes_on(shot: Shot, rendered: Render, take: str, out: Path, gaps: bool) -> list[str]:
     """What whoever gets a delivery would miss, or find in it without its being a part of it.
 
     Args:
         out: the folder for the copies.
+        gaps: whether frames in between, and files of some frames, may be missing.
+
+    Raises:
+        ShotError: if they are, and may not be.
     """
     held: dict[tuple[Path, str], set[int]] = {}
     left_out = []
@@ -131,16 +135,15 @@ def notes_on(rendered: Render, take: str, out: Path) -> list[str]:
                 held.setdefault((place, path.suffix.lower()), set()).add(number)
             else:
                 left_out.append(path.name)
-    every = set().union(*held.values()) if held else set()
-    gaps = set(range(min(every), max(every) + 1)) - every if every else set()
-    notes = []
-    if gaps:
-        told = frame_list(sorted(gaps))
-        notes.append(f"not all of {min(every)} to {max(every)} is rendered: {told} is missing")
-    for (place, suffix), numbers in held.items():
-        if every - numbers:
-            told = frame_list(sorted(every - numbers))
-            notes.append(f"{place.name} hold no {suffix[1:].upper()} of {told}")
+    every = sorted(set().union(*held.values()))
+    notes = list(_lacking(held, every, rendered.folder / f"{take}.mp4"))
+    if notes and not gaps:
+        remedy = "render what is missing, or allow gaps"
+        raise ShotError(f"the delivery has gaps: {'; '.join(notes)}", rendered.folder, remedy)
+    tracked = [each.frame for each in shot.track_record().quality] if shot.versions("track") else []
+    if every and tracked and (every[0] > tracked[0] or every[-1] < tracked[-1]):
+        span = f"{tracked[0]} to {tracked[-1]}"
+        notes.append(f"delivered is {every[0]} to {every[-1]}, and the track has {span}")
     if left_out:
         notes.append(f"left out, since the render did not write it: {_named(left_out)}")
     mine = {path.name for path in _files(rendered, take)}
@@ -153,6 +156,28 @@ def notes_on(rendered: Render, take: str, out: Path) -> list[str]:
     if others:
         notes.append(f"the folder holds what is no part of this delivery: {_named(others)}")
     return notes
+
+
+def _lacking(
+    held: Mapping[tuple[Path, str], set[int]], every: Sequence[int], movie: Path
+) -> Iterator[str]:
+    """What is missing between frames that are there, and of those frames.
+
+    Args:
+        held: the frames of each kind of file, by folder and suffix.
+        every: those of which there is anything, ascending.
+    """
+    if every and (gaps := set(range(every[0], every[-1] + 1)).difference(every)):
+        told = frame_list(sorted(gaps))
+        yield f"not all of {every[0]} to {every[-1]} is rendered: {told} is missing"
+    for (place, suffix), numbers in held.items():
+        if lacks := set(every) - numbers:
+            yield f"{place.name} hold no {suffix[1:].upper()} of {frame_list(sorted(lacks))}"
+    if every and movie.is_file() and not is_link(movie):
+        # One that is damaged is told when it is copied.
+        with suppress(FootageError):
+            if (shown := len(index_movie(movie).stamps)) < len(every):
+                yield f"the movie shows {shown} of {len(every)} frames"
 
 
 def _named(names: list[str]) -> str:

@@ -102,7 +102,8 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
 
     Raises:
         ShotError: if nothing is rendered.
-        QualityError: if a limit is exceeded, and that was to fail; the sheet is written.
+        QualityError: if a limit is exceeded, or frames that were named are not rendered, and that
+            was to fail; the sheet is written.
     """
     take = options.take
     render = render_of(shot.take_folder(take), options.version)
@@ -114,6 +115,7 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
     track = Track(shot, made_on or avatar.track)
     asked = parse_frame_list(options.frames, track.frames)
     frames = [frame for frame in asked if frame in rendered]
+    missing = [frame for frame in asked if frame not in rendered]
     if not frames:
         raise ShotError("none of the frames is rendered", render.folder, "render them first")
     with (
@@ -133,6 +135,9 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
             limits = {name: limit for name, limit in limits.items() if name not in _ACTED}
         exceeded = _exceeded(rows, limits)
         first = _first(rows, limits)
+        unmeasured = tuple(_unmeasured(rows, missing))
+        for note in unmeasured:
+            reporter.note(note)
         sheet = Sheet(
             title=f"{shot.path.name}, take {take}, render {render.name}",
             measures=tuple(
@@ -140,7 +145,7 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
                 for name in _MEASURES
             ),
             thumbnails=tuple(measured.thumbnails(first)),
-            notes=tuple(_notes(rows, render, acts)),
+            notes=(*unmeasured, *_notes(render, acts)),
             record=measured.record(record.to_json() if record else {}, rendered[frames[0]]),
         )
         path = render.folder / "qc.html"
@@ -155,6 +160,10 @@ def quality(shot: Shot, options: QualityOptions, reporter: Reporter) -> QualityR
         )
         for name, numbers in exceeded.items():
             reporter.note(f"{_MEASURES[name][0]} is beyond its limit in frames {runs_of(numbers)}.")
+        if options.strict and options.frames and missing:
+            raise QualityError(
+                f"frames {runs_of(missing)} are not rendered, and not measured", path, "render them"
+            )
         if options.strict and exceeded:
             told = ", ".join(_MEASURES[name][0].lower() for name in exceeded)
             raise QualityError(f"beyond their limits: {told}", path, "look at the sheet")
@@ -322,7 +331,10 @@ def _first(rows: Mapping[int, FrameMeasures], limits: Mapping[str, float]) -> li
     return sorted(rows, key=lambda frame: -worst(rows[frame]))[:_SHOWN]
 
 
-def _notes(rows: Mapping[int, FrameMeasures], render: Render, acts: bool) -> Iterator[str]:
+def _unmeasured(rows: Mapping[int, FrameMeasures], missing: Sequence[int]) -> Iterator[str]:
+    """What no limit can hold, since it was not measured."""
+    if missing:
+        yield f"Frames {runs_of(missing)} are not rendered, and not measured."
     faceless = [frame for frame, row in rows.items() if row.identity is None]
     if faceless:
         yield f"No face is found in plate or take in frames {runs_of(faceless)}."
@@ -331,6 +343,9 @@ def _notes(rows: Mapping[int, FrameMeasures], render: Render, acts: bool) -> Ite
             "Untouched pixels are not compared: the render has no full plates, or the plate's"
             " pixels are not square."
         )
+
+
+def _notes(render: Render, acts: bool) -> Iterator[str]:
     if acts:
         yield "The take acts: mouth, lids and gaze are meant to differ, and have no limit."
     else:
