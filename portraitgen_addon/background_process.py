@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import threading
+import traceback
 import zipfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from portraitgen.errors import Cancelled, PortraitError
+from portraitgen.failures import readable
 
 _LAST_LINES = 20
 _SHARE = re.compile(r"(\d+) %")
@@ -83,6 +85,9 @@ class BackgroundProcess:
             self._fail(str(error))
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             self._fail(f"{self.step}: {error}")
+        except Exception as error:  # noqa: BLE001 - one that dies without a word runs for ever.
+            self.say(traceback.format_exc())
+            self._fail(f"{self.step}: {readable(error)}")
 
     def _fail(self, message: str) -> None:
         self.say(message)

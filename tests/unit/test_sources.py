@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Packages from mirrors, proxies and folders: bundles, environments, and what is said when not."""
 
+import contextlib
 import hashlib
 import http.server
 import importlib.util
 import json
 import os
+import socket
 import sys
 import threading
 import zipfile
@@ -242,6 +244,83 @@ def test_a_proxy_that_is_not_there_is_named() -> None:
     assert "secret" not in str(refused.value) and "Proxy" in refused.value.remedy
 
 
+@pytest.fixture
+def answers(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A server that answers everything with the bytes given."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                asked, _ = listening.accept()
+            except OSError:
+                return
+            with asked, contextlib.suppress(OSError):
+                asked.recv(4096)
+                asked.sendall(request.param)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"127.0.0.1:{listening.getsockname()[1]}"
+    listening.close()
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (b"hello\r\n\r\n", "what answers there is no index"),
+        (b"", "it cannot be reached"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n<html>", "it cannot be reached"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "cannot be reached"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /loop\r\n\r\n", "what answers there is no index"),
+    ],
+    indirect=["answers"],
+)
+@pytest.mark.parametrize("proxied", [False, True])
+def test_what_is_no_index_ends_the_work_with_a_sentence(
+    answers: str, said: str, proxied: bool, studio: Studio, tmp_path: Path, no_uv: None
+) -> None:
+    """The thread died, and the environment was being created for ever."""
+    address = f"http://{answers}"
+    source = Source(proxy=address) if proxied else Source(index=address, pytorch=address)
+    source = replace(source, index="http://pypi.invalid/simple") if proxied else source
+    creation = create(tmp_path / "environment", studio, source)
+    assert creation.state == "failed" and said in creation.message, creation.message
+    assert answers in creation.message and "in the preferences" in creation.message
+
+
+def test_a_fault_of_our_own_ends_the_work_too(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Source) -> None:
+        raise AssertionError("never")
+
+    monkeypatch.setattr(Source, "check", broken)
+    creation = create(tmp_path / "environment", studio, Source())
+    assert creation.state == "failed" and "a fault of the program's own" in creation.message
+    assert "Traceback" in creation.log_file.read_text()
+
+
+@pytest.fixture
+def no_uv(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without uv, which is downloaded first then."""
+    monkeypatch.setattr(environment, "installed", lambda name: "")
+
+
+def test_a_socks_proxy_that_only_uv_speaks_is_refused() -> None:
+    with pytest.raises(SourceError, match="set Proxy to an HTTP proxy"):
+        Source(proxy="socks5://127.0.0.1:9").open("http://pypi.invalid/simple")
+
+
+@pytest.mark.parametrize("held", [b"", b"not a certificate", bytes(range(256)), None])
+def test_a_ca_file_that_holds_no_certificates_is_named(held: bytes | None, tmp_path: Path) -> None:
+    """It was an error of a library's, without the file or the setting."""
+    path = tmp_path / "ca.pem"
+    path.mkdir() if held is None else path.write_bytes(held)
+    with pytest.raises(SourceError, match="choose another CA File") as refused:
+        Source(ca_file=str(path)).check()
+    assert refused.value.place == str(path)
+
+
 # What uv 0.13 prints, shortened.
 _UV = {
     "dns error": (
@@ -294,6 +373,13 @@ def test_what_uv_says_becomes_one_sentence(case: str) -> None:
     ("source", "said"),
     [
         (Source(index="pypi.studio"), "begin Package Index with https://"),
+        (Source(index="https://host:port/simple"), "write Package Index as https://HOST"),
+        (Source(pytorch="https:///whl"), "write PyTorch Index as https://HOST"),
+        (Source(index="https://pypi.studio/my index"), "write Package Index as https://HOST"),
+        (Source(index="http://[::1/simple"), "write Package Index as https://HOST"),
+        (Source(index=f"http://{'a' * 70}.com"), "write Package Index as https://HOST"),
+        (Source(proxy="http://my proxy:80"), "write Proxy as http://HOST"),
+        (Source(proxy="file:///etc/proxy"), "begin Proxy with http://"),
         (Source(ca_file="/nowhere/ca.pem"), "choose another CA File"),
         (Source(folder="/nowhere"), "Make Offline Bundle"),
     ],

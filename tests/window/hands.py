@@ -5,6 +5,7 @@
 All that waits is a generator of seconds, so that Blender goes on meanwhile.
 """
 
+import gc
 import importlib
 import json
 import sys
@@ -194,17 +195,38 @@ def time_ticks(session: Any) -> None:
     session.tick = timed
 
 
+class _Collector:
+    """The processor time that Python's garbage collector took, which it does whenever enough has
+    been made, in the middle of whatever is running then."""
+
+    def __init__(self) -> None:
+        self.took, self._begun = 0.0, 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, facts: dict[str, int]) -> None:
+        if phase == "start":
+            self._begun = time.thread_time()
+        else:
+            self.took += 1e3 * (time.thread_time() - self._begun)
+
+
 def time_drawing() -> None:
-    """Notes the processor time that each panel takes to draw, its buttons' polls with it."""
+    """Notes the processor time that each panel takes to draw, its buttons' polls with it, and apart
+    from it what the garbage collector took meanwhile."""
     drawn: dict[str, list[float]] = seen.setdefault("drawn", {})
+    collected: list[float] = seen.setdefault("collected", [])
     last = {"name": "", "end": 0.0}
+    collector = _Collector()
 
     def note(work: Callable[[Any, Any], Any], first: Any, context: Any, name: str = "") -> Any:
-        begun, worked = time.perf_counter(), time.thread_time()
+        begun, worked, before = time.perf_counter(), time.thread_time(), collector.took
         try:
             return work(first, context)
         finally:
             end, took = time.perf_counter(), 1e3 * (time.thread_time() - worked)
+            if collector.took > before:
+                collected.append(collector.took - before)
+                took -= collected[-1]
             # Blender asks a panel's buttons once the panel itself has drawn.
             if name:
                 drawn.setdefault(name, []).append(took)

@@ -81,6 +81,9 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
         print(
             f"drawing {panel}: {len(times)} times, median {middle:.2f}, longest {times[-1]:.1f} ms"
         )
+    pauses = seen["collected"]
+    longest = max(pauses, default=0.0)
+    print(f"the garbage collector came {len(pauses)} times meanwhile, longest {longest:.1f} ms")
     print(f"first preview of a reconstruction after {seen['preview after']:.1f} s")
 
 

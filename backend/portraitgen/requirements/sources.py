@@ -8,6 +8,7 @@ Standard library only.
 
 import html.parser
 import http
+import http.client
 import re
 import ssl
 import urllib.error
@@ -53,19 +54,12 @@ class Source:
         """Looks at what can be looked at without a network.
 
         Raises:
-            SourceError: if a file or a folder is missing, or an address is none.
+            SourceError: if a file or a folder is missing or is none, or an address is none.
         """
-        for label, address in (
-            ("Package Index", self.index),
-            ("PyTorch Index", self.pytorch),
-            ("Proxy", self.proxy),
-        ):
-            if address and not re.match(r"(https?|file|socks5h?)://", address):
-                raise SourceError(
-                    "this is no address", shown(address), f"begin {label} with https://"
-                )
-        if self.ca_file and not Path(self.ca_file).is_file():
-            raise SourceError("there is no such file", self.ca_file, "choose another CA File")
+        for label, address in (("Package Index", self.index), ("PyTorch Index", self.pytorch)):
+            _check_address(label, address, ("https", "http", "file"))
+        _check_address("Proxy", self.proxy, ("http", "https", *_SOCKS))
+        self._trusted()
         if self.folder and not any(self.wheels().glob("*.whl")):
             raise SourceError(
                 "there are no wheels in it",
@@ -105,6 +99,25 @@ class Source:
             return step.index.replace(PYTORCH, own)
         return self.index or PYPI
 
+    def _trusted(self) -> ssl.SSLContext | None:
+        """What is trusted, None for what the system trusts.
+
+        Raises:
+            SourceError: if the file of authorities is missing or holds none.
+        """
+        if not self.ca_file:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except ssl.SSLError:
+            problem = "it holds no certificates as PEM has them (-----BEGIN CERTIFICATE-----)"
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            problem = (
+                "there is no such file" if missing else f"it cannot be read ({error.strerror})"
+            )
+        raise SourceError(problem, self.ca_file, "choose another CA File")
+
     def open(self, url: str, start: int = 0) -> Any:
         """Opens an address through the proxy, from a byte on.
 
@@ -113,9 +126,14 @@ class Source:
         """
         handlers: list[urllib.request.BaseHandler] = []
         if self.proxy:
+            if self.proxy.startswith(_SOCKS):
+                raise SourceError(
+                    "uv alone goes through a SOCKS proxy, and other downloads are needed",
+                    shown(self.proxy),
+                    "set Proxy to an HTTP proxy, or install uv on this machine if it has none",
+                )
             handlers.append(urllib.request.ProxyHandler({"http": self.proxy, "https": self.proxy}))
-        if self.ca_file:
-            trusted = ssl.create_default_context(cafile=self.ca_file)
+        if (trusted := self._trusted()) is not None:
             handlers.append(urllib.request.HTTPSHandler(context=trusted))
         headers = {"Accept": "text/html"} | ({"Range": f"bytes={start}-"} if start else {})
         try:
@@ -125,6 +143,8 @@ class Source:
             if start and getattr(error, "code", 0) == 416:
                 return self.open(url)  # What has come is no part of it, or all of it.
             raise self.told(f"{url} {_reason(error)}") from error
+        except http.client.HTTPException as error:
+            raise self.told(f"{url} {_NO_HTTP}") from error
 
     def page(self, index: str, name: str) -> dict[str, tuple[str, str]]:
         """What an index has of a package.
@@ -139,7 +159,10 @@ class Source:
         where = url + "index.html" if url.startswith("file:") else url
         with self.open(where) as answer:
             base = url if url.startswith("file:") else answer.url
-            text = answer.read().decode("utf-8", "replace")
+            try:
+                text = answer.read().decode("utf-8", "replace")
+            except (OSError, http.client.HTTPException) as error:
+                raise self.told(f"{url} connection lost ({error})") from error
         links = _Links()
         links.feed(text)
         found = {}
@@ -167,7 +190,7 @@ class Source:
         answered = re.search(r"\b[45]\d\d [A-Z][A-Za-z -]+", said)
         if message == "it failed" and answered:
             message, remedy = f"it answered {answered[0].strip()}", "try again later"
-        if "reached" in message and self.proxy:
+        if ("reached" in message or "answers" in message) and self.proxy:
             message += f" through the proxy {urllib.parse.urlsplit(shown(self.proxy)).netloc}"
         if "reached" in message and host == "github.com":
             remedy = "install Python 3.12 on this machine yourself, or set Proxy in the preferences"
@@ -185,6 +208,8 @@ class Source:
         return SourceError(message, self.folder or host, remedy)
 
 
+_SOCKS = ("socks5", "socks5h")
+_NO_HTTP = "it does not speak http"
 _REFUSALS = ("401 unauthorized", "403 forbidden", "authentication credentials")
 # The first whose words occur is what went wrong: words, message, remedy.
 _FAULTS = (
@@ -198,6 +223,11 @@ _FAULTS = (
         ("certificate", "unknownissuer"),
         "its certificate is not trusted",
         "set CA File in the preferences to your studio's certificates",
+    ),
+    (
+        (_NO_HTTP, "301 moved", "302 found", "307 temporary", "308 permanent"),
+        "what answers there is no index",
+        "check Package Index, PyTorch Index and Proxy in the preferences",
     ),
     (
         ("tunnel", "407 proxy", "proxy connect"),
@@ -226,6 +256,28 @@ _FAULTS = (
         "check the network, or set Proxy or Package Index in the preferences",
     ),
 )  # fmt: skip
+
+
+def _check_address(label: str, address: str, schemes: tuple[str, ...]) -> None:
+    """Whether an address is one, if there is one.
+
+    Raises:
+        SourceError: if it is none; names the setting.
+    """
+    if not address:
+        return
+    if not address.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+        raise SourceError(
+            "this is no address", shown(address), f"begin {label} with {schemes[0]}://"
+        )
+    try:
+        parts = urllib.parse.urlsplit(address)
+        named = parts.hostname and parts.hostname.encode("idna") and (parts.port or True)
+    except ValueError:  # Of which an error of letters is one.
+        named = False
+    if re.search(r"\s", address) or not (named or address.startswith("file:")):
+        remedy = f"write {label} as {schemes[0]}://HOST or {schemes[0]}://HOST:PORT, without spaces"
+        raise SourceError("this is no address", shown(address), remedy)
 
 
 def _any(words: Iterable[str], text: str) -> bool:
