@@ -82,6 +82,9 @@ def to_compositor(scene: Any, name: str, frames: Frames, plate: Any | None) -> A
     for tree in compat.compositor_trees(scene):
         for node in tree.nodes:
             if node.type == "GROUP" and node.node_tree == group:
+                for source in (link.from_node for link in node.inputs["Plate"].links):
+                    if plate is not None and source.type == "IMAGE" and source.image == plate:
+                        _time(source, frames)
                 return node
     tree = compat.compositor_tree(scene, name)
     node = tree.nodes.new("CompositorNodeGroup")
@@ -106,19 +109,9 @@ def to_compositor(scene: Any, name: str, frames: Frames, plate: Any | None) -> A
 def _group(name: str, frames: Frames) -> Any:
     group = bpy.data.node_groups.get(name) or bpy.data.node_groups.new(name, "CompositorNodeTree")
     group.nodes.clear()
-    group.interface.clear()
     if group.animation_data:
         group.animation_data_clear()
-    group.interface.new_socket("Plate", in_out="INPUT", socket_type="NodeSocketColor")
-    strength = group.interface.new_socket(
-        STRENGTH, in_out="INPUT", socket_type="NodeSocketFloat", description="0 shows the plate"
-    )
-    strength.subtype, strength.min_value, strength.max_value = "FACTOR", 0.0, 1.0
-    strength.default_value = 1.0
-    group.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    group.interface.new_socket("Beauty", in_out="OUTPUT", socket_type="NodeSocketColor")
-    for title, kind in _PASSES.values():
-        group.interface.new_socket(title, in_out="OUTPUT", socket_type=kind)
+    _give_sockets(group)
     nodes, links = group.nodes, group.links
     entry, exit_ = nodes.new("NodeGroupInput"), nodes.new("NodeGroupOutput")
     source = nodes.new("CompositorNodeImage")
@@ -152,6 +145,30 @@ def _group(name: str, frames: Frames) -> Any:
         if layer in placed:
             links.new(placed[layer], exit_.inputs[title])
     return group
+
+
+def _give_sockets(group: Any) -> None:
+    """Gives a group its inputs and outputs. One that has them keeps them, and with them what the
+    artist has linked to them, set and keyed."""
+
+    def give(name: str, way: str, kind: str) -> Any | None:
+        for each in group.interface.items_tree:
+            if (each.name, each.in_out, each.socket_type) == (name, way, kind):
+                return None
+        return group.interface.new_socket(name, in_out=way, socket_type=kind)
+
+    give("Plate", "INPUT", "NodeSocketColor")
+    strength = give(STRENGTH, "INPUT", "NodeSocketFloat")
+    if strength is not None:
+        strength.description = "0 shows the plate"
+        strength.subtype, strength.min_value, strength.max_value = "FACTOR", 0.0, 1.0
+        strength.default_value = 1.0
+    for title, kind in (
+        ("Image", "NodeSocketColor"),
+        ("Beauty", "NodeSocketColor"),
+        *_PASSES.values(),
+    ):
+        give(title, "OUTPUT", kind)
 
 
 def _converted(group: Any, socket: Any, layer: str, frames: Frames) -> Any:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The compositor's group: the colours of the strip for every plate, in a place of our own."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +32,7 @@ MOVIES = {"NTSC": 6, "PAL": 5}
 # An edit with every cover and colour over a plate with every brightness, written by the render job.
 _MAKE = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import av
 import numpy as np
@@ -255,6 +257,49 @@ def test_what_the_artist_has_in_the_compositor_stays(take: SimpleNamespace) -> N
     if hasattr(scene, "compositor_effects"):
         assert [each.name for each in scene.compositor_effects] == ["mine", "shot take"]
         assert len(own.nodes) == 2
+
+
+def test_a_group_that_is_renewed_keeps_its_links_and_its_keys(
+    take: SimpleNamespace, tmp_path: Path
+) -> None:
+    """After a new render the button cut all links of the group and set Strength back."""
+    scene, compat = take.scene, module("portraitgen_addon.compat")
+    node = take.compositor.to_compositor(scene, "shot take", take.frames, take.plate)
+    tree = node.id_data
+    holder, name = compat.factor_input(scene, node, take.compositor.STRENGTH)
+    for frame, value in ((1, 0.2), (3, 0.7)):
+        setattr(holder, name, value)
+        holder.keyframe_insert(name, frame=frame)
+    blur = tree.nodes.new("CompositorNodeBlur")
+    tree.links.new(node.outputs["Beauty"], blur.inputs[0])
+
+    def links() -> list[tuple[str, ...]]:
+        ends = ((link.from_socket, link.to_socket) for link in tree.links)
+        return sorted((a.node.name, a.name, b.node.name, b.name) for a, b in ends)
+
+    before = links()
+    scene.frame_set(2)
+    first = rendered(scene, tmp_path / "first", False)
+    assert take.compositor.to_compositor(scene, "shot take", take.frames, take.plate) == node
+    assert links() == before and len(before) >= 3
+    scene.frame_set(2)
+    assert np.abs(rendered(scene, tmp_path / "again", False) - first).max() < 1e-6
+    assert getattr(*compat.factor_input(scene, node, take.compositor.STRENGTH)) == pytest.approx(
+        0.45
+    )
+
+
+def test_a_plate_goes_on_where_more_frames_were_rendered_since(
+    take: SimpleNamespace, tmp_path: Path
+) -> None:
+    """It stood still after the last frame that the take had at first."""
+    fewer = replace(take.frames, last=take.frames.first)
+    take.compositor.to_compositor(take.scene, "shot take", fewer, take.plate)
+    take.compositor.to_compositor(take.scene, "shot take", take.frames, take.plate)
+    take.scene.frame_set(3)
+    composed = rendered(take.scene, tmp_path / "composed", False)
+    shown = rendered(take.scene, tmp_path / "shown", True)
+    assert (np.abs(composed - shown) / np.maximum(shown, 1)).max() < 1e-3
 
 
 def test_frames_that_do_not_tell_their_colours_are_said(tmp_path: Path) -> None:

@@ -211,12 +211,18 @@ class _Collector:
 
 
 def time_drawing() -> None:
-    """Notes the processor time that each panel takes to draw, its buttons' polls with it, and apart
-    from it what the garbage collector took meanwhile."""
+    """Notes the processor time that each panel takes to draw, its buttons' polls with it, what the
+    longest drawing of each was made of, and apart from it what the garbage collector took."""
     drawn: dict[str, list[float]] = seen.setdefault("drawn", {})
+    longest: dict[str, dict[str, float]] = seen.setdefault("longest", {})
     collected: list[float] = seen.setdefault("collected", [])
     last = {"name": "", "end": 0.0}
+    parts: dict[str, float] = {}
     collector = _Collector()
+
+    def kept() -> None:
+        if last["name"] and sum(parts.values()) > sum(longest.get(last["name"], {}).values()):
+            longest[last["name"]] = dict(parts)
 
     def note(work: Callable[[Any, Any], Any], first: Any, context: Any, name: str = "") -> Any:
         begun, worked, before = time.perf_counter(), time.thread_time(), collector.took
@@ -229,10 +235,13 @@ def time_drawing() -> None:
                 took -= collected[-1]
             # Blender asks a panel's buttons once the panel itself has drawn.
             if name:
+                kept()
+                parts.clear()
                 drawn.setdefault(name, []).append(took)
-                last["name"] = name
+                last["name"], parts["panel"] = name, took
             elif last["name"] and begun - last["end"] < 0.002:
                 drawn[last["name"]][-1] += took
+                parts[first.__name__] = parts.get(first.__name__, 0.0) + took
             last["end"] = end
 
     def timed_panel(draw: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any], Any]:

@@ -81,6 +81,10 @@ def test_the_path_in_a_window(tmp_path: Path) -> None:
         print(
             f"drawing {panel}: {len(times)} times, median {middle:.2f}, longest {times[-1]:.1f} ms"
         )
+    slow = max(seen["longest"], key=lambda panel: max(seen["drawn"][panel]))
+    made_of = sorted(seen["longest"][slow].items(), key=lambda part: -part[1])[:5]
+    words = ", ".join(f"{part} {took:.1f}" for part, took in made_of)
+    print(f"the longest, {slow}, was made of: {words} ms")
     pauses = seen["collected"]
     longest = max(pauses, default=0.0)
     print(f"the garbage collector came {len(pauses)} times meanwhile, longest {longest:.1f} ms")
