@@ -92,6 +92,29 @@ def fields(folder: Path) -> Iterator[Case]:
         yield Case(f"unsaid fields {name} png", place, truth, range(1, 16), needs=told)
 
 
+def one_field(folder: Path) -> Iterator[Case]:
+    """The upper field of flat ones of two colours, in every layout that halves colours."""
+    colours = [np.array([0.8, 0.25, 0.15]), np.array([0.1, 0.35, 0.85])]
+    truth = np.broadcast_to(colours[0], (SIZE, SIZE, 3))
+    for layout, depth, cell in (
+        ("yuv420p", 8, (2, 2)),
+        ("yuv420p10le", 10, (2, 2)),
+        ("yuv422p", 8, (2, 1)),
+        ("yuv440p", 8, (1, 2)),
+    ):
+        one, other = (
+            frame_of(np.broadcast_to(each, truth.shape), layout, depth, cell, False, 1)
+            for each in colours
+        )
+        for upper, lower in zip(one.planes, other.planes, strict=True):
+            lines = np.frombuffer(upper, np.uint8).reshape(upper.height, -1).copy()
+            lines[1::2] = np.frombuffer(lower, np.uint8).reshape(upper.height, -1)[1::2]
+            upper.update(lines.tobytes())
+        path = write(folder / f"{layout}.mkv", "ffv1", layout, [one])
+        asked = {"deinterlace": True}
+        yield Case(f"unsaid field of {layout}", path, {1: truth}, range(1, 2), asked=asked)
+
+
 def _sequence(
     folder: Path, images: Sequence[tuple[np.ndarray, dict[str, Any]]], suffix: str
 ) -> Path:
@@ -272,4 +295,4 @@ def movies(folder: Path) -> Iterator[Case]:
     yield Case("unsaid code .mkv", path, truth, range(1, 13), 2.0, timecode=code)
 
 
-MAKERS = (fields, sequences, tags, numbers, movies)
+MAKERS = (fields, one_field, sequences, tags, numbers, movies)

@@ -107,6 +107,47 @@ def test_fields_in_images_are_told(
     assert (told in " ".join(found)) if told else found == []
 
 
+@pytest.mark.parametrize(
+    ("layout", "codec", "height"),
+    [("yuv420p", "ffv1", 48), ("yuv420p10le", "ffv1", 50), ("yuv422p", "ffv1", 48),
+     ("yuv440p", "ffv1", 48), ("yuva420p", "ffv1", 48), ("nv12", "rawvideo", 48),
+     ("bgr0", "ffv1", 49)],
+)  # fmt: skip
+def test_a_field_has_no_colour_of_the_other_moment(
+    tmp_path: Path, layout: str, codec: str, height: int
+) -> None:
+    """Flat fields of two colours, each with lines of its own in every plane."""
+    colours = [np.array([200, 60, 40]), np.array([30, 90, 220])]
+    frames = []
+    for colour in colours:
+        flat = np.broadcast_to(colour.astype(np.uint8), (height, 64, 3))
+        made = av.VideoFrame.from_ndarray(np.ascontiguousarray(flat), format="rgb24")
+        frames.append(made.reformat(format=layout, dst_colorspace="ITU709"))
+    for upper, lower in zip(frames[0].planes, frames[1].planes, strict=True):
+        lines = np.frombuffer(upper, np.uint8).reshape(upper.height, -1).copy()
+        lines[1::2] = np.frombuffer(lower, np.uint8).reshape(upper.height, -1)[1::2]
+        upper.update(lines.tobytes())
+    path = tmp_path / "in.nut"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, height, layout
+        stream.codec_context.colorspace = 1
+        frames[0].colorspace = 1
+        container.mux(stream.encode(frames[0]))
+        container.mux(stream.encode())
+    plate = open_plate(path, deinterlace=True, matrix=None if layout == "bgr0" else "bt709")
+    shown = plate.read_uint8(1).astype(int)
+    assert shown.shape == (height, 64, 3)
+    assert np.abs(shown - colours[0]).max() <= 3
+
+
+def test_a_field_that_is_read_is_not_asked_for_again(tmp_path: Path) -> None:
+    path = _movie(tmp_path / "in.mp4", [upper_first(n) for n in range(14)])
+    plate = open_plate(path, deinterlace=True)
+    told = " ".join([*plate.notes, *plate.examine()])
+    assert "seem interlaced" in told and "deinterlace it first" not in told
+
+
 def _code(hours: int, minutes: int, seconds: int, frame: int) -> tuple[int, int]:
     word = 0
     for place, value in ((0, frame), (8, seconds), (16, minutes), (24, hours)):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .deinterlace import deinterlaced
+from .deinterlace import filled, upper_field
 from .display_matrix import UPRIGHT, upright
 from .facts import MovieFacts, told_of_tags
 from .movie_container import REPAIR, decoded, open_movie, readable
@@ -85,9 +85,7 @@ class MovieReader:
                 f" frame {position + 1}; they are scaled to the first one's {wide} x {high}"
             )
         with readable(self._path, f"frame {position + 1} of the movie cannot be converted"):
-            pixels = self._converter.convert(frame, self._facts.stored)
-        if self._deinterlace:
-            pixels = deinterlaced(pixels)
+            pixels = self._pixels(frame)
         if self._facts.orientation != UPRIGHT:
             pixels = np.ascontiguousarray(upright(pixels, self._facts.orientation))
         code, count = pixels.dtype.name, pixels.shape[2]
@@ -102,6 +100,15 @@ class MovieReader:
             {},
             notes=tuple(notes),
         )
+
+    def _pixels(self, frame: Any) -> np.ndarray:
+        wide, high = self._facts.stored
+        if not self._deinterlace:
+            return self._converter.convert(frame, (wide, high))
+        field = upper_field(frame)
+        if field is None:
+            return filled(self._converter.convert(frame, (wide, high))[0::2], high)
+        return filled(self._converter.convert(field, (wide, (high + 1) // 2)), high)
 
     def close(self) -> None:
         """Closes the file; reading again opens it again."""

@@ -14,6 +14,7 @@ from ..errors import FootageError
 from .decoder import RemoteReader, ask
 from .decoder_messages import OpenImages, OpenMovie, ProbeImages, ProbeMovie, ReadSound, ScanMovie
 from .facts import ImageFacts, told_of_tags
+from .fields import INTERLACED, ONE_FIELD
 from .source_frame import DamagedFrame
 from .timecode import breaks, rebased
 
@@ -73,7 +74,10 @@ class MovieSource:
         self.facts, _ = ask(ProbeMovie(str(path)), path)
         facts = self.facts
         self._deinterlace = deinterlace
-        self.notes: list[str] = list(facts.notes)
+        unflagged = INTERLACED + ONE_FIELD
+        self.notes: list[str] = [
+            note for note in facts.notes if not (deinterlace and note == unflagged)
+        ]
         if matrix and facts.matrix != "rgb":
             self.matrix = matrix
         else:
@@ -97,8 +101,12 @@ class MovieSource:
             )
         elif deinterlace:
             self.notes.append(
-                "the upper field of each frame is read, as asked; the movie's first pictures do not"
-                " say that they are interlaced"
+                "the upper field of each frame is read, as asked; the movie's first pictures "
+                + (
+                    "seem interlaced, though they do not say so"
+                    if unflagged in facts.notes
+                    else "do not say that they are interlaced"
+                )
             )
         if facts.alpha:
             self.notes.append("the movie's alpha is kept in full plates")
@@ -175,7 +183,7 @@ class MovieSource:
                 told.add(kind)
         if found.interlaced and not self.facts.interlaced:
             notes.append("some frames of the movie are interlaced; deinterlace it first")
-        notes += found.fields
+        notes += [note for note in found.fields if not (self._deinterlace and ONE_FIELD in note)]
         if found.looked < len(self.facts.stamps):
             notes.append(f"the first {found.looked} frames were decoded to look for damage")
         return notes
