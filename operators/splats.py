@@ -102,6 +102,10 @@ class PORTRAITGEN_OT_to_3d(bpy.types.Operator):
         return base.attempt(self, lambda: _bring(shot, take))
 
 
+_ELSEWHERE = (
+    "The shot cannot be written to, so its splats lie among your own files: Pack Splats lets others"
+    " see them"
+)
 _NEURAL = "A network changes this take beyond what its splats hold"
 
 
@@ -156,6 +160,7 @@ def _show(shot: Any, take: str, retouched: str, sent: str, answer: CloudExported
     scene_updates.undo_step("Take Retouched Splats" if retouched else "To 3D")
     back = f"{erased} splats that were erased by hand are back; Undo, and Take Retouched keeps it"
     notes = [retouched, back if erased else "", _NEURAL if answer.neural else ""]
+    notes += [_ELSEWHERE] if answer.elsewhere else []
     session.told_of_splats = tuple(note for note in notes if note)
 
 

@@ -145,7 +145,7 @@ def carrying_tree(name: str) -> Any:
     make.link(make.named("pg_rotation", "QUATERNION"), turn.inputs[1])
     scale = make.vector("SCALE", make.named("pg_scale", "FLOAT_VECTOR"), scale=stretch)
     smooth = across([make.sampled(surface, normal, corner) for corner in corners])
-    smooth = make.rotated(make.vector("NORMALIZE", smooth), _own_rotation(make))
+    smooth = make.vector("NORMALIZE", smooth)
     camera = make.object_info(entry.outputs[CAMERA], "RELATIVE").outputs["Location"]
     towards = make.vector("SUBTRACT", camera, place)
     base = _radiance(make, entry, make.vector("NORMALIZE", towards), frame)
@@ -161,13 +161,6 @@ def carrying_tree(name: str) -> Any:
     make.link(place, moved.inputs["Position"])
     make.link(moved.outputs[0], exit_.inputs["Geometry"])
     return group
-
-
-def _own_rotation(make: _Tree) -> Any:
-    """How the splats' object is turned in the world: Cycles' splats take normals there, and its
-    Vector Transform node does not bring them there."""
-    itself = make.node("GeometryNodeSelfObject").outputs[0]
-    return make.object_info(itself, "ORIGINAL").outputs["Rotation"]
 
 
 def _radiance(make: _Tree, entry: Any, towards: Any, frame: Any) -> Any:
@@ -246,7 +239,8 @@ def lit_material() -> Any:
     out of, on the smooth normals of the surface, each part as rough as it is. One for all
     performers."""
     name = "PortraitGen Lit by Scene"
-    if (known := bpy.data.materials.get(name)) is not None:
+    known = bpy.data.materials.get(name)
+    if known is not None and any(each.type == "VECT_TRANSFORM" for each in known.node_tree.nodes):
         return known
     material = bpy.data.materials.new(name)
     nodes, link = material.node_tree.nodes, material.node_tree.links.new
@@ -254,13 +248,18 @@ def lit_material() -> Any:
     albedo, normal, rough = (nodes.new("ShaderNodeAttribute") for _ in range(3))
     for node, name in ((albedo, ALBEDO), (normal, NORMAL), (rough, ROUGHNESS)):
         node.attribute_name = name
+    # Splats take their normals in the world: by this node, in that of each instance.
+    turned = nodes.new("ShaderNodeVectorTransform")
+    turned.vector_type, turned.convert_from, turned.convert_to = "NORMAL", "OBJECT", "WORLD"
+    link(normal.outputs["Vector"], turned.inputs["Vector"])
     skin, output = nodes.new("ShaderNodeBsdfPrincipled"), nodes.new("ShaderNodeOutputMaterial")
     skin.inputs["Specular IOR Level"].default_value = 0.25
     link(albedo.outputs["Color"], skin.inputs["Base Color"])
     link(rough.outputs["Fac"], skin.inputs["Roughness"])
-    link(normal.outputs["Vector"], skin.inputs["Normal"])
+    link(turned.outputs["Vector"], skin.inputs["Normal"])
     link(skin.outputs[0], output.inputs["Surface"])
-    places = {albedo: (-300, 0), rough: (-300, -200), normal: (-300, -400), output: (400, 0)}
+    places = {albedo: (-300, 0), rough: (-300, -200), turned: (-300, -400), output: (400, 0)}
+    places[normal] = (-600, -400)
     for node, place in places.items():
         node.location = place
     return material

@@ -3,6 +3,7 @@
 """Splats out and back: the field's layout, and what a retouch changes in every frame."""
 
 import dataclasses
+import errno
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from performer_shot import performer_shot
 
 from portraitgen.avatar.texture import spherical_harmonics
 from portraitgen.body.model import BodyModel
-from portraitgen.errors import AvatarError
+from portraitgen.errors import AvatarError, DiskFull
 from portraitgen.messages.splats import SplatsImported
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track
@@ -265,3 +266,28 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "bad.ply").write_bytes(data)
     with pytest.raises(AvatarError, match=r"bad\.ply: the splats cannot be read .*; write them"):
         read_ply(tmp_path / "bad.ply")
+
+
+def test_a_shot_that_nobody_may_write_to_comes_to_3d(
+    shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was refused, even where its splats lay there as they are."""
+    monkeypatch.setenv("PORTRAITGEN_CACHE", str(tmp_path / "own"))
+    current = Path(export_cloud(shot).path)
+    whole = current.read_bytes()
+
+    def refuse(path: Path) -> Path:
+        raise error
+
+    error: Exception = PermissionError(errno.EROFS, "read-only", str(current.parent))
+    monkeypatch.setattr("portraitgen.pipeline.requests.splats.make_folder", refuse)
+    answer = export_cloud(shot)
+    assert Path(answer.path) == current and not answer.elsewhere
+    assert not list((tmp_path / "own").rglob("*.safetensors"))
+    current.unlink()
+    answer = export_cloud(shot)
+    own = tmp_path / "own" / "splats" / shot.record.id / current.name
+    assert Path(answer.path) == own and answer.elsewhere and own.read_bytes() == whole
+    error = DiskFull("the disk is full")
+    with pytest.raises(DiskFull):
+        export_cloud(shot)

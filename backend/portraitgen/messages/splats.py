@@ -11,12 +11,14 @@ from .base import Call
 
 @dataclass(frozen=True)
 class CloudExported(Data):
-    """Where an avatar's Gaussians lie; `neural` if a network finishes its pictures."""
+    """Where an avatar's Gaussians lie; `neural` if a network finishes its pictures, `elsewhere` if
+    they do not lie in the shot, which may not be written to."""
 
     path: str
     gaussians: int
     version: int
     neural: bool
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True)

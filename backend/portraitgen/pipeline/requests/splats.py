@@ -23,7 +23,7 @@ from ...avatar.texture import (
 from ...body.model import BodyModel
 from ...editing.light_estimation import fitted_light
 from ...editing.part_segmentation import PARTS, face_labels
-from ...errors import AvatarError
+from ...errors import AvatarError, DiskFull, StorageError
 from ...footage.colour import ColourSpace, to_linear
 from ...frames import parse_frame_list, spread
 from ...images import as_picture
@@ -32,8 +32,16 @@ from ...raster.conventions import BLUR_VARIANCE
 from ...records import CloudFacts
 from ...schema import Data, Misfit
 from ...shot import Shot, now
-from ...storage import copy_folder, make_folder, read_json, remove_tree
+from ...storage import (
+    copy_folder,
+    file_digest,
+    is_disk_full,
+    make_folder,
+    read_json,
+    remove_tree,
+)
 from ...tensors import save_arrays
+from ...user_folders import user_cache_folder
 from ..data.authors import added
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.shots import Track, body_of, plate_of
@@ -195,9 +203,32 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     )
     # A take may be called anything, "reconstruction" too.
     name = f"take-{take}" if take else "reconstruction"
-    path = make_folder(shot.path / "splats") / f"{name}.safetensors"
-    save_arrays(path, arrays, {"splats": json.dumps(facts.to_json())})
-    return CloudExported(str(path), avatar.gaussian_count, source.version, avatar.neural)
+    path, elsewhere = _kept(shot, f"{name}.safetensors", arrays, json.dumps(facts.to_json()))
+    return CloudExported(str(path), avatar.gaussian_count, source.version, avatar.neural, elsewhere)
+
+
+def _kept(shot: Shot, name: str, arrays: Mapping[str, np.ndarray], facts: str) -> tuple[Path, bool]:
+    """Where Gaussians for Blender were written: in the shot, or among this user's own files where
+    the shot may not be written to and does not hold the very same.
+
+    Returns:
+        The file, and whether it lies outside of the shot.
+    """
+    path = shot.path / "splats" / name
+    try:
+        make_folder(path.parent)
+        save_arrays(path, arrays, {"splats": facts})
+        return path, False
+    except (OSError, StorageError) as error:
+        if isinstance(error, DiskFull) or is_disk_full(error):
+            raise
+    own = user_cache_folder() / "splats" / shot.record.id / name
+    own.parent.mkdir(parents=True, exist_ok=True)
+    save_arrays(own, arrays, {"splats": facts})
+    if path.is_file() and file_digest(path) == file_digest(own):
+        own.unlink()
+        return path, False
+    return own, True
 
 
 def _softness(source: _Source) -> float:
