@@ -164,3 +164,34 @@ def test_the_rate_of_a_program_stream_that_rounds_its_stamps_is_constant(tmp_pat
     path = write_movie(tmp_path / "in.mpg", 48, codec="mpeg2video", rate=rate, options=options)
     plate = open_plate(path)
     assert plate.fps == rate and not any("varies" in note for note in plate.notes)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "told"), [(".mjpeg", "mjpeg", True), (".h264", "libx264", False)]
+)
+def test_a_rate_that_a_bare_stream_does_not_name_is_assumed_and_said(
+    tmp_path: Path, suffix: str, codec: str, told: bool
+) -> None:
+    layout = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = write_movie(
+        tmp_path / f"in{suffix}", 6, codec=codec, rate=Fraction(30), pixel_format=layout,
+        options={}, full=codec == "mjpeg",
+    )  # fmt: skip
+    plate = open_plate(path)
+    assert plate.fps == (25 if told else 30)
+    assert any("names no frame rate" in note for note in plate.notes) == told
+
+
+def test_damage_in_hevc_is_found_by_the_sums_of_its_pictures(tmp_path: Path) -> None:
+    options = {"x265-params": "log-level=none:hash=1:keyint=4:bframes=0:crf=10"}
+    path = write_movie(tmp_path / "in.mp4", 12, codec="libx265", options=options)
+    assert not any("damage" in note for note in open_plate(path).examine())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        place, size = packets[5].pos, packets[5].size
+    data = bytearray(path.read_bytes())
+    for at in range(place + size // 2, place + size // 2 + 4):
+        data[at] ^= 0x55
+    path.write_bytes(data)
+    told = " ".join(open_plate(path).examine())
+    assert "damage near it" in told or "cannot be decoded" in told

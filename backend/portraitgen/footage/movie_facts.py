@@ -51,6 +51,13 @@ _VIDEO_CODECS = frozenset(("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpe
 _WITHOUT_HEADER = frozenset(
     ("mpegts", "mpeg", "mpegvideo", "m4v", "h264", "hevc", "vvc", "av1", "obu", "cavsvideo")
 )
+# Bare streams, whose rate is the codec's own or FFmpeg's 25.
+_WITHOUT_CLOCK = frozenset(
+    (
+        "h264", "hevc", "vvc", "evc", "av1", "obu", "mpegvideo", "m4v", "mjpeg", "h261", "h263",
+        "vc1", "cavsvideo", "avs2", "avs3", "dirac", "dnxhd",
+    )
+)  # fmt: skip
 _FIELD_ORDERS = range(2, 6)  # FFmpeg's AVFieldOrder: all that are not progressive.
 # Those of FFmpeg's AVStereo3DType that put two views into one picture.
 _PACKINGS = {
@@ -161,6 +168,8 @@ def probe(path: Path) -> MovieFacts:
             )
         guessed = Fraction(stream.guessed_rate or stream.average_rate or 25)
         fps, uniform = constant_rate(index.times, index.time_base, guessed)
+        if container.format.name in _WITHOUT_CLOCK and not context.framerate:
+            notes.append(f"the movie names no frame rate; {fps} is assumed; name it if it is not")
         return MovieFacts(
             stamps=tuple(index.stamps),
             times=tuple(index.times),

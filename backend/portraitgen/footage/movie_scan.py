@@ -42,6 +42,10 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
     size = facts.stored
     looked = min(limit, len(facts.stamps))
     container, stream = open_movie(path)
+    if stream.codec_context.name == "hevc":
+        # This decoder goes on past damage without a word, unless it is told to stop at it; sums of
+        # its pictures, which some encoders write, tell of all of it.
+        stream.codec_context.options |= {"err_detect": "crccheck+explode"}
     with container:
         for order, frame in enumerate(decoded(container, stream, damage.append)):
             row = order if facts.in_order else positions.get(frame.pts)
