@@ -267,8 +267,11 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
             text = f"The plate's strip is read as {footage.colour_space} now"
             told.append(Notice(f"{text}, the shot was made with {shot.colour_space}"))
         told += _untracked(known, footage.first, footage.last)
-    if _muted(plate):
+    muted = [piece.name for piece, metas in plate.places if _muted(piece, metas)]
+    if len(muted) == len(plate.places):
         told.append(Notice("The plate's strip is muted"))
+    elif muted:
+        told.append(Notice(f"A piece of the plate, '{muted[0]}', is muted"))
     for name in plate.elsewhere:
         told.append(Notice(f"A piece of the plate, '{name}', lies elsewhere: make a shot of it"))
     told += _covered(shot, plate)
@@ -322,11 +325,10 @@ def _untracked(known: shot_summary.ShotSummary, first: int, last: int) -> list[N
     return [Notice(text, "portraitgen.track", "Re-track")]
 
 
-def _muted(plate: PlateStrip) -> bool:
-    strip = plate.strip
-    if strip.mute or any(meta.mute for meta in plate.metas):
+def _muted(strip: Any, metas: tuple[Any, ...]) -> bool:
+    if strip.mute or any(meta.mute for meta in metas):
         return True
-    channels = plate.metas[-1].channels if plate.metas else strip.id_data.sequence_editor.channels
+    channels = metas[-1].channels if metas else strip.id_data.sequence_editor.channels
     return bool(channels[strip.channel].mute)
 
 

@@ -52,29 +52,46 @@ class PlateStrip:
 
     Attributes:
         strip: the strip; one of them where the plate was cut in pieces.
-        pieces: all strips of the plate that lie as the first does, itself included.
-        elsewhere: the names of pieces that were moved away from the others.
         metas: the meta strips that it lies in, the outermost first.
+        places: all strips of the plate that lie as the first does, itself included, each with its
+            meta strips: Blender's Split of a meta strip makes two of what lies in it.
+        elsewhere: the names of pieces that were moved away from the others.
     """
 
     strip: Any
-    pieces: tuple[Any, ...]
-    elsewhere: tuple[str, ...]
     metas: tuple[Any, ...]
+    places: tuple[tuple[Any, tuple[Any, ...]], ...]
+    elsewhere: tuple[str, ...] = ()
+
+    @property
+    def pieces(self) -> list[Any]:
+        """The strips of the plate that lie as the first does, itself included."""
+        return [piece for piece, _ in self.places]
 
     @property
     def among(self) -> Any:
         """The strips that the plate is one of: its meta strip's, or its scene's."""
         return self.metas[-1].strips if self.metas else compat.strips(self.strip.id_data)
 
-    @property
-    def near(self) -> list[Any]:
-        """The pieces that lie in the same meta strip, or none, as the first does."""
-        return [each for each in self.pieces if any(each == other for other in self.among)]
+    def parts(self) -> list["PlateStrip"]:
+        """The plate by the meta strips in which its pieces lie, the first piece's first."""
+        found: dict[str, list[tuple[Any, tuple[Any, ...]]]] = {}
+        for piece, metas in ((self.strip, self.metas), *self.places):
+            group = found.setdefault(metas[-1].name if metas else "", [])
+            if not any(piece == each for each, _ in group):
+                group.append((piece, metas))
+        return [PlateStrip(*group[0], tuple(group), self.elsewhere) for group in found.values()]
+
+    def around(self, strip: Any) -> "PlateStrip | None":
+        """The part of the plate in whose meta strip, or scene, a strip lies; None for none."""
+        for part in self.parts():
+            if any(strip == each for each in part.among):
+                return part
+        return None
 
     def under(self, strip: Any) -> Any:
-        """The piece of the plate that most of another strip lies on."""
-        if len(self.pieces) == 1:
+        """The piece of this part of the plate that most of another strip lies on."""
+        if len(self.places) == 1:
             return self.strip
         begin, end = compat.strip_range(strip)
 
@@ -82,7 +99,7 @@ class PlateStrip:
             first, after = compat.strip_range(piece)
             return max(0, min(end, after) - max(begin, first))
 
-        return max([self.strip, *self.near], key=shared)
+        return max([self.strip, *self.pieces], key=shared)
 
 
 def find(shot: Any, scene: Any) -> PlateStrip | None:
@@ -103,9 +120,9 @@ def find(shot: Any, scene: Any) -> PlateStrip | None:
     marked.sort(key=lambda each: (each[0].name != shot.strip, compat.strip_range(each[0])[0]))
     main, metas = marked[0]
     start = _numbered_from(main)
-    alike = [strip for strip, _ in marked if _numbered_from(strip) == start]
+    alike = tuple(each for each in marked if _numbered_from(each[0]) == start)
     away = [strip.name for strip, _ in marked if _numbered_from(strip) != start]
-    return PlateStrip(main, tuple(alike), tuple(away), metas)
+    return PlateStrip(main, metas, alike, tuple(away))
 
 
 def shots_of(strip: Any) -> list[str]:
@@ -136,9 +153,15 @@ def _numbered_from(strip: Any) -> int:
 
 def shown(plate: PlateStrip) -> tuple[int, int]:
     """The first scene frame that shows a plate, and the one after its last."""
-    ranges = [compat.strip_range(strip) for strip in plate.pieces]
-    begin, end = min(each[0] for each in ranges), max(each[1] for each in ranges)
-    for meta in plate.metas:
+    ranges = [_clipped(piece, metas) for piece, metas in plate.places]
+    seen = [each for each in ranges if each[0] < each[1]] or ranges
+    return min(each[0] for each in seen), max(each[1] for each in seen)
+
+
+def _clipped(strip: Any, metas: tuple[Any, ...]) -> tuple[int, int]:
+    """What of a strip's range its meta strips show."""
+    begin, end = compat.strip_range(strip)
+    for meta in metas:
         first, after = compat.strip_range(meta)
         begin, end = max(begin, first), min(end, after)
     return begin, end
@@ -147,7 +170,7 @@ def shown(plate: PlateStrip) -> tuple[int, int]:
 def whereabouts(strip: Any, scene: Any) -> PlateStrip:
     """A strip by itself, with the meta strips it lies in."""
     metas = next((metas for each, metas in compat.every_strip(scene) if each == strip), ())
-    return PlateStrip(strip, (strip,), (), metas)
+    return PlateStrip(strip, metas, ((strip, metas),))
 
 
 def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> StripFootage:

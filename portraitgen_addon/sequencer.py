@@ -62,7 +62,7 @@ def grow(
         version: of the render, for the strip to carry; frames of another that it shows stay until
             those of this one come.
         plate: where the plate's strip lies, whose look a new strip gets and whose meta strip it
-            joins; None if the edit has lost it.
+            joins, each of them if the plate lies in several; None if the edit has lost it.
 
     Returns:
         The strip, the first of several.
@@ -82,25 +82,34 @@ def grow(
         _laid(strip, plate)
     if held:
         return held[0][0]
-    for strip, at in places:
-        before = None if number is None else number - 1
-        if at == len(strip.elements) and _holds(strip, at - 1, before):
-            # One whose end the artist has trimmed keeps its end.
-            begin, end = compat.strip_range(strip)
-            strip[SETTINGS], strip[VERSION] = settings, version
-            _point_at(strip, path)
-            strip.elements.append(path.name)
-            compat.set_length(strip, (end + 1 if end == frame else end) - begin)
-            return _laid(strip, plate)
-    among = plate.among if plate is not None else compat.strips(scene, create=True)
-    channel = _free_channel(among, above + 1, frame, scene.name)
-    strip = among.new_image(name=name, filepath=str(path), channel=channel, frame_start=frame)
-    strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
-    strip[VERSION] = version
-    if colour_space:
-        strip.colorspace_settings.name = colour_space
-    _point_at(strip, path)
-    return _laid(strip, plate)
+    before = None if number is None else number - 1
+    grown = [
+        strip for strip, at in places if at == len(strip.elements) and _holds(strip, at - 1, before)
+    ]
+    for strip in grown:
+        # One whose end the artist has trimmed keeps its end.
+        begin, end = compat.strip_range(strip)
+        strip[SETTINGS], strip[VERSION] = settings, version
+        _point_at(strip, path)
+        strip.elements.append(path.name)
+        compat.set_length(strip, (end + 1 if end == frame else end) - begin)
+        _laid(strip, plate)
+    if grown:
+        return grown[0]
+    made = []
+    for part in plate.parts() if plate is not None else [None]:
+        among = part.among if part is not None else compat.strips(scene, create=True)
+        other = part is not None and plate is not None and part.strip != plate.strip
+        lowest = part.strip.channel if other else above
+        channel = _free_channel(among, lowest + 1, frame, scene.name)
+        strip = among.new_image(name=name, filepath=str(path), channel=channel, frame_start=frame)
+        strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
+        strip[VERSION] = version
+        if colour_space:
+            strip.colorspace_settings.name = colour_space
+        _point_at(strip, path)
+        made.append(_laid(strip, plate))
+    return made[0]
 
 
 def number_of(name: str) -> int | None:
@@ -116,8 +125,9 @@ def _holds(strip: Any, at: int, number: int | None) -> bool:
 
 
 def _laid(strip: Any, plate: PlateStrip | None) -> Any:
-    if plate is not None and any(strip == each for each in plate.among):
-        take_layout.lay(plate, strip)
+    part = plate.around(strip) if plate is not None else None
+    if part is not None:
+        take_layout.lay(part, strip)
     return strip
 
 

@@ -72,12 +72,12 @@ def differences(shot: Any, plate: PlateStrip, footage: StripFootage) -> list[str
     if shot.strip_rate and Fraction(*footage.fps) != Fraction(shot.strip_rate):
         text = f"The scene runs at {_rate(Fraction(*footage.fps))} frames a second"
         found.append(f"{text}, the shot was made at {_rate(Fraction(shot.strip_rate))}")
-    among = list(plate.among)
-    takes = [each for each in takes_on(shot, scene, shot.offset) if each in among]
+    takes = [(take, plate.around(take)) for take in takes_on(shot, scene, shot.offset)]
+    lying = [(take, part) for take, part in takes if part is not None]
     if shot.channel != footage.channel:
-        if any(take.channel <= footage.channel for take in takes):
+        if any(take.channel <= part.under(take).channel for take, part in lying):
             found.append("The plate's strip lies above its takes")
-    cuts = sorted({frame for take in takes for frame in take_layout.seams(plate, take)})
+    cuts = sorted({frame for take, part in lying for frame in take_layout.seams(part, take)})
     if cuts:
         listed = ", ".join(str(frame) for frame in cuts[:4])
         found.append(f"The plate was cut at frame {listed}, its takes were not")
@@ -146,10 +146,11 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
     for take in takes_on(shot, scene, before):
         _lead(take, footage.offset, was, now)
     for take in takes_on(shot, scene, footage.offset):
-        if any(take == each for each in plate.among):
+        part = plate.around(take)
+        if part is not None:
             if raised:
-                _raise(take, plate)
-            _cut(take, plate)
+                _raise(take, part)
+            _cut(take, part)
     follow(shot, plate)
 
 
@@ -239,7 +240,7 @@ def _cut(take: Any, plate: PlateStrip) -> None:
         parts.append(parts[-1].split(frame=frame, split_method="SOFT"))
     for part in parts if cuts else ():
         begin, end = compat.strip_range(part)
-        ranges = [compat.strip_range(piece) for piece in plate.near]
+        ranges = [compat.strip_range(piece) for piece in plate.pieces]
         if not any(first < end and after > begin for first, after in ranges):
             plate.among.remove(part)
 
@@ -279,10 +280,11 @@ def follow(shot: Any, plate: PlateStrip) -> bool:
     """
     changed = False
     for take in takes_on(shot, plate.strip.id_data, shot.offset):
-        if not any(take == each for each in plate.among):
-            take = sequencer.move_among(take, plate)
+        part = plate.around(take)
+        if part is None:
+            take, part = sequencer.move_among(take, plate), plate.parts()[0]
             changed = True
-        changed |= take_layout.lay(plate, take)
+        changed |= take_layout.lay(part, take)
     return changed
 
 

@@ -53,6 +53,9 @@ _NO_SETTINGS = {
 def lay(plate: PlateStrip, take: Any) -> bool:
     """Gives a take's strip the look of its plate's, unless it has it already.
 
+    Args:
+        plate: the part of it that lies where the take does, see `PlateStrip.around`.
+
     Returns:
         Whether anything had to be changed.
     """
@@ -112,9 +115,16 @@ def look_of(strip: Any, named: bool = True) -> list[Any]:
 
 
 def seams(plate: PlateStrip, take: Any) -> list[int]:
-    """The scene frames within a take's strip at which the plate below it ends, begins again, or
-    looks otherwise from there on: places where an artist has cut the plate and not the take."""
-    pieces = sorted(plate.near, key=compat.strip_range)
+    """Where an artist has cut a plate and not the take.
+
+    Args:
+        plate: the part of it around the take.
+
+    Returns:
+        The scene frames within the take's strip at which the plate below it ends, begins again, or
+        looks otherwise from there on.
+    """
+    pieces = sorted(plate.pieces, key=compat.strip_range)
     begin, end = compat.strip_range(take)
     found: list[int] = []
     for one, other in pairwise(pieces):

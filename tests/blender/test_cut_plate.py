@@ -11,7 +11,7 @@ from typing import Any
 import bpy
 import living_shot
 import pytest
-from conftest import module, shown
+from conftest import module, shown, trim
 from test_edit_variants import COUNT, START, media, move, plate, shot, start, takes
 
 __all__ = ["media", "shot"]
@@ -173,3 +173,62 @@ def test_a_part_that_was_split_off_becomes_the_plate_of_its_own_shot_alone(
     shots_of = module("portraitgen_addon.plate_strip").shots_of
     first, second = scene.portraitgen.shots
     assert shots_of(plate()) == [first.shot_id] and shots_of(right) == [second.shot_id]
+
+
+def in_meta(shot: Any) -> Any:
+    """A meta strip that holds the plate, and with it the take."""
+    meta = bpy.context.scene.sequence_editor.strips.new_meta(
+        name="meta", channel=7, frame_start=START
+    )
+    plate().move_to_meta(meta)
+    trim(meta, START, START + COUNT)
+    assert living_shot.look(shot) == []
+    return meta
+
+
+def homes(shot: Any) -> list[tuple[str, int]]:
+    """The meta strip of each take's strip, and where the strip begins."""
+    every = module("portraitgen_addon.compat").every_strip(bpy.context.scene)
+    ours = takes(shot)
+    return sorted((metas[-1].name, start(strip)) for strip, metas in every if strip in ours)
+
+
+def test_a_meta_strip_that_is_cut_keeps_its_take_in_both_halves(shot: Any) -> None:
+    """The take of the right half was put into the left one, by itself."""
+    meta = in_meta(shot)
+    right = meta.split(frame=START + 10, split_method="SOFT")
+    assert living_shot.look(shot) == []
+    assert homes(shot) == [("meta", START), ("meta.001", START)]
+    assert bpy.ops.portraitgen.update_from_strip() == {"FINISHED"}
+    assert ranges(shot) == [(START, START + COUNT)] * 2
+    for half in (meta, right):
+        move(half, 30)
+    assert living_shot.look(shot) == ["The plate's strip was moved by +30 frames"]
+    bpy.ops.portraitgen.update_from_strip()
+    assert living_shot.look(shot) == []
+    assert homes(shot) == [("meta", START + 30), ("meta.001", START + 30)]
+    move(right, 50)
+    living_shot.look(shot)
+    bpy.ops.portraitgen.update_from_strip()
+    assert homes(shot) == [("meta", START + 30), ("meta.001", START + 80)], "it went along"
+
+
+def test_a_take_is_rendered_into_both_halves_of_a_meta_strip(
+    filled: Any, media: SimpleNamespace
+) -> None:
+    meta = in_meta(filled)
+    (take,) = takes(filled)
+    meta.strips.remove(take)
+    meta.split(frame=START + 10, split_method="SOFT")
+    living_shot.show_take(bpy.context.scene, filled, media.take)
+    assert living_shot.look(filled) == []
+    assert homes(filled) == [("meta", START), ("meta.001", START)]
+    assert {len(each.elements) for each in takes(filled)} == {COUNT}
+
+
+def test_a_piece_that_is_muted_is_told(filled: Any) -> None:
+    _, right = pieces(10)
+    right.mute = True
+    assert living_shot.look(filled) == [f"A piece of the plate, '{right.name}', is muted"]
+    plate().mute = True
+    assert living_shot.look(filled) == ["The plate's strip is muted"]

@@ -219,16 +219,22 @@ def time_drawing() -> None:
     last = {"name": "", "end": 0.0}
     parts: dict[str, float] = {}
     collector = _Collector()
+    deep = False
 
     def kept() -> None:
         if last["name"] and sum(parts.values()) > sum(longest.get(last["name"], {}).values()):
             longest[last["name"]] = dict(parts)
 
     def note(work: Callable[[Any, Any], Any], first: Any, context: Any, name: str = "") -> Any:
+        nonlocal deep
+        if deep:
+            return work(first, context)  # A button that asks another is counted with it.
+        deep = True
         begun, worked, before = time.perf_counter(), time.thread_time(), collector.took
         try:
             return work(first, context)
         finally:
+            deep = False
             end, took = time.perf_counter(), 1e3 * (time.thread_time() - worked)
             if collector.took > before:
                 collected.append(collector.took - before)
