@@ -97,10 +97,10 @@ def grow(
     if grown:
         return grown[0]
     made = []
-    for part in plate.parts() if plate is not None else [None]:
-        among = part.among if part is not None else compat.strips(scene, create=True)
-        other = part is not None and plate is not None and part.strip != plate.strip
-        lowest = part.strip.channel if other else above
+    parts = plate.parts() if plate is not None else []
+    homes = [(part.among, part.strip.channel) for part in parts[1:]]
+    first_home = plate.among if plate is not None else compat.strips(scene, create=True)
+    for among, lowest in [(first_home, above), *homes]:
         channel = _free_channel(among, lowest + 1, frame, scene.name)
         strip = among.new_image(name=name, filepath=str(path), channel=channel, frame_start=frame)
         strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
