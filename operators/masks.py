@@ -10,8 +10,16 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from portraitgen.errors import PortraitError
+from portraitgen.failures import readable
 
-from ..portraitgen_addon import backend_properties, masks, properties, scene_updates, shot_summary
+from ..portraitgen_addon import (
+    backend_properties,
+    masks,
+    properties,
+    scene_updates,
+    sequencer,
+    shot_summary,
+)
 from ..portraitgen_addon.session import session
 from . import base
 
@@ -100,7 +108,7 @@ def _steps(
     kind, option = masks.PURPOSES[purpose]
     settings = getattr(shot, backend_properties.slot_of_job(kind), None)
     if settings is not None and first is not None:
-        setattr(settings, option, str(first))
+        setattr(settings, option, f"{sequencer.directory_of(first.parent)}{first.name}")
         scene_updates.undo_step("Mask as Matte")
     scene_updates.redraw()
 
@@ -113,8 +121,8 @@ def _step(steps: Iterator[None]) -> float | None:
         next(steps)
     except StopIteration:
         return None
-    except PortraitError as error:
-        session.error = error
+    except Exception as error:  # noqa: BLE001 - Blender would tell a terminal, and nobody else.
+        session.error = readable(error)
         scene_updates.redraw()
         return None
     return 0.01

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -23,6 +24,11 @@ _EFFECT_STACK = "compositor_effects" in bpy.types.Scene.bl_rna.properties
 def version_text() -> str:
     """This Blender's version, as it calls itself."""
     return str(bpy.app.version_string)
+
+
+def plain_path(path: Path) -> str:
+    """A path as what Blender renders is named by: it reads braces as templates."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def sequencer_scene(context: Any) -> Any:

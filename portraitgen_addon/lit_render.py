@@ -122,9 +122,7 @@ def prepare(shot: Any, cloud: Any, take: str, frames: range) -> LitRender:
     settings.color_mode, settings.color_depth, settings.exr_codec = "RGBA", "16", "ZIP"
     settings.color_management = "OVERRIDE"
     settings.linear_colorspace_settings.name = _SPACE
-    # Blender reads braces in paths as templates.
-    plain = str(folder / take).replace("{", "{{").replace("}", "}}")
-    render.filepath = f"{plain}.scene.#####"
+    render.filepath = f"{compat.plain_path(folder / take)}.scene.#####"
     return LitRender(scene.name, frames, shot.offset, folder, take)
 
 

@@ -6,6 +6,7 @@ A scratch scene shows the mask as a strip at the plate's size; what its sequence
 mask with its feather, its animation and whatever it is parented to.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,9 +28,11 @@ PURPOSES = {
 
 
 def folder_of(shot: Path, mask: str) -> Path:
-    """Where the pictures of a mask lie."""
-    stem = re.sub(r"[^\w-]+", "-", mask).strip("-_") or "mask"
-    return shot / "masks" / stem[:40]
+    """Where the pictures of a mask lie: of each its own, however alike their names are."""
+    stem = (re.sub(r"[^\w-]+", "-", mask).strip("-_") or "mask")[:40]
+    if stem != mask:
+        stem += f"-{hashlib.sha256(mask.encode()).hexdigest()[:6]}"
+    return shot / "masks" / stem
 
 
 def rasterise(
@@ -71,7 +74,7 @@ def rasterise(
         for frame in frames:
             path = folder / f"{folder.name}.{frame:04d}.png"
             scene.frame_set(frame + offset)
-            render.filepath = str(path)
+            render.filepath = compat.plain_path(path)
             # Of a scene that is only named, the frame is the active scene's.
             with compat.with_window(bpy.context), bpy.context.temp_override(scene=scene):
                 bpy.ops.render.render(write_still=True)
