@@ -16,7 +16,7 @@ from portraitgen.pipeline.requests.faces import faces_of
 from portraitgen.tracking.face_follower import FaceFollower
 from portraitgen.tracking.landmarks import ChunkLandmarks, LandmarkDetector, Pictures
 from portraitgen.tracking.no_face import why_no_face
-from portraitgen.tracking.shot_parts import find_dissolves, performer_part
+from portraitgen.tracking.shot_parts import find_dissolves, other_faces, performer_part
 
 CLIP = Path(__file__).resolve().parents[1] / "data" / "performer.mp4"
 
@@ -48,6 +48,20 @@ def test_bars_at_the_head_are_left_and_the_part_with_the_face_is_tracked(
     seen, notes = performer_part(_seen(detector, _bars(images[0].shape, 5) + images[:7]))
     assert seen.frames.tolist() == list(range(6, 13))
     assert "parts are 1-5, 6-12; 6-12 shows the face and is tracked" in notes[0]
+
+
+def test_other_faces_beside_the_one_that_is_tracked_are_told(
+    images: list[np.ndarray], detector: LandmarkDetector
+) -> None:
+    assert other_faces(_seen(detector, images)) == []
+    both = [np.hstack([image, image[:, ::-1]]) for image in images]
+    seen = _seen(detector, both)
+    (note,) = other_faces(seen)
+    assert f"{len(both)} of {len(both)} frames show other faces" in note
+    left, top, width, height = seen.box[0]
+    assert f"at {left + width / 2:.0f}, {top + height / 2:.0f} in frame 1" in note
+    seen.others[1:] = 0
+    assert other_faces(seen) == []
 
 
 def test_several_parts_with_faces_are_all_named(

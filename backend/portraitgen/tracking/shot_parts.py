@@ -15,6 +15,9 @@ from .landmarks import ChunkLandmarks
 _FACES = 0.2
 """Share of a part's frames that must show a face for it to be the performer's."""
 
+_FEW, _FEW_SHARE = 2, 0.1
+"""Frames in which another face is an exception: a passer-by, a picture on the wall, an error."""
+
 _LENGTHS = (6, 8, 12, 16, 24, 36, 48)
 _DIFFERENT = 0.06
 _UNLIKE = 0.12
@@ -94,6 +97,22 @@ def performer_part(seen: ChunkLandmarks) -> tuple[ChunkLandmarks, list[str]]:
     rows = (seen.frames >= part.first) & (seen.frames <= part.last)
     fields = {each.name: getattr(seen, each.name)[rows] for each in dataclasses.fields(seen)}
     return ChunkLandmarks(**fields), notes
+
+
+def other_faces(seen: ChunkLandmarks) -> list[str]:
+    """A note on whose face is tracked, where the plate shows others in more than a few frames."""
+    shown = ~np.isnan(seen.box[:, 0])
+    rows = np.flatnonzero(shown & (seen.others > 0))
+    if len(rows) < max(_FEW, _FEW_SHARE * len(seen.frames)):
+        return []
+    left, top, width, height = (float(value) for value in seen.box[rows[0]])
+    frame = int(seen.frames[rows[0]])
+    return [
+        f"{len(rows)} of {len(seen.frames)} frames show other faces beside the one that is tracked,"
+        f" which is at {left + width / 2:.0f}, {top + height / 2:.0f} in frame {frame}; if that is"
+        " not the performer, click on them (Pick Performer), or name a point on their face at the"
+        " terminal (--performer FRAME:X,Y)."
+    ]
 
 
 def find_dissolves(frames: np.ndarray, thumbnails: np.ndarray) -> list[tuple[int, int]]:

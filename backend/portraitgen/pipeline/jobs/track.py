@@ -35,7 +35,7 @@ from ...tracking.face_follower import FaceFollower
 from ...tracking.landmarks import CHUNK, ChunkLandmarks, LandmarkDetector, Pictures
 from ...tracking.no_face import why_no_face
 from ...tracking.part_quality import part_residuals, with_parts
-from ...tracking.shot_parts import performer_part
+from ...tracking.shot_parts import other_faces, performer_part
 from ...tracking.silhouette import fit_silhouettes, with_identity
 from ...tracking.solve import TrackSettings, TrackSolution, solve_track, with_fixed
 from ..data.shots import Track, body_of, plate_of
@@ -149,6 +149,7 @@ def _track_with(
         told = list(plate.notes)
         points = performer_points(options.performer, frames)
         seen, notes = performer_part(_landmarks(plate, frames, points, job, reporter))
+        notes += [] if points else other_faces(seen)
         for note in [*notes, *(note for note in plate.notes if note not in told)]:
             reporter.note(note)
         frames = range(int(seen.frames[0]), int(seen.frames[-1]) + 1)
