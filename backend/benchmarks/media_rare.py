@@ -206,11 +206,11 @@ def photos(folder: Path) -> Iterator[Case]:
     image.convert("CMYK").save(folder / "print.jpg", quality=100)
     yield Case("photo print.jpg", folder / "print.jpg", needs="CMYK")
     frames = [Image.fromarray(_codes(picture(number))) for number in range(4)]
-    for name in ("moving.png", "moving.gif"):
+    for name, tolerance in (("moving.png", 1.0), ("moving.gif", 8.0), ("moving.avif", 4.0)):
         path = folder / name
-        frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+        more = {"quality": 100, "subsampling": "4:4:4"} if name.endswith("avif") else {}
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, **more)
         truth = {number + 1: picture(number) for number in range(4)}
-        tolerance = 8.0 if name.endswith("gif") else 1.0
         yield Case(f"photo {name}", path, truth, range(1, 5), tolerance)
     path = folder / "moving.webp"
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=40, lossless=True)

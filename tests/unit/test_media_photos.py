@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from footage_media import number_of, numbered
 from PIL import Image
 from test_icc import PROPHOTO, gamma, make_profile
 
@@ -225,3 +226,17 @@ def test_a_damaged_photo_is_refused_in_a_sentence(tmp_path: Path) -> None:
             open_plate(tmp_path / "bent.heic").read(1)
         except FootageError as error:
             assert "fault of its own" not in str(error)
+
+
+@pytest.mark.parametrize("suffix", [".avif", ".heif"])
+def test_an_animated_avif_is_a_movie_not_its_first_picture(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"moving{suffix}"
+    pictures = [Image.fromarray(numbered(number)) for number in range(6)]
+    with open(path, "wb") as file:
+        pictures[0].save(
+            file, "AVIF", save_all=True, append_images=pictures[1:], duration=40, quality=90
+        )
+    plate = open_plate(path)
+    assert plate.kind == "movie" and plate.fps == 25
+    assert [number_of(image) for _, image in plate.frames_uint8()] == list(range(6))
+    assert not any("tracks" in note for note in plate.notes)

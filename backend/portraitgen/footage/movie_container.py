@@ -110,8 +110,8 @@ def open_movie(path: Path, **options: str) -> tuple[Any, Any]:
 def picture_streams(container: Any) -> list[Any]:
     """The streams that show a moving picture, the one that is meant first.
 
-    Cover art and thumbnails are none. Meant is the one flagged as default; where none or several
-    are, the largest.
+    Cover art and thumbnails are none, nor is the still picture before an animated AVIF's. Meant is
+    the one flagged as default; where none or several are, the largest.
     """
     flags = av.stream.Disposition
     out = flags.attached_pic | getattr(flags, "timed_thumbnails", 0)
@@ -125,7 +125,8 @@ def picture_streams(container: Any) -> list[Any]:
         default = bool(stream.disposition & flags.default)
         return default, (stream.width or 0) * (stream.height or 0), -stream.index
 
-    return sorted(streams, key=rank, reverse=True)
+    moving = [stream for stream in streams if stream.frames != 1]
+    return sorted(moving or streams, key=rank, reverse=True)
 
 
 def packets(container: Any, stream: Any, on_damage: Callable[[str], None]) -> Iterator[Any]:
