@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attack_shot import EDIT
 
-from portraitgen.errors import Cancelled, ShotError, ShotLocked
+from portraitgen.errors import Cancelled, PortraitError, ShotError, ShotLocked
 from portraitgen.footage.encode import read_exr
 from portraitgen.pipeline.data.frame_identity import edit_shown
 from portraitgen.pipeline.registry import run
@@ -95,6 +95,28 @@ def test_a_damaged_frame_is_rendered_again(shot: Path) -> None:
     picture.write_bytes(picture.read_bytes()[:-5])
     render(shot)
     assert pixels(shot) == marks
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.3, 0.6, 0.9, 0.999])
+def test_a_bit_that_flips_in_a_frame_is_found(shot: Path, share: float) -> None:
+    """What the format did not notice was taken for rendered, and delivered."""
+    before, path = pixels(shot), frame(shot, 3)
+    whole = path.read_bytes()
+    at = 8 + int(share * (len(whole) - 16))
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+    with pytest.raises(PortraitError):
+        run("deliver", shot, {"take": "toon", "out": str(shot.parent / "out")}, Reporter())
+    assert not (shot.parent / "out" / "frames" / path.name).exists()
+    heard = Listener()
+    run("render", shot, TAKE, heard)
+    assert pixels(shot) == before
+
+
+def test_a_movie_of_pictures_that_were_changed_is_refused(shot: Path) -> None:
+    picture = frame(shot, 2).with_suffix(".png")
+    picture.write_bytes(frame(shot, 4).with_suffix(".png").read_bytes())
+    with pytest.raises(ShotError, match="pictures of frames 2 were changed since"):
+        run("movie", shot, {"take": "toon"}, Reporter())
 
 
 @pytest.mark.parametrize("options", [{"detail": 0.1}, {"mix": "0.5"}, {"steady": 0.0}])

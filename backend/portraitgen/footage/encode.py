@@ -19,6 +19,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from ..errors import FootageError
 from ..storage import atomic_path, is_disk_full, is_plain
 from ..user_folders import utf_8_path
+from . import exr_digest
 from .colour import chromaticities, resolve
 from .decoder import ask
 from .decoder_messages import ReadParts
@@ -55,7 +56,7 @@ def write_exr(
     timecode: str = "",
     reel: str = "",
 ) -> None:
-    """Writes a multilayer EXR whose passes Blender and Nuke show by name.
+    """Writes a multilayer EXR whose passes Blender and Nuke show by name, with its own digest.
 
     Channels are named `ViewLayer.<pass>.<channel>`: Combined RGBA, Depth Z, Normal XYZ, Vector
     XYZW, RGBA for layers of Cryptomatte, A for Alpha, Filled and Invented, RGB for any other pass.
@@ -87,6 +88,7 @@ def write_exr(
         "chromaticities": chromaticities(space),
         _FRAME: frame,
         _SPACE: space.linear,
+        exr_digest.ATTRIBUTE: exr_digest.BLANK,
     }
     clock = counted(timecode, fps)
     if clock is not None:
@@ -97,8 +99,13 @@ def write_exr(
         header["reelName"] = reel
     with atomic_path(path) as temporary:
         try:
-            with open(temporary, "wb") as file:
+            with open(temporary, "w+b") as file:
                 OpenEXR.File(header | dict(attributes or {}), channels).write(file)
+                file.seek(0)
+                data = file.read()
+                if (place := exr_digest.place_of(data)) is not None:
+                    file.seek(place)
+                    file.write(exr_digest.digest_of(data, place).encode())
         except OSError as error:
             if is_disk_full(error):
                 raise

@@ -15,6 +15,7 @@ from typing import Any
 from ... import __version__
 from ...bounded_json import dump_json, parse_json
 from ...footage.encode import exr_attributes
+from ...footage.exr_digest import was_damaged
 from ...schema import Data
 from ...shot import Shot
 from ...storage import file_digest
@@ -114,7 +115,7 @@ class _MadeFrom(Data):
 def is_made(path: Path, identity: str, beside: Mapping[str, Path]) -> bool:
     """Whether a frame is on disk, whole and of this identity, with all that belongs to it."""
     told = _MadeFrom.told_by(path)
-    if told.id != identity or told.files is None:
+    if told.id != identity or told.files is None or was_damaged(path):
         return False
     return all(_has_digest(file, told.files.get(name)) for name, file in beside.items())
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...errors import FootageError, OptionError, ShotError
 from ...footage.encode import exr_attributes, read_exr
+from ...footage.exr_digest import was_damaged
 from ...footage.movie_index import index_movie
 from ...frames import frame_list
 from ...job_results import DeliverResult
@@ -196,6 +197,8 @@ def _check_whole(path: Path, frame: Path) -> None:
     elif path == frame:
         try:
             read_exr(frame)
+            if was_damaged(frame):
+                raise FootageError("its bytes are others than were written", path)
         except FootageError as error:
             # Rendering goes on after frames that seem to be there.
             remedy = "delete it, and render again"

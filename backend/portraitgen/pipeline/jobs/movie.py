@@ -22,7 +22,7 @@ from ...settings import option
 from ...shot import Shot
 from ..data.acting import FILE as ACTING_FILE
 from ..data.crops import load_matte
-from ..data.frame_identity import edit_shown
+from ..data.frame_identity import edit_shown, was_changed
 from ..data.provenance import statement_of
 from ..data.shots import Track, plate_of
 from ..run.job_context import running
@@ -73,11 +73,22 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> MovieResult:
 
 
 def _check(folder: Path, take: str, frames: Sequence[int]) -> None:
-    """Refuses a movie with holes, or one that would show two edits."""
+    """Refuses a movie with holes, one of changed pictures, or one that would show two edits."""
     missing = [frame for frame in frames if not _picture(folder, take, frame).exists()]
     if missing:
         raise ShotError(
             f"frames {runs_of(missing)} of take '{take}' are not rendered", folder, "render them"
+        )
+    changed = [
+        frame
+        for frame in frames
+        if was_changed(_picture(folder, take, frame), folder / f"{take}.{frame:04d}.exr")
+    ]
+    if changed:
+        raise ShotError(
+            f"the pictures of frames {runs_of(changed)} were changed since they were rendered",
+            folder,
+            "render them again",
         )
     shown: dict[int | None, list[int]] = {}
     for frame in frames:
