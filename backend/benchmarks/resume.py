@@ -47,8 +47,8 @@ def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, s
             if stage == "track":
                 options = ["--footage", str(clip.with_suffix(".mp4"))]
             begun = time.monotonic()
-            if status := _start(stage, whole, options).wait():
-                figures[stage] = f"ended with status {status} before any kill"
+            if _start(stage, whole, options).wait():
+                figures[stage] = f"ended before any kill: {_last_line(whole)}"
                 break
             seconds = time.monotonic() - begun
             killed, ended = 0, None
@@ -60,7 +60,7 @@ def measure(footage: Path | None, out: Path, kills: int = _KILLS) -> dict[str, s
                 else:
                     ended = process.wait()
             if ended:
-                figures[stage] = f"killed {killed} times, then ended with status {ended}"
+                figures[stage] = f"killed {killed} times, then ended: {_last_line(broken)}"
                 break
             same = _digest(whole, stage) == _digest(broken, stage)
             went_on = Shot.open(broken).jobs()[-1].record.resumed
@@ -84,8 +84,8 @@ def _copied_to_others(source: Path, folder: Path, kills: int, generator: random.
             )
     words = {name: ["--take", "look", *map(str, others)] for name, others in shots.items()}
     begun = time.monotonic()
-    if status := _start("apply", source, words["unbroken"]).wait():
-        return f"ended with status {status} before any kill"
+    if _start("apply", source, words["unbroken"]).wait():
+        return f"ended before any kill: {_last_line(source)}"
     each = (time.monotonic() - begun) / _OTHER_SHOTS
     killed, ended = 0, None
     while ended is None:
@@ -97,7 +97,7 @@ def _copied_to_others(source: Path, folder: Path, kills: int, generator: random.
         else:
             ended = process.wait()
     if ended:
-        return f"killed {killed} times, then ended with status {ended}"
+        return f"killed {killed} times, then ended: {_last_line(source)}"
     edits = [Shot.open(shot).take("look").edit for shot in shots["killed"]]
     same = all(
         _digest(one, "edit") == _digest(other, "edit")
@@ -140,9 +140,20 @@ def _kept(shot: Path, stage: str) -> bool:
 
 def _start(stage: str, shot: Path, options: list[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "portraitgen.cli", stage, str(shot), *options]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-    )
+    with open(_log(shot), "wb") as log:
+        return subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=log, stdin=subprocess.DEVNULL
+        )
+
+
+def _log(shot: Path) -> Path:
+    """Where what a command says of a shot goes."""
+    return shot.with_name(f"{shot.name} log.txt")
+
+
+def _last_line(shot: Path) -> str:
+    lines = _log(shot).read_text(errors="replace").splitlines()
+    return lines[-1] if lines else "it said nothing"
 
 
 def _digest(shot: Path, stage: str) -> dict[str, str]:
