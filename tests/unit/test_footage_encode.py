@@ -16,6 +16,7 @@ from portraitgen.errors import FootageError
 from portraitgen.footage.crop import composite, composite_layer
 from portraitgen.footage.encode import MovieWriter, read_exr, write_exr, write_plate
 from portraitgen.footage.plate import open_plate
+from portraitgen.images import to_half
 
 
 def _passes(size: int = 24) -> dict[str, np.ndarray]:
@@ -177,3 +178,15 @@ def test_a_deep_movie_s_frames_are_written_deep(tmp_path: Path) -> None:
     again = open_plate(write_plate(tmp_path / "deep", native, plate)).read_native(1)
     assert again.pixels.dtype == np.uint16
     assert np.array_equal(again.pixels, native.pixels)
+
+
+def test_halves_are_numpys_to_the_bit() -> None:
+    edges = [0.0, -0.0, 65504, 65519.996, 65520, -1e9, np.inf, -np.inf, 5.96e-8, 2.98e-8, 1e-30]
+    ties = np.arange(0, 4, 2.0**-12)
+    values = np.concatenate([edges, ties, np.random.default_rng(0).normal(0, 100, 10_000)])
+    values = values.astype(np.float32)
+    with np.errstate(over="ignore"):
+        expected = values.astype(np.float16)
+    assert to_half(values).tobytes() == expected.tobytes()
+    assert np.isnan(to_half(np.full((2, 1), np.nan, np.float32))).all()
+    assert to_half(np.empty((0, 3), np.float32)).shape == (0, 3)

@@ -17,6 +17,7 @@ import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
+from ..images import to_half
 from ..storage import atomic_path, is_disk_full, is_plain
 from ..user_folders import utf_8_path
 from . import exr_digest
@@ -116,12 +117,13 @@ def write_exr(
 
 def _stored(values: np.ndarray, full: bool) -> np.ndarray:
     """A channel as the file holds it, in memory of its own."""
+    alone = np.ascontiguousarray(values, np.float32)
     if full:
-        return np.ascontiguousarray(values, np.float32)
+        return alone
     # What half cannot hold would become infinite and poison every blur over it.
-    if not max(values.max(), -values.min()) <= _LARGEST_HALF:
-        values = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
-    return np.ascontiguousarray(values, np.float16)
+    if not max(alone.max(), -alone.min()) <= _LARGEST_HALF:
+        alone = np.clip(alone, -_LARGEST_HALF, _LARGEST_HALF)
+    return to_half(alone)
 
 
 def write_linear(path: Path, pixels: np.ndarray) -> Path:

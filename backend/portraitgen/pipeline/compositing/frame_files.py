@@ -15,7 +15,7 @@ from ...footage.colour_spaces import ColourSpace
 from ...footage.encode import write_exr, write_plate
 from ...footage.plate import Plate
 from ...footage.source_frame import SourceFrame
-from ...images import save_png
+from ...images import save_png, to_half
 from .plate_compositor import RenderedFrame
 
 # What is not worth its bytes in the file.
@@ -89,7 +89,7 @@ def _linear(picture: np.ndarray, space: ColourSpace) -> np.ndarray:
 
 
 def _as_half(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float16).astype(np.float32)
+    return to_half(values).astype(np.float32)
 
 
 def write_frame(
