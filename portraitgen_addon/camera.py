@@ -3,6 +3,7 @@
 """The plate's camera in Blender, with the plate behind the performer."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,25 @@ def show_plate(
     background.frame_method = "FIT"
 
 
+def is_stretched(scene: Any) -> bool:
+    """Whether a scene shows another frame of its animation than it counts (Time Stretching)."""
+    return bool(scene.render.frame_map_old != scene.render.frame_map_new)
+
+
+@contextmanager
+def unstretched(scene: Any) -> Iterator[None]:
+    """Lets a scene show the frames that it counts, while they are looked at."""
+    render = scene.render
+    kept = render.frame_map_old, render.frame_map_new
+    if is_stretched(scene):
+        render.frame_map_old = render.frame_map_new = 100
+    try:
+        yield
+    finally:
+        if kept != (render.frame_map_old, render.frame_map_new):
+            render.frame_map_old, render.frame_map_new = kept
+
+
 def every_frame(shot: Any) -> Iterator[tuple[int, Any]]:
     """A shot's footage frames, each with its rig's scene evaluated on it; the playhead comes back.
 
@@ -147,9 +167,10 @@ def every_frame(shot: Any) -> Iterator[tuple[int, Any]]:
     scene = shot.armature.users_scene[0]
     current = scene.frame_current
     try:
-        for frame in range(shot.first, shot.last + 1):
-            scene.frame_set(frame + shot.offset)
-            yield frame, scene.view_layers[0].depsgraph
+        with unstretched(scene):
+            for frame in range(shot.first, shot.last + 1):
+                scene.frame_set(frame + shot.offset)
+                yield frame, scene.view_layers[0].depsgraph
     finally:
         scene.frame_set(current)
 

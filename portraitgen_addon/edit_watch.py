@@ -18,6 +18,7 @@ import bpy
 from portraitgen.errors import PortraitError
 
 from . import (
+    camera,
     compat,
     file_marks,
     plate_strip,
@@ -374,6 +375,12 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
 def _of_rig(shot: Any) -> list[Notice]:
     """What of a rig does not lie where the shot does."""
     told = []
+    for scene in shot.armature.users_scene if shot.has_rig else ():
+        if camera.is_stretched(scene):
+            text = f"'{scene.name}' stretches time, so that the rig leaves its plate"
+            told.append(
+                Notice(f"{text}: set Time Stretching to 100 and 100 (Output > Frame Range)")
+            )
     for text in shot_time.disagreements(shot):
         text = text[:1].upper() + text[1:]
         if shot_time.rig_offset(shot) != shot.offset:

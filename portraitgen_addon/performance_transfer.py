@@ -18,7 +18,7 @@ from mathutils import Matrix, Quaternion, Vector
 
 from portraitgen.errors import ShotError
 
-from . import compat
+from . import camera, compat
 from .rig import FACE, Rig, RigData
 
 EYE_SIDEWAYS, EYE_UP = 0.5236, 0.4363
@@ -319,7 +319,7 @@ def transfer_bones(data: RigData, target: Any, preset: str, offset: int) -> Tran
     before = scene.frame_current
     animation = target.animation_data_create()
     held, animation.action = animation.action, None
-    with _hidden_meshes(scene):
+    with _hidden_meshes(scene), camera.unstretched(scene):
         for row in range(len(frames)):
             scene.frame_set(int(frames[row]))
             for index, (joint, bone) in enumerate(pairs):

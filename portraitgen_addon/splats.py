@@ -33,6 +33,12 @@ SURFACE, SHADOW, PACKED = (f"portraitgen_{name}" for name in ("surface", "shadow
 VERSION, EDIT, JOB = (f"portraitgen_{name}" for name in ("avatar", "edit", "job"))
 # The id of the shot in whose folder its data lies.
 _OWNER = "portraitgen_owner"
+# For whoever opens a file without the extension, among the object's custom properties.
+_ABOUT = "PortraitGen"
+_SAID = (
+    "The PortraitGen extension reads these splats from the shot's folder; Pack Splats keeps them in"
+    " the file, for Blender alone"
+)
 _SOFTNESS = "Softness"
 _SAME_BODY = 1e-3
 
@@ -87,6 +93,7 @@ def build(
     soften = cloud.modifiers.new(_SOFTNESS, "NODES")
     soften.node_group, soften.show_viewport = splat_nodes.softening_tree(), False
     compat.modifier_inputs(soften)[splat_nodes.SOFTNESS].value = data.softness
+    cloud[_ABOUT] = _SAID
     _fill(cloud, data)
     return Performer(surface, cloud)
 

@@ -2,15 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A lit performer that is turned, mirrored and instanced, and files without the extension."""
 
+import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import bpy
 import pytest
+from conftest import module
 from mathutils import Matrix
-from splat_performer import OFFSET, display, native, psnr, rendered
+from splat_performer import OFFSET, display, native, psnr, rendered, shown
 
 _TURNED = Matrix.Rotation(math.radians(130), 4, "Z") @ Matrix.Rotation(math.radians(40), 4, "X")
 _MIRRORED = Matrix.Scale(-1, 4, (1, 0, 0))
@@ -77,3 +82,73 @@ def test_a_performer_that_is_turned_is_lit_from_where_the_light_is(
     lit = before[..., :3].mean(-1)
     assert lit[both].std() > 0.3 * lit[both].mean()
     assert apart > 25, f"{apart:.1f} dB"
+
+
+def test_a_scene_that_stretches_time_is_told_and_read_as_it_is_keyed(
+    performer_shot: Any, until: Any, session: Any, tmp_path: Path
+) -> None:
+    """Cameras went into the world from other frames than their splats."""
+    watch, scene = module("portraitgen_addon.edit_watch"), bpy.context.scene
+    world = module("operators.splats")._world
+    carried = bpy.data.objects.new("dolly", None)
+    scene.collection.objects.link(carried)
+    performer_shot.camera.parent = carried
+    for frame in (OFFSET + 1, OFFSET + 6):
+        carried.location = (frame - OFFSET, 0, 0)
+        carried.keyframe_insert("location", frame=frame)
+    plain = world(performer_shot).read_text()
+    assert len({str(place) for place in json.loads(plain)["frames"].values()}) == 6
+    scene.render.frame_map_old, scene.render.frame_map_new = 100, 250
+    assert world(performer_shot).read_text() == plain
+    assert (scene.render.frame_map_old, scene.render.frame_map_new) == (100, 250)
+    watch.note_change()
+    watch.look(force=True)
+    assert any("stretches time" in each.text for each in watch.notices(performer_shot))
+    scene.render.frame_map_new = 100
+    watch.note_change()
+    watch.look(force=True)
+    assert not any("stretches time" in each.text for each in watch.notices(performer_shot))
+
+
+_BARE = """
+import sys
+import bpy, numpy as np
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+(cloud,) = (each for each in bpy.data.objects if each.type == "POINTCLOUD")
+for frame in map(int, sys.argv[2:]):
+    bpy.context.scene.frame_set(frame)
+    points = cloud.evaluated_get(bpy.context.evaluated_depsgraph_get()).data
+    found = np.empty(len(points.points) * 3, np.float32)
+    points.points.foreach_get("co", found)
+    print("SHOWN", points.type, len(found) // 3, found.sum().round(2) if len(found) else 0)
+print("TOLD", cloud["PortraitGen"])
+"""
+
+
+@native
+def test_a_packed_performer_is_shown_without_the_extension(
+    built: SimpleNamespace, tmp_path: Path
+) -> None:
+    """A file that holds no splats says so where anybody can read it."""
+    cloud, frames = built.performer.cloud, [OFFSET + 2, OFFSET + 5]
+    told = []
+    for packed in (False, True):
+        cloud[built.splats.PACKED] = packed
+        path = tmp_path / f"packed-{packed}.blend"
+        bpy.ops.wm.save_as_mainfile(filepath=str(path))
+        words = [sys.executable, "-c", _BARE, path, *map(str, frames)]
+        alone = os.environ | {"BLENDER_USER_RESOURCES": str(tmp_path / "bare")}
+        done = subprocess.run(words, capture_output=True, text=True, env=alone, check=True)
+        told.append([line for line in done.stdout.splitlines() if line[:5] in ("SHOWN", "TOLD ")])
+    assert told[0][0].split()[2] == "0"
+    assert "Pack Splats" in told[0][-1] and "extension" in told[0][-1]
+    places = []
+    for frame, line in zip(frames, told[1], strict=False):
+        built.scene.frame_set(frame)
+        truth = shown(cloud)["position"]
+        kind, count, total = line.split()[1:]
+        assert kind == "GAUSSIAN_SPLAT" and int(count) == len(truth)
+        assert abs(float(total) - truth.sum()) < 1
+        places.append(float(total))
+    assert abs(places[0] - places[1]) > 1
