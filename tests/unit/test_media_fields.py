@@ -57,11 +57,17 @@ def still_then_pulled_down(number: int) -> np.ndarray:
     return pulled_down(max(0, number - 60))
 
 
-def _movie(path: Path, pictures: Sequence[np.ndarray], layout: str = "yuv420p") -> Path:
+def later_upper_first(number: int) -> np.ndarray:
+    return progressive(number) if number < 20 else upper_first(number)
+
+
+def _movie(
+    path: Path, pictures: Sequence[np.ndarray], layout: str = "yuv420p", flag: bool = False
+) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 160, 120, layout
-        stream.options = {"crf": "16"}
+        stream.options = {"crf": "16"} | ({"x264-params": "tff=1"} if flag else {})
         stream.codec_context.colorspace = 1
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -139,6 +145,28 @@ def test_a_field_has_no_colour_of_the_other_moment(
     shown = plate.read_uint8(1).astype(int)
     assert shown.shape == (height, 64, 3)
     assert np.abs(shown - colours[0]).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("made", "told", "later"),
+    [
+        (progressive, "show one moment each", ""),
+        (upper_first, "two moments share each frame", ""),
+        (pulled_down, "3:2 pulldown", ""),
+        (later_upper_first, "show one moment each", "two moments seem to share"),
+    ],
+)
+def test_whole_pictures_that_are_flagged_as_fields_are_told_apart(
+    tmp_path: Path, made: Callable[[int], np.ndarray], told: str, later: str
+) -> None:
+    path = _movie(tmp_path / "in.mp4", [made(n) for n in range(80)], flag=True)
+    plate = open_plate(path)
+    assert told in " ".join(plate.notes)
+    assert ("two moments share" in " ".join(plate.notes)) == (made in (upper_first, pulled_down))
+    found = " ".join(plate.examine())
+    assert later in found and (later or "deinterlace" not in found)
+    field = open_plate(path, deinterlace=True)
+    assert "the upper field of each is read" in " ".join(field.notes)
 
 
 def test_a_field_that_is_read_is_not_asked_for_again(tmp_path: Path) -> None:

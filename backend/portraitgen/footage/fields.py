@@ -26,12 +26,19 @@ _COMBED = 0.4
 # One field stands still where the other moves by so much more.
 _STILL = 3.0
 _ENOUGH = 3
+# Moving pictures without a sign of fields from which there seem to be none.
+_SURE = 8
 
 INTERLACED = (
     "two moments seem to share each frame (fields), though nothing in the plate says so;"
     " deinterlace it first"
 )
 ONE_FIELD = ", or read one field of it (--deinterlace)"
+WHOLE = (
+    "the movie says that its frames are interlaced; its first pictures show one moment each, as"
+    " progressive video in interlaced files does; look at a part that moves, and read one field"
+    " (--deinterlace) if they do not"
+)
 TELECINE = (
     "film seems to have been put on video here: some fields are shown twice and some frames mix two"
     " moments (3:2 pulldown); take the pulldown out first (inverse telecine, such as FFmpeg's"
@@ -82,6 +89,8 @@ class FieldWatch:
             return [TELECINE]
         if not flagged and self._combed >= _ENOUGH and self._combed * 5 > self._moving:
             return [INTERLACED + ONE_FIELD if movie else INTERLACED]
+        if flagged and self._combed == 0 and self._moving >= _SURE:
+            return [WHOLE]
         return []
 
     def _look_at_repeats(self) -> None:

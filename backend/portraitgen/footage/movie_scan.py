@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .decoder_messages import MovieScan
 from .facts import MovieFacts
-from .fields import EVERY, LOOKED_AT, FieldWatch
+from .fields import EVERY, LOOKED_AT, WHOLE, FieldWatch
 from .movie_container import decoded, open_movie
 from .movie_facts import tags_of
 from .movie_pixels import luma_of
@@ -68,12 +68,14 @@ def examine(path: Path, facts: MovieFacts, limit: int) -> MovieScan:
             if (now := tags_of(frame, stream.codec_context)) != tags:
                 tags = now
                 changes.append((row, now))
+    # Where the first pictures seemed whole, others that are not must be told.
+    flagged = (interlaced or facts.interlaced) and WHOLE not in facts.notes
     return MovieScan(
         looked=looked,
         whole=tuple(runs_of(sorted(set(there)))),
         faulty=tuple(runs_of(sorted(set(faulty)))),
         sizes=tuple(sizes),
         interlaced=interlaced,
-        fields=tuple(watch.told(interlaced or facts.interlaced)),
+        fields=tuple(note for note in watch.told(flagged) if note != WHOLE),
         changes=tuple(changes),
     )

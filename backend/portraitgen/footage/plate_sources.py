@@ -14,7 +14,7 @@ from ..errors import FootageError
 from .decoder import RemoteReader, ask
 from .decoder_messages import OpenImages, OpenMovie, ProbeImages, ProbeMovie, ReadSound, ScanMovie
 from .facts import ImageFacts, told_of_tags
-from .fields import INTERLACED, ONE_FIELD
+from .fields import INTERLACED, ONE_FIELD, WHOLE
 from .source_frame import DamagedFrame
 from .timecode import breaks, rebased
 
@@ -76,7 +76,7 @@ class MovieSource:
         self._deinterlace = deinterlace
         unflagged = INTERLACED + ONE_FIELD
         self.notes: list[str] = [
-            note for note in facts.notes if not (deinterlace and note == unflagged)
+            note for note in facts.notes if not (deinterlace and note in (unflagged, WHOLE))
         ]
         if matrix and facts.matrix != "rgb":
             self.matrix = matrix
@@ -90,7 +90,7 @@ class MovieSource:
         self.fps = fps or facts.fps
         self._table = frame_table(facts, self.fps)
         self.notes += _of_table(self._table, facts.uniform, len(facts.times), self.fps)
-        if facts.interlaced:
+        if facts.interlaced and (deinterlace or WHOLE not in facts.notes):
             self.notes.append(
                 "the movie is interlaced: two moments share each frame; "
                 + (
