@@ -72,8 +72,10 @@ def differences(shot: Any, plate: PlateStrip, footage: StripFootage) -> list[str
     if shot.strip_rate and Fraction(*footage.fps) != Fraction(shot.strip_rate):
         text = f"The scene runs at {_rate(Fraction(*footage.fps))} frames a second"
         found.append(f"{text}, the shot was made at {_rate(Fraction(shot.strip_rate))}")
-    takes = [(take, plate.around(take)) for take in takes_on(shot, scene, shot.offset)]
-    lying = [(take, part) for take, part in takes if part is not None]
+    lying: list[tuple[Any, PlateStrip]] = []
+    if shot.channel != footage.channel or len(plate.places) > 1:
+        takes = [(take, plate.around(take)) for take in takes_on(shot, scene, shot.offset)]
+        lying = [(take, part) for take, part in takes if part is not None]
     if shot.channel != footage.channel:
         if any(take.channel <= part.under(take).channel for take, part in lying):
             found.append("The plate's strip lies above its takes")
@@ -231,16 +233,18 @@ def _raise(take: Any, plate: PlateStrip) -> None:
 def _cut(take: Any, plate: PlateStrip) -> None:
     """Cuts a take's strip where its plate was cut and looks otherwise; where pieces of the plate
     leave a gap, so does the take."""
-    covers = take_layout.cover_of(plate.among, take)
     cuts = take_layout.seams(plate, take)
-    if cuts and covers is not None:
-        plate.among.remove(covers)
+    if not cuts:
+        return
+    if (cover := take_layout.cover_of(plate.among, take)) is not None:
+        plate.among.remove(cover)
     parts = [take]
     for frame in cuts:
-        parts.append(parts[-1].split(frame=frame, split_method="SOFT"))
-    for part in parts if cuts else ():
+        if frame > compat.strip_range(parts[-1])[0]:
+            parts.append(parts[-1].split(frame=frame, split_method="SOFT"))
+    ranges = [compat.strip_range(piece) for piece in plate.pieces]
+    for part in parts:
         begin, end = compat.strip_range(part)
-        ranges = [compat.strip_range(piece) for piece in plate.pieces]
         if not any(first < end and after > begin for first, after in ranges):
             plate.among.remove(part)
 

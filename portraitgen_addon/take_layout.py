@@ -66,7 +66,8 @@ def lay(plate: PlateStrip, take: Any) -> bool:
     told = json.dumps([look, covered, below], sort_keys=True)
     mark = hashlib.sha256(told.encode()).hexdigest()
     cover = cover_of(plate.among, take)
-    fits = cover is not None and cover.type == _COVERS and strip in (cover.input_1, cover.input_2)
+    fits = cover is not None and cover.type == _COVERS and cover.channel > take.channel
+    fits = fits and strip in (cover.input_1, cover.input_2)
     same = take.get(LOOK) == mark
     if same and fits == covered and (cover is None) == (not covered):
         return cover is not None and _set_cover(cover, take)
@@ -122,7 +123,7 @@ def seams(plate: PlateStrip, take: Any) -> list[int]:
 
     Returns:
         The scene frames within the take's strip at which the plate below it ends, begins again, or
-        looks otherwise from there on.
+        looks otherwise from there on; the strip's first where it lies in a gap.
     """
     pieces = sorted(plate.pieces, key=compat.strip_range)
     begin, end = compat.strip_range(take)
@@ -131,6 +132,8 @@ def seams(plate: PlateStrip, take: Any) -> list[int]:
         after, first = compat.strip_range(one)[1], compat.strip_range(other)[0]
         if first > after:
             found += [after, first]
+            if after <= begin and end <= first:
+                return [begin]
         elif look_of(one, named=False) != look_of(other, named=False):
             found.append(first)
     return [frame for frame in found if begin < frame < end]
