@@ -66,8 +66,7 @@ def lay(plate: PlateStrip, take: Any) -> bool:
     told = json.dumps([look, covered, below], sort_keys=True)
     mark = hashlib.sha256(told.encode()).hexdigest()
     cover = cover_of(plate.among, take)
-    fits = cover is not None and cover.type == _COVERS and cover.channel > take.channel
-    fits = fits and strip in (cover.input_1, cover.input_2)
+    fits = cover is not None and _fits(cover, strip, take)
     same = take.get(LOOK) == mark
     if same and fits == covered and (cover is None) == (not covered):
         return cover is not None and _set_cover(cover, take)
@@ -85,6 +84,12 @@ def lay(plate: PlateStrip, take: Any) -> bool:
         _let_through(strip, cover, below)
     take[LOOK] = mark
     return True
+
+
+def _fits(cover: Any, strip: Any, take: Any) -> bool:
+    """Whether a take's cover is as ours are, over the piece of the plate that it lies on."""
+    above = cover.type == _COVERS and cover.channel > take.channel
+    return above and strip in (cover.input_1, cover.input_2)
 
 
 def cover_of(among: Any, take: Any) -> Any | None:
