@@ -201,16 +201,33 @@ class Shot:
         return self.folder.path
 
     def takes(self) -> list[str]:
-        """The names of its takes, oldest first."""
+        """The names of its takes, oldest first.
+
+        Example:
+            >>> shot.takes()
+            ['toon']
+        """
         return self.folder.takes()
 
     def track(self, **options: Value) -> Track:
-        """Fits the body to the performer; see `portraitgen track --help` for the options."""
+        """Fits the body to the performer; see `portraitgen track --help` for the options.
+
+        Example:
+            >>> track = shot.track(frames="1-4", focal=1280)
+            >>> track.version, len(track.record.quality)
+            (3, 4)
+        """
         made = cast(TrackResult, run("track", self.path, options, self.reporter))
         return Track(made.track, self.folder.track_record(made.track))
 
     def reconstruct(self, **options: Value) -> Avatar:
-        """Rebuilds the performer as an avatar, and refines the track with it."""
+        """Rebuilds the performer as an avatar, and refines the track with it.
+
+        Example:
+            >>> avatar = shot.reconstruct(size=64, gaussians=1000, steps=10)
+            >>> avatar.version
+            2
+        """
         made = cast(ReconstructResult, run("reconstruct", self.path, options, self.reporter))
         return Avatar(made.avatar, self.folder.avatar_record(made.avatar), made.metrics)
 
@@ -228,6 +245,11 @@ class Shot:
             editor: as `portraitgen editors` lists them.
             editor_options: the editor's own, by name.
             options: the edit's.
+
+        Example:
+            >>> edit = shot.edit("warm", "grade", {"temperature": 0.4}, steps=4, keys=2)
+            >>> edit.number, edit.record.editor
+            (1, 'grade')
         """
         given = _edit_settings(editor, editor_options, options)
         made = cast(EditResult, run("edit", self.path, given | {"take": take}, self.reporter))
@@ -246,6 +268,11 @@ class Shot:
         Args:
             frame: its number.
             editor, editor_options, options: as for `edit`; a `take` keeps the picture, too.
+
+        Example:
+            >>> tried = shot.try_frame(6, "grade", {"exposure": 1.0})
+            >>> tried.edited.exists()
+            True
         """
         from .pipeline.jobs.edit import EditOptions
         from .pipeline.requests.preview import preview_frame
@@ -255,7 +282,13 @@ class Shot:
         return Tried(Path(tried.path), Path(tried.plate), Path(tried.window))
 
     def render(self, take: str = "", **options: Value) -> Frames:
-        """Renders a take, or the unedited reconstruction, to frames."""
+        """Renders a take, or the unedited reconstruction, to frames.
+
+        Example:
+            >>> frames = shot.render("toon", frames="1-2", movie=False)
+            >>> sorted(frames.exr)
+            [1, 2]
+        """
         listener = _Listener(self.reporter)
         made = cast(RenderResult, run("render", self.path, {"take": take, **options}, listener))
         return Frames(

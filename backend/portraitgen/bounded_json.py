@@ -22,6 +22,13 @@ def parse_json(text: bytes | str, most: int = _MAX_VALUES) -> Any:
 
     Raises:
         ValueError: if it is no such JSON.
+
+    Example:
+        >>> parse_json('{"frames": [1, 2]}')
+        {'frames': [1, 2]}
+        >>> parse_json('{"gain": NaN}')
+        Traceback (most recent call last):
+        ValueError: NaN is no number
     """
     try:
         if isinstance(text, bytes):

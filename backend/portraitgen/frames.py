@@ -25,6 +25,10 @@ def parse_frames(text: str, available: range) -> range:
 
     Raises:
         OptionError: if the text is no range, or leaves what is available.
+
+    Example:
+        >>> parse_frames("1003-1005", range(1001, 1251))
+        range(1003, 1006)
     """
     if not text.strip():
         return available
@@ -56,6 +60,10 @@ def parse_frame_list(text: str, available: range) -> Sequence[int]:
 
     Raises:
         OptionError: if the text is no list, or leaves what is available.
+
+    Example:
+        >>> parse_frame_list("1-3,5,10-30x10", range(1, 101))
+        [1, 2, 3, 5, 10, 20, 30]
     """
     if not text.strip():
         return available
@@ -85,6 +93,10 @@ def frame_list(frames: Sequence[int], step: str = "x") -> str:
 
     Args:
         step: what stands before a step: "x", or ":" for Open Job Description.
+
+    Example:
+        >>> frame_list([1, 2, 3, 5, 10, 20, 30, 40])
+        '1-3,5,10-40x10'
     """
     parts = []
     at = 0
@@ -103,14 +115,24 @@ def frame_list(frames: Sequence[int], step: str = "x") -> str:
 
 
 def spread(things: Sequence[_Thing], most: int) -> list[_Thing]:
-    """At most so many of some things, evenly from the first to the last."""
+    """At most so many of some things, evenly from the first to the last.
+
+    Example:
+        >>> spread(range(1, 101), 4)
+        [1, 34, 67, 100]
+    """
     gaps = max(most - 1, 1)
     places = {index * (len(things) - 1) // gaps for index in range(most)} if things else set()
     return [things[place] for place in sorted(places)]
 
 
 def runs_of(frames: Iterable[int]) -> str:
-    """Frame numbers as people write them: "1-4, 7"."""
+    """Frame numbers as people write them: "1-4, 7".
+
+    Example:
+        >>> runs_of([7, 1, 2, 3, 4])
+        '1-4, 7'
+    """
     runs: list[list[int]] = []
     for frame in sorted(frames):
         if runs and frame == runs[-1][1] + 1:

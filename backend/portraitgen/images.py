@@ -37,7 +37,12 @@ def to_float(
 
 
 def to_codes(picture: np.ndarray) -> np.ndarray:
-    """Floats as the nearest codes, uint8, of the same shape; what lies beyond 0..1 is clipped."""
+    """Floats as the nearest codes, uint8, of the same shape; what lies beyond 0..1 is clipped.
+
+    Example:
+        >>> to_codes(np.array([-1, 0.5, 2], np.float32))
+        array([  0, 128, 255], dtype=uint8)
+    """
     codes = picture.clip(0, 1)
     codes *= 255
     codes += 0.5

@@ -29,7 +29,13 @@ class PathRule:
     target: Path
 
     def apply(self, path: Path | str) -> Path | None:
-        """Where a path lies here, None if the rule says nothing of it."""
+        """Where a path lies here, None if the rule says nothing of it.
+
+        Example:
+            >>> rule = PathRule(PureWindowsPath("P:/shots"), Path("/mnt/shots"))
+            >>> print(rule.apply("p:\\\\shots\\\\010\\\\plate.mov"), rule.apply("Q:/other.mov"))
+            /mnt/shots/010/plate.mov None
+        """
         windows = isinstance(self.source, PureWindowsPath)
         # Shots name their plates relative to themselves: `..` must not hide what is above.
         straight = ntpath.normpath if windows else posixpath.normpath

@@ -6,7 +6,12 @@
 def printable(text: str) -> str:
     """Text to be shown on one line: what would steer a terminal or hide a word, bytes that are no
     text, and ends of lines, become escapes. Names in a shot are a stranger's, and a line of its own
-    may be an order to whoever reads them, such as a farm's worker."""
+    may be an order to whoever reads them, such as a farm's worker.
+
+    Example:
+        >>> print(printable(chr(27) + "[2J.mov"))
+        \\x1b[2J.mov
+    """
     return "".join(each if each.isprintable() else _escape(each) for each in text)
 
 
@@ -15,7 +20,12 @@ def _escape(each: str) -> str:
 
 
 def as_size(count: int) -> str:
-    """A number of bytes as people write it."""
+    """A number of bytes as people write it.
+
+    Example:
+        >>> as_size(2_345_678)
+        '2 MB'
+    """
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 1000:

@@ -37,7 +37,13 @@ class Camera:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float32)
 
     def window(self, box: Box, size: int) -> "Camera":
-        """The camera of the square `box` resampled to size x size pixels."""
+        """The camera of the square `box` resampled to size x size pixels.
+
+        Example:
+            >>> camera = Camera(fx=1000, fy=1000, cx=320, cy=240, width=640, height=480)
+            >>> camera.window(Box(200, 100, 256), 128)
+            Camera(fx=500.0, fy=500.0, cx=60.0, cy=70.0, width=128, height=128)
+        """
         scale = size / box.side
         return Camera(
             self.fx * scale,
@@ -66,7 +72,13 @@ class Camera:
         )
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Camera-space points (..., 3) in metres to pixels (..., 2)."""
+        """Camera-space points (..., 3) in metres to pixels (..., 2).
+
+        Example:
+            >>> camera = Camera(fx=1000, fy=1000, cx=320, cy=240, width=640, height=480)
+            >>> camera.project(np.array([0.1, 0.0, 2.0]))
+            array([370., 240.])
+        """
         points = np.asarray(points)
         x = self.fx * points[..., 0] / points[..., 2] + self.cx
         y = self.fy * points[..., 1] / points[..., 2] + self.cy

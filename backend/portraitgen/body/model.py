@@ -87,7 +87,13 @@ class LandmarkEmbedding:
 
 
 def rodrigues(axis_angle: Tensor) -> Tensor:
-    """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3)."""
+    """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3).
+
+    Example:
+        >>> turned = rodrigues(torch.tensor([0.0, torch.pi / 2, 0.0]))
+        >>> turned.round().int().tolist()
+        [[0, 0, 1], [0, 1, 0], [-1, 0, 0]]
+    """
     angle = torch.sqrt((axis_angle * axis_angle).sum(-1, keepdim=True) + 1e-16)
     x, y, z = (axis_angle / angle).unbind(-1)
     zero = torch.zeros_like(x)
@@ -258,6 +264,16 @@ class BodyModel:
 
         Raises:
             BodyError: if identity or expression are another body's.
+
+        Example:
+            >>> body = BodyModel.load()
+            >>> body.forward(
+            ...     betas=torch.zeros(1, body.n_shape),
+            ...     pose=torch.zeros(2, 55, 3),
+            ...     expression=torch.zeros(2, body.n_expression),
+            ...     transl=torch.zeros(2, 3),
+            ... ).joints.shape
+            torch.Size([2, 55, 3])
         """
         self.check_counts(betas.shape[1], expression.shape[1])
         batch = pose.shape[0]

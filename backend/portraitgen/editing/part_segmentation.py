@@ -78,6 +78,10 @@ def parse_parts(text: str) -> tuple[str, ...]:
 
     Raises:
         OptionError: if there is no such part.
+
+    Example:
+        >>> parse_parts("hair, skin")
+        ('hair', 'skin')
     """
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:

@@ -125,7 +125,13 @@ def from_display(display: np.ndarray, space: ColourSpace) -> np.ndarray:
 
 
 def to_linear(display: np.ndarray, space: ColourSpace) -> np.ndarray:
-    """Working values as scene-linear values for an EXR, in the primaries of `space.linear`."""
+    """Working values as scene-linear values for an EXR, in the primaries of `space.linear`.
+
+    Example:
+        >>> grey = np.full((1, 1, 3), 0.5, np.float32)
+        >>> to_linear(grey, resolve("sRGB")).round(3)
+        array([[[0.214, 0.214, 0.214]]], dtype=float32)
+    """
     target = resolve(space.linear)
     if space.kind != "display":
         return _from_rec709(_scene_linear(display), target)

@@ -227,6 +227,10 @@ def resolve(name: str) -> ColourSpace:
 
     Raises:
         FootageError: unknown, or a space in which no plate can be worked on.
+
+    Example:
+        >>> resolve("srgb").name, resolve("acescg").kind
+        ('sRGB', 'linear')
     """
     wanted = name.strip().lower()
     if wanted in _REFUSED:

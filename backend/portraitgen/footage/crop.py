@@ -169,6 +169,15 @@ def crop(
     Returns:
         The window (size, size[, C]) in the image's type, and the mask (size, size) bool of what
         lies on the plate, None if all does.
+
+    Example:
+        >>> picture = np.arange(16, dtype=np.float32).reshape(4, 4)
+        >>> window, inside = crop(picture, Box(1, 1, 2), size=2)
+        >>> window
+        array([[ 5.,  6.],
+               [ 9., 10.]], dtype=float32)
+        >>> inside is None
+        True
     """
     height, width = image.shape[:2]
     padding = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT}[border]
@@ -227,6 +236,12 @@ def place(window: np.ndarray, box: Box, width: int, height: int) -> tuple[np.nda
 
     Returns:
         The part that lies on the plate, and its rows and columns there; empty where none does.
+
+    Example:
+        >>> window = np.ones((8, 8, 3), np.float32)
+        >>> laid, rows, columns = place(window, Box(-2, 1, 4), width=6, height=6)
+        >>> laid.shape, rows, columns
+        ((4, 2, 3), slice(1, 5, None), slice(0, 2, None))
     """
     left, top = max(int(np.floor(box.x)), 0), max(int(np.floor(box.y)), 0)
     right = min(int(np.ceil(box.x + box.side)), width)

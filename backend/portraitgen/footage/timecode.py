@@ -20,6 +20,12 @@ def advanced(code: str, frames: int, fps: Fraction) -> str:
         code: "10:20:30:05", or "10:20:30;05" for drop-frame.
         frames: how many; may be negative.
         fps: frames a second; the code counts their next whole number.
+
+    Example:
+        >>> advanced("10:20:30:05", 20, Fraction(24))
+        '10:20:31:01'
+        >>> advanced("00:00:59;29", 1, Fraction(30000, 1001))
+        '00:01:00;02'
     """
     match = _CODE.fullmatch(code.strip())
     rate = round(fps)
@@ -81,6 +87,10 @@ def breaks(codes: Sequence[str], fps: Fraction | None) -> list[int]:
     Args:
         codes: of all frames.
         fps: the rate they are counted at; where it is not known, the usual one that fits best.
+
+    Example:
+        >>> breaks(["01:00:00:00", "01:00:00:01", "01:00:05:00"], Fraction(25))
+        [2]
     """
     rates = [fps] if fps is not None else _USUAL_RATES
     found = [_unfollowed(codes, rate) for rate in rates]

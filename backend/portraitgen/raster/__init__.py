@@ -78,6 +78,24 @@ def rasterize(
     Raises:
         RasterError: a shape, dtype, device or option does not fit; or the backend asked for by
             name cannot be used.
+
+    Example:
+        A red Gaussian two metres before a camera of 9 x 9 pixels:
+
+        >>> import torch
+        >>> shown = rasterize(
+        ...     means=torch.tensor([[0.0, 0.0, 2.0]]),
+        ...     quats=torch.tensor([[1.0, 0.0, 0.0, 0.0]]),
+        ...     scales=torch.full((1, 3), 0.1),
+        ...     opacities=torch.tensor([0.8]),
+        ...     features=torch.tensor([[1.0, 0.0, 0.0]]),
+        ...     viewmats=torch.eye(4)[None],
+        ...     Ks=torch.tensor([[[20.0, 0, 4.5], [0, 20, 4.5], [0, 0, 1]]]),
+        ...     width=9,
+        ...     height=9,
+        ... )
+        >>> [f"{channel:.2f}" for channel in shown.features[0, 4, 4]]
+        ['0.80', '0.00', '0.00']
     """
     from .dispatch import render
 
