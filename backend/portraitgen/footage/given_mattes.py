@@ -24,7 +24,7 @@ _LARGEST = 2048
 # What colours differ by where they are none of a codec's rounding.
 _COLOURED = 0.1
 # Words of notes on what mattes are not read by: their colours, and results in their form.
-_OF_NO_MATTER = ("is assumed", "full plates")
+_OF_NO_MATTER = ("is assumed", "full plates", "(OCIO)")
 
 
 class GivenMattes:
