@@ -363,8 +363,16 @@ def test_what_is_awaited_moves_no_button_from_under_the_mouse(session: Any, shot
         assert "Trying frame 12..." in said
 
 
-def test_how_long_drawing_takes_is_told(shot: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_how_long_drawing_takes_is_told(
+    made: Path, shot: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Tells, and decides nothing: figures come from the larger shot of `PORTRAITGEN_TAKES=100`."""
+    give_rig(made)
+    _key_much(shot)
+    module("portraitgen_addon.acting_layer").act(
+        module("portraitgen_addon.pins").parts_of(shot), "shot", "take 1"
+    )
+    living_shot.look(shot)
     longest: dict[str, float] = {}
     for name, draw in panels().items():
         draw(Layout())
