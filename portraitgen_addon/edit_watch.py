@@ -268,6 +268,7 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
             text = f"The plate's strip is read as {footage.colour_space} now"
             told.append(Notice(f"{text}, the shot was made with {shot.colour_space}"))
         told += _untracked(known, footage.first, footage.last)
+    told += _of_pieces(plate)
     muted = [piece.name for piece, metas in plate.places if _muted(piece, metas)]
     if len(muted) == len(plate.places):
         told.append(Notice("The plate's strip is muted"))
@@ -324,6 +325,18 @@ def _untracked(known: shot_summary.ShotSummary, first: int, last: int) -> list[N
         return []
     text = f"Not tracked yet: frames {' and '.join(words)}"
     return [Notice(text, "portraitgen.track", "Re-track")]
+
+
+def _of_pieces(plate: PlateStrip) -> list[Notice]:
+    """Which other pieces of a plate that was cut play otherwise than the first."""
+    told = []
+    for piece, metas in plate.places:
+        for each in (piece, *metas) if piece != plate.strip else ():
+            try:
+                plate_strip.check_plays_straight(each, each.id_data)
+            except PortraitError as error:
+                told.append(Notice(_sentence(error)))
+    return told
 
 
 def _muted(strip: Any, metas: tuple[Any, ...]) -> bool:

@@ -188,7 +188,7 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
         )
     plate = plate or whereabouts(strip, scene)
     for each in (strip, *plate.metas):
-        _check_plays_straight(each, scene)
+        check_plays_straight(each, scene)
     begin, end = shown(plate)
     fps = rate_of(scene)
     trim = compat.content_trim(strip)
@@ -227,8 +227,12 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
     )
 
 
-def _check_plays_straight(strip: Any, scene: Any) -> None:
-    """Raises a FootageError where a frame of the scene is not the next frame of the file."""
+def check_plays_straight(strip: Any, scene: Any) -> None:
+    """Whether each frame of the scene is the next frame of a strip's file.
+
+    Raises:
+        FootageError: if it is not; says what to do.
+    """
     if getattr(strip, "use_reverse_frames", False):
         raise FootageError(
             f"the {_kind(strip)} plays backwards", strip.name, "turn Reverse Frames off"

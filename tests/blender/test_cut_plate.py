@@ -232,3 +232,16 @@ def test_a_piece_that_is_muted_is_told(filled: Any) -> None:
     assert living_shot.look(filled) == [f"A piece of the plate, '{right.name}', is muted"]
     plate().mute = True
     assert living_shot.look(filled) == ["The plate's strip is muted"]
+
+
+def test_a_piece_that_plays_otherwise_is_told(filled: Any) -> None:
+    """The take went on over it at the plate's own speed, without a word."""
+    _, right = pieces(10)
+    right.strobe = 2
+    assert living_shot.look(filled) == [
+        f"{right.name}: the strip holds frames; set its Strobe to 1"
+    ]
+    right.strobe, right.use_reverse_frames = 1, True
+    assert living_shot.look(filled) == [
+        f"{right.name}: the strip plays backwards; turn Reverse Frames off"
+    ]
