@@ -136,7 +136,7 @@ def _show(shot: Any, take: str, retouched: str, sent: str, answer: CloudExported
             shot.name,
             "show a later version of the track, or reconstruct again",
         )
-    shown, erased = False, 0
+    shown, erased, joined = False, 0, 0
     for old in splats.performers(shot.shot_id, take):
         if old.library is not None or old.data.library is not None:
             continue
@@ -150,7 +150,8 @@ def _show(shot: Any, take: str, retouched: str, sent: str, answer: CloudExported
         if old.name == sent:
             splats.drop_retouch(old)
         elif not retouched:
-            erased += splats.erased(old)
+            erased += max(splats.erased(old), 0)
+            joined += max(-splats.erased(old), 0)
         splats.show_anew(old, data, path, shot.offset)
         shown |= splats.armature_of(old) == shot.armature
     splats.remove_remains()
@@ -159,7 +160,9 @@ def _show(shot: Any, take: str, retouched: str, sent: str, answer: CloudExported
         splats.build(name, shot.shot_id, data, path, shot.armature, shot.camera, shot.offset)
     scene_updates.undo_step("Take Retouched Splats" if retouched else "To 3D")
     back = f"{erased} splats that were erased by hand are back; Undo, and Take Retouched keeps it"
-    notes = [retouched, back if erased else "", _NEURAL if answer.neural else ""]
+    gone = f"{joined} splats that were joined to the performer are gone; Undo brings them back"
+    notes = [retouched, back if erased else "", gone if joined else ""]
+    notes += [_NEURAL] if answer.neural else []
     notes += [_ELSEWHERE] if answer.elsewhere else []
     session.told_of_splats = tuple(note for note in notes if note)
 

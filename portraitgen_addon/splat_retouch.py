@@ -101,5 +101,9 @@ def _evaluated(cloud: Any, count: int) -> dict[str, np.ndarray]:
         found[name] = splat_cloud.values_of(attribute).reshape(-1, width)
     ids = found[ID]
     if not len(ids) or ids.min() < 0 or ids.max() >= count or len(np.unique(ids)) != len(ids):
-        raise ShotError("the splats' ids are not those they came with", cloud.name, "keep 'pg_id'")
+        raise ShotError(
+            "the splats' ids are not those they came with",
+            cloud.name,
+            "take off what was joined to them or copied, and keep 'pg_id'",
+        )
     return found

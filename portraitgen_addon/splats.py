@@ -201,7 +201,8 @@ def made_of(cloud: Any) -> Made:
 
 
 def erased(cloud: Any) -> int:
-    """How many of a performer's splats were erased in Edit Mode."""
+    """How many of a performer's splats were erased in Edit Mode; below 0 where another cloud was
+    joined to it, how many came."""
     points = len(cloud.data.points)
     return int(cloud.get(splat_cloud.COUNT, points)) - points if points else 0
 

@@ -295,3 +295,25 @@ def test_an_older_blender_says_what_it_does_not_show(performer_shot: Any) -> Non
     watch._look_at(performer_shot)
     told = [each.text for each in watch.notices(performer_shot)]
     assert "'a performer' is shown by Blender 5.3 and later alone" in told
+
+
+@native
+def test_what_was_joined_to_a_performer_goes_with_a_word(
+    performer: SimpleNamespace, until: Any, session: Any
+) -> None:
+    """It was told as less than no splats that came back."""
+    bpy.context.view_layer.objects.active = performer.cloud
+    other = bpy.data.objects.new("other", bpy.data.pointclouds.new("other"))
+    other.data.resize(10)
+    bpy.context.scene.collection.objects.link(other)
+    for each in (performer.cloud, other):
+        each.select_set(True)
+    bpy.ops.object.join()
+    with pytest.raises(RuntimeError, match="take off what was joined"):
+        bpy.ops.portraitgen.take_retouched_splats()
+    session.told_of_splats = ()
+    performer.bring()
+    until(lambda: session.told_of_splats)
+    (told,) = session.told_of_splats
+    assert told.startswith("10 splats that were joined to the performer are gone; Undo")
+    assert not performer.splats.erased(performer.cloud)
