@@ -272,6 +272,34 @@ def test_recordings_joined_to_one_file_follow_each_other(tmp_path: Path) -> None
     assert any("2 recordings joined, anew from frame 11" in note for note in plate.notes)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("flv", "libx264"), ("wmv", "wmv2"), ("asf", "mpeg4")]
+)
+def test_recordings_of_which_only_the_first_can_be_read_are_told(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    one = write_movie(tmp_path / f"one.{suffix}", 6, codec=codec, options={"g": "1"})
+    assert not [note for note in open_plate(one).notes if "recordings" in note]
+    both = tmp_path / f"both.{suffix}"
+    both.write_bytes(one.read_bytes() * 2)
+    plate = open_plate(both)
+    assert _shown(both) == list(range(6))
+    (told,) = [note for note in plate.notes if "recordings one after the other" in note]
+    assert "the first alone can be read (6 frames)" in told
+
+
+def test_a_movie_that_cannot_be_read_on_says_so(tmp_path: Path) -> None:
+    head = b"YUV4MPEG2 W32 H32 F25:1 Ip A1:1 C420jpeg\n"
+    frame = b"FRAME\n" + bytes(32 * 32 * 3 // 2)
+    path = tmp_path / "raw.y4m"
+    path.write_bytes(head + frame * 4 + b"nothing of the kind" * 200)
+    plate = open_plate(path)
+    assert len(list(plate.frames_uint8())) == 4
+    assert [note for note in plate.notes if "cannot be read to its end" in note]
+    path.write_bytes((head + frame * 4) * 2)
+    assert [note for note in open_plate(path).notes if "recordings one after the other" in note]
+
+
 def test_a_gap_of_an_hour_is_closed_and_named(tmp_path: Path) -> None:
     times = [*range(6), *range(90_000, 90_006)]
     path = write_movie(tmp_path / "gap.mkv", 12, times=times, time_base=Fraction(1, 25))

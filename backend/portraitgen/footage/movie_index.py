@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import FootageError
 from .movie_container import REPAIR, decoded, open_movie, packets
-from .truncation import abrupt_end, missing_bytes
+from .truncation import abrupt_end, begins_anew, missing_bytes
 
 _GLANCED = 40
 """Pictures that are decoded where the order of a movie's stamps is in doubt."""
@@ -31,6 +31,9 @@ _HOLD = 10
 
 _TELL_THEIR_LENGTH = ("asf", "flv", "matroska,webm", "mxf")
 """Containers that count no pictures, and whose reading ends without a word at damage."""
+
+_READ_ONCE = ("asf", "flv", "yuv4mpegpipe")
+"""Containers of which FFmpeg reads one recording, whatever follows it in the file."""
 
 _LATE = 4
 """Pictures by which a first one may stand after the movie's start, for those coded out of order."""
@@ -89,6 +92,8 @@ class _Packets:
         unordered: stamps are of the order of coding, not of showing.
         timeless: they follow each other so fast that they can only count pictures.
         begin, end: seconds from the first to the end of the last packet, of any stream.
+        broken: why reading ended before the file did.
+        read: bytes to the end of the last packet.
     """
 
     stamps: list[int] = field(default_factory=list)
@@ -103,6 +108,50 @@ class _Packets:
     begin: Fraction | None = None
     end: Fraction = Fraction(0)
     broken: list[str] = field(default_factory=list)
+    read: int = 0
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What a movie's container says of it.
+
+    Attributes:
+        pictures: how many; 0 where it does not count them.
+        seconds: how long it is, where that tells damage; otherwise 0.
+        slack: seconds by which packets may end earlier.
+        rate: frames a second.
+        ends: the stamp at which an AVI ends.
+        avi: its stamps count packets, and it counts empty ones.
+        reordered: pictures are coded in another order than they are shown.
+        read_once: FFmpeg reads one recording of the file, whatever follows it.
+    """
+
+    pictures: int
+    seconds: Fraction
+    slack: Fraction
+    rate: Fraction
+    ends: int | None
+    avi: bool
+    reordered: bool
+    read_once: bool
+
+    @classmethod
+    def of(cls, container: Any, stream: Any) -> "_Header":
+        kind = container.format.name
+        rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
+        told = container.duration if kind in _TELL_THEIR_LENGTH else 0
+        ends = (stream.start_time or 0) + stream.duration if stream.duration else None
+        return cls(
+            pictures=stream.frames,
+            seconds=Fraction(told or 0, av.time_base),
+            # Sound's last packet may be padded; a movie without sound ends with its last picture.
+            slack=(Fraction(3, 4) if len(container.streams) == 1 else 2) / rate,
+            rate=rate,
+            ends=ends if kind == "avi" else None,
+            avi=kind == "avi",
+            reordered=bool(stream.codec_context.has_b_frames),
+            read_once=kind in _READ_ONCE,
+        )
 
 
 def index_movie(path: Path) -> MovieIndex:
@@ -113,28 +162,18 @@ def index_movie(path: Path) -> MovieIndex:
     """
     container, stream = open_movie(path)
     with container:
-        time_base = Fraction(stream.time_base)
-        announced = stream.frames
-        short = container.format.name == "avi"
-        reordered = bool(stream.codec_context.has_b_frames)
-        rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
-        ends = (stream.start_time or 0) + stream.duration if short and stream.duration else None
-        seen = _read_packets(container, stream, 1 / rate)
-        told = container.format.name in _TELL_THEIR_LENGTH
-        length = Fraction(container.duration or 0, av.time_base) if told else Fraction(0)
-        # Sound's last packet may be padded; a movie without sound ends with its last picture.
-        slack = (Fraction(3, 4) if len(container.streams) == 1 else 2) / rate
+        header, index = _Header.of(container, stream), MovieIndex(Fraction(stream.time_base))
+        seen = _read_packets(container, stream, 1 / header.rate)
     steps = [b - a for a, b in itertools.pairwise(sorted(set(seen.stamps)))]
-    seen.timeless = bool(steps) and statistics.median(steps) * time_base * _FASTEST < 1
-    if reordered and not short and seen.stamps == sorted(seen.stamps):
+    seen.timeless = bool(steps) and statistics.median(steps) * index.time_base * _FASTEST < 1
+    if header.reordered and not header.avi and seen.stamps == sorted(seen.stamps):
         # Where pictures are coded in another order than they are shown, so are true stamps.
         seen.unordered = _shown_out_of_order(path)
-    index = MovieIndex(time_base)
     lost = missing_bytes(path)
-    absent = announced - seen.count if announced else 0
+    absent = header.pictures - seen.count if header.pictures else 0
     if absent > 0 and not lost:
         # An edit list hides pictures that the header counts, and an AVI counts empty ones.
-        absent = 0 if short else announced - _all_packets(path)
+        absent = 0 if header.avi else header.pictures - _all_packets(path)
     doubtful = (
         seen.unstamped
         or seen.corrupt
@@ -146,46 +185,65 @@ def index_movie(path: Path) -> MovieIndex:
         or len(set(seen.stamps)) != len(seen.stamps)
         or lost > 0
         or absent > 1
-        or short
+        or header.avi
     )
     if not doubtful:
         index.stamps, index.keys = sorted(seen.stamps), sorted(set(seen.keys))
     else:
-        _by_decoding(path, index, seen, rate, short)
+        _by_decoding(path, index, seen, header.rate, header.avi)
     if not index.stamps:
         what = "the movie holds no frame that can be decoded"
-        if lost > 0 and announced:
-            what = f"the movie is cut off: none of {announced} frames can be decoded"
+        if lost > 0 and header.pictures:
+            what = f"the movie is cut off: none of {header.pictures} frames can be decoded"
         raise FootageError(what, path, REPAIR)
-    if not index.in_order and ends is not None and not lost:
-        index.until = ends
-    _close_gaps(index, rate)
-    if lost > 0:
-        index.notes.append(
-            f"the movie is cut off ({lost / 1e6:.3g} MB are missing at its end); the"
-            f" {len(index.stamps)} frames that are there are read"
-        )
-    elif seen.end < length - slack:
-        index.notes.append(
-            f"the movie is cut off, or damaged where it cannot be read on: its header says"
-            f" {float(length):.3g} s, {float(seen.end):.3g} s are there; what can be read of them"
-            f" is ({len(index.stamps)} frames)"
-        )
-    elif absent > 1 or (short and announced > len(seen.stamps) and index.in_order):
-        index.notes.append(
-            f"the header counts {announced} frames; the {len(index.stamps)} that are there are read"
-        )
-    elif abrupt := abrupt_end(path):
-        index.notes.append(
-            f"the movie is cut off ({abrupt}); the {len(index.stamps)} frames that are there are"
-            " read"
-        )
-    if length and seen.begin is not None and seen.begin > _LATE / rate:
+    if not index.in_order and header.ends is not None and not lost:
+        index.until = header.ends
+    _close_gaps(index, header.rate)
+    if told := _ending(path, index, seen, header, lost, absent):
+        index.notes.append(told)
+    if header.seconds and seen.begin is not None and seen.begin > _LATE / header.rate:
         index.notes.append(
             f"the movie's first picture stands at {float(seen.begin):.3g} s; if there is anything"
             " before it, it cannot be read"
         )
     return index
+
+
+def _ending(
+    path: Path, index: MovieIndex, seen: _Packets, header: _Header, lost: int, absent: int
+) -> str:
+    """What is to be said of a movie's end; "" where it ends as it should.
+
+    Args:
+        lost: bytes that are missing.
+        absent: pictures that the header counts and the file has not.
+    """
+    there = len(index.stamps)
+    if lost > 0:
+        return (
+            f"the movie is cut off ({lost / 1e6:.3g} MB are missing at its end); the {there} frames"
+            " that are there are read"
+        )
+    if seen.end < header.seconds - header.slack:
+        return (
+            "the movie is cut off, or damaged where it cannot be read on: its header says"
+            f" {float(header.seconds):.3g} s, {float(seen.end):.3g} s are there; what can be read"
+            f" of them is ({there} frames)"
+        )
+    fewer = header.avi and header.pictures > len(seen.stamps) and index.in_order
+    if absent > 1 or fewer:
+        return f"the header counts {header.pictures} frames; the {there} that are there are read"
+    if header.read_once and begins_anew(path, seen.read):
+        return (
+            "the file is recordings one after the other, of which the first alone can be read"
+            f" ({there} frames); join them with a tool that writes one movie"
+        )
+    if abrupt := abrupt_end(path):
+        return f"the movie is cut off ({abrupt}); the {there} frames that are there are read"
+    if seen.broken:
+        why = seen.broken[0]
+        return f"the movie cannot be read to its end ({why}); the {there} frames before are read"
+    return ""
 
 
 def _read_packets(container: Any, stream: Any, each: Fraction) -> _Packets:
@@ -196,6 +254,8 @@ def _read_packets(container: Any, stream: Any, each: Fraction) -> _Packets:
     for packet in packets(container, None, seen.broken.append):
         if packet.size == 0:
             continue
+        if packet.pos is not None:
+            seen.read = max(seen.read, packet.pos + packet.size)
         if packet.pts is not None and packet.time_base:
             begin = packet.pts * packet.time_base
             seen.begin = begin if seen.begin is None else min(seen.begin, begin)

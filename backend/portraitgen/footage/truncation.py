@@ -14,6 +14,9 @@ from .iso_boxes import is_iso, outer_boxes
 
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+# How many bytes tell a file's beginning, and how far behind its last packet the next one may begin:
+# indices and padding lie between.
+_MARK, _BEHIND = 8, 1 << 20
 _HEAD = 1 << 16
 """Bytes in which ASF's properties are looked for, and Ogg's last page."""
 
@@ -55,6 +58,15 @@ def abrupt_end(path: Path) -> str:
         if head[width - 188 if width == 192 else 0 :: width][:5] == b"G" * 5 and size % width:
             return "it ends in the middle of a packet"
     return "" if whole else "the mark of its end is missing"
+
+
+def begins_anew(path: Path, place: int) -> bool:
+    """Whether the file's own first bytes stand in it once more at or soon behind `place`, as where
+    recordings were put one behind another."""
+    with open(path, "rb") as file:
+        mark = file.read(_MARK)
+        file.seek(place)
+        return mark in file.read(_BEHIND)
 
 
 def _boxes_end(file: BinaryIO, size: int) -> int:
