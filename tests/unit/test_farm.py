@@ -59,7 +59,10 @@ def test_a_bundle_holds_what_is_missing(copy: Path, portraitgen: Command, tmp_pa
     done = portraitgen("bundle", copy, "--take", "toon", "--out", tmp_path / "b", "--frames", "1-4")
     assert done.returncode == 0, done.stderr
     assert stages_of(tmp_path / "b") == ["render", "movie"]
-    assert "render, movie, 4 frames" in done.stdout
+    assert "render, movie, 4 frames" in done.stdout and "not used" not in done.stdout
+    # Nothing said that an editor was named for a take that is edited already.
+    words = ["--take", "toon", "--editor", "toon", "--set", "tones=3", "--out", tmp_path / "u"]
+    assert "shot: what was asked of edit is not used" in portraitgen("bundle", copy, *words).stdout
     # The track holds four frames of a longer plate; those are what can be rendered.
     assert portraitgen("bundle", copy, "--take", "toon", "--out", tmp_path / "a").returncode == 0
     whole = json.loads((tmp_path / "a" / "template.json").read_text())["steps"][0]

@@ -85,6 +85,9 @@ def run(given: argparse.Namespace) -> None:
         say(str(file))
     for plan in plans:
         say(f"{plan.folder.name}: {', '.join(plan.stages)}, {len(plan.frames)} frames")
+        unused = [stage for stage, given_to in words.items() if given_to]
+        if unused := [stage for stage in unused if stage not in plan.stages]:
+            say(f"{plan.folder.name}: what was asked of {', '.join(unused)} is not used here")
 
 
 def _words(pairs: list[str]) -> list[str]:
