@@ -14,7 +14,7 @@ from reporters import Noting
 
 from portraitgen import storage
 from portraitgen.editing.looks.look_file import LookFacts, read_look
-from portraitgen.errors import EditError, ShotLocked
+from portraitgen.errors import EditError, OptionError, ShotLocked
 from portraitgen.pipeline.jobs.learn_look import (
     LearnLookOptions,
     learn,
@@ -183,3 +183,17 @@ def test_halves_that_a_killed_process_left_beside_a_look_are_swept_and_nothing_e
     learn_from_folder(options, Reporter())
     assert not (looks / half).exists()
     assert (looks / "theirs" / half).exists() and (looks / ".warm.learning").exists()
+
+
+@pytest.mark.parametrize(
+    ("licence", "told"), [("\u8a31" * 12_000, "too long"), ("\ud800", "no text")]
+)
+def test_a_licence_that_no_look_can_hold_is_told_before_anything_is_learned(
+    pairs: Path, tmp_path: Path, licence: str, told: str
+) -> None:
+    """The look was learned to its end, and could not be read."""
+    out = tmp_path / "looks" / "warm.safetensors"
+    options = LearnLookOptions(pairs=str(pairs), out=str(out), seconds=1.0, licence=licence)
+    with pytest.raises(OptionError, match=told):
+        learn_from_folder(options, Reporter())
+    assert not out.parent.exists()

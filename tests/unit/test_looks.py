@@ -184,8 +184,28 @@ def test_looks_are_found_by_name_in_the_library(
     assert library.look_path("noise") == tmp_path / "noise.safetensors"
     with pytest.raises(EditError, match="no such look"):
         library.look_path("other")
+    with pytest.raises(EditError, match="no such look"):
+        library.look_path("a" * 300)
     with pytest.raises(EditError, match="no look is chosen"):
         library.look_path("")
+
+
+def test_a_name_means_the_library_whatever_is_called_so_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of the pairs' name hid the look that was learned from it."""
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path / "looks"))
+    kept = tmp_path / "looks" / "noise.safetensors"
+    random_look().save(kept)
+    here = tmp_path / "here"
+    (here / "noise").mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert library.look_path("noise") == look_file("noise") == kept
+    (here / "noise").rmdir()
+    (here / "noise").write_text("of somebody")
+    assert library.look_path("noise") == kept
+    random_look().save(here / "noise.safetensors")
+    assert library.look_path("noise.safetensors") == look_file("noise.safetensors")
 
 
 def test_files_of_a_library_that_are_no_looks_are_listed_with_why(

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The artist's looks: a folder of files, found by their names."""
 
+import os
 from pathlib import Path
 
 from ...errors import EditError
@@ -20,6 +21,9 @@ def library_folder() -> Path:
 def look_path(name: str) -> Path:
     """The file of a look: of the library if it is a bare name, else where it says.
 
+    A bare name is found where `look learn --out` of that name has put it, whatever else is called
+    so in the working folder: a folder of pairs has the name of its look by default.
+
     Raises:
         EditError: if none is named, or there is none.
     """
@@ -30,9 +34,11 @@ def look_path(name: str) -> Path:
             "give a file, or a name of the library (portraitgen look list)",
         )
     path = given_path(name)
-    if path.name == name and not path.exists():
-        path = library_folder() / (name if name.endswith(SUFFIX) else name + SUFFIX)
-    if not path.is_file():
+    if path.name == name:
+        own = library_folder() / (name if name.endswith(SUFFIX) else name + SUFFIX)
+        tried = [path, own] if name.endswith(SUFFIX) else [own, path]
+        path = next(filter(os.path.isfile, tried), own)
+    if not os.path.isfile(path):
         raise EditError(
             "there is no such look", path, "choose another, or learn it (portraitgen look learn)"
         )

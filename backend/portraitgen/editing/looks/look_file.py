@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ...bounded_json import parse_json
-from ...errors import EditError
+from ...errors import EditError, OptionError
 from ...images import to_codes
 from ...plain_text import printable
 from ...records import TensorEntry
@@ -31,7 +31,7 @@ _KEY = "portraitgen-look"
 _SCHEMA = 1
 _THUMBNAIL = "thumbnail"
 _THUMBNAIL_SHAPE = (96, 192, 3)
-_LONGEST_FACTS = 1 << 16
+_LONGEST_FACTS, _ROOM_FOR_NOTES = 1 << 16, 1 << 12
 _REMEDY = "learn the look again, or ask for the file again"
 
 
@@ -91,7 +91,34 @@ class Look:
         }
         arrays[_THUMBNAIL] = self.thumbnail
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_arrays(path, arrays, {_KEY: json.dumps(self.facts.to_json(), sort_keys=True)})
+        save_arrays(path, arrays, {_KEY: _as_text(self.facts)})
+
+
+def check_can_be_told(facts: LookFacts) -> None:
+    """Checks what a look will say of itself before anything is learned for it.
+
+    Raises:
+        OptionError: if a file that says it, and a learner's notes, would not be read back.
+    """
+    try:
+        text = _as_text(facts)
+        parse_json(text)
+    except ValueError as error:
+        raise OptionError(
+            f"what the look would say of itself is no text ({printable(str(error))})",
+            "licence",
+            "give another licence and name",
+        ) from None
+    if len(text) > _LONGEST_FACTS - _ROOM_FOR_NOTES:
+        raise OptionError(
+            f"the licence of {len(facts.licence)} characters is too long to go with a look",
+            "licence",
+            "say where its whole text is",
+        )
+
+
+def _as_text(facts: LookFacts) -> str:
+    return json.dumps(facts.to_json(), sort_keys=True)
 
 
 def read_facts(path: Path) -> LookFacts:

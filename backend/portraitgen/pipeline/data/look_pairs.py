@@ -12,11 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ...editing.looks.alignment import misplacement
 from ...editing.looks.guides import normals, places
 from ...editing.looks.learning import PATCH, Pair
 from ...errors import EditError, FootageError
 from ...footage import colour
 from ...footage.colour_arithmetic import srgb_encode
+from ...footage.file_kind import opens_as_image
 from ...footage.image import read_facts, read_image
 from ...footage.matte import MatteMaker, foreground_colours
 from ...footage.plate_colours import image_space
@@ -37,12 +39,12 @@ _LOST = 1e-3
 _AS_THEY_ARE = ("sRGB", "Rec.709")
 # As far as rounding of small sizes goes.
 _ASPECT = 1.05
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".exr", ".webp", ".bmp"}
 _WORDS = {
     "before": ("before", "source", "input", "in", "a"),
     "after": ("after", "target", "output", "out", "b"),
     "mask": ("mask", "masks", "matte"),
 }
+_SYSTEMS_OWN = ("thumbs.db", "desktop.ini")
 _REMEDY = "repair the pair, or take it out of the folder"
 
 
@@ -155,6 +157,11 @@ def pairs_in_folder(folder: Path, reporter: Reporter) -> list[Pair]:
                 f"Before and after are the same in '{each.name}': there the look learns to change"
                 " nothing."
             )
+        elif beside := misplacement(each):
+            reporter.note(
+                f"After {beside} in '{each.name}': a look learns what changes at a place and not"
+                " what moves, and will be soft; lay the pictures over each other."
+            )
     return pairs
 
 
@@ -179,9 +186,9 @@ def _files(folder: Path, part: str) -> dict[str, Path]:
     for entry in sorted(folder.iterdir()):
         if entry.is_dir() and entry.name.lower() in words:
             for path in sorted(entry.iterdir()):
-                if path.suffix.lower() in _SUFFIXES and not path.name.startswith("."):
+                if opens_as_image(path):
                     add(path.stem, path)
-        elif entry.suffix.lower() in _SUFFIXES and not entry.name.startswith("."):
+        elif opens_as_image(entry):
             match = re.fullmatch(rf"(.+)[._-](?:{'|'.join(words)})", entry.stem, re.IGNORECASE)
             if match:
                 add(match[1], entry)
@@ -191,20 +198,32 @@ def _files(folder: Path, part: str) -> dict[str, Path]:
 def _tell_left_out(
     folder: Path, files: Mapping[str, Mapping[str, Path]], reporter: Reporter
 ) -> None:
-    """Tells of pictures beside the pairs that are no part of any."""
+    """Tells of what lies beside the pairs and is no part of any."""
     used = {path for each in files.values() for path in each.values()}
-    left = [
-        entry.name
-        for entry in sorted(folder.iterdir())
-        if entry.suffix.lower() in _SUFFIXES
-        and not entry.name.startswith(".")
-        and entry not in used
-    ]
+    words = {word for each in _WORDS.values() for word in each}
+    left = []
+    for entry in _shown(folder):
+        if not entry.is_dir():
+            left += [entry.name] if opens_as_image(entry) and entry not in used else []
+        elif entry.name.lower() in words:
+            left += [f"{entry.name}/{path.name}" for path in _shown(entry) if path not in used]
+        elif _shown(entry):
+            left.append(f"{entry.name}/")
     if used and left:
         reporter.note(
-            f"Left out, since their names say neither before nor after: {', '.join(left[:5])}"
-            f"{' and more' if len(left) > 5 else ''}."
+            f"Left out: {', '.join(left[:5])}{' and more' if len(left) > 5 else ''}. Pictures of"
+            " pairs lie in the subfolders before, after and mask, no deeper, or say in their names"
+            " which they are."
         )
+
+
+def _shown(folder: Path) -> list[Path]:
+    """What file browsers show of a folder."""
+    return [
+        each
+        for each in sorted(folder.iterdir())
+        if not each.name.startswith(".") and each.name.lower() not in _SYSTEMS_OWN
+    ]
 
 
 def _pair(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
-from ...editing.looks.look_file import LookFacts
+from ...editing.looks.look_file import LookFacts, check_can_be_told
 from ...errors import EditError, OptionError
 from ...images import save_png
 from ...job_results import LearnLookResult
@@ -62,6 +62,7 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
         raise OptionError("give either a take or a folder of pairs", "look", "name one of them")
     with running(shot, "look", asdict(options), "look", reporter) as job:
         out = look_file(options.out or options.take or _folder_name(options.pairs))
+        _facts(out, options, options.take, True)
         with _held(out, reporter) as check_held:
 
             def check() -> None:
@@ -84,10 +85,10 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
 def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLookResult:
     """Learns a look from a folder of pairs without a shot; as `learn_look`."""
     out = look_file(options.out or _folder_name(options.pairs))
+    facts = _facts(out, options, "", True)
     # Before the pairs are read, which takes its time.
     with _held(out, reporter) as check:
         pairs = pairs_in_folder(user_path(options.pairs), reporter)
-        facts = _facts(out, options, "", True)
         return learn(pairs, out, facts, options, reporter, preview_file(out), check)
 
 
@@ -145,13 +146,15 @@ def _folder_name(folder: str) -> str:
 
 
 def _facts(out: Path, options: LearnLookOptions, made_of: str, commercial: bool) -> LookFacts:
-    return LookFacts(
+    facts = LookFacts(
         name=out.name.removesuffix(SUFFIX),
         created=now(),
         licence=options.licence,
         commercial=commercial,
         made_of=made_of or f"pairs of '{_folder_name(options.pairs)}'",
     )
+    check_can_be_told(facts)
+    return facts
 
 
 def learn(
