@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What makes a take that was copied to another shot be edited there again, and what does not."""
 
+import json
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +15,14 @@ import torch
 from reporters import Noting
 
 from portraitgen.cli import apply as command
+from portraitgen.cli import edit as edit_command
 from portraitgen.editing.looks.look_file import Look, LookFacts
 from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.errors import EditError, ShotError
 from portraitgen.job_results import ApplyResult
 from portraitgen.pipeline.jobs import apply_take
+from portraitgen.pipeline.jobs.apply_take import ApplyOptions
+from portraitgen.pipeline.jobs.edit import EditOptions
 from portraitgen.schema import Values
 from portraitgen.shot import Shot
 
@@ -125,6 +130,52 @@ def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
     assert not apply_take._apply(source, shot, "night", {}, Noting())
     assert [job.record.state for job in shot.jobs()] == ["done"]
     assert not (jobs[0].folder / "work").exists()
+
+
+def test_what_a_system_refuses_in_one_shot_keeps_no_other_from_its_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may not be read, or a file in a folder's place, ended the whole run."""
+    shots = [Shot.create(tmp_path / name, shot_records.footage()) for name in ("1", "2", "3")]
+    one, refused, good = (each.path for each in shots)
+    done = []
+
+    def apply_one(source: object, shot: Shot, *given: object) -> bool:
+        if shot.path == refused:
+            (refused / "shot.json" / "takes").mkdir()
+        done.append(shot.path)
+        return True
+
+    monkeypatch.setattr(apply_take, "_apply", apply_one)
+    monkeypatch.setattr(apply_take, "_settings", lambda *given: {})
+    monkeypatch.setattr(apply_take.Place, "of", lambda shot: None)
+    notes, long = Noting(), tmp_path / ("a" * 300)
+    options = ApplyOptions("night", json.dumps([str(each) for each in (long, refused, good)]))
+    result = apply_take.apply_take(Shot.open(one), options, notes)
+    assert done == [good] and result.edited == (str(good),)
+    assert result.failed == (str(long), str(refused))
+    assert "the name is too long" in notes.notes[0] and "is a file" in notes.notes[1]
+
+
+def test_a_look_is_kept_by_a_path_that_holds_in_every_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A take whose look was typed as it lay in one folder could not be copied from another."""
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(edit_command, "run_job", lambda kind, given, **values: asked.append(values))
+    monkeypatch.chdir(tmp_path)
+    save_look(tmp_path / "b.safetensors", 0)
+    for look, kept in (
+        ("looks/a.safetensors", f"{tmp_path}/looks/a.safetensors"),
+        ("b.safetensors", f"{tmp_path}/b.safetensors"),
+        ("bronze", "bronze"),
+    ):
+        given = SimpleNamespace(models=None, editor="look", set=[f"look={look}", "mix=0.5"])
+        vars(given).update(
+            {each.name: None for each in fields(EditOptions) if each.name != "editor"}
+        )
+        edit_command.run(given)  # type: ignore[arg-type]
+        assert json.loads(asked[-1]["editor_options"]) == {"look": kept, "mix": "0.5"}
 
 
 @pytest.mark.parametrize(("failed", "status"), [((), 0), (("/other",), 1)])

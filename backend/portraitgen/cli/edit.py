@@ -31,8 +31,14 @@ def run(given: argparse.Namespace) -> None:
     if given.models:
         os.environ["PORTRAITGEN_MODELS"] = str(given.models)
     values = {}
+    asked = asked_options("edit", given)
     if given.set:
-        values["editor_options"] = json.dumps(pairs(given.set), sort_keys=True)
-    program = typed_program(asked_options("edit", given) | values)
+        from ..farm.path_words import rooted_options
+        from ..pipeline.jobs.edit import EditOptions
+
+        editor = str(asked.get("editor", EditOptions.editor))
+        typed = rooted_options(editor, pairs(given.set))
+        values["editor_options"] = json.dumps(typed, sort_keys=True)
+    program = typed_program(asked | values)
     with typed_by_user(program):
         run_job("edit", given, **values)

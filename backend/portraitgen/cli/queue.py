@@ -117,6 +117,7 @@ def _show(queue: JobQueue) -> None:
 def _add(queue: JobQueue, given: argparse.Namespace) -> None:
     from dataclasses import asdict
 
+    from ..farm.path_words import rooted_options
     from ..farm.plan import plan_shot
     from ..farm.request import check_editor
     from ..frames import frame_list
@@ -131,7 +132,9 @@ def _add(queue: JobQueue, given: argparse.Namespace) -> None:
             raise OptionError(f"there is no stage '{stage}'", "--stages", f"use {','.join(STAGES)}")
     editor = {"editor": given.editor} if given.editor else {}
     if given.set:
-        editor["editor_options"] = json.dumps(pairs(given.set), sort_keys=True)
+        # An editor is named where its options are; `check_editor` tells of it if none is.
+        typed = rooted_options(given.editor, pairs(given.set)) if given.editor else {}
+        editor["editor_options"] = json.dumps(typed or pairs(given.set), sort_keys=True)
     asked: dict[str, Mapping[str, str]] = {
         "track": pairs(given.track_option),
         "reconstruct": pairs(given.reconstruct_option),

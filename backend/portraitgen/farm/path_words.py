@@ -3,7 +3,7 @@
 """The files and folders that a stage's words of the command line name."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..editing.registry import editor_class
@@ -34,13 +34,22 @@ def rooted(stage: str, words: Sequence[str]) -> tuple[str, ...]:
 
     What has the form of a name stays one: it may be a model's, or a look's of the library.
     """
+    return _changed(stage, words, _root)
 
-    def root(value: str) -> str:
-        path = given_path(value)
-        is_path = len(path.parts) > 1 or (path.suffix and path.exists())
-        return str(path.absolute()) if is_path and not path.is_absolute() else value
 
-    return _changed(stage, words, root)
+def rooted_options(editor: str, values: Mapping[str, str]) -> dict[str, str]:
+    """An editor's options as typed in this folder, their paths from a root on: takes are copied to
+    other shots, gone on with and queued from other folders."""
+    if not values:
+        return {}
+    paths = _path_options(editor_class(editor).Options)
+    return {name: _root(value) if name in paths else value for name, value in values.items()}
+
+
+def _root(value: str) -> str:
+    path = given_path(value)
+    is_path = len(path.parts) > 1 or (path.suffix and path.exists())
+    return str(path.absolute()) if is_path and not path.is_absolute() else value
 
 
 def _changed(stage: str, words: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from ...bounded_json import parse_json
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...errors import Cancelled, OptionError, PortraitError, ShotError
+from ...failures import readable
 from ...job_results import ApplyResult, EditResult
 from ...records import AppliedRecord
 from ...schema import Values
@@ -89,9 +90,10 @@ def apply_take(shot: Shot, options: ApplyOptions, reporter: Reporter) -> ApplyRe
                 (edited if done else kept).append(str(path))
             except Cancelled:
                 raise
-            except PortraitError as error:
-                failed[str(path)] = error
-                reporter.note(f"{prefix}: {error}")
+            except (PortraitError, OSError) as error:
+                # A disk of its own, what may not be read: the others can still be edited.
+                failed[str(path)] = readable(error)
+                reporter.note(f"{prefix}: {failed[str(path)]}")
         if not edited and not kept:
             raise next(iter(failed.values()))
         result = ApplyResult(options.take, tuple(edited), tuple(kept), tuple(failed))
