@@ -86,6 +86,45 @@ def content_trim(strip: Any) -> int:
     return int(strip.content_trim_start if _NAMED_HANDLES else strip.animation_offset_start)
 
 
+def file_start(strip: Any) -> int:
+    """The scene frame on which the first frame of a strip's file, or its first element, lies,
+    whether it is shown or was cut off, as by Blender's Hold Split."""
+    return content_start(strip) - content_trim(strip)
+
+
+def played_range(strip: Any) -> tuple[int, int]:
+    """The scene frames of a strip's range on which its content plays, the end excluded; before and
+    after it, the strip holds its first or its last frame. They are none where end <= begin."""
+    begin, end = strip_range(strip)
+    if strip.type == "IMAGE" and len(strip.elements) == 1:
+        return begin, end
+    start = content_start(strip)
+    return max(begin, start), min(end, start + content_length(strip))
+
+
+def set_content_trim(strip: Any, first: int, last: int) -> None:
+    """Has an image strip leave out frames of its file as Hold Split does; what it shows of the rest
+    stays where it is.
+
+    Args:
+        first, last: how many are left out before and behind its content.
+    """
+    start, (begin, end) = file_start(strip), strip_range(strip)
+    names = ("content_trim_start", "content_trim_end")
+    if not _NAMED_HANDLES:
+        names = ("animation_offset_start", "animation_offset_end")
+    for name, frames in zip(names, (first, last), strict=True):
+        setattr(strip, name, frames)
+    # Setting them moves the content, in each Blender otherwise.
+    move_content(strip, start + first)
+    trim(strip, begin, end)
+
+
+def content_trim_end(strip: Any) -> int:
+    """How many frames of its file a movie or image strip leaves out behind its content."""
+    return int(strip.content_trim_end if _NAMED_HANDLES else strip.animation_offset_end)
+
+
 def move_content(strip: Any, frame: int) -> None:
     """Moves a strip as a whole: its first, perhaps trimmed, frame comes to lie on a frame."""
     _forget_drawn(strip)

@@ -264,6 +264,8 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         told.append(Notice(_sentence(error)))
     else:
         told += [Notice(text, *update) for text in strip_sync.differences(shot, plate, footage)]
+        if footage.offset == shot.offset:
+            told += [Notice(text) for text in strip_sync.off_plate(shot, plate)]
         if shot.colour_space and shot.colour_space != footage.colour_space:
             text = f"The plate's strip is read as {footage.colour_space} now"
             told.append(Notice(f"{text}, the shot was made with {shot.colour_space}"))
@@ -355,8 +357,6 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     ]
     if not takes:
         return []
-    top = max(take.channel for take in takes)
-    begin, end = plate_strip.shown(plate)
     told = [
         Notice(
             f"This Blender can't copy the modifier '{name}' to takes: use Modifiers > Copy to "
@@ -364,17 +364,43 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
         )
         for name in take_layout.uncopied(plate.strip)
     ]
-    names, others = [], []
-    for strip in plate.among:
-        if not plate.strip.channel < strip.channel < top or strip.type == "SOUND":
+    names: list[str] = []
+    others: list[str] = []
+    effects: list[str] = []
+    twice: list[str] = []
+    top = 0
+    for take in takes:
+        part = plate.around(take)
+        if part is None:
             continue
-        first, after = compat.strip_range(strip)
-        if strip.mute or first >= end or after <= begin or strip.get(take_layout.COVER):
-            continue
-        if strip.get(sequencer.SHOT):
-            others += [strip.name] * (strip[sequencer.SHOT] != shot.shot_id)
-        elif not strip.get(plate_strip.MARK):
-            names.append(strip.name)
+        cover = take_layout.cover_of(part.among, take)
+        highest = take.channel if cover is None else cover.channel
+        top = max(top, highest)
+        showing = _effects_of(part)
+        begin, end = compat.strip_range(take)
+        for strip in part.among:
+            first, after = compat.strip_range(strip)
+            if strip.mute or strip.type == "SOUND" or first >= end or after <= begin:
+                continue
+            if any(strip == each for each in showing):
+                effects.append(strip.name)
+            elif not part.lowest_over(take) <= strip.channel < highest:
+                continue
+            elif strip.get(sequencer.SHOT):
+                others += [strip.name] * (strip[sequencer.SHOT] != shot.shot_id)
+            elif not strip.get(plate_strip.MARK) and not strip.get(take_layout.COVER):
+                names.append(strip.name)
+        # Where it lets through, two would count twice; where it does not, the upper is seen.
+        for other in takes if cover is not None else ():
+            if other != take and part.around(other) and _overlap(other, take):
+                twice += [other.name, take.name]
+    names, others, effects = (list(dict.fromkeys(each)) for each in (names, others, effects))
+    if twice:
+        text = f"'{twice[0]}' and '{twice[1]}' lie over each other, and the plate lets through"
+        told.append(Notice(f"{text} what is below, so that both are seen: mute one"))
+    if effects:
+        text = f"'{effects[0]}' shows the plate, not the take on it"
+        told.append(Notice(f"{text}: delete it, and put one like it on the take"))
     if names:
         listed = ", ".join(f"'{name}'" for name in names[:3])
         text = f"{listed} lies under the take, which hides it: move it above channel {top}"
@@ -383,6 +409,32 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
         text = f"'{others[0]}', of another shot of this plate, lies under the take, which hides it"
         told.append(Notice(f"{text}: mute one, or join both in the compositor (To Compositor)"))
     return told
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    (begin, end), (first, after) = compat.strip_range(one), compat.strip_range(other)
+    return begin < after and first < end
+
+
+def _effects_of(part: PlateStrip) -> list[Any]:
+    """The artist's effects that show a plate, or another effect that does, and no take of it.
+
+    Covers are none of them, nor is a Speed effect, which is told of by itself.
+    """
+    found: list[Any] = []
+    effects = [each for each in part.among if hasattr(each, "input_1")]
+    known: list[Any] = list(part.pieces)
+    for _ in effects:  # As often as one may lie on another.
+        for each in effects:
+            inputs = [each.input_1, getattr(each, "input_2", None)]
+            if each in known or each.get(take_layout.COVER) or each.type == "SPEED":
+                continue
+            if not any(one == other for one in inputs for other in known):
+                continue
+            if not any(one is not None and one.get(sequencer.TAKE) is not None for one in inputs):
+                known.append(each)
+                found.append(each)
+    return found
 
 
 def _of_rig(shot: Any) -> list[Notice]:

@@ -109,7 +109,7 @@ def _in_strips(shot: Any, scene: Any, take: str, render: Render) -> set[int]:
     found: set[int] = set()
     for strip in sequencer.take_strips(scene, shot.shot_id, take):
         if strip.get(sequencer.VERSION, 0) == render.version:
-            first, others = compat.content_start(strip) - shot.offset, sequencer.shows_others(strip)
+            first, others = compat.file_start(strip) - shot.offset, sequencer.shows_others(strip)
             found |= {first + at for at in range(len(strip.elements)) if at not in others}
     return found
 

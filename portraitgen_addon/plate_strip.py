@@ -95,11 +95,21 @@ class PlateStrip:
             return self.strip
         begin, end = compat.strip_range(strip)
 
-        def shared(piece: Any) -> int:
+        def shared(piece: Any) -> tuple[int, int]:
             first, after = compat.strip_range(piece)
-            return max(0, min(end, after) - max(begin, first))
+            # Of pieces that lie over one another, the topmost is seen.
+            return max(0, min(end, after) - max(begin, first)), piece.channel
 
         return max([self.strip, *self.pieces], key=shared)
+
+    def lowest_over(self, strip: Any) -> int:
+        """The lowest channel on which nothing of this part of the plate hides another strip."""
+        begin, end = compat.strip_range(strip)
+        ranges = [(piece.channel, *compat.strip_range(piece)) for piece in self.pieces]
+        return 1 + max(
+            [self.under(strip).channel]
+            + [channel for channel, first, after in ranges if first < end and after > begin]
+        )
 
 
 def find(shot: Any, scene: Any) -> PlateStrip | None:
@@ -148,12 +158,26 @@ def claim(plate: PlateStrip, shot: Any) -> None:
 
 def _numbered_from(strip: Any) -> int:
     """The scene frame of the first frame of a strip's file."""
-    return compat.content_start(strip) - compat.content_trim(strip)
+    return compat.file_start(strip)
 
 
 def shown(plate: PlateStrip) -> tuple[int, int]:
     """The first scene frame that shows a plate, and the one after its last."""
-    ranges = [_clipped(piece, metas) for piece, metas in plate.places]
+    return _outer([_clipped(piece, metas) for piece, metas in plate.places])
+
+
+def _played(plate: PlateStrip) -> tuple[int, int]:
+    """The first scene frame on which a plate plays, and the one after its last: beyond its content
+    a strip holds the first or the last frame."""
+    ranges = []
+    for piece, metas in plate.places:
+        (begin, end), (first, after) = _clipped(piece, metas), compat.played_range(piece)
+        ranges.append((max(begin, first), min(end, after)))
+    return _outer(ranges)
+
+
+def _outer(ranges: list[tuple[int, int]]) -> tuple[int, int]:
+    """From where to where ranges go, the empty ones left out if there are others."""
     seen = [each for each in ranges if each[0] < each[1]] or ranges
     return min(each[0] for each in seen), max(each[1] for each in seen)
 
@@ -189,7 +213,7 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
     plate = plate or whereabouts(strip, scene)
     for each in (strip, *plate.metas):
         check_plays_straight(each, scene)
-    begin, end = shown(plate)
+    begin, end = _played(plate)
     fps = rate_of(scene)
     trim = compat.content_trim(strip)
     content = compat.content_start(strip)
@@ -197,17 +221,14 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
         path = Path(bpy.path.abspath(strip.filepath))
         _check_rate(strip, fps)
         kind, number = "movie", 1 + trim
-        length = compat.content_length(strip)
     else:
         path, number = _first_image(strip)
-        kind, length = "sequence", len(strip.elements)
-        if length == 1:
+        kind = "sequence"
+        if len(strip.elements) == 1:
             # A photo is one frame, wherever its strip begins and however long that holds it.
             kind, content = "still", begin
         else:
             number += trim
-    # Beyond its content a strip holds the first or the last frame.
-    begin, end = max(begin, content), min(end, content + length)
     if not path.exists():
         raise FootageError("the strip's file is missing", path, "press Relink Plate")
     if begin >= end:

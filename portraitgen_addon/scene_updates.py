@@ -293,7 +293,7 @@ def show_render(shot: Any, scene: Any, take: str, render: Render) -> str:
         show_frame(shot, scene, take, frame, path)
     shown: set[int] = set()
     for strip in sequencer.take_strips(scene, shot.shot_id, take):
-        first = compat.content_start(strip) - shot.offset
+        first = compat.file_start(strip) - shot.offset
         shown |= {first + at for at in sequencer.shows_others(strip)}
     if not shown:
         return ""
@@ -338,7 +338,7 @@ def _brings_keys(job: Job) -> bool:
 
 def _shown(job: Job, frame: int, shot: Any) -> bool:
     for strip in sequencer.take_strips(shot.id_data, job.shot_id, _strip_of(job)):
-        if 0 <= frame + shot.offset - compat.content_start(strip) < len(strip.elements):
+        if 0 <= frame + shot.offset - compat.file_start(strip) < len(strip.elements):
             return True
     return False
 

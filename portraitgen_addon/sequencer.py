@@ -72,7 +72,7 @@ def grow(
     """
     number = number_of(path.name)
     places = [
-        (strip, frame - compat.content_start(strip)) for strip in take_strips(scene, shot_id, take)
+        (strip, frame - compat.file_start(strip)) for strip in take_strips(scene, shot_id, take)
     ]
     held = [(strip, at) for strip, at in places if _holds(strip, at, number)]
     for strip, at in held:
@@ -84,13 +84,21 @@ def grow(
         return held[0][0]
     before = None if number is None else number - 1
     grown = [
-        strip for strip, at in places if at == len(strip.elements) and _holds(strip, at - 1, before)
+        strip
+        for strip, at in places
+        if at == len(strip.elements)
+        and _holds(strip, at - 1, before)
+        # The left half of a Hold Split ends where it was split.
+        and not compat.content_trim_end(strip)
     ]
     for strip in grown:
         # One whose end the artist has trimmed keeps its end.
         begin, end = compat.strip_range(strip)
         strip[SETTINGS], strip[VERSION] = settings, version
         _point_at(strip, path)
+        if compat.content_trim(strip):
+            # Blender would lose the pictures behind as many as the strip shows.
+            compat.set_content_trim(strip, 0, 0)
         strip.elements.append(path.name)
         compat.set_length(strip, (end + 1 if end == frame else end) - begin)
         _laid(strip, plate)
@@ -151,7 +159,7 @@ def move_among(take: Any, plate: PlateStrip) -> Any:
         raise no_channel(plate.strip.name)
     names = [element.filename for element in take.elements]
     path = Path(bpy.path.abspath(take.directory)) / names[0]
-    start = compat.content_start(take)
+    start = compat.file_start(take)
     # Blender's own way leads into a meta strip only; this one both ways.
     made = plate.among.new_image(
         name=take.name, filepath=str(path), channel=channel, frame_start=start
@@ -160,6 +168,7 @@ def move_among(take: Any, plate: PlateStrip) -> Any:
         made.elements.append(name)
     made.directory = take.directory
     compat.set_length(made, len(names))
+    compat.set_content_trim(made, compat.content_trim(take), compat.content_trim_end(take))
     compat.trim(made, begin, end)
     for key in take.keys():
         if key not in (take_layout.LOOK, take_layout.MODIFIERS):

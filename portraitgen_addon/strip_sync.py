@@ -72,13 +72,10 @@ def differences(shot: Any, plate: PlateStrip, footage: StripFootage) -> list[str
     if shot.strip_rate and Fraction(*footage.fps) != Fraction(shot.strip_rate):
         text = f"The scene runs at {_rate(Fraction(*footage.fps))} frames a second"
         found.append(f"{text}, the shot was made at {_rate(Fraction(shot.strip_rate))}")
-    lying: list[tuple[Any, PlateStrip]] = []
-    if shot.channel != footage.channel or len(plate.places) > 1:
-        takes = [(take, plate.around(take)) for take in takes_on(shot, scene, shot.offset)]
-        lying = [(take, part) for take, part in takes if part is not None]
-    if shot.channel != footage.channel:
-        if any(take.channel <= part.under(take).channel for take, part in lying):
-            found.append("The plate's strip lies above its takes")
+    takes = [(take, plate.around(take)) for take in takes_on(shot, scene, shot.offset)]
+    lying = [(take, part) for take, part in takes if part is not None]
+    if any(take.channel < part.lowest_over(take) and not take.mute for take, part in lying):
+        found.append("The plate's strip lies above its takes")
     cuts = sorted({frame for take, part in lying for frame in take_layout.seams(part, take)})
     if cuts:
         listed = ", ".join(str(frame) for frame in cuts[:4])
@@ -135,7 +132,7 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
         )
     _check_layers(shot)
     _take_over_rate(shot, footage)
-    was, before, raised = _shown_before(shot), shot.offset, footage.channel != shot.channel
+    was, before = _shown_before(shot), shot.offset
     shot_time.move(shot, footage.offset)
     whole = (shot.first, shot.last)
     take_over(shot, plate, footage)
@@ -145,13 +142,17 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
                 own.frame_start = shot.first + shot.offset
                 own.frame_end = shot.last + shot.offset
     now = (footage.first + footage.offset, footage.last + footage.offset + 1)
-    for take in takes_on(shot, scene, before):
+    led = takes_on(shot, scene, before)
+    hidden = [take for take in led if take.get(HIDDEN)]
+    for take in led:
         _lead(take, footage.offset, was, now)
+    for take in hidden:
+        if not take.get(HIDDEN):
+            _make_room(take, [each for each in led if each != take and not each.mute])
     for take in takes_on(shot, scene, footage.offset):
         part = plate.around(take)
         if part is not None:
-            if raised:
-                _raise(take, part)
+            _raise(take, part)
             _cut(take, part)
     follow(shot, plate)
 
@@ -196,9 +197,9 @@ def _lead(take: Any, offset: int, was: tuple[int, int], now: tuple[int, int]) ->
     """Moves and trims a take's strip as its plate's was; ends that the artist trimmed stay."""
     number = _first_number(take)
     start = compat.content_start(take)
-    by = number + offset - start if number is not None else now[0] - was[0]
+    by = number + offset - compat.file_start(take) if number is not None else now[0] - was[0]
     begin, end = compat.strip_range(take)
-    length = len(take.elements)
+    length = compat.content_length(take)
     # Where the ends lay if nobody but the plate had trimmed them.
     led = max(start, was[0]), min(start + length, was[1])
     if by:
@@ -217,9 +218,21 @@ def _lead(take: Any, offset: int, was: tuple[int, int], now: tuple[int, int]) ->
         take[HIDDEN], take.mute = True, True
 
 
+def _make_room(take: Any, others: list[Any]) -> None:
+    """Leaves a take's strip that is shown again the frames that no other of its take shows."""
+    own = set(_frames(take))
+    for each in others:
+        if each[sequencer.TAKE] == take[sequencer.TAKE]:
+            own -= set(_frames(each))
+    if own:
+        compat.trim(take, min(own), max(own) + 1)
+    else:
+        take[HIDDEN], take.mute = True, True
+
+
 def _raise(take: Any, plate: PlateStrip) -> None:
     """Lifts a take's strip above its plate, which was put onto a channel above it."""
-    lowest = plate.under(take).channel + 1
+    lowest = plate.lowest_over(take)
     if take.channel >= lowest:
         return
     if (cover := take_layout.cover_of(plate.among, take)) is not None:
@@ -242,7 +255,7 @@ def _cut(take: Any, plate: PlateStrip) -> None:
     for frame in cuts:
         if frame > compat.strip_range(parts[-1])[0]:
             parts.append(parts[-1].split(frame=frame, split_method="SOFT"))
-    ranges = [compat.strip_range(piece) for piece in plate.pieces]
+    ranges = [compat.played_range(piece) for piece in plate.pieces]
     for part in parts:
         begin, end = compat.strip_range(part)
         if not any(first < end and after > begin for first, after in ranges):
@@ -263,12 +276,46 @@ def takes_on(shot: Any, scene: Any, offset: int) -> list[Any]:
     found = []
     for (_, number), strips in alike.items():
         place = None if number is None else number + offset
-        lying = [each for each in strips if place == compat.content_start(each)]
+        lying = [each for each in strips if place == compat.file_start(each)]
         # None lies there: the artist has moved them, as one.
         found += lying or [
-            each for each in strips if compat.content_start(each) == compat.content_start(strips[0])
+            each for each in strips if compat.file_start(each) == compat.file_start(strips[0])
         ]
     return found
+
+
+def off_plate(shot: Any, plate: PlateStrip) -> list[str]:
+    """Which strips of takes lie over their plate with other frames than it shows, a sentence each.
+
+    One that was moved away from the plate, or lies over a strip of the same take that is in place,
+    is a copy that the artist uses otherwise.
+    """
+    if shot.first == shot.last:
+        return []  # Each frame of a photo is the same.
+    found = []
+    shows: dict[str, set[int]] = {}
+    moved = []
+    for take in sequencer.all_take_strips(plate.strip.id_data, shot.shot_id):
+        number = _first_number(take)
+        if take.mute or number is None:
+            continue
+        if by := compat.file_start(take) - number - shot.offset:
+            moved.append((take, by))
+        else:
+            shown = shows.setdefault(take[sequencer.TAKE], set())
+            shown |= set(_frames(take))
+    for take, by in moved:
+        part = plate.around(take)
+        below = {frame for each in part.pieces for frame in _frames(each)} if part else set()
+        if (below & set(_frames(take))) - shows.get(take[sequencer.TAKE], set()):
+            found.append(
+                f"'{take.name}' lies {by:+d} frames off its plate: move it back, or mute it"
+            )
+    return found
+
+
+def _frames(strip: Any) -> range:
+    return range(*compat.strip_range(strip))
 
 
 def _first_number(take: Any) -> int | None:

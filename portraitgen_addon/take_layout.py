@@ -130,11 +130,11 @@ def seams(plate: PlateStrip, take: Any) -> list[int]:
         The scene frames within the take's strip at which the plate below it ends, begins again, or
         looks otherwise from there on; the strip's first where it lies in a gap.
     """
-    pieces = sorted(plate.pieces, key=compat.strip_range)
+    pieces = sorted(plate.pieces, key=compat.played_range)
     begin, end = compat.strip_range(take)
     found: list[int] = []
     for one, other in pairwise(pieces):
-        after, first = compat.strip_range(one)[1], compat.strip_range(other)[0]
+        after, first = compat.played_range(one)[1], compat.played_range(other)[0]
         if first > after:
             found += [after, first]
             if after <= begin and end <= first:

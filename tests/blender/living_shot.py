@@ -80,15 +80,15 @@ def make(scene: Any, folder: Path, plate: Path, start: int = 2001) -> Any:
     return shot
 
 
-def show_take(scene: Any, shot: Any, take: Path) -> Any:
+def show_take(scene: Any, shot: Any, take: Path, name: str = "take") -> Any:
     """A take's strip above the plate, of all its pictures."""
     sync = module("portraitgen_addon.strip_sync")
     for file in sorted(take.parent.glob("*.png")):
         strip = module("portraitgen_addon.sequencer").grow(
             scene,
             shot.shot_id,
-            "take",
-            "shot take",
+            name,
+            f"shot {name}",
             file,
             int(file.stem.rsplit(".", 1)[-1]) + shot.offset,
             above=shot.channel,
