@@ -226,7 +226,7 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
         kind = "sequence"
         if len(strip.elements) == 1:
             # A photo is one frame, wherever its strip begins and however long that holds it.
-            kind, content = "still", begin
+            kind, content, end = "still", begin, min(begin + 1, end)
         else:
             number += trim
     if not path.exists():
