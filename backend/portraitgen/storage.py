@@ -467,10 +467,11 @@ def read_bytes(path: Path, limit: int) -> bytes:
     # Without waiting: a pipe with nobody at its other end would keep us for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     handle = patiently(lambda: os.open(path, flags), _READING)
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        os.close(handle)
+        raise ShotError("this is no plain file", path, _RESTORE)
     with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            raise ShotError("this is no plain file", path, _RESTORE)
         if facts.st_size > limit:
             size = as_size(facts.st_size)
             raise ShotError(f"the file is too large ({size})", path, _RESTORE)

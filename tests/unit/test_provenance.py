@@ -367,6 +367,46 @@ def test_a_signature_by_another_key_is_told_from_a_file_that_was_changed() -> No
         assert _verdict(Path("a.png"), Report.parse(empty), None).state == "tampered"
 
 
+def test_a_certificate_that_holds_no_more_is_no_change_of_the_file() -> None:
+    from portraitgen.provenance.credentials import Report, _verdict
+
+    def verdict(*codes: str) -> tuple[str, str]:
+        active = {"signature_info": {"common_name": "Studio"}}
+        facts = {"manifests": {"a": active}, "active_manifest": "a", "validation_state": "Invalid"}
+        status = [{"code": code} for code in codes]
+        found = _verdict(Path("a.png"), Report.parse(facts | {"validation_status": status}), None)
+        return found.state, found.sentence
+
+    late = "signingCredential.expired"
+    state, sentence = verdict(late)
+    assert state == "expired" and "is as Studio signed it" in sentence and "today" in sentence
+    assert verdict("signingCredential.untrusted", late)[0] == "expired"
+    assert verdict("signingCredential.revoked")[1] != sentence
+    # What is not the certificate's is told in its place.
+    assert verdict("assertion.dataHash.mismatch", late)[0] == "tampered"
+    assert verdict("claimSignature.mismatch", late)[0] == "forged"
+
+
+@pytest.mark.parametrize("given", ["", "hello", "key", "damaged", "folder"])
+def test_roots_that_are_none_are_to_blame_and_not_the_file(
+    studios: Path, tmp_path: Path, given: str
+) -> None:
+    from portraitgen.provenance.credentials import CredentialError, Signer, verify
+
+    ours, roots = studios / "ours", tmp_path / "roots.pem"
+    path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.float32))
+    Signer(ours / "chain.pem", ours / "key.pem").sign(path, PLAIN, None)
+    root = (ours / "root.pem").read_text()
+    texts = {"key": (ours / "key.pem").read_text(), "damaged": root.replace(root[60:71], "")}
+    if given == "folder":
+        roots.mkdir()
+    else:
+        roots.write_text(texts.get(given, given))
+    with pytest.raises(CredentialError, match="roots.pem: this") as failed:
+        verify(path, roots)
+    assert "tampered" not in str(failed.value)
+
+
 @pytest.mark.parametrize("suffix", [".tif", ".dpx", ".jpg"])
 def test_other_kinds_of_pictures_hold_a_credential_or_have_it_beside_them(
     studios: Path, tmp_path: Path, suffix: str

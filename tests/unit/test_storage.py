@@ -272,6 +272,8 @@ def test_what_a_running_process_writes_is_no_stray(shot: Shot) -> None:
 def test_a_file_one_byte_too_long_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
     assert read_bytes(tmp_path / "file", 5) == b"12345"
+    with pytest.raises(ShotError, match=f"{tmp_path.name}: this is no plain file"):
+        read_bytes(tmp_path, 5)
     with pytest.raises(ShotError, match="too large"):
         read_bytes(tmp_path / "file", 4)
 

@@ -9,6 +9,7 @@ command that signs, so that a key never leaves an HSM. No network is asked for a
 import io
 import json
 import shutil
+import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ _SIGNATURE_BYTES = 64
 # Bytes: of a credential that lies beside its picture, and of certificates.
 _LARGEST, _LARGEST_PEM = 1 << 28, 1 << 20
 _WRONG_KEY = "claimSignature.mismatch"
+_FOREIGN = "signingCredential.untrusted"
+# Codes of certificates that were good once: what they signed is as it was.
+_LAPSED = {
+    "signingCredential.expired": "is not valid today, and no stamp tells when it signed",
+    "signingCredential.revoked": "was called back by whoever issued it",
+}
 
 
 class CredentialError(PortraitError):
@@ -58,13 +65,14 @@ class Verdict:
 
     Attributes:
         state: "trusted" (whole, and its signer leads to a root that was given), "untrusted" (whole,
-            but nobody said that its signer is to be trusted), "tampered" (the file was changed),
-            "forged" (the signature is not by the key of its certificate) or "none".
+            but nobody said that its signer is to be trusted), "expired" (whole, but its signer's
+            certificate holds no more), "tampered" (the file was changed), "forged" (the signature
+            is not by the key of its certificate) or "none".
         sentence: the same for people.
         statement: what was said of the picture, empty if nothing was.
     """
 
-    state: Literal["trusted", "untrusted", "tampered", "forged", "none"]
+    state: Literal["trusted", "untrusted", "expired", "tampered", "forged", "none"]
     sentence: str
     statement: dict[str, Any]
 
@@ -192,6 +200,8 @@ def _pem(path: Path) -> str:
     Raises:
         CredentialError: if it is no text.
     """
+    if not is_plain(path):
+        raise CredentialError("this is no plain file", path, "give PEM files of your own")
     try:
         return read_bytes(path, _LARGEST_PEM).decode("ascii")
     except UnicodeDecodeError:
@@ -214,6 +224,22 @@ def _private_key(path: Path) -> str:
     return text
 
 
+def _anchors(path: Path) -> str:
+    """The text of a file of root certificates.
+
+    Raises:
+        CredentialError: if it holds none, or a damaged one: no file would be to blame for that.
+    """
+    text = _pem(path)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError) as error:
+        raise CredentialError(
+            "this holds no root certificates, or damaged ones", path, "give them as PEM"
+        ) from error
+    return text
+
+
 def verify(path: Path, roots: Path | None = None) -> Verdict:
     """What the credential of a file says.
 
@@ -221,8 +247,8 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
         roots: root certificates that are trusted, PEM.
 
     Raises:
-        CredentialError: if the library is not installed, the kind of file takes none, or the file
-            is none of its kind.
+        CredentialError: if the library is not installed, the kind of file takes none, the file is
+            none of its kind, or there are no certificates among the roots.
     """
     c2pa = _library()
     suffix = path.suffix.lower()
@@ -235,7 +261,7 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
             raise CredentialError("this is no plain file", each, "check the path")
     settings: dict[str, Any] = {"verify": {"verify_trust": roots is not None}}
     if roots is not None:
-        settings["trust"] = {"user_anchors": _pem(roots)}
+        settings["trust"] = {"user_anchors": _anchors(roots)}
     try:
         context = c2pa.Context.from_dict(settings)
         with open(path, "rb") as source:
@@ -315,19 +341,22 @@ def _verdict(path: Path, facts: Report, roots: Path | None) -> Verdict:
     signature = active.signature_info or _Signature()
     signer = signature.common_name or "an unnamed signer"
     codes = {each.code for each in facts.validation_status or ()}
-    foreign = {"signingCredential.untrusted"}
     if _WRONG_KEY in codes and not any("Hash.mismatch" in code for code in codes):
         sentence = (
             f"{path.name} bears a signature that is not by the key of {signer}'s certificate:"
             " its credential was forged, or changed"
         )
         return Verdict("forged", sentence, statement)
-    if codes - foreign:
-        reasons = ", ".join(sorted(codes - foreign))
+    if codes - {_FOREIGN, *_LAPSED}:
+        reasons = ", ".join(sorted(codes - {_FOREIGN, *_LAPSED}))
         sentence = (
             f"{path.name} was changed after {signer} signed it, or wrongly signed ({reasons})"
         )
         return Verdict("tampered", sentence, statement)
+    for code, why in _LAPSED.items():
+        if code in codes:
+            sentence = f"{path.name} is as {signer} signed it, but {signer}'s certificate {why}"
+            return Verdict("expired", sentence, statement)
     if facts.validation_state == "Trusted":
         sentence = f"{path.name} is as {signer} signed it, and {signer} is trusted"
         return Verdict("trusted", sentence, statement)
