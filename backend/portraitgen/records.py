@@ -383,6 +383,8 @@ class EditRecord(Record):
         follows: whether rendering the take needs its editor.
         edits_frames: whether it edits every frame of the plate by itself; None where an older
             edit does not say.
+        generative: whether weights that were trained on other pictures drew it, or the take that
+            it builds on; None where an older edit does not say.
         learned: what the editor found out of the shot.
         base: the take it builds on, empty for the plate.
         anchor: the key frame that the others were made to look like.
@@ -407,6 +409,7 @@ class EditRecord(Record):
     strength: float = 1.0
     follows: bool = False
     edits_frames: bool | None = None
+    generative: bool | None = None
     learned: Mapping[str, object] = field(default_factory=dict)
     parts: PartsRecord = PartsRecord()
     schedule: str = "one-pass"

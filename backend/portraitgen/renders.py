@@ -65,6 +65,11 @@ class Render:
         """Where the full plates lie, if they were asked for."""
         return self.folder / "plates"
 
+    @property
+    def is_lit(self) -> bool:
+        """Whether another renderer lit the performer."""
+        return bool(self.record and self.record.settings.get("lit"))
+
     def exr_frames(self) -> dict[int, Path]:
         """Its EXR frames by number."""
         return _numbered(self.frames, (".exr",))

@@ -35,6 +35,8 @@ class EditorInfo:
         licence: of the weights, or of the editor itself.
         commercial: whether results may be used commercially.
         memory_gb: of the accelerator, 0 if none is needed.
+        generative: whether weights that were trained on other pictures draw what it makes, which
+            every picture then says of itself; None if that is so where it needs anything.
         starts_from_render: it refines the avatar's own rendering round after round, as the
             diffusion editors do; otherwise it edits the plate, once a frame.
     """
@@ -47,6 +49,12 @@ class EditorInfo:
     commercial: bool = True
     memory_gb: float = 0.0
     starts_from_render: bool = False
+    generative: bool | None = None
+
+    @property
+    def draws_with_weights(self) -> bool:
+        """`generative`, decided."""
+        return bool(self.needs) if self.generative is None else self.generative
 
 
 @dataclass(frozen=True)

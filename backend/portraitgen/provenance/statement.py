@@ -15,7 +15,14 @@ SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
 @dataclass(frozen=True)
 class WeightsUsed:
-    """Weights that an editor drew with: where they come from and what their publisher allows."""
+    """Weights that an editor drew with: where they come from and what their publisher allows.
+
+    Attributes:
+        name: in our list of models; of a user's own, the file's or the look's.
+        repository: where they come from, or what a look was made of; empty if that is unknown.
+        revision, licence: as their publisher names them; "unknown" is a licence that nobody told.
+        sha256: of their files, as far as they are known.
+    """
 
     name: str
     repository: str
@@ -32,10 +39,12 @@ class Statement:
         software, version: the program.
         take, edit: which edit of which take; edit is None for the reconstruction.
         track, avatar: the versions it is made on.
-        editor, editor_licence, options, strength, seed: how it was edited.
-        generative: whether a model that was trained on other pictures drew it.
+        editor, editor_licence, options, strength, seed: how it was edited; of paths the name alone.
+        base: the takes that it builds on, the nearest first.
+        generative: whether a model that was trained on other pictures drew it, or what it builds
+            on.
         commercial: whether the licences allow commercial use.
-        weights: that the editor draws with.
+        weights: that the editor draws with, and those of what it builds on.
         plate: the digest of the plate.
         by_hand: what an artist did: "pins", "acting", "light", "paint", "key frames", "splats".
         authors: who did what of it, of those who gave their name.
@@ -53,6 +62,7 @@ class Statement:
     options: Mapping[str, object] = field(default_factory=dict)
     strength: float = 1.0
     seed: int = 0
+    base: tuple[str, ...] = ()
     generative: bool = False
     commercial: bool = True
     weights: tuple[WeightsUsed, ...] = ()

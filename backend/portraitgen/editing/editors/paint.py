@@ -58,6 +58,7 @@ class Paint(PlateOverlay):
         label="Paint",
         description="Your own paint on one frame or more, carried to every frame and view",
         needs=("a frame that you have painted over",),
+        generative=False,
     )
     Options = PaintOptions
 

@@ -2,19 +2,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be said of a take's pictures, from the records of its versions."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ... import __version__
+from ...editing.editor import Editor
 from ...editing.registry import editor_class
-from ...errors import EditError
+from ...errors import EditError, ShotError
 from ...models.manifest import models
 from ...provenance.statement import Statement, WeightsUsed
 from ...records import EditAuthors, EditRecord
+from ...schema import Values
+from ...settings import describe
 from ...shot import Shot
+from ...storage import file_digest
 from .acting import FILE as ACTING_FILE
 from .authors import authors_of
 from .shots import Track
+
+# Options of editors that name weights, and what an edit's copies of looks end in.
+_WEIGHTS, _LOOK = ("model", "base", "checkout"), "look.safetensors"
 
 
 def statement_of(
@@ -48,35 +55,98 @@ def statement_of(
     common |= {"by_hand": tuple(made), "authors": authors}
     if edit is None or record is None:
         return Statement(**common, edit=None)
+    drawn, weights = _drawn_with(record, edit)
+    base: list[str] = []
+    commercial, above = record.commercial, record.base
+    while above and above not in base:
+        base.append(above)
+        try:
+            under, folder = shot.edit_record(above), shot.edit_folder(above)
+        except ShotError:
+            # Deleted since; what was edited on it says whether weights drew it.
+            break
+        more, others = _drawn_with(under, folder)
+        drawn, weights = drawn or more, (*weights, *others)
+        above, commercial = under.base, commercial and under.commercial
     try:
-        info = editor_class(record.editor).info
+        editor: type[Editor] | None = editor_class(record.editor)
     except EditError:
         # Of a package that is not installed here.
-        info = None
-    needs = info.needs if info else ()
-    weights = tuple(
-        WeightsUsed(
-            model.name,
-            model.repository or model.url,
-            model.revision,
-            model.licence,
-            tuple(file.sha256 for file in model.files if file.sha256),
-        )
-        for model in (models().get(name) for name in needs)
-        if model is not None
-    )
+        editor = None
     return Statement(
         **common,
         edit=int(edit.name),
         editor=record.editor,
-        editor_licence=info.licence if info else "",
-        options=dict(record.options),
+        editor_licence=editor.info.licence if editor else "",
+        options=_without_folders(record.options, editor),
         strength=record.strength,
         seed=int(record.settings.get("seed") or 0),
-        generative=bool(needs),
-        commercial=record.commercial,
-        weights=weights,
+        base=tuple(base),
+        generative=drawn,
+        commercial=commercial,
+        weights=tuple(dict.fromkeys(weights)),
     )
+
+
+def _drawn_with(record: EditRecord, edit: Path) -> tuple[bool, tuple[WeightsUsed, ...]]:
+    """Whether trained weights drew an edit, and which."""
+    named = [record.options.get(name) for name in _WEIGHTS]
+    given = [each for each in named if isinstance(each, str) and each]
+    try:
+        info = editor_class(record.editor).info
+    except EditError:
+        # Of a package that is not installed here: what names weights drew with them.
+        return bool(record.generative or given), tuple(_weights(name) for name in given)
+    if not info.draws_with_weights:
+        return bool(record.generative), ()
+    if not given:
+        given = [need for need in info.needs if need in models()]
+    looks = tuple(_look(path) for path in sorted(edit.glob("*" + _LOOK)))
+    return True, tuple(_weights(name) for name in given) + looks
+
+
+def _weights(name: str) -> WeightsUsed:
+    """A model of our list, or weights of the user's own."""
+    model = models().get(name)
+    if model is None:
+        return WeightsUsed(_name_of(name), "", "", "unknown")
+    digests = tuple(file.sha256 for file in model.files if file.sha256)
+    return WeightsUsed(
+        model.name, model.repository or model.url, model.revision, model.licence, digests
+    )
+
+
+def _look(path: Path) -> WeightsUsed:
+    """A look, of the copy that an edit keeps."""
+    from ...editing.looks.look_file import read_facts
+
+    facts = read_facts(path)
+    licence = facts.licence or "unknown"
+    return WeightsUsed(facts.name, facts.made_of, "", licence, (file_digest(path),))
+
+
+def _without_folders(options: Values, editor: type[Editor] | None) -> dict[str, object]:
+    """An editor's options, of files the name alone: what is delivered says nothing of where its
+    maker keeps them."""
+    if editor is None:
+        return {
+            name: _name_of(value) if isinstance(value, str) and _is_absolute(value) else value
+            for name, value in options.items()
+        }
+    paths = {each.name for each in describe(editor.Options) if each.path}
+    return {
+        name: _name_of(value) if isinstance(value, str) and name in paths else value
+        for name, value in options.items()
+    }
+
+
+def _is_absolute(text: str) -> bool:
+    return PureWindowsPath(text).is_absolute() or PurePosixPath(text).is_absolute()
+
+
+def _name_of(path: str) -> str:
+    """The name of a file, of whichever system its path is."""
+    return PureWindowsPath(path).name or path
 
 
 def _by_hand(

@@ -236,7 +236,7 @@ def sign_take(
         raise ShotError(f"take '{take}' is not rendered", shot.path, "render it first")
     plate = shot.footage_path
     ingredient = plate if plate.is_file() else None
-    statements: dict[int, Statement] = {}
+    statements: dict[int | None, Statement] = {}
 
     def sign(path: Path) -> Path:
         place = out if path == movie else out / path.parent.name
@@ -252,10 +252,7 @@ def sign_take(
         for path in files:
             edit = _edit_of(shot, take, rendered, path)
             if edit not in statements:
-                record = shot.edit_record(take, edit)
-                track = Track(shot, shot.avatar_record(record.avatar).track)
-                shown = shot.edit_folder(take, edit)
-                statements[edit] = statement_of(shot, take, shown, record, record.avatar, track)
+                statements[edit] = _statement(shot, take, rendered, edit)
         # The library works outside of Python's own lock.
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(sign, files)
@@ -266,10 +263,24 @@ def _frame_of(rendered: Render, path: Path) -> Path:
     return rendered.frames / f"{path.name.removesuffix(path.suffix)}.exr"
 
 
-def _edit_of(shot: Shot, take: str, rendered: Render, path: Path) -> int:
-    """The edit that a file shows: a frame says it itself, what goes with it is its frame's."""
+def _edit_of(shot: Shot, take: str, rendered: Render, path: Path) -> int | None:
+    """The edit that a file shows: a frame says it itself, what goes with it is its frame's. None of
+    a take that acts, or is lit, without an edit."""
     frame = _frame_of(rendered, path)
     shown = edit_shown(frame) if frame.exists() and exr_attributes(frame) else None
-    if shown is None and rendered.record:
-        shown = rendered.record.edit
-    return shown or int(shot.edit_folder(take).name)
+    if shown is None:
+        shown = rendered.record.edit if rendered.record else shot.take(take).edit
+    return shown or None
+
+
+def _statement(shot: Shot, take: str, rendered: Render, edit: int | None) -> Statement:
+    """How the files of a render that show an edit were made."""
+    record = shot.edit_record(take, edit) if edit is not None else None
+    folder = shot.edit_folder(take, edit) if edit is not None else None
+    render = rendered.record
+    if record is not None:
+        avatar = record.avatar
+    else:
+        avatar = render.avatar if render else int(shot.version_folder("avatar").name)
+    track = Track(shot, (render and render.track) or shot.avatar_record(avatar).track)
+    return statement_of(shot, take, folder, record, avatar, track, lit=rendered.is_lit)

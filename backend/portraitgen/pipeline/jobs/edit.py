@@ -221,6 +221,8 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
             strength=options.strength,
             follows=rendered is not None,
             edits_frames=edits_frames,
+            generative=editor.info.draws_with_weights
+            or bool(options.base and shot.edit_record(options.base).generative),
             learned=rendered.learned() if rendered else {},
             parts=parts.record(),
             schedule="one-pass" if min(plan.edits) < 0 else "iterative",

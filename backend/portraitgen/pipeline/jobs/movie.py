@@ -52,10 +52,11 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> MovieResult:
     shown = version.record.edit if version.record else shot.take(take).edit
     edit = shot.edit_folder(take, shown) if shown is not None else None
     record = shot.edit_record(take, shown) if shown is not None else None
-    base = shot.version_folder("avatar", record.avatar if record else None)
+    made_on = record or version.record
+    base = shot.version_folder("avatar", (made_on and made_on.avatar) or None)
     reconstruction = shot.avatar_record(int(base.name))
     track = Track(shot, (version.record and version.record.track) or reconstruction.track)
-    statement = statement_of(shot, take, edit, record, int(base.name), track)
+    statement = statement_of(shot, take, edit, record, int(base.name), track, lit=version.is_lit)
     frames = list(parse_frame_list(options.frames, track.frames))
     folder = version.frames
     _check(folder, take, frames)
