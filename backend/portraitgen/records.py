@@ -479,6 +479,13 @@ class AuthorsRecord(Record):
     acting: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _AskedOfRender(Data):
+    """What a render was asked for; `lit` is the folder of another renderer's pictures."""
+
+    lit: object = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RenderRecord(Record):
     """render.json of a version of a render.
@@ -498,6 +505,11 @@ class RenderRecord(Record):
     avatar: int = 0
     track: int = 0
     settings: Values = field(default_factory=dict)
+
+    @property
+    def is_lit(self) -> bool:
+        """Whether another renderer lit the performer."""
+        return bool(_AskedOfRender.parse(self.settings).lit)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ class Render:
     @property
     def is_lit(self) -> bool:
         """Whether another renderer lit the performer."""
-        return bool(self.record and self.record.settings.get("lit"))
+        return bool(self.record and self.record.is_lit)
 
     def exr_frames(self) -> dict[int, Path]:
         """Its EXR frames by number."""

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from portraitgen.pipeline.jobs.quality import _seam
+from portraitgen.errors import OptionError
+from portraitgen.pipeline.jobs.quality import _MEASURES, QualityOptions, _seam
 from portraitgen.pipeline.jobs.quality_sheet import Measure, Sheet, Thumbnail, write_sheet
+from portraitgen.settings import parse
 from portraitgen.tracking.face_reading import face_difference
 
 
@@ -94,3 +96,9 @@ def test_a_sheet_shows_a_strangers_texts_and_runs_none_of_them(tmp_path: Path) -
     # 2 is joined with 3, 9 stands alone; the limit is drawn and told.
     assert text.count("<polyline") == 1 and text.count("<circle") == 1
     assert 'class="over">most 2.5 in frame 3' in text and "limit 2" in text
+
+
+@pytest.mark.parametrize("name", _MEASURES)
+def test_a_limit_that_nothing_can_keep_is_refused(name: str) -> None:
+    with pytest.raises(OptionError, match=name):
+        parse(QualityOptions, {name: -0.5})

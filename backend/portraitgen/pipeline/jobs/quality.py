@@ -51,18 +51,30 @@ class QualityOptions:
     )
     strict: bool = option(False, "Fail, once the sheet is written, if any limit is exceeded")
     flicker: float = option(
-        2.0, "Most flicker along the plate's motion, beyond the plate's own", unit="grey levels"
+        2.0,
+        "Most flicker along the plate's motion, beyond the plate's own",
+        unit="grey levels",
+        minimum=0,
     )
-    identity: float = option(6.0, "Most change of the face's shape", unit="% of the eye distance")
-    mouth: float = option(5.0, "Most change of the mouth's opening", unit="% of the eye distance")
-    lids: float = option(3.0, "Most change of the lids' opening", unit="% of the eye distance")
-    gaze: float = option(10.0, "Most change of the gaze", unit="% of the eye's width")
-    seam: float = option(16.0, "Greatest step where the edit begins", unit="grey levels")
+    identity: float = option(
+        6.0, "Most change of the face's shape", unit="% of the eye distance", minimum=0
+    )
+    mouth: float = option(
+        5.0, "Most change of the mouth's opening", unit="% of the eye distance", minimum=0
+    )
+    lids: float = option(
+        3.0, "Most change of the lids' opening", unit="% of the eye distance", minimum=0
+    )
+    gaze: float = option(10.0, "Most change of the gaze", unit="% of the eye's width", minimum=0)
+    seam: float = option(16.0, "Greatest step where the edit begins", unit="grey levels", minimum=0)
     outside: float = option(
         0.0, "Most pixels that differ beyond what was edited", unit="pixels", minimum=0
     )
     invented: float = option(
-        2.0, "Most of the picture that no frame of the plate shows", unit="% of the picture"
+        2.0,
+        "Most of the picture that no frame of the plate shows",
+        unit="% of the picture",
+        minimum=0,
     )
 
 
