@@ -61,7 +61,9 @@ def lay(plate: PlateStrip, take: Any) -> bool:
     """
     strip = plate.under(take)
     look = look_of(strip)
-    covered = _lets_through(strip, take)
+    # Where they are apart, Blender would show a cover between them.
+    (begin, end), (first, after) = compat.strip_range(strip), compat.strip_range(take)
+    covered = begin < after and first < end and _lets_through(strip, take)
     below = covered and _something_below(plate, strip)
     told = json.dumps([look, covered, below], sort_keys=True)
     mark = hashlib.sha256(told.encode()).hexdigest()

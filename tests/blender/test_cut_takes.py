@@ -178,3 +178,16 @@ def test_a_piece_of_a_take_that_is_shown_again_leaves_the_others_their_frames(fi
     bpy.ops.portraitgen.update_from_strip()
     frames = [frame for each in takes(filled) if not each.mute for frame in range(*shown(each))]
     assert sorted(frames) == list(range(START, START + 20)), "each frame once"
+
+
+def test_a_take_that_was_moved_away_has_no_cover(shot: Any) -> None:
+    """Blender showed it from where the plate ends to where the take begins."""
+    (take,) = takes(shot)
+    move(take, COUNT + 9)
+    assert living_shot.look(shot) == []
+    among = bpy.context.scene.sequence_editor.strips
+    assert sorted(each.name for each in among) == sorted(["plate", take.name])
+    move(take, -COUNT - 9)
+    assert living_shot.look(shot) == []
+    cover = module("portraitgen_addon.take_layout").cover_of(among, take)
+    assert shown(cover) == shown(take) == shown(plate())
