@@ -44,6 +44,7 @@ class EditorDescription(Data):
     commercial: bool = True
     memory_gb: float = 0.0
     starts_from_render: bool = False
+    generative: bool | None = None
     lies_on_plate: bool = False
     keeps_grain: bool = False
     edits_frames: bool = False
