@@ -141,7 +141,8 @@ def seams(plate: PlateStrip, take: Any) -> list[int]:
             found += [after, first]
             if after <= begin and end <= first:
                 return [begin]
-        elif look_of(one, named=False) != look_of(other, named=False):
+        # A cover lies over one piece.
+        elif look_of(one, named=False) != look_of(other, named=False) or _lets_through(one, take):
             found.append(first)
     return [frame for frame in found if begin < frame < end]
 

@@ -191,3 +191,21 @@ def test_a_take_that_was_moved_away_has_no_cover(shot: Any) -> None:
     assert living_shot.look(shot) == []
     cover = module("portraitgen_addon.take_layout").cover_of(among, take)
     assert shown(cover) == shown(take) == shown(plate())
+
+
+def test_a_take_on_pieces_that_let_through_has_a_cover_on_each(
+    shot: Any, media: SimpleNamespace
+) -> None:
+    """One piece alone had one, since all look alike; on the others the plate counted twice."""
+    among = bpy.context.scene.sequence_editor.strips
+    plate().split(frame=START + 10, split_method="SOFT")
+    for each in takes(shot):
+        among.remove(each)
+    living_shot.show_take(bpy.context.scene, shot, media.take)
+    told = [f"The plate was cut at frame {START + 10}, its takes were not"]
+    assert living_shot.look(shot) == told
+    bpy.ops.portraitgen.update_from_strip()
+    assert living_shot.look(shot) == []
+    cover_of = module("portraitgen_addon.take_layout").cover_of
+    assert sorted(shown(cover_of(among, each)) for each in takes(shot)) == ranges(shot)
+    assert len(takes(shot)) == 2
