@@ -17,7 +17,7 @@ import numpy as np
 
 from .errors import ShotError
 from .provenance.png_text import with_colours, with_gamma, with_texts
-from .storage import atomic_path, read_bytes
+from .storage import atomic_path, read_bytes, write_bytes
 
 if TYPE_CHECKING:
     # Footage is read, and most commands answer, without waiting for torch.
@@ -140,12 +140,17 @@ def _swapped(codes: np.ndarray) -> np.ndarray:
 
 def tag_colours(path: Path, primaries: int, transfer: int) -> None:
     """Lets a PNG name its colour space by ITU-T H.273's numbers."""
-    path.write_bytes(with_colours(path.read_bytes(), primaries, transfer))
+    write_bytes(path, with_colours(path.read_bytes(), primaries, transfer))
 
 
 def tag_gamma(path: Path, gamma: float, primaries: tuple[float, ...]) -> None:
     """Lets a PNG name its colour space as `with_gamma` does."""
-    path.write_bytes(with_gamma(path.read_bytes(), gamma, primaries))
+    write_bytes(path, with_gamma(path.read_bytes(), gamma, primaries))
+
+
+def tag_texts(path: Path, texts: Mapping[str, str]) -> None:
+    """Lets a PNG say texts, as `with_texts` writes them."""
+    write_bytes(path, with_texts(path.read_bytes(), texts))
 
 
 def read_codes(path: Path) -> np.ndarray | None:

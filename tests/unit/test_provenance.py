@@ -6,6 +6,7 @@ import datetime
 import json
 import shutil
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from conftest import Command
 from reporters import Noting
 
 from portraitgen.errors import PortraitError, ShotError
-from portraitgen.footage.encode import exr_attributes
+from portraitgen.footage.encode import exr_attributes, write_exr, write_plate
+from portraitgen.footage.plate import open_plate
 from portraitgen.images import save_png
 from portraitgen.provenance.png_text import texts_of, with_texts
 from portraitgen.provenance.statement import Statement, WeightsUsed
@@ -38,6 +40,39 @@ def test_a_png_keeps_its_pixels_and_says_how_it_was_made(tmp_path: Path) -> None
         frame = next(opened.decode(video=0))
         assert frame.width == 7
     assert texts_of(with_texts(plain.read_bytes(), {"ü": "naïve ☂"})) == {"ü": "naïve ☂"}
+
+
+def test_a_full_plate_of_a_movie_says_what_its_frame_says(
+    shot: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    again = tmp_path / "shot"
+    shutil.copytree(shot, again)
+    done = portraitgen("render", again, "--take", "toon", "--frames", "1", "--plate")
+    assert done.returncode == 0, done.stderr
+    (plate,) = (again / "takes" / "toon" / "renders").glob("*/plates/*.0001.png")
+    (picture,) = plate.parents[1].glob("frames/*.0001.png")
+    assert "portraitgen:touched" in texts_of(plate.read_bytes())
+    assert texts_of(plate.read_bytes()) == texts_of(picture.read_bytes())
+
+
+def test_a_full_plate_of_exr_says_how_it_was_made(tmp_path: Path) -> None:
+    """What the plate's own header said stays, and so do its pixels."""
+    write_exr(
+        tmp_path / "plate.0001.exr",
+        {"Combined": np.random.default_rng(0).random((8, 8, 4), np.float32)},
+        fps=Fraction(25),
+        frame=1,
+        colour_space="ACEScg",
+        attributes={"shot": "010"},
+    )
+    plate = open_plate(tmp_path / "plate.0001.exr")
+    native = plate.read_native(plate.first)
+    said = write_plate(tmp_path / "over.0001", native, plate, PLAIN.png_texts(0.25))
+    header = exr_attributes(said)
+    assert header["portraitgen:provenance"] == PLAIN.to_json() and header["shot"] == "010"
+    assert header["portraitgen:touched"] == "0.2500"
+    again = open_plate(said)
+    assert np.array_equal(again.read_native(again.first).pixels, native.pixels)
 
 
 def test_a_trained_models_pixels_are_called_so() -> None:

@@ -17,7 +17,7 @@ import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
 from ..errors import FootageError
-from ..images import to_half
+from ..images import tag_texts, to_half
 from ..storage import atomic_path, is_disk_full, is_plain
 from ..user_folders import utf_8_path
 from . import exr_digest
@@ -250,7 +250,9 @@ def _quiet_open(path: Path) -> Iterator["oiio.ImageInput | None"]:
         image.close()
 
 
-def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
+def write_plate(
+    stem: Path, frame: SourceFrame, plate: Plate, texts: Mapping[str, str] | None = None
+) -> Path:
     """Writes a full frame in the plate's own format, codes and bit depth.
 
     EXR keeps its data window and the file's other parts; what was compressed with loss is written
@@ -261,6 +263,7 @@ def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
         frame: the pixels, from `plate.read_native` or `plate.laid_over`.
         plate: where it comes from; frames of movies and JPEG images become PNG, 16-bit where
             the plate has more than 8.
+        texts: what the picture says of itself; PNG and EXR hold it.
 
     Returns:
         The path written.
@@ -291,12 +294,18 @@ def write_plate(stem: Path, frame: SourceFrame, plate: Plate) -> Path:
         spec.attribute("png:filter", _PNG_FILTER)
     if plate.suffix in (".exr", ".tif", ".tiff"):
         _without_loss(spec)
+    if plate.suffix == ".exr":
+        for name, text in (texts or {}).items():
+            if name.startswith("portraitgen:"):
+                spec.attribute(name, text)
     if plate.suffix == ".exr" and frame.parts > 1:
         _write_parts(path, frame, spec, pixels)
     else:
         _write(path, spec, np.ascontiguousarray(pixels))
     if plate.suffix == ".png":
         tag_png(path, plate.space)
+        if texts:
+            tag_texts(path, texts)
     return path
 
 

@@ -106,13 +106,13 @@ def write_frame(
 
     Args:
         over: where and what its plate is.
-        texts: what the picture says of itself.
+        texts: what the picture and its plate say of themselves.
         attributes: what the EXR says of itself, asked for once the others are written.
     """
     save_png(path.with_suffix(".png"), frame.beauty, texts, plate.picture_colours)
     if over:
         full, native = over
-        write_plate(full.with_suffix(""), native, plate)
+        write_plate(full.with_suffix(""), native, plate, texts)
     place_of = {"portraitgen:left": str(frame.laid.columns.start)}
     place_of["portraitgen:top"] = str(frame.laid.rows.start)
     place_of["portraitgen:touched"] = f"{frame.touched.mean():.4f}"
