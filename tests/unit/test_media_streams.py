@@ -370,7 +370,9 @@ def test_a_size_that_changes_is_scaled_with_a_note(tmp_path: Path) -> None:
     assert {image.shape for _, image in images} == {(64, 128, 3)}
     assert [number_of(image) for _, image in images] == [*range(6), *range(6)]
     assert any("change their size" in note and "frame 7" in note for note in plate.notes)
-    assert any("96 x 48 from frame 7 on" in note for note in open_plate(joined).examine())
+    assert any("to 96 x 48 at frame 7" in note for note in open_plate(joined).examine())
+    plate.examine()
+    assert sum("96 x 48" in note for note in plate.notes) == 1, "said once"
 
 
 def test_interlaced_frames_are_told_and_one_field_can_be_read(tmp_path: Path) -> None:

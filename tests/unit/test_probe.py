@@ -73,6 +73,9 @@ def test_a_damaged_image_of_a_sequence_is_named_and_the_others_are_written(
     facts = _probe(capsys, folder, "--out", tmp_path / "out")
     assert any("frame 2 cannot be read" in note for note in facts["notes"])
     assert len(list((tmp_path / "out").glob("*.png"))) == 2
+    (folder / "p.0003.exr").write_bytes(whole[: len(whole) * 2 // 3])
+    facts = _probe(capsys, folder, "--out", tmp_path / "out")
+    assert sum("not written: 2-3;" in note for note in facts["notes"]) == 1, "said once"
 
 
 def test_people_read_the_same_facts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

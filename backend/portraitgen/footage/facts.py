@@ -105,3 +105,11 @@ def told_of_tags(first: tuple[int, ...], later: tuple[int, ...], frame: int) -> 
         for what, differs in changed.items()
         if differs
     ]
+
+
+def told_of_size(size: tuple[int, int], frame: int, first: tuple[int, int]) -> str:
+    """What to say of a picture whose width and height differ from the first one's."""
+    return (
+        f"the movie's pictures change their size on the way, to {size[0]} x {size[1]} at frame"
+        f" {frame}; they are scaled to the first one's {first[0]} x {first[1]}"
+    )

@@ -12,7 +12,7 @@ import numpy as np
 
 from .deinterlace import filled, upper_field
 from .display_matrix import UPRIGHT, upright
-from .facts import MovieFacts, told_of_tags
+from .facts import MovieFacts, told_of_size, told_of_tags
 from .movie_container import REPAIR, decoded, open_movie, readable
 from .movie_facts import MATRICES, tags_of
 from .movie_pixels import Converter
@@ -79,11 +79,7 @@ class MovieReader:
             )
         size = (frame.width, frame.height)
         if size != self._facts.stored:
-            wide, high = self._facts.stored
-            notes.append(
-                f"the movie's pictures change their size on the way, to {size[0]} x {size[1]} at"
-                f" frame {position + 1}; they are scaled to the first one's {wide} x {high}"
-            )
+            notes.append(told_of_size(size, position + 1, self._facts.stored))
         with readable(self._path, f"frame {position + 1} of the movie cannot be converted"):
             pixels = self._pixels(frame)
         if self._facts.orientation != UPRIGHT:

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import FootageError
 from .decoder import RemoteReader, ask
 from .decoder_messages import OpenImages, OpenMovie, ProbeImages, ProbeMovie, ReadSound, ScanMovie
-from .facts import ImageFacts, told_of_tags
+from .facts import ImageFacts, told_of_size, told_of_tags
 from .fields import INTERLACED, ONE_FIELD, WHOLE
 from .source_frame import DamagedFrame
 from .timecode import breaks, rebased
@@ -169,10 +169,7 @@ class MovieSource:
             )
         for position, width, height in found.sizes:
             at = next((first + i for i, p in enumerate(self._table) if p >= position), first)
-            notes.append(
-                f"the pictures are {width} x {height} from frame {at} on; they are scaled to"
-                f" {self.facts.stored[0]} x {self.facts.stored[1]}"
-            )
+            notes.append(told_of_size((width, height), at, self.facts.stored))
         told: set[str] = set()
         for position, tags in found.changes:
             at = next((first + i for i, p in enumerate(self._table) if p >= position), first)

@@ -13,7 +13,7 @@ from ...errors import FootageError
 from ...footage.colour_arithmetic import srgb_encode
 from ...footage.encode import write_linear
 from ...footage.plate import Plate, open_plate
-from ...frames import parse_frame_list
+from ...frames import parse_frame_list, runs_of
 from ...images import save_png
 from ...messages.shots import PlateFacts
 from ..data.shots import plate_options
@@ -95,19 +95,21 @@ def _write(plate: Plate, frames: list[int], named: bool, out: Path) -> list[Path
         frames = frames[:_UNASKED]
         plate.notes.append(f"the first {_UNASKED} frames are written; name others by --frames")
     written = []
-    damage: FootageError | None = None
+    failed: dict[int, FootageError] = {}
     for frame in frames:
         try:
             linear = plate.linear(frame)
         except FootageError as error:
-            # Told as a note: the frames beside it are there.
-            damage = error
-            plate.notes.append(str(error).rstrip("."))
+            failed[frame] = error
             continue
         stem = out / f"probe.{frame:04d}"
         shown = srgb_encode(np.clip(linear, 0, 1))
         written += [save_png(stem.with_suffix(stem.suffix + ".png"), shown)]
         written += [write_linear(stem.with_suffix(stem.suffix + ".exr"), linear)]
-    if damage is not None and not written:
-        raise damage
+    if failed:
+        first = next(iter(failed.values()))
+        if not written:
+            raise first
+        # Told as a note: the frames beside them are there.
+        plate.notes.append(f"not written: {runs_of(failed)}; {str(first).rstrip('.')}")
     return written
