@@ -481,9 +481,31 @@ class AuthorsRecord(Record):
 
 @dataclass(frozen=True)
 class _AskedOfRender(Data):
-    """What a render was asked for; `lit` is the folder of another renderer's pictures."""
+    """What a render was asked for.
+
+    Attributes:
+        lit: the folder of another renderer's pictures; drive: that of another shot.
+        mix: how much of the edit shows.
+    """
 
     lit: object = ""
+    drive: object = ""
+    mix: object = "1"
+
+
+@dataclass(frozen=True)
+class PerformanceRecord(Data):
+    """Another shot's performance, which a performer acts.
+
+    Attributes:
+        shot: the name of that shot's folder.
+        plate: the digest of its plate.
+        track: the version of its track.
+    """
+
+    shot: str
+    plate: str
+    track: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -496,6 +518,8 @@ class RenderRecord(Record):
         edit: the edit that it shows, None for the reconstruction or a take that only acts.
         avatar, track: the versions that it was made of.
         settings: the render job's options that decide its pixels.
+        performance: of the shot that drives the performer, None for the performer's own.
+        camera_sha256: the digest of the cameras, empty for the plate's own.
     """
 
     created: str
@@ -505,11 +529,23 @@ class RenderRecord(Record):
     avatar: int = 0
     track: int = 0
     settings: Values = field(default_factory=dict)
+    performance: PerformanceRecord | None = None
+    camera_sha256: str = ""
 
     @property
     def is_lit(self) -> bool:
         """Whether another renderer lit the performer."""
         return bool(_AskedOfRender.parse(self.settings).lit)
+
+    @property
+    def is_driven(self) -> bool:
+        """Whether another shot's performer acts."""
+        return bool(_AskedOfRender.parse(self.settings).drive)
+
+    @property
+    def mix(self) -> str:
+        """How much of the edit shows, as it was asked for."""
+        return str(_AskedOfRender.parse(self.settings).mix)
 
 
 @dataclass(frozen=True, kw_only=True)

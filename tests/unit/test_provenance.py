@@ -6,6 +6,7 @@ import datetime
 import json
 import shutil
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from portraitgen.provenance.png_text import texts_of, with_texts
 from portraitgen.provenance.statement import Statement, WeightsUsed
 
 PLAIN = Statement("PortraitGen for Blender", "0.1.0", "toon", 1, 2, 1, "abc", "toon", "GPL-3.0")
+QUARTER = replace(PLAIN, touched=0.25)
 
 
 def test_a_png_keeps_its_pixels_and_says_how_it_was_made(tmp_path: Path) -> None:
@@ -67,9 +69,10 @@ def test_a_full_plate_of_exr_says_how_it_was_made(tmp_path: Path) -> None:
     )
     plate = open_plate(tmp_path / "plate.0001.exr")
     native = plate.read_native(plate.first)
-    said = write_plate(tmp_path / "over.0001", native, plate, PLAIN.png_texts(0.25))
+    said = write_plate(tmp_path / "over.0001", native, plate, QUARTER.png_texts())
     header = exr_attributes(said)
-    assert header["portraitgen:provenance"] == PLAIN.to_json() and header["shot"] == "010"
+    assert header["portraitgen:provenance"] == QUARTER.to_json() and header["shot"] == "010"
+    assert header["portraitgen:digitalSourceType"] == PLAIN.source_type
     assert header["portraitgen:touched"] == "0.2500"
     again = open_plate(said)
     assert np.array_equal(again.read_native(again.first).pixels, native.pixels)
@@ -111,8 +114,14 @@ def test_frames_pictures_and_movies_say_how_they_were_made(shot: Path) -> None:
     picture = texts_of((take / "frames" / "toon.0001.png").read_bytes())
     assert json.loads(picture["portraitgen:provenance"]) == facts
     assert picture["portraitgen:touched"] == header["portraitgen:touched"]
+    shares = [
+        float(exr_attributes(frame)["portraitgen:touched"])
+        for frame in sorted((take / "frames").glob("*.exr"))
+    ]
     with av.open(str(take / "toon.mp4")) as movie:
-        assert json.loads(movie.metadata["comment"]) == facts
+        said = json.loads(movie.metadata["comment"])
+    assert said.pop("touched") == pytest.approx(sum(shares) / len(shares), abs=1e-4)
+    assert facts.pop("touched") == shares[0] and said == facts
 
 
 def test_who_kept_a_key_frame_is_told_by_every_later_frame(

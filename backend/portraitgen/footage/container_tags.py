@@ -104,6 +104,17 @@ def _bodies(file: BinaryIO, size: int, wanted: bytes) -> Iterator[bytes]:
             yield file.read(min(end - start, _LARGEST))[8:]
 
 
+def movie_comment(path: Path) -> str:
+    """What an MP4 says of itself as its comment; empty if it has none."""
+    with open(path, "rb") as file, suppress(UnicodeDecodeError):
+        for moov in _bodies(file, path.stat().st_size, b"moov"):
+            # A full box, whose boxes begin behind its version.
+            meta = next(_all(next(_all(moov, b"udta"), b""), b"meta"), b"")[4:]
+            comment = next(_all(next(_all(meta, b"ilst"), b""), b"\xa9cmt"), b"")
+            return next(_all(comment, b"data"), b"")[8:].decode()
+    return ""
+
+
 def unfollowed(path: Path, track: int, row: int, width: int, height: int) -> list[str]:
     """Notes on what a track of pictures asks for and does not get.
 

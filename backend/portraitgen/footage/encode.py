@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Writes frames: multilayer EXR, full plates in the plate's own format, movies; all in one step."""
 
+import mmap
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,9 +17,10 @@ import OpenEXR
 import OpenImageIO as oiio  # noqa: N813
 from av.video.reformatter import ColorRange, Colorspace
 
+from ..bounded_json import dump_json
 from ..errors import FootageError
 from ..images import tag_texts, to_half
-from ..storage import atomic_path, is_disk_full, is_plain
+from ..storage import atomic_path, is_disk_full, is_plain, write_bytes
 from ..user_folders import utf_8_path
 from . import exr_digest
 from .colour import chromaticities, resolve
@@ -29,6 +31,7 @@ from .movie_pixels import EXACT
 from .plate import Plate
 from .png_tags import tag_png
 from .source_frame import SourceFrame
+from .tiff_xmp import with_xmp
 from .timecode import counted
 
 LAYER = "ViewLayer"
@@ -38,6 +41,10 @@ _CHANNELS = {"Combined": "RGBA", "Depth": "Z", "Normal": "XYZ", "Vector": "XYZW"
 _FULL_PRECISION = ("Depth", "Edges")
 _LARGEST_HALF = 65504
 _CRYPTO = "Crypto"
+# The keyword under which PNG keeps XMP.
+_XMP = "XML:com.adobe.xmp"
+# Whose user data a DPX holds.
+_USER_DATA = b"PORTRAITGEN"
 """How layers of Cryptomatte begin; halves would lose their names."""
 # Lines as their difference to the one above: half the time of the usual choice of a filter for each
 # line, for files as large; the usual level 6 takes three times as long.
@@ -263,7 +270,7 @@ def write_plate(
         frame: the pixels, from `plate.read_native` or `plate.laid_over`.
         plate: where it comes from; frames of movies and JPEG images become PNG, 16-bit where
             the plate has more than 8.
-        texts: what the picture says of itself; PNG and EXR hold it.
+        texts: what the picture says of itself, by PNG's keywords.
 
     Returns:
         The path written.
@@ -285,6 +292,8 @@ def write_plate(
         spec.x, spec.y = spec.full_x + frame.window.x, spec.full_y + frame.window.y
     if plate.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", frame.bit_depth)
+        if texts and "dpx:UserData" not in frame.attributes:
+            spec.attribute("dpx:UserData", *_user_data(texts))
         if plate.space.kind == "log" and "dpx:Transfer" not in frame.attributes:
             spec.attribute("dpx:Transfer", "Printing density")
     else:
@@ -306,7 +315,28 @@ def write_plate(
         tag_png(path, plate.space)
         if texts:
             tag_texts(path, texts)
+    if plate.suffix in (".tif", ".tiff") and texts and _XMP in texts:
+        write_bytes(path, with_xmp(path.read_bytes(), texts[_XMP]))
     return path
+
+
+def unmarked(frame: SourceFrame, plate: Plate) -> str:
+    """Why a full frame cannot say how it was made, in one sentence; empty if it can."""
+    if plate.suffix != ".dpx" or "dpx:UserData" not in frame.attributes:
+        return ""
+    return (
+        "The plate's DPX files hold data of their own where full plates would say how they were"
+        " made: they do not say it. Sign them, or deliver them with their frames."
+    )
+
+
+def _user_data(texts: Mapping[str, str]) -> tuple["oiio.TypeDesc", np.ndarray]:
+    """What a DPX says of itself, as it holds a user's data: 32 bytes of whose, then JSON."""
+    said = dump_json({name: text for name, text in texts.items() if name != _XMP})
+    data = _USER_DATA.ljust(32, b"\0") + said
+    # Pictures begin at whole words.
+    data = data.ljust(len(data) + -len(data) % 4)
+    return oiio.TypeDesc(f"uint8[{len(data)}]"), np.frombuffer(data, np.uint8)
 
 
 def _say(spec: "oiio.ImageSpec", attributes: Mapping[str, tuple[str, object]]) -> None:
@@ -422,12 +452,14 @@ class MovieWriter:
         self._timecode = timecode
         self._sound = sound
         self._metadata = dict(metadata or {})
+        self._restatement: dict[str, str] = {}
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
 
     def __enter__(self) -> "MovieWriter":
         temporary = self._stack.enter_context(atomic_path(self._path))
+        self._stack.enter_context(self._restated(temporary))
         options = {"movflags": "+faststart"}
         if self._timecode:
             options["write_tmcd"] = "1"
@@ -436,6 +468,33 @@ class MovieWriter:
         )
         self._container.metadata.update(self._metadata)
         return self
+
+    def say(self, metadata: Mapping[str, str]) -> None:
+        """Says it in the place of what the movie said first, once all frames are known.
+
+        Raises:
+            ValueError: if a text has not the length of the one in whose place it stands.
+        """
+        for name, text in metadata.items():
+            if len(text.encode()) != len(self._metadata[name].encode()):
+                raise ValueError(f"'{name}' has another length than what stands in the movie")
+        self._restatement = dict(metadata)
+
+    @contextmanager
+    def _restated(self, path: Path) -> Iterator[None]:
+        """Writes over what the complete movie said first."""
+        yield
+        if not self._restatement:
+            return
+        with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as data:
+            for name, text in self._restatement.items():
+                before = self._metadata[name].encode()
+                if text.encode() == before:
+                    continue
+                place = data.find(before)
+                if place < 0:
+                    raise FootageError(f"the movie does not hold its '{name}'", self._path)
+                data[place : place + len(before)] = text.encode()
 
     def add(self, image: np.ndarray) -> None:
         """Appends uint8 (H, W, 3) RGB; odd sides lose their last row or column.

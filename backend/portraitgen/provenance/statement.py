@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is said of a picture: the program, the editor, its weights, the versions, the hands."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from xml.sax.saxutils import escape, quoteattr
 
 from ..bounded_json import dump_json
@@ -11,6 +12,12 @@ from ..plain_text import printable
 
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 """IPTC's list of digital source types; XMP, C2PA and the EU's rules name a picture's by it."""
+
+TOUCHED = "portraitgen:touched"
+"""How much of the plate was touched, in the headers of EXR and the texts of PNG."""
+
+_NAMESPACE = "urn:portraitgen:provenance"
+_DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -32,8 +39,23 @@ class WeightsUsed:
 
 
 @dataclass(frozen=True)
+class Performance:
+    """A performance of another shot, which the performer acts.
+
+    Attributes:
+        shot: the name of that shot's folder.
+        plate: the digest of its plate.
+        track: the version of its track.
+    """
+
+    shot: str
+    plate: str
+    track: int
+
+
+@dataclass(frozen=True)
 class Statement:
-    """How a take's pictures were made.
+    """How a take's pictures were made, or one of them.
 
     Attributes:
         software, version: the program.
@@ -48,6 +70,12 @@ class Statement:
         plate: the digest of the plate.
         by_hand: what an artist did: "pins", "acting", "light", "paint", "key frames", "splats".
         authors: who did what of it, of those who gave their name.
+        render: what was asked of the render, as keys of the mix; of paths the name alone.
+        performances: of other shots, that the performer acts.
+        camera: the digest of the cameras that it was rendered through, empty for the plate's own.
+        touched: the share of the plate's pixels that the edit changed, 0..1, of a movie the mean of
+            its frames; None where that is not known, or there is no plate.
+        shown: how much of the edit this frame shows, 0..1.
     """
 
     software: str
@@ -68,6 +96,11 @@ class Statement:
     weights: tuple[WeightsUsed, ...] = ()
     by_hand: tuple[str, ...] = ()
     authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    render: Mapping[str, object] = field(default_factory=dict)
+    performances: tuple[Performance, ...] = ()
+    camera: str = ""
+    touched: float | None = None
+    shown: float = 1.0
 
     @property
     def source_type(self) -> str:
@@ -77,44 +110,54 @@ class Statement:
 
     def to_json(self) -> str:
         """As one line of JSON, without what is empty."""
-        facts = {name: value for name, value in asdict(self).items() if value not in ("", (), {})}
-        return dump_json(facts | {"digital_source_type": self.source_type}).decode()
+        touched = None if self.touched is None else round(self.touched, _DIGITS)
+        facts = asdict(replace(self, touched=touched)) | {"digital_source_type": self.source_type}
+        # As an edit that is None, a reconstruction is told.
+        unsaid = {"touched": None, "shown": 1.0}
+        return dump_json(
+            {
+                name: value
+                for name, value in facts.items()
+                if value not in ("", (), {}) and not (name in unsaid and value == unsaid[name])
+            }
+        ).decode()
 
-    def exr_attributes(self, touched: float | None = None) -> dict[str, str]:
-        """For the header of an EXR.
-
-        Args:
-            touched: the share of the plate's pixels that the edit changed, 0..1.
-        """
+    def exr_attributes(self) -> dict[str, str]:
+        """For the header of an EXR."""
         said = {
             "portraitgen:provenance": self.to_json(),
             "portraitgen:digitalSourceType": self.source_type,
         }
-        return said if touched is None else said | {"portraitgen:touched": f"{touched:.4f}"}
+        return said if self.touched is None else said | {TOUCHED: f"{self.touched:.{_DIGITS}f}"}
 
-    def png_texts(self, touched: float | None = None) -> dict[str, str]:
-        """For the text chunks of a PNG, by keyword: in words, and as XMP for other programs.
-
-        Args:
-            touched: the share of the plate's pixels that the edit changed, 0..1.
-        """
-        said = {} if touched is None else {"portraitgen:touched": f"{touched:.4f}"}
+    def png_texts(self) -> dict[str, str]:
+        """For the text chunks of a PNG, by keyword: in words, and as XMP for other programs."""
+        said = {} if self.touched is None else {TOUCHED: f"{self.touched:.{_DIGITS}f}"}
         return said | {
             "Software": f"{self.software} {self.version}",
             "portraitgen:provenance": self.to_json(),
+            "portraitgen:digitalSourceType": self.source_type,
             "XML:com.adobe.xmp": self.xmp(),
         }
 
     def movie_metadata(self) -> dict[str, str]:
-        """For the metadata of a movie."""
-        return {"encoder": f"{self.software} {self.version}", "comment": self.to_json()}
+        """For the metadata of a movie, of the same length whatever share is touched: a movie's
+        beginning is written before its frames are known."""
+        longest = len(replace(self, touched=1 - 10**-_DIGITS).to_json())
+        return {
+            "encoder": f"{self.software} {self.version}",
+            "comment": self.to_json().ljust(longest),
+        }
 
     def xmp(self) -> str:
-        """An XMP packet with IPTC's digital source type, and those who did something by hand."""
+        """An XMP packet with IPTC's digital source type, those who did something by hand, and all
+        that is said, as JSON."""
         tool = quoteattr(f"{self.software} {self.version}")
         names = dict.fromkeys(name for who in self.authors.values() for name in who)
         listed = "".join(f"<rdf:li>{escape(printable(name))}</rdf:li>" for name in names)
         people = f"<dc:contributor><rdf:Bag>{listed}</rdf:Bag></dc:contributor>" if names else ""
+        # Not every character of JSON's is one of XML's.
+        said = quoteattr(json.dumps(json.loads(self.to_json())))
         return (
             '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
             '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -123,6 +166,8 @@ class Statement:
             ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
             ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
             ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+            f" xmlns:portraitgen={quoteattr(_NAMESPACE)}"
+            f" portraitgen:provenance={said}"
             f" xmp:CreatorTool={tool}"
             f" Iptc4xmpExt:DigitalSourceType={quoteattr(self.source_type)}>{people}"
             "</rdf:Description></rdf:RDF></x:xmpmeta>"

@@ -115,7 +115,6 @@ def write_frame(
         write_plate(full.with_suffix(""), native, plate, texts)
     place_of = {"portraitgen:left": str(frame.laid.columns.start)}
     place_of["portraitgen:top"] = str(frame.laid.rows.start)
-    place_of["portraitgen:touched"] = f"{frame.touched.mean():.4f}"
     write_exr(
         path,
         layers,

@@ -18,12 +18,13 @@ from ...footage.encode import write_exr
 from ...footage.plate import Plate
 from ...images import as_picture, save_png
 from ...path_mapping import given_path
+from ...records import PerformanceRecord
 from ...schema import Data
 from ...shot import Shot
 from ...storage import MAX_JSON, read_bytes
 from ..data.avatars import frame_parameters
 from ..data.pictures import carried_on
-from ..data.shots import Track
+from ..data.shots import Track, performance_of
 from .take_appearance import TakeAppearance
 
 _MULTIPLE = 8
@@ -214,15 +215,17 @@ def write_novel_view(
     drawn: NovelFrame,
     plate: Plate,
     frame: int,
+    texts: Mapping[str, str],
     attributes: Callable[[], Mapping[str, str]],
 ) -> None:
     """Writes one frame as PNG with alpha and then as EXR.
 
     Args:
+        texts: what the picture says of itself.
         attributes: what the EXR says of itself, asked for once the PNG is written.
     """
     shown = np.dstack([drawn.colours, drawn.alpha])
-    save_png(path.with_suffix(".png"), shown, colours=plate.picture_colours)
+    save_png(path.with_suffix(".png"), shown, texts, plate.picture_colours)
     linear = to_linear(drawn.colours, plate.space) * drawn.alpha
     passes = {
         "Combined": np.concatenate([linear, drawn.alpha], axis=2),
@@ -242,18 +245,22 @@ def write_novel_view(
     )
 
 
-def motion_of(shot: Shot, track: Track, drive: str, normalise: bool = True) -> Motion:
-    """What the avatar does: its own shot's motion, or driven by another shot's.
+def motion_of(
+    shot: Shot, track: Track, drive: str, normalise: bool = True
+) -> tuple[Motion, PerformanceRecord | None]:
+    """What the avatar does: its own shot's motion, or driven by another shot's; and which that is.
 
     Args:
         normalise: whether the other's performance is taken round this performer's own mean and
             deviation, or as it is.
     """
     if not drive:
-        return track.motion
-    other = Track(Shot.open(given_path(drive).absolute()))
+        return track.motion, None
+    driver = Shot.open(given_path(drive).absolute())
+    other = Track(driver)
     if other.motion.expression.shape[1] != track.motion.expression.shape[1]:
         raise OptionError(
             "the shots were tracked with different body models", drive, "use one model for both"
         )
-    return driven_by(track.motion, other.motion, normalise)
+    motion = driven_by(track.motion, other.motion, normalise)
+    return motion, performance_of(driver, other)

@@ -19,7 +19,7 @@ from ...body.identity import identity_offsets
 from ...body.motion import Motion
 from ...bounded_json import parse_json
 from ...errors import ShotError
-from ...records import IDENTITY
+from ...records import IDENTITY, PerformanceRecord
 from ...schema import Record
 from ...storage import file_digest, is_plain
 from ...tensors import DamagedTensors, load_arrays, save_arrays
@@ -41,6 +41,7 @@ class ActingFacts(Record):
     Attributes:
         track, track_sha256: the track it was made on; body_sha256: the body.
         expression, identity: names, in the arrays' order.
+        performances: of other shots, that some of it was taken from.
     """
 
     track: int = 0
@@ -48,6 +49,7 @@ class ActingFacts(Record):
     body_sha256: str = ""
     expression: tuple[str, ...] = ()
     identity: tuple[str, ...] = ()
+    performances: tuple[PerformanceRecord, ...] = ()
 
 
 # Farther than this no difference is meant: radians, units, metres.
@@ -203,14 +205,25 @@ class Acting:
             total = total + identity_offsets(body, identity)
         return total.astype(np.float32)
 
-    def save(self, path: Path, track: Track, body: "BodyModel") -> None:
-        """Writes the file in one step, with the track and the body that it was made on."""
+    def save(
+        self,
+        path: Path,
+        track: Track,
+        body: "BodyModel",
+        performances: Sequence[PerformanceRecord] = (),
+    ) -> None:
+        """Writes the file in one step, with the track and the body that it was made on.
+
+        Args:
+            performances: of other shots, that some of it was taken from.
+        """
         facts = ActingFacts(
             track=track.version,
             track_sha256=track.digest(),
             body_sha256=body.sha256,
             expression=tuple(body.expression_names),
             identity=tuple(IDENTITY),
+            performances=tuple(performances),
         )
         names = ("frames", *_PER_FRAME, "sculpt")
         tensors = {name: np.ascontiguousarray(getattr(self, name)) for name in names}
@@ -242,12 +255,14 @@ class StoredActing:
         track: the version of the track that it was made on.
         track_sha256: that track's digest.
         digest: of the file.
+        performances: of other shots, that some of it was taken from.
     """
 
     acting: Acting
     track: int
     track_sha256: str
     digest: str
+    performances: tuple[PerformanceRecord, ...] = ()
 
     def note(self, track: Track) -> str:
         """What to tell where it is played on another track; empty on its own."""
@@ -271,7 +286,7 @@ def load_acting(path: Path, body: "BodyModel") -> StoredActing:
         if path.stat().st_size > _LARGEST:
             raise ShotError("the acting is larger than any can be", path, _REMEDY)
         with safe_open(str(path), framework="numpy") as file:
-            data = parse_json((file.metadata() or {}).get("acting", "null"))
+            data = _said_by(file)
             if not isinstance(data, dict):
                 raise ShotError("the file holds no acting", path, _REMEDY)
             facts = ActingFacts.from_json(data, path)
@@ -287,7 +302,30 @@ def load_acting(path: Path, body: "BodyModel") -> StoredActing:
         values = tensors[name]
         if not np.isfinite(values).all() or (np.abs(values) > limit).any():
             raise ShotError(f"'{name}' holds values that no acting has", path, _REMEDY)
-    return StoredActing(Acting(**tensors), facts.track, facts.track_sha256, file_digest(path))
+    return StoredActing(
+        Acting(**tensors),
+        facts.track,
+        facts.track_sha256,
+        file_digest(path),
+        facts.performances,
+    )
+
+
+def _said_by(file: Any) -> Any:
+    """What an opened acting file says beside its arrays, JSON."""
+    return parse_json((file.metadata() or {}).get("acting", "null"))
+
+
+def performances_in(path: Path) -> tuple[PerformanceRecord, ...]:
+    """The performances of other shots that an acting file was taken from in part; none where it is
+    no such file."""
+    if not is_plain(path):
+        return ()
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            return ActingFacts.from_json(_said_by(file), path).performances
+    except (OSError, SafetensorError, ShotError, ValueError):
+        return ()
 
 
 @dataclass(frozen=True)

@@ -215,12 +215,13 @@ def carry_acting(source: Place, target: Place, take: str, tell: Callable[[str], 
             remove_file(path)
     if not given.exists():
         return False
-    acting = load_acting(given, target.body).acting
+    stored = load_acting(given, target.body)
+    acting = stored.acting
     made = shifted(acting, source.track.tracked(source.track.frames), target)
     if len(made.frames) < len(acting.frames):
         tell(f"'{target.shot.path.name}' is shorter: the end of the acting is left out.")
     make_folder(path.parent)
-    made.save(path, target.track, target.body)
+    made.save(path, target.track, target.body, stored.performances)
     _mark(mark, file_digest(path))
     for name in authors_of(given.parent).acting:
         name_acting(path.parent, name, anew=False)

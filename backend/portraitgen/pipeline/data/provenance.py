@@ -2,21 +2,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What can be said of a take's pictures, from the records of its versions."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from ... import __version__
+from ...bounded_json import parse_json
 from ...editing.editor import Editor
 from ...editing.registry import editor_class
 from ...errors import EditError, ShotError
+from ...footage.container_tags import movie_comment
+from ...footage.encode import exr_attributes
 from ...models.manifest import models
-from ...provenance.statement import Statement, WeightsUsed
-from ...records import EditAuthors, EditRecord
-from ...schema import Values
+from ...provenance.statement import TOUCHED, Performance, Statement, WeightsUsed
+from ...records import EditAuthors, EditRecord, PerformanceRecord, RenderRecord
+from ...schema import Data, Values
 from ...settings import describe
 from ...shot import Shot
 from ...storage import file_digest
 from .acting import FILE as ACTING_FILE
+from .acting import performances_in
 from .authors import authors_of
 from .shots import Track
 
@@ -31,8 +37,7 @@ def statement_of(
     record: EditRecord | None,
     avatar: int,
     track: Track,
-    *,
-    lit: bool = False,
+    render: RenderRecord | None = None,
 ) -> Statement:
     """How the pictures of a take were made.
 
@@ -40,7 +45,7 @@ def statement_of(
         edit: the edit's folder, None for the unedited reconstruction.
         record: the edit's.
         avatar: the version it is rendered from.
-        lit: whether another renderer lit the performer.
+        render: the record of their render; None of frames from before renders had versions.
     """
     common: dict[str, Any] = {
         "software": "PortraitGen for Blender",
@@ -50,9 +55,14 @@ def statement_of(
         "avatar": avatar,
         "plate": shot.record.footage.digest,
     }
-    made = _by_hand(shot, take, edit, record, avatar, track, lit)
+    made = _by_hand(shot, take, edit, record, avatar, track, bool(render and render.is_lit))
     authors = {what: who for what, who in made.items() if who}
     common |= {"by_hand": tuple(made), "authors": authors}
+    acted = list(performances_in(shot.path / "takes" / take / ACTING_FILE))
+    if render is not None:
+        common |= {"render": _of_render(render), "camera": render.camera_sha256}
+        acted += [render.performance] if render.performance else []
+    common |= {"performances": tuple(dict.fromkeys(map(_performance, acted)))}
     if edit is None or record is None:
         return Statement(**common, edit=None)
     drawn, weights = _drawn_with(record, edit)
@@ -86,6 +96,60 @@ def statement_of(
         commercial=commercial,
         weights=tuple(dict.fromkeys(weights)),
     )
+
+
+def _of_render(render: RenderRecord) -> dict[str, object]:
+    """What was asked of a render, without what was left as it is."""
+    idle = set() if render.is_driven else {"normalise"}
+    idle |= {"mix"} if render.mix == "1" else set()
+    return {
+        name: _name_of(value) if isinstance(value, str) and _is_below(value) else value
+        for name, value in render.settings.items()
+        if value not in ("", None, 0) and name not in idle
+    }
+
+
+def _performance(record: PerformanceRecord) -> Performance:
+    return Performance(record.shot, record.plate, record.track)
+
+
+def touched_in(frames: Iterable[Path]) -> float | None:
+    """The share of the plate's pixels that an edit changed in some rendered frames, on average;
+    None where one of them does not say."""
+    shares = []
+    for frame in frames:
+        share = _share(exr_attributes(frame).get(TOUCHED))
+        if share is None:
+            return None
+        shares.append(share)
+    return sum(shares) / len(shares) if shares else None
+
+
+def touched_told(movie: Path) -> float | None:
+    """The share of the plate's pixels that an edit changed as a movie of ours says, which may show
+    some frames of a render alone; None where it does not say."""
+    try:
+        return _share(_MovieSays.parse(parse_json(movie_comment(movie))).touched)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True)
+class _MovieSays(Data):
+    """What a movie says of itself, as far as it is read."""
+
+    touched: object = None
+
+
+def _share(told: object) -> float | None:
+    """A share as a file says it."""
+    if not isinstance(told, str | int | float):
+        return None
+    try:
+        share = float(told)
+    except ValueError:
+        return None
+    return share if 0 <= share <= 1 else None
 
 
 def _drawn_with(record: EditRecord, edit: Path) -> tuple[bool, tuple[WeightsUsed, ...]]:
@@ -142,6 +206,11 @@ def _without_folders(options: Values, editor: type[Editor] | None) -> dict[str, 
 
 def _is_absolute(text: str) -> bool:
     return PureWindowsPath(text).is_absolute() or PurePosixPath(text).is_absolute()
+
+
+def _is_below(text: str) -> bool:
+    """Whether a text is the path of something in a folder."""
+    return "/" in text or "\\" in text
 
 
 def _name_of(path: str) -> str:

@@ -17,10 +17,11 @@ from scipy.spatial.transform import Rotation
 from ...body.model import JOINTS, BodyModel
 from ...body.motion import ANY_VERTEX, Motion, posed
 from ...errors import OptionError
-from ...records import IDENTITY
+from ...path_mapping import given_path
+from ...records import IDENTITY, PerformanceRecord
 from ...shot import Shot
 from .acting import Acting
-from .shots import Track
+from .shots import Track, performance_of
 
 NECK, HEAD, JAW, EYES = 12, 15, 22, (23, 24)
 _SPINE = (0, 3, 6, 9)
@@ -31,6 +32,7 @@ _LIDS = 1 / 35
 _OPEN_SHARE = 20
 _SHUT = 0.25
 _STEADY_SIGMA = 8.0
+_MOUTH_FROM = "mouth_from"
 
 REGIONS = {
     "mouth": ("jaw", "mouth", "tongue"),
@@ -319,11 +321,24 @@ def _exaggerate(request: ActingRequest, value: str) -> Acting:
     return acting
 
 
+def _performer(value: str) -> tuple[Path, str]:
+    """The other shot's folder, and by how many frames it is shifted."""
+    path, _, shift = value.rpartition("@") if "@" in value else (value, "", "0")
+    return given_path(path).absolute(), shift
+
+
+def performances_of(settings: Mapping[str, str]) -> tuple[PerformanceRecord, ...]:
+    """The other shots whose performance settings take."""
+    if _MOUTH_FROM not in settings:
+        return ()
+    shot = Shot.open(_performer(settings[_MOUTH_FROM])[0])
+    return (performance_of(shot, Track(shot)),)
+
+
 def _mouth_from(request: ActingRequest, value: str) -> Acting:
     """Jaw, lips and tongue of another tracked shot: SHOT, or SHOT@OFFSET in frames."""
-    path, _, shift = value.rpartition("@") if "@" in value else (value, "", "0")
-    folder = Path(path)
-    other = Track(Shot.open(folder if folder.is_absolute() else Path.cwd() / folder)).motion
+    path, shift = _performer(value)
+    other = Track(Shot.open(path)).motion
     body, motion = request.body, request.track.motion
     if other.expression.shape[1] != body.n_expression:
         raise OptionError(
@@ -379,7 +394,7 @@ READY_MADE: dict[str, Maker] = {
     "hold": _hold,
     "retime": _retime,
     "exaggerate": _exaggerate,
-    "mouth_from": _mouth_from,
+    _MOUTH_FROM: _mouth_from,
     "steady_head": _steady_head,
 }
 """What can be acted by name, besides facial units and identity directions."""

@@ -24,7 +24,7 @@ from ...images import read_grey
 from ...locks import holders
 from ...messages.shots import ShotInfo
 from ...path_mapping import add_rule
-from ...records import BodyModelRecord, TrackRecord
+from ...records import BodyModelRecord, PerformanceRecord, TrackRecord
 from ...renders import render_of, renders_of
 from ...settings import option, parse
 from ...shot import Shot, relative_to
@@ -230,6 +230,11 @@ class Track:
     def digest(self) -> str:
         """A mark of the parameters, to notice that something was made from another track."""
         return file_digest(self.folder / "params.safetensors")
+
+
+def performance_of(shot: Shot, track: Track) -> PerformanceRecord:
+    """What is told where another performer acts what a track holds."""
+    return PerformanceRecord(shot.path.name, shot.record.footage.digest, track.version)
 
 
 def _load_track(folder: Path) -> tuple[TrackRecord, Motion]:

@@ -14,9 +14,9 @@ from ...frames import parse_frame_list
 from ...job_results import ActResult
 from ...settings import option
 from ...shot import Shot, check_take_name
-from ..data.acting import FILE, Acting, load_acting, posed_acting
+from ..data.acting import FILE, Acting, load_acting, performances_in, posed_acting
 from ..data.authors import name_acting
-from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, ready_made
+from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, performances_of, ready_made
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter
@@ -62,6 +62,7 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> ActResult:
     path = shot.path / "takes" / options.take / FILE
     with running(shot, "act", asdict(options), f"take:{options.take}", reporter) as job:
         acting = Acting.none(body, tracked)
+        performances = list(performances_of(settings))
         if options.from_file:
             given = load_acting(_absolute(options.from_file), body)
             if note := given.note(track):
@@ -69,6 +70,7 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> ActResult:
             taken = _within(given.acting, track, options.from_file)
             chosen = np.isin(taken.frames, tracked)
             acting = acting.then(taken.rows(np.flatnonzero(chosen)))
+            performances += given.performances
         acting = acting.then(ready_made(ActingRequest(shot, body, track, tracked), settings))
         acting = limited(acting, body, options.part).times(fade(tracked, options.fade))
         old = Acting.none(body, [])
@@ -83,9 +85,11 @@ def act(shot: Shot, options: ActOptions, reporter: Reporter) -> ActResult:
             old = posed.above(old)
         elif not options.add:
             old = old.rows(np.flatnonzero(~np.isin(old.frames, tracked)))
+        if len(old.frames):
+            performances += performances_in(path)
         acting = old.then(acting)
         shot.make_take(options.take)
-        acting.save(path, track, body)
+        acting.save(path, track, body, tuple(dict.fromkeys(performances)))
         # What was acted before stays in part, unless all of it was taken over or acted anew.
         name_acting(path.parent, reporter.author, not len(old.frames))
         acted = sum(not acting.is_still(int(frame)) for frame in acting.frames)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...errors import FootageError, OptionError, ShotError
@@ -23,7 +23,8 @@ from ...settings import option
 from ...shot import Shot
 from ...storage import atomic_path, entries, is_link
 from ..data.frame_identity import edit_shown, was_changed
-from ..data.provenance import statement_of
+from ..compositing.opacity import mix_of
+from ..data.provenance import statement_of, touched_in, touched_told
 from ..data.shots import Track
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -246,6 +247,7 @@ def sign_take(
                 shutil.copyfile(path, temporary)
             return place / path.name
         said = statements[_edit_of(shot, take, rendered, path)]
+        said = _of_file(said, path, movie, _frame_of(rendered, path), rendered)
         return signer.sign(path, said, ingredient, place / path.name)
 
     with shot.hold(f"frames:{take}", "sign"):
@@ -256,6 +258,17 @@ def sign_take(
         # The library works outside of Python's own lock.
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(sign, files)
+
+
+def _of_file(
+    said: Statement, path: Path, movie: Path, frame: Path, rendered: Render
+) -> Statement:
+    """How one file of a render was made."""
+    if path == movie:
+        return replace(said, touched=touched_told(movie))
+    number = int(path.stem.rpartition(".")[2])
+    shown = mix_of(rendered.record.mix, [number])[number] if rendered.record else 1.0
+    return replace(said, touched=touched_in([frame]), shown=shown)
 
 
 def _frame_of(rendered: Render, path: Path) -> Path:
@@ -283,4 +296,4 @@ def _statement(shot: Shot, take: str, rendered: Render, edit: int | None) -> Sta
     else:
         avatar = render.avatar if render else int(shot.version_folder("avatar").name)
     track = Track(shot, (render and render.track) or shot.avatar_record(avatar).track)
-    return statement_of(shot, take, folder, record, avatar, track, lit=rendered.is_lit)
+    return statement_of(shot, take, folder, record, avatar, track, render)

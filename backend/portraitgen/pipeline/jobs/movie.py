@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from ...shot import Shot
 from ..data.acting import FILE as ACTING_FILE
 from ..data.crops import load_matte
 from ..data.frame_identity import edit_shown, was_changed
-from ..data.provenance import statement_of
+from ..data.provenance import statement_of, touched_in
 from ..data.shots import Track, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -56,10 +56,12 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> MovieResult:
     base = shot.version_folder("avatar", (made_on and made_on.avatar) or None)
     reconstruction = shot.avatar_record(int(base.name))
     track = Track(shot, (version.record and version.record.track) or reconstruction.track)
-    statement = statement_of(shot, take, edit, record, int(base.name), track, lit=version.is_lit)
+    statement = statement_of(shot, take, edit, record, int(base.name), track, version.record)
     frames = list(parse_frame_list(options.frames, track.frames))
     folder = version.frames
     _check(folder, take, frames)
+    shown_in = [folder / f"{take}.{frame:04d}.exr" for frame in frames]
+    statement = replace(statement, touched=touched_in(shown_in))
     with (
         running(shot, "movie", asdict(options), f"movie:{take}", reporter) as job,
         closing(plate_of(shot, reporter)) as plate,

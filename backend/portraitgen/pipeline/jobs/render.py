@@ -3,25 +3,24 @@
 """The render job: every frame of a take as multilayer EXR and PNG, over its plate, as a movie."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import EditError
 from ...footage.encode import MovieWriter
-from ...footage.plate import Plate
 from ...frames import parse_frame_list
 from ...job_results import RenderResult
 from ...path_mapping import given_path
-from ...provenance.statement import Statement
 from ...shot import Shot
 from ...storage import MAX_JSON, make_folder, read_bytes
 from ..data.acting import FILE as ACTING_FILE
 from ..data.acting import StoredActing, load_acting
+from ..data.provenance import touched_in
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
@@ -89,14 +88,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> RenderResu
         with (
             closing(run),
             closing(_written(_made(run, reporter))) as written,
-            _movie(
-                folder,
-                take,
-                plate,
-                frames,
-                lambda: run.statement,
-                options.movie and whole and not alone,
-            ) as add,
+            _movie(run, options.movie and whole) as add,
         ):
             for count, (frame, shown) in enumerate(written, 1):
                 reporter.frame(take, frame, *run.paths(frame))
@@ -158,18 +150,15 @@ def _written(
 
 @contextmanager
 def _movie(
-    folder: Path,
-    take: str,
-    plate: Plate,
-    frames: Sequence[int],
-    statement: Callable[[], Statement],
-    wanted: bool,
+    run: RenderRun, wanted: bool
 ) -> Iterator[Callable[[Callable[[], np.ndarray] | None], None]]:
     """Takes the frames of a movie in their order; it is there when all were added."""
-    if not wanted:
+    if not wanted or run.alone:
         yield lambda shown: None
         return
-    path, said = folder.parent / f"{take}.mp4", statement().movie_metadata()
+    path, plate, frames = run.folder.parent / f"{run.take}.mp4", run.plate, run.frames
+    # How much is touched is known when all frames are.
+    said = replace(run.statement, touched=0.0).movie_metadata()
     sound = plate.read_sound(range(frames[0], frames[-1] + 1))
     code, colours = plate.timecode_at(frames[0]), plate.picture_colours
     with MovieWriter(path, plate.fps, code, sound, said, colours) as writer:
@@ -179,6 +168,9 @@ def _movie(
             writer.add(shown())
 
         yield add
+        touched = touched_in(run.paths(frame)[0] for frame in frames)
+        if touched is not None:
+            writer.say(replace(run.statement, touched=touched).movie_metadata())
 
 
 def _alone_folder(options: RenderOptions) -> str:

@@ -12,6 +12,7 @@ from ...body.surface import Surface
 from ...editing.paint_layers import PaintedFrames
 from ...errors import EditError
 from ...footage.crop import CompositeLayer, crop, place
+from ...footage.encode import unmarked
 from ...frames import spread
 from ...images import read_codes, to_codes, to_float
 from ...records import EditRecord, PartsRecord
@@ -91,24 +92,33 @@ class FrameMaker:
         else:
             left = set(run.frames) - done
             images = renderer.ahead(shown, run.frames, left)
+        told = False
         for frame, image in images:
             path, full = run.paths(frame)
-            attributes = partial(run.attributes, frame)
             if frame in done:
                 codes = self._codes(frame, image)
                 yield MadeFrame(frame) if run.alone else on_disk(run, frame, codes)
             elif run.alone:
                 drawn = lone.render(frame)
+                said = run.statement_of(frame, None)
+                attributes = partial(run.attributes, frame, said)
+                texts = said.png_texts()
                 yield MadeFrame(
-                    frame, partial(write_novel_view, path, drawn, run.plate, frame, attributes)
+                    frame,
+                    partial(write_novel_view, path, drawn, run.plate, frame, texts, attributes),
                 )
             else:
                 rendered = self._rendered(renderer, frame, image)
                 over = (full, laid_over(rendered, run.plate, frame)) if full else None
+                if over and not told:
+                    told = True
+                    if note := unmarked(over[1], run.plate):
+                        reporter.note(note)
                 layers = frame_layers(rendered, image, run.plate, frame)
-                texts = run.statement.png_texts(float(rendered.touched.mean()))
+                said = run.statement_of(frame, float(rendered.touched.mean()))
                 made = passes.of(frame, image, rendered.laid)
                 layers |= self._acted_layers(frame, rendered) | made.layers
+                attributes = partial(run.attributes, frame, said)
                 attributes = partial(self._with_header, attributes, made)
                 yield MadeFrame(
                     frame,
@@ -120,7 +130,7 @@ class FrameMaker:
                         run.plate,
                         frame,
                         over,
-                        texts,
+                        said.png_texts(),
                         attributes,
                     ),
                     partial(self._side_by_side, frame, rendered),

@@ -8,7 +8,7 @@ Frames that are on disk are found without loading what draws others.
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +20,11 @@ from ...footage.crop import crop
 from ...footage.plate import Plate
 from ...path_mapping import given_path
 from ...provenance.statement import Statement
-from ...records import EditRecord, RenderRecord
+from ...records import EditRecord, PerformanceRecord, RenderRecord
 from ...renders import Render, begin_render, renders_of
 from ...settings import option
 from ...shot import Shot, now
-from ...storage import atomic_path, make_folder
+from ...storage import atomic_path, file_digest, make_folder
 from ..compositing.clean_plate import CleanPlate, GivenCleanPlate, SeenCleanPlate
 from ..compositing.hold_out import HoldOut
 from ..compositing.lit_frames import LitFrames
@@ -130,7 +130,8 @@ class RenderRun:
         tracked: the track; track: the same, acted as the take acts.
         clean, mattes: of a take that acts, its plate without the performer, and its mattes' folder.
         mix, hold, lit: how much of the edit shows, what stays before it, and how it was lit.
-        views, motion: of a performer alone, the cameras and what it does.
+        views, motion, performance: of a performer alone, the cameras, what it does, and of which
+            other shot that is.
         version, folder: of the render.
     """
 
@@ -176,11 +177,14 @@ class RenderRun:
         self.alone = bool(options.camera or options.drive)
         self.views: dict[int, NovelView] | None = None
         self.motion = self.track.motion
+        self.performance: PerformanceRecord | None = None
         if self.alone:
             from ..compositing.novel_view import motion_of, read_views
 
             self.views = read_views(given_path(options.camera), frames) if options.camera else None
-            self.motion = motion_of(shot, self.track, options.drive, options.normalise)
+            self.motion, self.performance = motion_of(
+                shot, self.track, options.drive, options.normalise
+            )
         self.inputs = FrameInputs.of(
             shot,
             edit,
@@ -210,8 +214,17 @@ class RenderRun:
             self.record,
             int(self.base.name),
             self.tracked,
-            lit=self.lit is not None,
+            self.version.record,
         )
+
+    def statement_of(self, frame: int, touched: float | None) -> Statement:
+        """How the pictures of a frame were made.
+
+        Args:
+            touched: the share of the plate's pixels that the edit changed; None without a plate.
+        """
+        shown = 1.0 if self.alone else self.mix[frame]
+        return replace(self.statement, touched=touched, shown=shown)
 
     @cached_property
     def body(self) -> "BodyModel":
@@ -233,6 +246,8 @@ class RenderRun:
             avatar=int(self.base.name),
             track=self.tracked.version,
             settings={name: getattr(options, name) for name in names},
+            performance=self.performance,
+            camera_sha256=file_digest(given_path(options.camera)) if options.camera else "",
         )
 
     def tell_versions(self, reporter: Reporter) -> None:
@@ -286,10 +301,10 @@ class RenderRun:
         view = self.views[frame]
         return self.inputs.frame(camera=view.camera.record().to_json(), matrix=view.matrix.tolist())
 
-    def attributes(self, frame: int) -> dict[str, str]:
+    def attributes(self, frame: int, said: Statement) -> dict[str, str]:
         """What a frame's EXR says of itself, once what belongs to it is written."""
         made = made_from(self._identity(frame), self.inputs.edit, self._beside(frame))
-        return made | self.statement.exr_attributes()
+        return made | said.exr_attributes()
 
     def done(self) -> set[int]:
         """The frames that are on disk, or were in another version and are now."""
