@@ -312,6 +312,76 @@ def test_a_plate_that_the_library_cannot_take_apart_is_named_all_the_same(
     assert b"plate.mov" in path.read_bytes()
 
 
+@pytest.mark.parametrize("change", ["none", "pixel", "statement", "cut"])
+def test_a_plate_whose_own_credential_does_not_hold_is_told_when_signing_and_verifying(
+    shot: Path, studios: Path, portraitgen: Command, tmp_path: Path, change: str
+) -> None:
+    """It was carried along, or left behind, without a word."""
+    from portraitgen.provenance.credentials import Signer, doubt_about, verify
+
+    plate = save_png(tmp_path / "plate.png", np.random.default_rng(0).random((32, 32, 3), "f4"))
+    theirs, ours = studios / "theirs", studios / "ours"
+    Signer(theirs / "chain.pem", theirs / "key.pem").sign(plate, PLAIN, None)
+    data = bytearray(plate.read_bytes())
+    if change == "pixel":
+        data[-30] ^= 1
+    elif change == "statement":
+        data[data.find(b"toon")] ^= 1
+    elif change == "cut":
+        place = data.find(b"c2pa.claim")
+        data[place : place + 4] = b"\xff" * 4
+    plate.write_bytes(data)
+    whole = change == "none"
+    assert (doubt_about(plate) == "") == whole
+    assert whole or "does not hold" in doubt_about(plate)
+    path = save_png(tmp_path / "a.png", np.zeros((8, 8, 3), np.float32))
+    Signer(ours / "chain.pem", ours / "key.pem").sign(path, PLAIN, plate)
+    found = verify(path, ours / "root.pem")
+    assert found.state == "trusted"
+    done = portraitgen("verify", path, "--roots", ours / "root.pem")
+    # What the library cannot take apart is not carried along.
+    carried = change in ("pixel", "statement")
+    assert found.sources_hold == (not carried) and done.returncode == carried
+    assert ("plate.png, did not hold" in done.stdout) == carried
+    # What is made of that again is told, too.
+    Signer(ours / "chain.pem", ours / "key.pem").sign(
+        again := save_png(tmp_path / "b.png", np.zeros((8, 8, 3), np.float32)), PLAIN, path
+    )
+    assert verify(again, ours / "root.pem").sources_hold == (not carried)
+    assert (doubt_about(path) == "") == (not carried)
+
+
+def test_signing_and_delivering_tell_of_a_plate_whose_credential_does_not_hold(
+    shot: Path, studios: Path, portraitgen: Command, clip: Path, tmp_path: Path
+) -> None:
+    from portraitgen.pipeline.registry import run
+    from portraitgen.provenance.credentials import Signer
+
+    ours, plate = studios / "ours", Path(shutil.copy(clip, tmp_path / "plate.mp4"))
+    Signer(ours / "chain.pem", ours / "key.pem").sign(plate, PLAIN, None)
+    data = bytearray(plate.read_bytes())
+    data[data.find(b"mdat") + 400] ^= 1
+    plate.write_bytes(data)
+    again = tmp_path / "shot"
+    shutil.copytree(shot, again)
+    record = json.loads((again / "shot.json").read_text())
+    record["footage"]["path"] = str(plate)
+    (again / "shot.json").write_text(json.dumps(record))
+    pens = {"certificate": str(ours / "chain.pem"), "key": str(ours / "key.pem")}
+    out, said = str(tmp_path / "out"), "brings a credential that does not hold: plate.mp4 was changed"
+    heard = Noting()
+    run("deliver", again, {"take": "toon", "out": out} | pens, heard)
+    assert any(said in note for note in heard.notes)
+    heard = Noting()
+    run("deliver", again, {"take": "toon", "out": out}, heard)
+    assert not heard.notes
+    words = [word for name, path in pens.items() for word in (f"--{name}", path)]
+    done = portraitgen("sign", again, "--take", "toon", "--out", tmp_path / "more", *words)
+    assert done.returncode == 0 and done.stderr.count(said) == 1
+    checked = portraitgen("verify", *(tmp_path / "more" / "frames").glob("*.exr"))
+    assert checked.returncode == 1 and checked.stdout.count("plate.mp4, did not hold") == 2
+
+
 def test_a_key_that_is_not_the_certificates_is_refused(
     studios: Path, portraitgen: Command, shot: Path, tmp_path: Path
 ) -> None:

@@ -40,14 +40,17 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 def run(given: argparse.Namespace) -> None:
     """Signs copies of frames, pictures, plates and the movie of a take."""
     from ..pipeline.jobs.deliver import notes_on, sign_take
-    from ..provenance.credentials import Signer
+    from ..provenance.credentials import Signer, doubt_about
     from ..renders import render_of
     from ..shot import Shot
 
     signer = Signer(given.certificate, given.key, given.signing_command)
     shot = Shot.open(given.shot)
     rendered = render_of(shot.take_folder(given.take), given.version)
-    for note in notes_on(shot, rendered, given.take, given.out, given.gaps):
+    notes = notes_on(shot, rendered, given.take, given.out, given.gaps)
+    for note in [*notes, doubt_about(shot.footage_path)]:
+        if not note:
+            continue
         print(printable(f"note: {note}"), file=sys.stderr)
     for path in sign_take(shot, given.take, given.out, signer, rendered.version):
         print(printable(str(path)))

@@ -24,7 +24,8 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Prints a sentence a file; ends with 1 if one has no credential that holds, or is no file."""
+    """Prints a sentence a file; ends with 1 if one has no credential that holds, or a source whose
+    own did not hold, or is no file."""
     from ..provenance.credentials import verify
 
     good = {"trusted"} if given.roots else {"trusted", "untrusted"}
@@ -36,7 +37,7 @@ def run(given: argparse.Namespace) -> None:
             bad += 1
             print(printable(f"error: {readable(error)}"), file=sys.stderr)
             continue
-        bad += verdict.state not in good
+        bad += verdict.state not in good or not verdict.sources_hold
         print(printable(f"{verdict.state}: {verdict.sentence}"))
     if bad:
         sys.exit(1)

@@ -12,7 +12,7 @@ import shutil
 import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -70,11 +70,14 @@ class Verdict:
             is not by the key of its certificate) or "none".
         sentence: the same for people.
         statement: what was said of the picture, empty if nothing was.
+        sources_hold: whether the credentials of all that it was made from, as of the plate, held
+            when it was signed.
     """
 
     state: Literal["trusted", "untrusted", "expired", "tampered", "forged", "none"]
     sentence: str
     statement: dict[str, Any]
+    sources_hold: bool = True
 
 
 class Signer:
@@ -285,7 +288,22 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
         return Verdict("tampered", f"{path.name}: its credential is damaged ({error})", {})
     except Misfit as misfit:
         return Verdict("tampered", f"{path.name}: its credential is damaged ({misfit})", {})
-    return _verdict(path, facts, roots)
+    return _with_sources(_verdict(path, facts, roots), facts)
+
+
+def doubt_about(plate: Path) -> str:
+    """Why the credential that a plate brings along is not to be believed, in one sentence; empty if
+    it holds, or there is none."""
+    if plate.suffix.lower() not in EMBEDDED:
+        return ""
+    try:
+        verdict = verify(plate)
+    except CredentialError:
+        # No whole file of its kind, without a credential: footage says what is wrong with it.
+        return ""
+    if verdict.state in ("trusted", "untrusted", "expired", "none") and verdict.sources_hold:
+        return ""
+    return f"the plate brings a credential that does not hold: {verdict.sentence}"
 
 
 def _holds(path: Path, mark: bytes) -> bool:
@@ -311,14 +329,42 @@ class _Signature(Data):
 
 
 @dataclass(frozen=True)
-class _Manifest(Data):
-    assertions: tuple[_Assertion, ...] | None = ()
-    signature_info: _Signature | None = None
+class _Status(Data):
+    code: str = ""
 
 
 @dataclass(frozen=True)
-class _Status(Data):
-    code: str = ""
+class _Found(Data):
+    """What was found of one credential."""
+
+    failure: tuple[_Status, ...] | None = ()
+
+
+@dataclass(frozen=True)
+class _Results(Data):
+    """What was found of a source when it was named; by C2PA's names."""
+
+    activeManifest: _Found | None = None  # noqa: N815
+
+
+@dataclass(frozen=True)
+class _Ingredient(Data):
+    title: str | None = None
+    validation_results: _Results | None = None
+
+    @property
+    def failures(self) -> set[str]:
+        """Why its own credential did not hold; a signer that nobody knew is no reason."""
+        found = self.validation_results and self.validation_results.activeManifest
+        codes = {each.code for each in (found and found.failure) or ()}
+        return codes - {_FOREIGN, *_LAPSED}
+
+
+@dataclass(frozen=True)
+class _Manifest(Data):
+    assertions: tuple[_Assertion, ...] | None = ()
+    signature_info: _Signature | None = None
+    ingredients: tuple[_Ingredient, ...] | None = ()
 
 
 @dataclass(frozen=True)
@@ -329,6 +375,24 @@ class Report(Data):
     manifests: Mapping[str, _Manifest] | None = None
     validation_status: tuple[_Status, ...] | None = ()
     validation_state: str | None = ""
+
+
+def _with_sources(verdict: Verdict, facts: Report) -> Verdict:
+    """A verdict that says which sources' credentials did not hold, of all that are carried."""
+    named = [
+        (each.title or "an unnamed file", failures)
+        for manifest in (facts.manifests or {}).values()
+        for each in manifest.ingredients or ()
+        if (failures := each.failures)
+    ]
+    if not named:
+        return verdict
+    title, failures = named[0]
+    sentence = (
+        f"{verdict.sentence}; but the credential of what it was made from, {title}, did not hold"
+        f" when it was signed ({', '.join(sorted(failures))})"
+    )
+    return replace(verdict, sentence=sentence, sources_hold=False)
 
 
 def _verdict(path: Path, facts: Report, roots: Path | None) -> Verdict:

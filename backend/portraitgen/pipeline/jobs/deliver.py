@@ -16,7 +16,7 @@ from ...footage.exr_digest import was_damaged
 from ...footage.movie_index import index_movie
 from ...frames import frame_list
 from ...job_results import DeliverResult
-from ...provenance.credentials import BESIDE, EMBEDDED, Signer
+from ...provenance.credentials import BESIDE, EMBEDDED, Signer, doubt_about
 from ...provenance.statement import Statement
 from ...renders import Render, render_of
 from ...settings import option
@@ -71,6 +71,8 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
         files = _files(rendered, options.take)
         for note in notes_on(shot, rendered, options.take, out, options.gaps):
             reporter.note(note)
+        if signer and (doubt := doubt_about(shot.footage_path)):
+            reporter.note(doubt)
         stage = Stage(reporter, "deliver", len(files))
         copies = sign_take(shot, options.take, out, signer, rendered.version)
         with closing(copies):
