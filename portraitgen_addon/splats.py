@@ -18,7 +18,7 @@ import numpy as np
 from portraitgen.errors import PortraitError, ShotError
 from portraitgen.shot import Shot
 
-from . import compat, properties, splat_cloud, splat_nodes, splat_surface
+from . import compat, properties, splat_cloud, splat_nodes, splat_saving, splat_surface
 from .session import session
 from .shot_summary import Made
 from .splat_data import REMEDY, SplatData
@@ -399,13 +399,21 @@ def _before_save(target: str = "", *unused: Any) -> None:
         except ShotError:
             continue  # The file is all there is of it.
         _name_place(cloud, path, target or bpy.data.filepath)
-        if cloud[SURFACE] not in packed and len(cloud.data.points):
-            unload(cloud)
+        # One that is open in Edit Mode keeps its data, in the file, too.
+        if cloud[SURFACE] not in packed and len(cloud.data.points) and cloud.mode == "OBJECT":
+            for each in (cloud, cloud[SURFACE]):
+                splat_saving.put_aside(each)
+
+
+@bpy.app.handlers.persistent
+def _after_save(*unused: Any) -> None:
+    splat_saving.put_back()
+    _fill_all()
 
 
 @bpy.app.handlers.persistent
 def _fill_all(*unused: Any) -> None:
-    """Fills what a file did not hold, after it was saved, opened, appended or linked from."""
+    """Fills what the file at hand, or one that was appended or linked from, did not hold."""
     linked: list[str] = []
     failed: dict[str, PortraitError] = {}
     for cloud in performers():
@@ -454,8 +462,8 @@ def _after_change(scene: Any, graph: Any) -> None:
 
 _HANDLERS = (
     ("save_pre", _before_save),
-    ("save_post", _fill_all),
-    ("save_post_fail", _fill_all),
+    ("save_post", _after_save),
+    ("save_post_fail", _after_save),
     ("load_post", _fill_all),
     ("blend_import_post", _fill_all),
     ("depsgraph_update_post", _after_change),

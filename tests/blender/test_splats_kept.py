@@ -212,6 +212,55 @@ def test_a_file_is_saved_and_undone(built: SimpleNamespace, tmp_path: Path) -> N
 
 
 @native
+def test_a_save_is_undone_at_once(built: SimpleNamespace, splat_shot: Path, tmp_path: Path) -> None:
+    """Undo straight after a save ended Blender: the shape keys that it went back to were gone."""
+    put_together(splat_shot, "two")
+    names = ["one splats", "two splats"]
+    for step in ("built", "first", "second"):
+        built.scene["step"] = step
+        bpy.ops.ed.undo_push(message=step)
+    bpy.data.objects.remove(built.performer.cloud)
+    bpy.ops.ed.undo_push(message="deleted")
+    path = tmp_path / "one.blend"
+    _saved(path)
+    assert [each.name for each in built.splats.performers()] == names[1:]
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo):
+        step()
+        clouds = built.splats.performers()
+        assert [each.name for each in clouds] == names
+        bpy.context.scene.frame_set(5 + OFFSET)
+        for cloud in clouds:
+            assert np.percentile(apart(shown(cloud), built.truth, 5), 99) < 0.1
+        _saved(path)
+    # Nothing of what stood in for it while it was written stays.
+    kinds = (bpy.data.meshes, bpy.data.pointclouds, bpy.data.shape_keys)
+    assert not [each.name for kind in kinds for each in kind if not each.users]
+    assert {each.name for each in bpy.data.pointclouds} == set(names)
+
+
+@native
+def test_a_performer_in_edit_mode_is_saved_as_it_is(built: SimpleNamespace, tmp_path: Path) -> None:
+    cloud = built.performer.cloud
+    count = len(cloud.data.points)
+    material = bpy.data.materials.new("mine")
+    cloud.data.materials.append(material)
+    linked = cloud.copy()
+    built.scene.collection.objects.link(linked)
+    bpy.context.view_layer.objects.active = cloud
+    bpy.ops.object.mode_set(mode="EDIT")
+    _saved(tmp_path / "one.blend")
+    assert cloud.mode == "EDIT" and len(cloud.data.points) == count
+    bpy.ops.object.mode_set(mode="OBJECT")
+    big = (tmp_path / "one.blend").stat().st_size
+    _saved(tmp_path / "one.blend")
+    assert (tmp_path / "one.blend").stat().st_size < big - 1_000_000
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "one.blend"))
+    first, second = built.splats.performers()
+    assert first.data == second.data and first.material_slots[0].material.name == "mine"
+    assert len(first.data.points) == count and not first.get(built.splats.PACKED)
+
+
+@native
 def test_what_is_older_than_the_shot_is_said_with_the_button_that_renews_it(
     performer_shot: Any, until: Any, session: Any
 ) -> None:
