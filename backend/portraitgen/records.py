@@ -371,6 +371,26 @@ def _edit_with_settings(content: dict[str, object]) -> dict[str, object]:
     return content | {"settings": _settings_of_old_edit(content)}
 
 
+@dataclass(frozen=True)
+class WeightsRecord(Data):
+    """Weights that an editor drew with, as they lay on the disk.
+
+    Attributes:
+        name: in our list of models; of a user's own, the file's or the folder's.
+        repository, revision: that they were fetched of; empty if nobody knows.
+        licence: as their publisher names it; "unknown" if nobody told.
+        files: the SHA-256 of each file that was opened, by its path in their folder.
+        changed: those that are others than were fetched, or than their publisher lists.
+    """
+
+    name: str
+    repository: str = ""
+    revision: str = ""
+    licence: str = "unknown"
+    files: Mapping[str, str] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class EditRecord(Record):
     """edit.json of a finished edit.
@@ -393,6 +413,8 @@ class EditRecord(Record):
         training: as an avatar's.
         retouched: whether splats of it were retouched by hand.
         authors: who made what of it by hand.
+        weights: that the editor drew with; empty where it opened none, or an older edit does not
+            say.
         digests: SHA-256 of its files of tensors, by name; older versions have none.
     """
 
@@ -422,6 +444,7 @@ class EditRecord(Record):
     training: Mapping[str, object] = field(default_factory=dict)
     retouched: bool = False
     authors: EditAuthors = EditAuthors()
+    weights: tuple[WeightsRecord, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -71,6 +71,10 @@ class DiffusionEditor(Editor):
         """Whether all its weights may be used commercially."""
         return all(weights.commercial for weights in self.weights)
 
+    def opened(self) -> Sequence[Weights]:
+        """The pipeline's, and what is laid over them."""
+        return self.weights
+
     def agree_with(self, anchor: EditRequest | None) -> None:
         """Keeps the anchor for the edits to come."""
         self._anchor = anchor

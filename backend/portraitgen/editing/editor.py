@@ -19,6 +19,7 @@ from ..errors import EditError
 if TYPE_CHECKING:
     # What an editor is, is told without waiting for torch.
     from ..body.surface import Surface
+    from ..models.store import Weights
 
 _log = logging.getLogger(__name__)
 
@@ -133,6 +134,11 @@ class Editor:
     def commercial(self) -> bool:
         """Whether what it makes with these options may be used commercially."""
         return self.info.commercial
+
+    def opened(self) -> Sequence["Weights"]:
+        """The weights that it draws with; an edit keeps the digests of their files, and pictures
+        name them."""
+        return ()
 
     def edit(self, request: EditRequest) -> np.ndarray:
         """The edited image, float32 (H, W, 3).

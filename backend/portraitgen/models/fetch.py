@@ -16,6 +16,7 @@ from pathlib import Path
 from ..errors import ModelError
 from ..storage import atomic_path, move, write_json
 from .manifest import Model, ModelFile
+from .measured import remember
 from .store import RECORD, check_layout, commercial_only, compare, digest, models_folder
 
 _TIMEOUT = 60
@@ -71,6 +72,9 @@ def fetch(model: Model, progress: Progress, endpoint: str | None = None) -> Path
         staging.rmdir()
     else:
         move(staging, folder)
+    for file in files:
+        if file.sha256:
+            remember(folder / file.path, file.sha256)
     return folder
 
 

@@ -6,11 +6,13 @@ import json
 import re
 import struct
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
 from ..records import TensorEntry
+from ..schema import Data
 
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl", ".msgpack")
 # Parts of a pipeline that hold no weights of ours to load.
@@ -91,6 +93,29 @@ def check_pipeline(folder: Path, pipelines: Sequence[str]) -> str:
             "fetch or copy all parts of one variant",
         )
     return min(common, key=lambda each: (each != "", each != "fp16", each))
+
+
+def pipeline_class(folder: Path) -> str:
+    """The class that a folder's model_index.json names; empty if the folder holds none.
+
+    Raises:
+        ModelError: if the file cannot be read.
+    """
+    path = folder / "model_index.json"
+    if not path.is_file():
+        return ""
+    return _Index.parse(read_json(path)).kind
+
+
+@dataclass(frozen=True)
+class _Index(Data):
+    """A pipeline's model_index.json, as far as every one of them is alike."""
+
+    _class_name: object = ""
+
+    @property
+    def kind(self) -> str:
+        return self._class_name if isinstance(self._class_name, str) else ""
 
 
 def _variants(folder: Path) -> set[str]:

@@ -34,6 +34,11 @@ class Weights:
         licence: as its publisher names it, "unknown" for weights that nobody told us about.
         commercial: whether they may be used commercially; False if that is unknown.
         note: what the user should know of where they were found, one sentence; empty if nothing.
+        repository: on the Hub, or the address that they come from; empty if nobody knows.
+        revision: that they were fetched of; empty if nobody knows.
+        published: the revision that files with all of the digests expected are of.
+        expected: what their files should be, as it was noted when they were fetched, or as their
+            publisher lists them.
     """
 
     path: Path
@@ -41,6 +46,10 @@ class Weights:
     licence: str
     commercial: bool
     note: str = ""
+    repository: str = ""
+    revision: str = ""
+    published: str = ""
+    expected: tuple[ModelFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,13 @@ class FetchedRecord(Data):
     """What was noted of weights when they were fetched, in their folder.
 
     Attributes:
+        repository, revision: that they are of, if they come from the Hub.
         licence: as its publisher names it; commercial: whether it allows commercial use.
         files: what came.
     """
+
+    repository: str = ""
+    revision: str = ""
 
     licence: str = "unknown"
     commercial: bool = False
@@ -81,7 +94,17 @@ def find_weights(name: str) -> Weights:
                 f"put them into {models_folder() / name}, or run: portraitgen models fetch {name}",
             )
         check_layout(place, model)
-        return Weights(_opened(place, model), name, model.licence, model.commercial, note)
+        return Weights(
+            _opened(place, model),
+            name,
+            model.licence,
+            model.commercial,
+            note,
+            model.repository or model.url,
+            _record(place).revision or _snapshot(place),
+            model.revision,
+            () if note else tuple(expected_files(place, model)),
+        )
     path = given_path(name)
     if not path.exists():
         raise ModelError(
@@ -92,7 +115,15 @@ def find_weights(name: str) -> Weights:
     path = _in_cache_folder(path)
     refuse_pickle(path)
     record = _record(path if path.is_dir() else path.parent)
-    return Weights(path.absolute(), path.name, record.licence, record.commercial)
+    return Weights(
+        path.absolute(),
+        path.name,
+        record.licence,
+        record.commercial,
+        repository=record.repository or _repository(path),
+        revision=record.revision or _snapshot(path),
+        expected=record.files,
+    )
 
 
 def check_layout(folder: Path, model: Model) -> None:
@@ -271,6 +302,18 @@ def _in_cache_folder(path: Path) -> Path:
         snapshots = _snapshots(path, ("main",))
         return snapshots[0] if snapshots else path
     return path
+
+
+def _snapshot(folder: Path) -> str:
+    """The commit that a folder of the Hugging Face cache is of; empty for any other folder."""
+    return folder.name if folder.parent.name == "snapshots" else ""
+
+
+def _repository(folder: Path) -> str:
+    """The repository that a folder of the Hugging Face cache is of; empty for any other folder."""
+    name = folder.parent.parent.name
+    owned = _snapshot(folder) and name.startswith("models--")
+    return name.removeprefix("models--").replace("--", "/", 1) if owned else ""
 
 
 def _opened(folder: Path, model: Model) -> Path:

@@ -29,6 +29,7 @@ class WeightsUsed:
         repository: where they come from, or what a look was made of; empty if that is unknown.
         revision, licence: as their publisher names them; "unknown" is a licence that nobody told.
         sha256: of their files, as far as they are known.
+        changed: files that are others than were fetched, or than their publisher lists.
     """
 
     name: str
@@ -36,6 +37,7 @@ class WeightsUsed:
     revision: str
     licence: str
     sha256: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

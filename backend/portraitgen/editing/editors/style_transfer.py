@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import EditError
-from ...models.store import find_weights
+from ...models.store import Weights, find_weights
 from ...raster.choice import best_device
 from ...settings import option
 from ..diffusion import read_picture, resized
@@ -75,6 +75,10 @@ class StyleTransfer(Editor):
     def commercial(self) -> bool:
         """Whether the weights may be used commercially."""
         return self._weights.commercial
+
+    def opened(self) -> Sequence[Weights]:
+        """The trunk's."""
+        return (self._weights,)
 
     def prepare(self, samples: Sequence[EditRequest]) -> None:
         """Loads the weights."""

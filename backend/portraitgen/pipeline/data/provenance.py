@@ -16,7 +16,7 @@ from ...footage.container_tags import movie_comment
 from ...footage.encode import exr_attributes
 from ...models.manifest import models
 from ...provenance.statement import TOUCHED, Performance, Statement, WeightsUsed
-from ...records import EditAuthors, EditRecord, PerformanceRecord, RenderRecord
+from ...records import EditAuthors, EditRecord, PerformanceRecord, RenderRecord, WeightsRecord
 from ...schema import Data, Values
 from ...settings import describe
 from ...shot import Shot
@@ -28,6 +28,7 @@ from .shots import Track
 
 # Options of editors that name weights, and what an edit's copies of looks end in.
 _WEIGHTS, _LOOK = ("model", "base", "checkout"), "look.safetensors"
+_NO_WEIGHTS = (".json", ".txt", ".jinja")
 
 
 def statement_of(
@@ -160,13 +161,26 @@ def _drawn_with(record: EditRecord, edit: Path) -> tuple[bool, tuple[WeightsUsed
         info = editor_class(record.editor).info
     except EditError:
         # Of a package that is not installed here: what names weights drew with them.
-        return bool(record.generative or given), tuple(_weights(name) for name in given)
+        used = tuple(map(_measured, record.weights)) or tuple(_weights(name) for name in given)
+        return bool(record.generative or used), used
     if not info.draws_with_weights:
         return bool(record.generative), ()
+    looks = tuple(_look(path) for path in sorted(edit.glob("*" + _LOOK)))
+    if record.weights:
+        return True, tuple(map(_measured, record.weights)) + looks
     if not given:
         given = [need for need in info.needs if need in models()]
-    looks = tuple(_look(path) for path in sorted(edit.glob("*" + _LOOK)))
     return True, tuple(_weights(name) for name in given) + looks
+
+
+def _measured(record: WeightsRecord) -> WeightsUsed:
+    """Weights that an edit measured; of their files, those that hold weights."""
+    digests = tuple(
+        sha256 for path, sha256 in record.files.items() if not path.endswith(_NO_WEIGHTS)
+    )
+    return WeightsUsed(
+        record.name, record.repository, record.revision, record.licence, digests, record.changed
+    )
 
 
 def _weights(name: str) -> WeightsUsed:

@@ -28,7 +28,8 @@ from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list
 from ...images import as_picture, save_png, to_codes
 from ...job_results import EditResult
-from ...records import EditAuthors, EditRecord
+from ...models.measured import measure, told
+from ...records import EditAuthors, EditRecord, WeightsRecord
 from ...settings import describe, option
 from ...shot import Job, Shot, now
 from ...storage import copy_folder, make_folder, remove_tree
@@ -149,6 +150,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         "state": editor.state() + kept.digest() + painted.digest(),
     }
     with running(shot, "edit", asdict(options), f"take:{name}", reporter, inputs=inputs) as job:
+        drawn_with = _measured(editor, reporter)
         body = body_of(shot)
         usable = track.tracked(frames)
         if not usable:
@@ -175,7 +177,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         held[plan.key_rows] = False
         data = training_set(track.motion, windows, colours.copy(), held)
         perceptual = perceptual_loss(options.vgg, reporter)
-        reporter.note(_told(plan, steps))
+        reporter.note(_of_plan(plan, steps))
         trainer = Trainer(avatar, data, _training(options, steps), perceptual)
         aware = face_aware(editor, body, options.face)
         guide = expression_guide(editor, options.expression)
@@ -234,12 +236,29 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
             edits=len(plan.edits),
             training=asdict(trainer.settings),
             authors=_authors(take, options.editor, painted.frames, kept_frames),
+            weights=drawn_with,
         )
         job.check_held()
         published = shot.publish_edit(name, folder, record)
         result = EditResult(name, published, len(key_frames))
         job.finish(result.told())
     return result
+
+
+def _measured(editor: Editor, reporter: Reporter) -> tuple[WeightsRecord, ...]:
+    """The weights that an editor draws with, as they lie on the disk."""
+    stages: list[Stage] = []
+
+    def read(done: int, total: int) -> None:
+        if not stages:
+            stages.append(Stage(reporter, "weights", max(total >> 20, 1)))
+        stages[0].step(done >> 20)
+
+    records = measure(editor.opened(), read)
+    for record in records:
+        if note := told(record):
+            reporter.note(note)
+    return records
 
 
 def _authors(take: Path, editor: str, masks: Sequence[int], kept: Sequence[int]) -> EditAuthors:
@@ -351,7 +370,7 @@ def steps_of(options: EditOptions, repaints: bool, frames: int, wanted: int = 0)
     return _STEPS + keys * options.interval
 
 
-def _told(plan: Schedule, steps: int) -> str:
+def _of_plan(plan: Schedule, steps: int) -> str:
     """What is about to be done, before it begins."""
     keys, edits = len(plan.key_rows), len(plan.edits)
     rounds = f" ({edits / keys:.1f} times each)" if edits != keys else ""
