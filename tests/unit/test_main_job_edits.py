@@ -209,12 +209,23 @@ def test_the_performer_alone_through_another_camera(copied: Path, portraitgen: C
     assert 0.02 < (passes["Alpha"] > 0.5).mean() < 0.95
     picture = cv2.imread(str(exr.with_suffix(".png")), -1)
     assert picture is not None and picture.shape == (240, 320, 4)
-    done = portraitgen(*words, "--drive", copied)
+    assert "No effect" not in done.stderr
+    done = portraitgen(*words, "--drive", copied, "--plate", "--grain", "1")
     assert done.returncode == 0, done.stderr
+    assert "drawn alone: plate and grain." in done.stderr
     both = list((copied / "takes" / "toon").glob("alone-*"))
     assert len(both) == 2, "one overwrote the other"
     driven = read_exr(next(next(each for each in both if each != folder).rglob("toon.0008.exr")))
     assert driven["Combined"].shape == (128, 128, 4)
+
+
+def test_a_clean_plate_that_nothing_needs_is_told(copied: Path, portraitgen: Command) -> None:
+    picture = copied / "clean.png"
+    assert cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
+    words = ["render", copied, "--take", "toon", "--frames", "8"]
+    done = portraitgen(*words, "--clean", picture)
+    assert done.returncode == 0, done.stderr
+    assert "clean plate is not used" in done.stderr
 
 
 def test_a_key_frame_that_was_kept_and_repainted_is_what_is_learned(

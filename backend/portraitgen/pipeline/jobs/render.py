@@ -82,6 +82,7 @@ def render(shot: Shot, options: RenderOptions, reporter: Reporter) -> RenderResu
             acting,
         )
         run.tell_versions(reporter)
+        run.tell_unused(reporter)
         run.tell_sides(reporter)
         folder = run.folder
         stage = Stage(reporter, "render", len(frames))

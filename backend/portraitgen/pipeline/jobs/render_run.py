@@ -259,6 +259,18 @@ class RenderRun:
             text += "; frames from before renders had versions stay in the take's folder frames"
         reporter.note(text + ".")
 
+    def tell_unused(self, reporter: Reporter) -> None:
+        """Says which options have no effect on what is rendered."""
+        options = self.options
+        if self.alone:
+            over = ("plate", "clean", "holdout", "passes", "grain", "motion_blur")
+            unused = [name for name in over if getattr(options, name)]
+            if unused:
+                names = " and ".join(name.replace("_", " ") for name in unused)
+                reporter.note(f"No effect here, where the performer is drawn alone: {names}.")
+        elif options.clean and self.acting is None:
+            reporter.note("The clean plate is not used: the take does not act.")
+
     def tell_sides(self, reporter: Reporter) -> None:
         """Says where another camera, or another's acting, shows the head as it was never seen."""
         if not self.alone:
