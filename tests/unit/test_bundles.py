@@ -20,7 +20,7 @@ from conftest import Command
 from portraitgen import path_mapping
 from portraitgen.errors import OptionError
 from portraitgen.farm.bundle import STAGES, FarmSettings, ShotPlan, write_bundle
-from portraitgen.farm.path_words import paths_in, rooted
+from portraitgen.farm.path_words import parted, paths_in, rooted
 from portraitgen.footage.plate import open_plate
 from portraitgen.frames import parse_frame_list
 from portraitgen.pipeline.data.shots import pictures_of_plate
@@ -156,6 +156,105 @@ def test_paths_that_options_name_begin_at_a_root(
         assert rooted("edit", words) == words
 
 
+def path_parameters(template: Any) -> dict[str, Any]:
+    """What a template's parameters say that are paths."""
+    parameters = template["parameterDefinitions"]
+    return {each["name"]: each for each in parameters if each["type"] == "PATH"}
+
+
+def arguments(template: Any) -> list[list[str]]:
+    """What each step's command is given."""
+    return [step["script"]["actions"]["onRun"]["args"] for step in template["steps"]]
+
+
+def test_every_path_that_options_name_is_a_parameter(tmp_path: Path) -> None:
+    """Those within an editor's options, and of renders, stood in the template as they were."""
+    picture = tmp_path / "a 'look'.png"
+    picture.write_bytes(b"")
+    edit = ("--editor", "grade", "--set", f"reference={picture}", "--set", "exposure=0.5")
+    render = (f"--holdout={tmp_path}/hold.####.png", "--grain=0.5", f"--drive={tmp_path}")
+    options = {"edit": parted("edit", edit), "render": parted("render", render)}
+    shots = [
+        ShotPlan(Path(f"/s/{name}"), Path("/p/a.mov"), range(1, 9), STAGES, options)
+        for name in "ab"
+    ]
+    template = written(tmp_path / "b", *shots)
+    assert str(tmp_path) not in json.dumps(template)
+    told = path_parameters(template)
+    flows = {name: (each["objectType"], each["dataFlow"]) for name, each in told.items()}
+    assert flows == {
+        **{f"{what}{shot}": flows[f"{what}{shot}"] for what in ("Shot", "Plate") for shot in (1, 2)},
+        "EditReference": ("FILE", "IN"),
+        "RenderHoldout": ("FILE", "NONE"),
+        "RenderDrive": ("DIRECTORY", "IN"),
+    }
+    values = json.loads((tmp_path / "b" / "openjd_parameters.json").read_text())
+    assert values["EditReference"] == str(picture)
+    assert values["RenderHoldout"] == f"{tmp_path}/hold.####.png"
+    for args in (arguments(template)[2], arguments(template)[8]):
+        assert args[args.index("--set") + 1] == "reference={{RawParam.EditReference}}"
+        assert "exposure=0.5" in args
+    assert "--holdout={{RawParam.RenderHoldout}}" in arguments(template)[3]
+
+
+def test_paths_within_an_object_become_words_of_their_own(tmp_path: Path) -> None:
+    """Another system's path, laid into JSON, would break it."""
+    values = {"reference": r"P:\show\a.png", "exposure": 0.5, "cube": "/p/b.cube"}
+    words = ("--editor", "grade", f"--editor-options={json.dumps(values)}", "--strength=0.5")
+    shot = ShotPlan(Path("/s/a"), Path("/p"), [1], ("edit",), {"edit": parted("edit", words)})
+    args = arguments(written(tmp_path, shot))[0]
+    assert '--editor-options={"exposure": 0.5}' in args and "--strength=0.5" in args
+    assert {"reference={{RawParam.EditReference}}", "cube={{RawParam.EditCube}}"} <= set(args)
+    told = json.loads((tmp_path / "openjd_parameters.json").read_text())
+    assert told["EditReference"] == r"P:\show\a.png"
+
+
+def test_shots_that_name_other_files_have_parameters_of_their_own(tmp_path: Path) -> None:
+    shots = [
+        ShotPlan(
+            Path(f"/s/{name}"),
+            Path("/p/a.mov"),
+            [1],
+            ("render",),
+            {"render": parted("render", (f"--holdout=/m/{name}.mov",))},
+        )
+        for name in "abc"
+    ]
+    args = arguments(written(tmp_path, *shots))
+    told = json.loads((tmp_path / "openjd_parameters.json").read_text())
+    for name, number, each in zip("abc", ("", "2", "3"), args, strict=True):
+        assert f"--holdout={{{{RawParam.RenderHoldout{number}}}}}" in each
+        assert told[f"RenderHoldout{number}"] == f"/m/{name}.mov"
+
+
+def test_a_program_that_an_editor_runs_is_not_sent_along(tmp_path: Path) -> None:
+    words = ("--editor", "anydoor", "--set", f"checkout={tmp_path}", "--set", f"garment={tmp_path}")
+    shot = ShotPlan(Path("/s/a"), Path("/p"), [1], ("edit",), {"edit": parted("edit", words)})
+    told = path_parameters(written(tmp_path / "b", shot))
+    flows = told["EditCheckout"]["dataFlow"], told["EditGarment"]["dataFlow"]
+    assert flows == ("NONE", "IN")
+
+
+def test_files_in_a_home_are_named_from_its_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's home is another one."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    edit = ("--editor", "grade", "--set", "reference=~/look.png")
+    assert rooted("edit", edit)[-1] == f"reference={tmp_path}/look.png"
+
+
+def test_more_files_than_a_job_has_place_for_are_refused(tmp_path: Path) -> None:
+    def shot(index: int) -> ShotPlan:
+        words = {"render": parted("render", (f"--holdout=/m/{index}.mov",))}
+        return ShotPlan(Path(f"/s/{index}"), Path("/p"), [1], ("render",), words)
+
+    shots = [shot(index) for index in range(17)]
+    written(tmp_path, *shots[:16])
+    with pytest.raises(OptionError, match="no place for 17 shots; write one for every 16"):
+        written(tmp_path, *shots)
+
+
 @pytest.fixture
 def copy(tmp_path: Path, portraitgen: Command, clip: Path) -> Path:
     """A tracked and reconstructed shot, its plate beside it."""
@@ -190,6 +289,14 @@ def test_a_farms_rules_hold_for_what_options_name(copy: Path, portraitgen: Comma
     # What was asked is kept as it was asked, for machines that mount it elsewhere again.
     (record,) = (copy / "takes" / "g" / "edits").glob("*/edit.json")
     assert json.loads(record.read_text())["options"]["reference"] == r"P:\show\look.png"
+    path_mapping.clear_rules()
+    # What is set lies above what is given as one object.
+    both = [*edit[:4], '--editor-options={"exposure": 0.25, "reference": "/none.png"}', *edit[4:]]
+    done = portraitgen("edit", copy, *both, *mapped)
+    assert done.returncode == 0, done.stderr
+    *_, record = sorted((copy / "takes" / "g" / "edits").glob("*/edit.json"))
+    kept = json.loads(record.read_text())["options"]
+    assert (kept["exposure"], kept["reference"]) == (0.25, r"P:\show\look.png")
     path_mapping.clear_rules()
     words = ["--take", "g", "--frames", "1", r"--holdout=P:\show\hold.####.png"]
     done = portraitgen("render", copy, *words, *mapped)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from child_process import child_environment
 from conftest import Command
@@ -166,6 +167,47 @@ os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
     # A farm that has one storage maps nothing.
     third = run()
     assert third.returncode == 0, third.stdout[-3000:] + third.stderr[-2000:]
+
+
+@pytest.mark.skipif(not OPENJD.exists(), reason="openjd-cli is not installed")
+def test_openjd_maps_the_files_that_options_name(
+    copy: Path, portraitgen: Command, tmp_path: Path
+) -> None:
+    """Submitted where they lie in one folder, run where they lie in another."""
+    program, there, here = tmp_path / "program.py", tmp_path / "there", tmp_path / "he re"
+    program.write_text(
+        f"""#!{sys.executable}
+import os, sys
+os.execv(sys.executable, [sys.executable, "-m", "portraitgen", *sys.argv[1:]])
+"""
+    )
+    program.chmod(0o755)
+    there.mkdir()
+    cv2.imwrite(str(there / "look.png"), np.full((8, 8, 3), (40, 90, 200), np.uint8))
+    cv2.imwrite(str(there / "hold.0001.png"), np.zeros((256, 256, 3), np.uint8))
+    words = ["--take", "g", "--editor", "grade", "--set", f"reference={there}/look.png"]
+    words += ["--edit-option", "steps=4", "--edit-option", "keys=2", "--frames", "1"]
+    words += ["--render-option", f"holdout={there}/hold.####.png", "--stages", "edit,render"]
+    done = portraitgen("bundle", copy, *words, "--command", program, "--out", tmp_path / "b")
+    assert done.returncode == 0, done.stderr
+    there.rename(here)
+    rule = {"source_path_format": "POSIX", "source_path": str(there), "destination_path": str(here)}
+    rules = {"version": "pathmapping-1.0", "path_mapping_rules": [rule]}
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    command = [OPENJD, "run", tmp_path / "b" / "template.json", "--extensions", "TASK_CHUNKING"]
+    command += ["--job-param", f"file://{tmp_path / 'b' / 'openjd_parameters.json'}"]
+    mapped = ["--path-mapping-rules", f"file://{tmp_path / 'rules.json'}"]
+    around = child_environment(OMP_NUM_THREADS="1")
+    told = [
+        subprocess.run([*command, *more], capture_output=True, text=True, env=around, timeout=600)
+        for more in ([], mapped)
+    ]
+    assert told[0].returncode != 0
+    assert told[1].returncode == 0, told[1].stdout[-3000:] + told[1].stderr[-2000:]
+    (record,) = (copy / "takes" / "g" / "edits").glob("*/edit.json")
+    # As it was asked, on whichever machine.
+    assert json.loads(record.read_text())["options"]["reference"] == f"{there}/look.png"
+    assert len(list((copy / "takes" / "g" / "renders" / "v001" / "frames").glob("*.exr"))) == 1
 
 
 def test_a_movie_is_made_of_frames_that_were_rendered_in_parts(

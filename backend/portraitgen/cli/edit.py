@@ -34,10 +34,13 @@ def run(given: argparse.Namespace) -> None:
     asked = asked_options("edit", given)
     if given.set:
         from ..farm.path_words import rooted_options
-        from ..pipeline.jobs.edit import EditOptions
+        from ..pipeline.jobs.edit import EditOptions, editor_values
+        from ..settings import parse
 
-        editor = str(asked.get("editor", EditOptions.editor))
-        typed = rooted_options(editor, pairs(given.set))
+        chosen = parse(EditOptions, asked)
+        # Above what was given as one object.
+        typed = dict(editor_values(chosen.editor_options))
+        typed |= rooted_options(chosen.editor, pairs(given.set))
         values["editor_options"] = json.dumps(typed, sort_keys=True)
     program = typed_program(asked | values)
     with typed_by_user(program):

@@ -4,7 +4,9 @@
 
 A bundle is a folder of `template.json`, `parameter_values.json` and `asset_references.json`, as
 Deadline Cloud's submitters read it. `openjd run` takes the template, and its parameters from
-`openjd_parameters.json`. Every path is a PATH parameter, so that a farm may map it.
+`openjd_parameters.json`. Every path of the submitting machine's is a PATH parameter, those that
+options name among them, so that a farm may send the file along and map its path. (The command and
+the folder of weights are the workers' own.)
 """
 
 import re
@@ -32,6 +34,29 @@ _MOST_CARDS = 64
 
 
 @dataclass(frozen=True)
+class PathWord:
+    """A word of a command line that ends in a path.
+
+    Attributes:
+        before: what stands before the path, as "--holdout=".
+        option: whose value it is.
+        path: as the submitting machine names it.
+        runs: whether it is of a program that an editor runs: that is there on every worker.
+    """
+
+    before: str
+    option: str
+    path: str
+    runs: bool = False
+
+    def __str__(self) -> str:
+        return self.before + self.path
+
+
+Word = str | PathWord
+
+
+@dataclass(frozen=True)
 class ShotPlan:
     """What is to be done to one shot.
 
@@ -48,7 +73,7 @@ class ShotPlan:
     footage: Path
     frames: Sequence[int]
     stages: tuple[str, ...]
-    options: Mapping[str, tuple[str, ...]]
+    options: Mapping[str, tuple[Word, ...]]
     reads: tuple[Path, ...] = ()
 
 
@@ -157,16 +182,18 @@ def template(
     steps = []
     parameters = _parameters(shots, farm)
     if len(parameters) > _MOST_PARAMETERS:
-        place = (_MOST_PARAMETERS - len(parameters)) // 2 + len(shots)
+        fits = (len(_parameters(shots[:count], farm)) <= _MOST_PARAMETERS for count in _up_to(shots))
+        place = sum(fits)
+        remedy = f"write one for every {place}" if place else "let options name fewer files"
+        told = f"{len(shots)} shots" if place else "so many files"
         raise OptionError(
-            f"a job of Open Job Description has no place for {len(shots)} shots",
-            take,
-            f"write one for every {place}",
+            f"a job of Open Job Description has no place for {told}", take, remedy
         )
+    paths = _option_paths(shots)
     for index, plan in enumerate(shots, 1):
         before: str | None = None
         for stage in plan.stages:
-            step = _step(index, plan, stage, take, farm)
+            step = _step(index, plan, stage, take, farm, paths)
             if before:
                 step["dependencies"] = [{"dependsOn": before}]
             before = str(step["name"])
@@ -180,6 +207,34 @@ def template(
         "jobEnvironments": [_environment(farm)],
         "steps": steps,
     }
+
+
+def _up_to(shots: Sequence[ShotPlan]) -> range:
+    return range(1, len(shots) + 1)
+
+
+_Paths = Mapping[tuple[str, str, str], tuple[str, PathWord]]
+
+
+def _option_paths(shots: Sequence[ShotPlan]) -> _Paths:
+    """The parameters of paths that options name: by stage, option and path, each one's name and one
+    of its words. Shots that name the same share it."""
+    found: dict[tuple[str, str, str], tuple[str, PathWord]] = {}
+    names = set[str]()
+    for plan in shots:
+        for stage in plan.stages:
+            for word in plan.options.get(stage, ()):
+                if isinstance(word, str) or (stage, word.option, word.path) in found:
+                    continue
+                parts = (stage, *word.option.split("_"))
+                name = base = "".join(part.capitalize() for part in parts)
+                number = 1
+                while name in names:
+                    number += 1
+                    name = f"{base}{number}"
+                names.add(name)
+                found[stage, word.option, word.path] = name, word
+    return found
 
 
 def _environment(farm: FarmSettings) -> dict[str, object]:
@@ -226,6 +281,22 @@ def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str,
                 else _control("CHOOSE_DIRECTORY", "Plate", f"Shot {index}"),
             },
         ]
+    for (stage, option, path), (name, word) in _option_paths(shots).items():
+        lies = Path(path)
+        kind = "DIRECTORY" if lies.is_dir() else "FILE"
+        control = "CHOOSE_DIRECTORY" if lies.is_dir() else "CHOOSE_INPUT_FILE"
+        label = f"{stage}: {option}".replace("_", " ").capitalize()
+        paths.append(
+            {
+                "name": name,
+                "type": "PATH",
+                "objectType": kind,
+                # The pattern of a sequence is no file; a program is there on every worker.
+                "dataFlow": "IN" if lies.exists() and not word.runs else "NONE",
+                "description": f"What {stage} reads as {option}",
+                "userInterface": _control(control, label, "Files"),
+            }
+        )
     return [
         *paths,
         {
@@ -268,6 +339,7 @@ def _values(shots: Sequence[ShotPlan], farm: FarmSettings) -> dict[str, str | in
     values: dict[str, str | int] = {}
     for index, plan in enumerate(shots, 1):
         values |= {f"Shot{index}": str(plan.folder), f"Plate{index}": str(plan.footage)}
+    values |= {name: word.path for name, word in _option_paths(shots).values()}
     values |= {"ChunkSize": farm.chunk, "PortraitGen": farm.command}
     return values | ({"Models": farm.models} if farm.models else {})
 
@@ -288,8 +360,22 @@ def _literal(word: str, stage: str) -> str:
     return word
 
 
+def _written(word: Word, stage: str, paths: _Paths) -> str:
+    """A word as a template holds it.
+
+    Raises:
+        OptionError: as `_literal`.
+    """
+    if isinstance(word, str):
+        return _literal(word, stage)
+    name, _ = paths[stage, word.option, word.path]
+    # Raw, since commands map the paths of their options themselves: what was asked stays the same
+    # on machines that mount it elsewhere.
+    return f"{_literal(word.before, stage)}{{{{RawParam.{name}}}}}"
+
+
 def _step(
-    index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings
+    index: int, plan: ShotPlan, stage: str, take: str, farm: FarmSettings, paths: _Paths
 ) -> dict[str, object]:
     """A step of one shot; rendering is cut into chunks of frames."""
     folder = printable(plan.folder.name)
@@ -300,7 +386,7 @@ def _step(
     if stage in ("edit", "render", "movie", "qc"):
         args += ["--take", _literal(take, "take")]
     args += ["--footage", f"{{{{Param.Plate{index}}}}}"]
-    args += [_literal(word, stage) for word in plan.options.get(stage, ())]
+    args += [_written(word, stage, paths) for word in plan.options.get(stage, ())]
     step: dict[str, object] = {"name": name}
     if stage == "render":
         args += ["--frames={{Task.Param.Frames}}", "--no-movie"]

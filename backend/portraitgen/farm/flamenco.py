@@ -68,7 +68,7 @@ def write_flamenco(
 
 def _lines(plan: ShotPlan, stage: str) -> str:
     """The words of a stage, one a line, as the job type takes them apart again."""
-    words = plan.options.get(stage, ())
+    words = [str(word) for word in plan.options.get(stage, ())]
     for word in words:
         if not word or len(word.splitlines()) > 1:
             raise OptionError(

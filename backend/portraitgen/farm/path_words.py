@@ -4,13 +4,14 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from ..editing.registry import editor_class
 from ..path_mapping import given_path
 from ..pipeline.jobs.edit import editor_values
 from ..pipeline.registry import options_of
 from ..settings import describe
+from .bundle import PathWord, Word
 
 _EDITOR_OPTIONS = "--editor-options="
 
@@ -37,6 +38,39 @@ def rooted(stage: str, words: Sequence[str]) -> tuple[str, ...]:
     return _changed(stage, words, _root)
 
 
+def parted(stage: str, words: Sequence[str]) -> tuple[Word, ...]:
+    """The words, those that end in a path from a root on taken apart; paths within a JSON object
+    become words of their own."""
+    own, editors = _options_of(stage, words)
+    found: list[Word] = []
+    for before, word in zip(["", *words], words, strict=False):
+        name, equals, value = word.partition("=")
+        option = name.removeprefix("--").replace("-", "_")
+        if before == "--set" and name in editors and _begins_at_root(value):
+            found.append(PathWord(f"{name}=", name, value, editors[name]))
+        elif word.startswith(_EDITOR_OPTIONS) and editors:
+            values = editor_values(value)
+            paths = {
+                each: values[each]
+                for each in editors
+                if isinstance(values.get(each), str) and _begins_at_root(values[each])
+            }
+            rest = {each: kept for each, kept in values.items() if each not in paths}
+            found.append(_EDITOR_OPTIONS + json.dumps(rest, sort_keys=True))
+            for each, path in paths.items():
+                found += ["--set", PathWord(f"{each}=", each, path, editors[each])]
+        elif name.startswith("--") and option in own and _begins_at_root(value):
+            found.append(PathWord(f"{name}=", option, value, own[option]))
+        else:
+            found.append(word)
+    return tuple(found)
+
+
+def _begins_at_root(value: str) -> bool:
+    """Whether a value is a path from a root on, of whichever system."""
+    return PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute()
+
+
 def rooted_options(editor: str, values: Mapping[str, str]) -> dict[str, str]:
     """An editor's options as typed in this folder, their paths from a root on: takes are copied to
     other shots, gone on with and queued from other folders."""
@@ -49,14 +83,13 @@ def rooted_options(editor: str, values: Mapping[str, str]) -> dict[str, str]:
 def _root(value: str) -> str:
     path = given_path(value)
     is_path = len(path.parts) > 1 or (path.suffix and path.exists())
-    return str(path.absolute()) if is_path and not path.is_absolute() else value
+    # A worker's home is another one.
+    is_own = value.startswith("~") and path.is_absolute()
+    return str(path.absolute()) if is_own or (is_path and not path.is_absolute()) else value
 
 
 def _changed(stage: str, words: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
-    own = _path_options(options_of(stage))
-    editors = set[str]()
-    if stage == "edit" and "--editor" in words[:-1]:
-        editors = _path_options(editor_class(words[words.index("--editor") + 1]).Options)
+    own, editors = _options_of(stage, words)
     changed = []
     for before, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
@@ -64,7 +97,7 @@ def _changed(stage: str, words: Sequence[str], change: Callable[[str], str]) -> 
             word = f"{name}={change(value)}"
         elif word.startswith(_EDITOR_OPTIONS) and editors:
             values = editor_values(value)
-            for each in editors & values.keys():
+            for each in editors.keys() & values.keys():
                 if isinstance(values[each], str) and values[each]:
                     values = {**values, each: change(values[each])}
             word = _EDITOR_OPTIONS + json.dumps(values, sort_keys=True)
@@ -74,5 +107,14 @@ def _changed(stage: str, words: Sequence[str], change: Callable[[str], str]) -> 
     return tuple(changed)
 
 
-def _path_options(settings: type) -> set[str]:
-    return {each.name for each in describe(settings) if each.path}
+def _options_of(stage: str, words: Sequence[str]) -> tuple[dict[str, bool], dict[str, bool]]:
+    """The options that are paths, of a stage and of the editor that its words name."""
+    editors: dict[str, bool] = {}
+    if stage == "edit" and "--editor" in words[:-1]:
+        editors = _path_options(editor_class(words[words.index("--editor") + 1]).Options)
+    return _path_options(options_of(stage)), editors
+
+
+def _path_options(settings: type) -> dict[str, bool]:
+    """The options that are paths, and whether each is of a program."""
+    return {each.name: bool(each.runs) for each in describe(settings) if each.path}

@@ -12,7 +12,7 @@ from ..frames import frame_list, parse_frame_list
 from ..pipeline.data.shots import pictures_of_plate, plate_of
 from ..shot import Shot
 from .bundle import STAGES, ShotPlan
-from .path_words import paths_in, rooted
+from .path_words import parted, paths_in, rooted
 
 
 def plan_shot(
@@ -61,7 +61,8 @@ def plan_shot(
     footage = Path(os.path.normpath(shot.footage_path))
     for name in run:
         reads += paths_in(name, options.get(name, ()))
-    return ShotPlan(shot.path, footage, wanted, tuple(run), options, tuple(reads))
+    words = {name: parted(name, each) for name, each in options.items()}
+    return ShotPlan(shot.path, footage, wanted, tuple(run), words, tuple(reads))
 
 
 def _missing(done: Mapping[str, bool]) -> list[str]:
