@@ -507,6 +507,8 @@ def _of_performers(shot: Any) -> list[Notice]:
             reason = "its rig is gone"
         if not reason and not len(cloud.data.points):
             reason = "it shows no splats"
+        if not reason and splats.has_older_nodes(cloud):
+            reason = "an earlier version of the extension carries and lights it"
         if not reason:
             continue
         text = f"The performer '{cloud.name}' is not up to date: {reason}"

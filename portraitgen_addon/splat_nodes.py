@@ -19,6 +19,10 @@ _INSIDE = 0.008
 # How often each of its corners is averaged with its neighbours.
 _SMOOTHED = 8
 _LEAST_STRETCH, _MOST_STRETCH = 0.3, 3.0
+# Which nodes groups and materials hold, kept with them: grows whenever these do something else.
+_MADE_AS = "portraitgen_nodes"
+VERSION = 2
+_LIT = "PortraitGen Lit by Scene"
 
 
 def weight_input(index: int) -> str:
@@ -99,18 +103,54 @@ class _Tree:
         return node.outputs["Value"]
 
 
-def carrying_tree(name: str) -> Any:
+def is_current(made: Any) -> bool:
+    """Whether a node group or material holds the nodes that would be made now."""
+    return bool(made.get(_MADE_AS) == VERSION)
+
+
+def is_lit_material(material: Any) -> bool:
+    """Whether a material is ours, from this or an earlier version."""
+    return _MADE_AS in material or material.name.startswith(_LIT)
+
+
+def is_own(group: Any, name: str) -> bool:
+    """Whether a node group is one of ours, from this or an earlier version, that takes an input."""
+    ours = _MADE_AS in group or group.name.startswith("PortraitGen ") or name == weight_input(0)
+    return ours and name in group.interface.items_tree
+
+
+def _shared(name: str) -> tuple[Any, bool]:
+    """This file's own node group of a name, and whether it is current; another file's would go with
+    it."""
+    group = bpy.data.node_groups.get((name, None))
+    if group is None:
+        group = bpy.data.node_groups.new(name, "GeometryNodeTree")
+    return group, is_current(group)
+
+
+def _emptied(group: Any, **inputs: str) -> _Tree:
+    """A group without nodes, with a geometry in and out and inputs by kind; those that it has stay
+    the same, and whatever is set or drives them."""
+    group.nodes.clear()
+    known = {(each.name, each.in_out) for each in group.interface.items_tree}
+    ways = [("Geometry", "INPUT", "Geometry"), ("Geometry", "OUTPUT", "Geometry")]
+    for name, way, kind in [*ways, *((name, "INPUT", kind) for name, kind in inputs.items())]:
+        if (name, way) not in known:
+            group.interface.new_socket(name, in_out=way, socket_type=f"NodeSocket{kind}")
+    group[_MADE_AS] = VERSION
+    return _Tree(group)
+
+
+def carrying_tree(name: str, group: Any = None) -> Any:
     """A node group that sets splats on a surface; its inputs are the surface, the camera from which
-    they are seen, and the weights of the personal fields."""
-    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
-    sockets = group.interface.new_socket
-    sockets("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    sockets("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    sockets(SURFACE, in_out="INPUT", socket_type="NodeSocketObject")
-    sockets(CAMERA, in_out="INPUT", socket_type="NodeSocketObject")
-    for index in range(FIELDS):
-        sockets(weight_input(index), in_out="INPUT", socket_type="NodeSocketFloat")
-    make = _Tree(group)
+    they are seen, and the weights of the personal fields.
+
+    Args:
+        group: one from an earlier version, to be made anew.
+    """
+    group = group or bpy.data.node_groups.new(name, "GeometryNodeTree")
+    weights = {weight_input(index): "Float" for index in range(FIELDS)}
+    make = _emptied(group, **{SURFACE: "Object", CAMERA: "Object"}, **weights)
     entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
 
     surface = make.object_info(entry.outputs[SURFACE], "ORIGINAL").outputs["Geometry"]
@@ -209,17 +249,13 @@ def _radiance(make: _Tree, entry: Any, towards: Any, frame: Any) -> Any:
 def softening_tree() -> Any:
     """A node group that makes splats as broad as the backend draws them, whose pixels blur them
     for the plate's camera; its input is that blur as a share of the depth."""
-    name = "PortraitGen Softness"
-    if (known := bpy.data.node_groups.get(name)) is not None:
-        return known
-    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
-    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    share = group.interface.new_socket(
-        SOFTNESS, in_out="INPUT", socket_type="NodeSocketFloat", description="Share of the depth"
-    )
+    group, current = _shared("PortraitGen Softness")
+    if current:
+        return group
+    make = _emptied(group, **{SOFTNESS: "Float"})
+    share = group.interface.items_tree[SOFTNESS]
+    share.description = "Share of the depth"
     share.min_value, share.max_value = 0.0, 0.1
-    make = _Tree(group)
     entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
     depth = make.parts(make.node("GeometryNodeInputPosition").outputs[0])[2]
     blur = make.number("MULTIPLY", depth, entry.outputs[SOFTNESS])
@@ -237,45 +273,62 @@ def softening_tree() -> Any:
 def lit_material() -> Any:
     """The material by which Blender's lights light splats: what the shot's own light is divided
     out of, on the smooth normals of the surface, each part as rough as it is. One for all
-    performers."""
-    name = "PortraitGen Lit by Scene"
-    known = bpy.data.materials.get(name)
-    if known is not None and any(each.type == "VECT_TRANSFORM" for each in known.node_tree.nodes):
+    performers, in which an artist's own nodes stay."""
+    known = bpy.data.materials.get((_LIT, None))
+    if known is not None:
+        renew_material(known)
         return known
-    material = bpy.data.materials.new(name)
+    material = bpy.data.materials.new(_LIT)
+    material[_MADE_AS] = VERSION
     nodes, link = material.node_tree.nodes, material.node_tree.links.new
     nodes.clear()
     albedo, normal, rough = (nodes.new("ShaderNodeAttribute") for _ in range(3))
     for node, name in ((albedo, ALBEDO), (normal, NORMAL), (rough, ROUGHNESS)):
         node.attribute_name = name
-    # Splats take their normals in the world: by this node, in that of each instance.
-    turned = nodes.new("ShaderNodeVectorTransform")
-    turned.vector_type, turned.convert_from, turned.convert_to = "NORMAL", "OBJECT", "WORLD"
-    link(normal.outputs["Vector"], turned.inputs["Vector"])
+    turned = _into_the_world(material.node_tree, normal.outputs["Vector"])
     skin, output = nodes.new("ShaderNodeBsdfPrincipled"), nodes.new("ShaderNodeOutputMaterial")
     skin.inputs["Specular IOR Level"].default_value = 0.25
     link(albedo.outputs["Color"], skin.inputs["Base Color"])
     link(rough.outputs["Fac"], skin.inputs["Roughness"])
-    link(turned.outputs["Vector"], skin.inputs["Normal"])
+    link(turned, skin.inputs["Normal"])
     link(skin.outputs[0], output.inputs["Surface"])
-    places = {albedo: (-300, 0), rough: (-300, -200), turned: (-300, -400), output: (400, 0)}
+    places = {albedo: (-300, 0), rough: (-300, -200), turned.node: (-300, -400), output: (400, 0)}
     places[normal] = (-600, -400)
     for node, place in places.items():
         node.location = place
     return material
 
 
+def _into_the_world(tree: Any, normal: Any) -> Any:
+    """A normal of an object's own space in the world's, where splats take theirs, and in that of
+    each instance."""
+    turned = tree.nodes.new("ShaderNodeVectorTransform")
+    turned.vector_type, turned.convert_from, turned.convert_to = "NORMAL", "OBJECT", "WORLD"
+    tree.links.new(normal, turned.inputs["Vector"])
+    return turned.outputs["Vector"]
+
+
+def renew_material(material: Any) -> None:
+    """Lets a material of an earlier version, which took normals in the world, take those that are
+    carried now; what an artist has made of it stays."""
+    if is_current(material):
+        return
+    tree = material.node_tree
+    for link in list(tree.links):
+        node, target = link.from_node, link.to_socket
+        own = node.type == "ATTRIBUTE" and node.attribute_name == NORMAL
+        if own and link.to_node.type != "VECT_TRANSFORM":
+            tree.links.new(_into_the_world(tree, link.from_socket), target)
+    material[_MADE_AS] = VERSION
+
+
 def shadow_tree() -> Any:
     """A node group that shows a surface, a little inside of it, to throw its shadow: at its own
     place it would shade the splats on it in blotches."""
-    name = "PortraitGen Shadow"
-    if (known := bpy.data.node_groups.get(name)) is not None:
-        return known
-    group = bpy.data.node_groups.new(name, "GeometryNodeTree")
-    group.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    group.interface.new_socket(SURFACE, in_out="INPUT", socket_type="NodeSocketObject")
-    make = _Tree(group)
+    group, current = _shared("PortraitGen Shadow")
+    if current:
+        return group
+    make = _emptied(group, **{SURFACE: "Object"})
     entry, exit_ = make.node("NodeGroupInput"), make.node("NodeGroupOutput")
     info = make.object_info(entry.outputs[SURFACE], "ORIGINAL")
     normal = make.node("GeometryNodeInputNormal").outputs[0]

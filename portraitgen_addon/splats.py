@@ -108,6 +108,7 @@ def show_anew(cloud: Any, data: SplatData, path: Path, offset: int) -> None:
     for copy in performers():
         if copy.get(SURFACE) == surface:
             unload(copy)
+    renew_nodes()
     splat_surface.key_weights(surface, data, offset)
     cloud[OFFSET] = offset
     _name_place(cloud, path, bpy.data.filepath)
@@ -117,16 +118,59 @@ def show_anew(cloud: Any, data: SplatData, path: Path, offset: int) -> None:
 
 
 def _soften(cloud: Any, data: SplatData) -> None:
-    for modifier in cloud.modifiers:
-        if modifier.name.startswith(_SOFTNESS):
-            compat.modifier_inputs(modifier)[splat_nodes.SOFTNESS].value = data.softness
+    for modifier in _with_input(cloud, splat_nodes.SOFTNESS):
+        compat.modifier_inputs(modifier)[splat_nodes.SOFTNESS].value = data.softness
+
+
+def has_older_nodes(cloud: Any) -> bool:
+    """Whether a performer is carried or lit by nodes of an earlier version of the extension."""
+    shadow = shadow_of(cloud)
+    modifiers = _with_input(cloud, splat_nodes.weight_input(0))
+    modifiers += _with_input(cloud, splat_nodes.SOFTNESS)
+    modifiers += _with_input(shadow, splat_nodes.SURFACE) if shadow is not None else []
+    lit = [each for each in cloud.data.materials if each and splat_nodes.is_lit_material(each)]
+    made = [*(each.node_group for each in modifiers), *lit]
+    return not all(splat_nodes.is_current(each) for each in made)
+
+
+def renew_nodes() -> None:
+    """Gives all performers the nodes of this version, at once since these fit each other and a
+    material is shared; what is set on them, and an artist's own, stay."""
+    for cloud in _own():
+        carried_by = carrier(cloud)
+        if carried_by is not None and has_older_nodes(cloud):
+            _renew(cloud, carried_by.node_group, shadow_of(cloud))
+
+
+def _renew(cloud: Any, group: Any, shadow: Any | None) -> None:
+    # Of what normals an earlier one carries an artist's own materials know, too.
+    lit = [each for each in cloud.data.materials if each]
+    if splat_nodes.is_current(group):
+        lit = [each for each in lit if splat_nodes.is_lit_material(each)]
+    else:
+        splat_nodes.carrying_tree(group.name, group)
+    for modifier in _with_input(cloud, splat_nodes.SOFTNESS):
+        share = compat.modifier_inputs(modifier)[splat_nodes.SOFTNESS].value
+        modifier.node_group = splat_nodes.softening_tree()
+        compat.modifier_inputs(modifier)[splat_nodes.SOFTNESS].value = share
+    for modifier in _with_input(shadow, splat_nodes.SURFACE) if shadow is not None else []:
+        modifier.node_group = splat_nodes.shadow_tree()
+        compat.modifier_inputs(modifier)[splat_nodes.SURFACE].value = cloud[SURFACE]
+    for material in lit:
+        splat_nodes.renew_material(material)
+
+
+def _with_input(each: Any, name: str) -> list[Any]:
+    """The modifiers of ours on an object that take an input, whatever they are called by now."""
+    nodes = [one for one in each.modifiers if one.type == "NODES" and one.node_group]
+    return [one for one in nodes if splat_nodes.is_own(one.node_group, name)]
 
 
 def drop_retouch(cloud: Any) -> None:
     """Takes the artist's own modifiers off, once what they made is the avatar's."""
-    carried_by = carrier(cloud)
+    own = [carrier(cloud), *_with_input(cloud, splat_nodes.SOFTNESS)]
     for modifier in list(cloud.modifiers):
-        if modifier != carried_by and not modifier.name.startswith(_SOFTNESS):
+        if modifier not in own:
             cloud.modifiers.remove(modifier)
 
 
@@ -158,12 +202,7 @@ def performers(shot_id: str | None = None, take: str | None = None) -> list[Any]
 def carrier(cloud: Any) -> Any | None:
     """The modifier by which the rig carries a cloud, wherever it stands among the artist's own; a
     cloud whose modifier was applied has none and is the artist's own."""
-    wanted = splat_nodes.weight_input(0)
-    for each in cloud.modifiers:
-        group = each.node_group if each.type == "NODES" else None
-        if group and wanted in group.interface.items_tree:
-            return each
-    return None
+    return next(iter(_with_input(cloud, splat_nodes.weight_input(0))), None)
 
 
 def armature_of(cloud: Any) -> Any | None:
@@ -244,7 +283,15 @@ def shadow_of(cloud: Any) -> Any | None:
 
 
 def light_by_scene(cloud: Any, lit: bool) -> None:
-    """Lets Blender's lights light a performer, or shows it in the light of the plate."""
+    """Lets Blender's lights light a performer, or shows it in the light of the plate; with it those
+    that share its data, and its material."""
+    renew_nodes()
+    for each in _own():
+        if each.data == cloud.data:
+            _light(each, lit)
+
+
+def _light(cloud: Any, lit: bool) -> None:
     materials = cloud.data.materials
     materials.clear()
     # Splats would throw the shadow of each on the next, and light that comes from all around would
