@@ -3,6 +3,7 @@
 """Flamenco's job type, compiled in a JavaScript engine from the jobs that we write."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from portraitgen.cli import _parser
 from portraitgen.errors import OptionError
 from portraitgen.farm.bundle import STAGES, FarmSettings, ShotPlan
 from portraitgen.farm.flamenco import JOB_TYPE, write_flamenco
+from portraitgen.farm.path_words import parted
 
 pytestmark = pytest.mark.skipif(not shutil.which("node"), reason="node is not installed")
 
@@ -27,6 +29,8 @@ const world = vm.createContext({
       addCommand(c) { this.commands.push(c); }, addDependency(t) { this.after.push(t.name); } }),
     Command: (name, parameters) => ({ name, parameters }),
   },
+  // Of the Manager's own, as far as these tests need it.
+  shellSplit: (text) => (text.match(/(?:[^\\s"]|"[^"]*")+/g) || []).map((w) => w.replace(/"/g, "")),
 });
 new vm.Script('"use strict";' + fs.readFileSync(process.argv[1], "utf8")
   + "\\nglobalThis.compileJob = compileJob; globalThis.JOB_TYPE = JOB_TYPE;").runInContext(world);
@@ -38,13 +42,42 @@ for (const key of Object.keys(job.settings)) {
 for (const [key, each] of known) {
   if (each.required && !(key in job.settings)) throw new Error("no " + key);
 }
-world.compileJob({ settings: job.settings, addTask: (task) => tasks.push(task) });
-console.log(JSON.stringify(tasks));
+world.compileJob({ settings: job.settings, metadata: job.metadata, addTask: (task) => tasks.push(task) });
+console.log(JSON.stringify(process.argv[3] ? world.JOB_TYPE : tasks));
 """
+# What the Manager's interface (flamenco-openapi.yaml) knows of a setting, and what Blender's
+# properties take of `propargs`.
+KNOWN = {
+    *("key", "type", "subtype", "choices", "propargs", "description", "label", "default"),
+    *("eval", "evalInfo", "visible", "required", "editable"),
+}
+TYPES, VISIBLE = {"string", "int32", "float", "bool"}, {"visible", "hidden", "submission", "web"}
+SUBTYPES = {"file_path", "dir_path", "file_name", "hashed_file_path"}
+TAKEN = {"string": {"maxlen"}, "int32": {"min", "max"}, "float": {"min", "max"}, "bool": set()}
+# Younger than what goja understands everywhere.
+YOUNG = {
+    "optional chaining": r"\?\.[\w\[(]",
+    "nullish coalescing": r"\?\?",
+    "powers": r"\*\*",
+    "spread in objects": r"\{\s*\.\.\.|,\s*\.\.\.\w+\s*\}",
+    "asynchronous functions": r"\b(async|await)\b",
+    "classes, generators and modules": r"\b(class|yield|import|export)\b|function\s*\*",
+    "private names and long numbers": r"#\w|\d_\d|\b\d+n\b",
+    "lookbehind and named groups": r"\(\?<",
+    "young methods": r"\.(at|flat|flatMap|replaceAll|matchAll|padStart|padEnd|includes|findLast"
+    r"|fromEntries|entries|values|trimStart|trimEnd|allSettled|any|hasOwn)\(",
+}
 
 
 def compiled(job: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["node", "-e", SHIM, JOB_TYPE, job], capture_output=True, text=True)
+
+
+def code_of(source: str) -> str:
+    """A script without what it says in texts and comments; what stands in templates stays."""
+    source = re.sub(r"//[^\n]*", "", source)
+    source = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', source)
+    return re.sub(r"`[^`]*`", lambda text: " ".join(re.findall(r"\$\{([^}]*)\}", text[0])), source)
 
 
 def job_of(folder: Path, typed: dict[str, Any] | None = None, **asked: Any) -> Path:
@@ -170,6 +203,65 @@ def test_two_way_variables_are_known_by_the_system_that_sends(
     for system, platform in (("win32", "windows"), ("darwin", "darwin"), ("linux", "linux")):
         monkeypatch.setattr("sys.platform", system)
         assert json.loads(job_of(tmp_path).read_text())["submitter_platform"] == platform
+
+
+def test_paths_that_options_name_are_values_of_their_own(tmp_path: Path) -> None:
+    """Two-way variables never reached them: the Manager lays these where a value begins."""
+    edit = ("--editor", "grade", "--set", "reference=/show/a b.png", "--set", "exposure=0.5")
+    render = ("--holdout=/show/hold.####.png", "--plate")
+    options = {"edit": parted("edit", edit), "render": parted("render", render)}
+    file = job_of(tmp_path, options=options)
+    job = json.loads(file.read_text())
+    assert job["metadata"] == {
+        "take": "toon",
+        "path_1": "/show/a b.png",
+        "path_2": "/show/hold.####.png",
+    }
+    assert "/show" not in json.dumps(job["settings"])
+    tasks = tasks_of(file)
+    assert "reference=/show/a b.png" in words_of(tasks, "edit")
+    assert "--holdout=/show/hold.####.png" in words_of(tasks, "render 1-8")
+    # As the Manager has them once it has laid its variables into them.
+    job["metadata"] |= {"path_1": "{show}/a b.png", "path_2": "{show}/hold.####.png"}
+    file.write_text(json.dumps(job))
+    tasks = tasks_of(file)
+    assert "reference={show}/a b.png" in words_of(tasks, "edit")
+    assert "--holdout={show}/hold.####.png" in words_of(tasks, "render 9-16")
+
+
+def test_one_line_is_taken_apart_as_a_shell_does_it(tmp_path: Path) -> None:
+    """Flamenco's panel in Blender has no place for more than one line."""
+    typed = {"edit_arguments": '--editor toon --set "prompt=a b" --set tones=3'}
+    words = words_of(tasks_of(job_of(tmp_path, typed)), "edit")
+    assert words[-6:] == ["--editor", "toon", "--set", "prompt=a b", "--set", "tones=3"]
+    # One word that we write is no such line.
+    file = job_of(tmp_path, options={"render": ("--passes=a b",)})
+    assert "--passes=a b" in words_of(tasks_of(file), "render 1-8")
+
+
+def test_the_settings_are_those_that_manager_and_blender_know(tmp_path: Path) -> None:
+    """Blender refused the whole job type for a property that no text of its has."""
+    words = ["node", "-e", SHIM, JOB_TYPE, job_of(tmp_path), "type"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    told = json.loads(done.stdout)
+    assert set(told) <= {"label", "description", "settings"}
+    assert len({each["key"] for each in told["settings"]}) == len(told["settings"])
+    for each in told["settings"]:
+        assert set(each) <= KNOWN and re.fullmatch("[a-z_]+", each["key"])
+        assert each["type"] in TYPES and each.get("visible", "visible") in VISIBLE
+        assert each.get("subtype", "file_path") in SUBTYPES
+        assert "subtype" not in each or each["type"] == "string"
+        assert set(each.get("propargs", {})) <= TAKEN[each["type"]]
+        assert "evalInfo" not in each or set(each["evalInfo"]) == {"showLinkButton", "description"}
+        if "eval" in each:
+            compile(each["eval"], "eval", "eval")
+
+
+@pytest.mark.parametrize("what", YOUNG)
+def test_the_script_is_of_an_age_that_every_manager_reads(what: str) -> None:
+    code = code_of(JOB_TYPE.read_text("utf-8"))
+    assert "compileJob" in code and not re.search(YOUNG[what], code), what
+    assert re.search(YOUNG["nullish coalescing"], code_of('a ?? `x${b ?? c}` // "'))
 
 
 def test_words_of_several_lines_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import OptionError
 from ..frames import frame_list
 from ..storage import write_bytes, write_json
-from .bundle import FarmSettings, ShotPlan, check_shots
+from .bundle import FarmSettings, PathWord, ShotPlan, check_shots
 
 JOB_TYPE = Path(__file__).parent / "data" / "portraitgen.js"
 
@@ -41,13 +41,14 @@ def write_flamenco(
     check_shots(shots)
     jobs: dict[str, object] = {}
     for index, plan in enumerate(shots, 1):
+        paths: dict[str, str] = {}
         settings = {
             "shot": str(plan.folder),
             "footage": str(plan.footage),
             "frames": frame_list(plan.frames),
             "chunk_size": farm.chunk,
             "take": take,
-            **{f"{stage}_arguments": _lines(plan, stage) for stage in _STAGES},
+            **{f"{stage}_arguments": _lines(plan, stage, paths) for stage in _STAGES},
             "stages": ",".join(plan.stages),
         }
         # A folder's name may be as long as any file's.
@@ -58,7 +59,7 @@ def write_flamenco(
             "priority": 50,
             "submitter_platform": _PLATFORMS.get(sys.platform, "linux"),
             "settings": settings,
-            "metadata": {"take": take},
+            "metadata": {"take": take} | paths,
         }
     write_bytes(out / JOB_TYPE.name, JOB_TYPE.read_bytes())
     for name, job in jobs.items():
@@ -66,14 +67,27 @@ def write_flamenco(
     return [out / name for name in (JOB_TYPE.name, *jobs)]
 
 
-def _lines(plan: ShotPlan, stage: str) -> str:
-    """The words of a stage, one a line, as the job type takes them apart again."""
-    words = [str(word) for word in plan.options.get(stage, ())]
-    for word in words:
+def _lines(plan: ShotPlan, stage: str, paths: dict[str, str]) -> str:
+    """The words of a stage, one a line, as the job type takes them apart again.
+
+    Args:
+        paths: gets those that the words name. The Manager knows two-way variables at the beginning
+            of a value alone, so that each is one by itself, and its key stands in the word.
+    """
+    words = []
+    for word in plan.options.get(stage, ()):
+        if isinstance(word, PathWord):
+            key = f"path_{len(paths) + 1}"
+            paths[key] = word.path
+            words.append(f"{word.before}{{{key}}}")
+        else:
+            words.append(word)
+    for word in [*words, *paths.values()]:
         if not word or len(word.splitlines()) > 1:
             raise OptionError(
                 "a job of Flamenco's holds no empty words and no words of several lines",
                 f"{stage} {word!r}",
                 "write it on one line",
             )
-    return "\n".join(words)
+    # An end of line behind the last word, too: one line without any was typed by somebody.
+    return "".join(f"{word}\n" for word in words)

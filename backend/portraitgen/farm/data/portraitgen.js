@@ -22,16 +22,16 @@ const JOB_TYPE = {
         { key: "stages", type: "string", required: true, default: "track,reconstruct,edit,render,movie",
           visible: "submission",
           description: "The stages to run, of track,reconstruct,edit,render,movie,qc; others were done, or are not wanted" },
-        { key: "track_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
-          description: "What track is given, a word a line" },
-        { key: "edit_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
-          description: "What edit is given, a word a line: --editor, relight, --set, key=left" },
-        { key: "reconstruct_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
-          description: "What reconstruct is given, a word a line" },
-        { key: "render_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
-          description: "What render is given, a word a line: --plate, --steady=0.5" },
-        { key: "qc_arguments", type: "string", required: false, default: "", propargs: { multiline: true },
-          description: "What qc is given, a word a line: --strict, --flicker, 2" },
+        { key: "track_arguments", type: "string", required: false, default: "",
+          description: "What track is given, as a command line: --focal=35" },
+        { key: "edit_arguments", type: "string", required: false, default: "",
+          description: "What edit is given, as a command line: --editor relight --set key=left" },
+        { key: "reconstruct_arguments", type: "string", required: false, default: "",
+          description: "What reconstruct is given, as a command line: --steps=2000" },
+        { key: "render_arguments", type: "string", required: false, default: "",
+          description: "What render is given, as a command line: --plate --steady=0.5" },
+        { key: "qc_arguments", type: "string", required: false, default: "",
+          description: "What qc is given, as a command line: --strict --flicker 2" },
     ],
 };
 
@@ -40,6 +40,7 @@ const MOST_FRAMES = 1000000;
 
 function compileJob(job) {
     const settings = job.settings;
+    const paths = job.metadata || {};
     for (const name of ["shot", "footage", "take"]) {
         if (!(settings[name] || "").trim()) throw new Error(`the job names no ${name}`);
     }
@@ -69,19 +70,27 @@ function compileJob(job) {
     // A track has no gaps.
     const hull = `${frames[0]}-${frames[frames.length - 1]}`;
 
-    stage("track", "misc", [["track", ["track", ...common, ...words(settings.track_arguments), `--frames=${hull}`]]]);
-    stage("reconstruct", "misc", [["reconstruct", ["reconstruct", ...common, ...words(settings.reconstruct_arguments)]]]);
-    stage("edit", "misc", [["edit", ["edit", ...common, ...take, ...words(settings.edit_arguments)]]]);
+    stage("track", "misc", [["track", ["track", ...common, ...words(settings.track_arguments, paths), `--frames=${hull}`]]]);
+    stage("reconstruct", "misc", [["reconstruct", ["reconstruct", ...common, ...words(settings.reconstruct_arguments, paths)]]]);
+    stage("edit", "misc", [["edit", ["edit", ...common, ...take, ...words(settings.edit_arguments, paths)]]]);
     stage("render", "blender", chunks(frames, size).map((range) => [
-        `render ${range}`, ["render", ...common, ...take, ...words(settings.render_arguments), `--frames=${range}`, "--no-movie"],
+        `render ${range}`, ["render", ...common, ...take, ...words(settings.render_arguments, paths), `--frames=${range}`, "--no-movie"],
     ]));
     stage("movie", "misc", [["movie", ["movie", ...common, ...take, `--frames=${listed(frames)}`]]]);
-    stage("qc", "misc", [["qc", ["qc", ...common, ...take, `--frames=${listed(frames)}`, ...words(settings.qc_arguments)]]]);
+    stage("qc", "misc", [["qc", ["qc", ...common, ...take, `--frames=${listed(frames)}`, ...words(settings.qc_arguments, paths)]]]);
 }
 
-// A word a line, so that words may hold spaces.
-function words(text) {
-    return (text || "").split(/\r?\n/).filter((word) => word !== "");
+// Of the jobs that we write a word a line, so that words may hold anything; what was typed on one line is taken
+// apart as a shell does it. {path_1} and the like stand for paths that the metadata hold: the Manager lays two-way
+// variables into whole values alone.
+function words(text, paths) {
+    const whole = text || "";
+    // Managers before 3.6 have no shellSplit.
+    const split = typeof shellSplit === "function" ? shellSplit : (line) => line.split(/\s+/);
+    const found = whole.indexOf("\n") < 0 ? split(whole) : whole.split(/\r?\n/);
+    return Array.from(found)
+        .filter((word) => word !== "")
+        .map((word) => word.replace(/\{(path_\d+)\}/, (all, key) => paths[key] || all));
 }
 
 // The frames of 1-3,5 or -10-90x10, ascending; the Manager's own chunker knows none below zero, and no steps.
