@@ -117,8 +117,10 @@ def _relinked(shot_id: str, found: PlateRelinked) -> None:
         return
     path = Path(found.path)
     plate = strip_sync.plate_of(shot)
-    for strip in plate.pieces if plate is not None else ():
-        _point_strip(strip, path)
+    if plate is not None:
+        every = plate_strip.every_piece(shot, plate.strip.id_data)
+        for strip in every or plate.pieces:
+            _point_strip(strip, path)
     if shot.camera is not None:
         for background in shot.camera.data.background_images:
             if background.image is not None:

@@ -102,6 +102,15 @@ def played_range(strip: Any) -> tuple[int, int]:
     return max(begin, start), min(end, start + content_length(strip))
 
 
+def held_frame(strip: Any, frame: int) -> int | None:
+    """The scene frame on which the frame plays that a strip holds on another; None if it plays."""
+    start, length = content_start(strip), content_length(strip)
+    if strip.type == "IMAGE" and len(strip.elements) == 1:
+        return None
+    held = min(max(frame, start), start + length - 1)
+    return None if held == frame else held
+
+
 def set_content_trim(strip: Any, first: int, last: int) -> None:
     """Has an image strip leave out frames of its file as Hold Split does; what it shows of the rest
     stays where it is.
@@ -113,11 +122,17 @@ def set_content_trim(strip: Any, first: int, last: int) -> None:
     names = ("content_trim_start", "content_trim_end")
     if not _NAMED_HANDLES:
         names = ("animation_offset_start", "animation_offset_end")
-    for name, frames in zip(names, (first, last), strict=True):
-        setattr(strip, name, frames)
-    # Setting them moves the content, in each Blender otherwise.
-    move_content(strip, start + first)
-    trim(strip, begin, end)
+    wanted = (first, last)
+    while True:
+        before = (content_trim(strip), content_trim_end(strip))
+        for name, frames in zip(names, wanted, strict=True):
+            setattr(strip, name, frames)
+        # Setting them moves the content, in each Blender otherwise.
+        move_content(strip, start + content_trim(strip))
+        trim(strip, begin, end)
+        # Since 5.3 a frame stays between the handles, which are elsewhere while it is set.
+        if (content_trim(strip), content_trim_end(strip)) in (wanted, before):
+            return
 
 
 def content_trim_end(strip: Any) -> int:

@@ -28,6 +28,7 @@ from . import (
     splats,
     strip_sync,
     take_layout,
+    take_places,
 )
 from .plate_strip import PlateStrip
 from .session import session
@@ -265,17 +266,21 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
     else:
         told += [Notice(text, *update) for text in strip_sync.differences(shot, plate, footage)]
         if footage.offset == shot.offset:
-            told += [Notice(text) for text in strip_sync.off_plate(shot, plate)]
+            told += [Notice(text) for text in take_places.off_plate(shot, plate)]
         if shot.colour_space and shot.colour_space != footage.colour_space:
             text = f"The plate's strip is read as {footage.colour_space} now"
             told.append(Notice(f"{text}, the shot was made with {shot.colour_space}"))
         told += _untracked(known, footage.first, footage.last)
     told += _of_pieces(plate)
-    muted = [piece.name for piece, metas in plate.places if _muted(piece, metas)]
-    if len(muted) == len(plate.places):
+    places = [place for group in plate.groups for place in group.places]
+    muted = [piece.name for piece, metas in places if _muted(piece, metas)]
+    if len(muted) == len(places):
         told.append(Notice("The plate's strip is muted"))
     elif muted:
         told.append(Notice(f"A piece of the plate, '{muted[0]}', is muted"))
+    for group in plate.moved if shot.has_rig else ():
+        text = f"Rig and markers lie with '{strip.name}', not with '{group.strip.name}'"
+        told.append(Notice(f"{text}, which was moved by {group.by:+d} frames"))
     for name in plate.elsewhere:
         told.append(Notice(f"A piece of the plate, '{name}', lies elsewhere: make a shot of it"))
     told += _covered(shot, plate)
@@ -332,7 +337,7 @@ def _untracked(known: shot_summary.ShotSummary, first: int, last: int) -> list[N
 def _of_pieces(plate: PlateStrip) -> list[Notice]:
     """Which other pieces of a plate that was cut play otherwise than the first."""
     told = []
-    for piece, metas in plate.places:
+    for piece, metas in (place for group in plate.groups for place in group.places):
         for each in (piece, *metas) if piece != plate.strip else ():
             try:
                 plate_strip.check_plays_straight(each, each.id_data)
@@ -369,8 +374,9 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     effects: list[str] = []
     twice: list[str] = []
     top = 0
+    groups = {each.name: group for each, group in take_places.takes_on(shot, plate, shot.offset)}
     for take in takes:
-        part = plate.around(take)
+        part = groups.get(take.name, plate).around(take)
         if part is None:
             continue
         cover = take_layout.cover_of(part.among, take)

@@ -9,7 +9,7 @@ import bpy
 from portraitgen.errors import PortraitError
 from portraitgen.renders import Render, render_of, renders_of
 
-from . import compat, properties, scene_updates, sequencer, shot_summary
+from . import properties, scene_updates, sequencer, shot_summary
 from .session import session
 
 _EVERY = 2.0
@@ -109,7 +109,7 @@ def _in_strips(shot: Any, scene: Any, take: str, render: Render) -> set[int]:
     found: set[int] = set()
     for strip in sequencer.take_strips(scene, shot.shot_id, take):
         if strip.get(sequencer.VERSION, 0) == render.version:
-            first, others = compat.file_start(strip) - shot.offset, sequencer.shows_others(strip)
+            first, others = sequencer.first_frame(strip, shot.offset), sequencer.shows_others(strip)
             found |= {first + at for at in range(len(strip.elements)) if at not in others}
     return found
 

@@ -3,7 +3,7 @@
 """A strip of the edit as a shot's plate: which one it is, and what it shows of its file."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from . import compat
 MARK = "portraitgen_plate"
 """The property by which a strip is known as a shot's plate, whatever it is called by then: the ids
 of its shots, of which there are several where several people of it are shots of their own."""
+PIECE = "portraitgen_piece"
+"""What a take's strip carries that lies on one strip of its plate alone: its name."""
 _NUMBER = "portraitgen_number"
 """What a photo's strip carries: the number by which its shot knows the one frame."""
 # Blender's own reading of a movie's rate is this exact.
@@ -29,8 +31,9 @@ class StripFootage:
     Attributes:
         path: the movie, or one image of the sequence.
         kind: "movie", "sequence" or, of a strip of one image, "still".
-        first, last: the footage frames that the trimmed strip shows; a movie counts from 1.
-        offset: scene frame minus footage frame.
+        first, last: the footage frames that the trimmed strip shows, with those that pieces of it
+            show elsewhere; a movie counts from 1.
+        offset: scene frame minus footage frame of what was not moved from the first piece.
         fps: frames a second, numerator and denominator.
         colour_space: as Blender names it.
         channel: the strip's.
@@ -55,13 +58,39 @@ class PlateStrip:
         metas: the meta strips that it lies in, the outermost first.
         places: all strips of the plate that lie as the first does, itself included, each with its
             meta strips: Blender's Split of a meta strip makes two of what lies in it.
-        elsewhere: the names of pieces that were moved away from the others.
+        elsewhere: the names of its copies: pieces that lie elsewhere and show what others do.
+        moved: pieces with frames of their own that were moved away from the first, as by a ripple
+            delete, together where they lie alike.
+        by: by how many frames these were moved.
     """
 
     strip: Any
     metas: tuple[Any, ...]
     places: tuple[tuple[Any, tuple[Any, ...]], ...]
     elsewhere: tuple[str, ...] = ()
+    moved: tuple["PlateStrip", ...] = ()
+    by: int = 0
+
+    @property
+    def groups(self) -> list["PlateStrip"]:
+        """The pieces that lie as the first does, then those that were moved away from it."""
+        return [self, *self.moved]
+
+    def others(self, group: "PlateStrip") -> list[Any]:
+        """The pieces that do not lie as those of a group do."""
+        return [piece for each in self.groups if each.by != group.by for piece in each.pieces]
+
+    def group_of(self, frame: int) -> "PlateStrip":
+        """The pieces among which one plays a frame of the file, counted from 0; those that were not
+        moved where none does."""
+        for group in self.moved:
+            if any(first <= frame < end for first, end in group.frames()):
+                return group
+        return self
+
+    def frames(self) -> list[tuple[int, int]]:
+        """The frames of the file that each piece plays, counted from 0, the end excluded."""
+        return [_file_range(piece, metas) for piece, metas in self.places]
 
     @property
     def pieces(self) -> list[Any]:
@@ -80,7 +109,10 @@ class PlateStrip:
             group = found.setdefault(metas[-1].name if metas else "", [])
             if not any(piece == each for each, _ in group):
                 group.append((piece, metas))
-        return [PlateStrip(*group[0], tuple(group), self.elsewhere) for group in found.values()]
+        return [
+            replace(self, strip=group[0][0], metas=group[0][1], places=tuple(group))
+            for group in found.values()
+        ]
 
     def around(self, strip: Any) -> "PlateStrip | None":
         """The part of the plate in whose meta strip, or scene, a strip lies; None for none."""
@@ -95,10 +127,10 @@ class PlateStrip:
             return self.strip
         begin, end = compat.strip_range(strip)
 
-        def shared(piece: Any) -> tuple[int, int]:
+        def shared(piece: Any) -> tuple[int, bool, int]:
             first, after = compat.strip_range(piece)
             # Of pieces that lie over one another, the topmost is seen.
-            return max(0, min(end, after) - max(begin, first)), piece.channel
+            return max(0, min(end, after) - max(begin, first)), not piece.mute, piece.channel
 
         return max([self.strip, *self.pieces], key=shared)
 
@@ -131,13 +163,51 @@ def find(shot: Any, scene: Any) -> PlateStrip | None:
     main, metas = marked[0]
     start = _numbered_from(main)
     alike = tuple(each for each in marked if _numbered_from(each[0]) == start)
-    away = [strip.name for strip, _ in marked if _numbered_from(strip) != start]
-    return PlateStrip(main, metas, alike, tuple(away))
+    known = [_file_range(*each) for each in alike]
+    moved: dict[int, list[tuple[Any, tuple[Any, ...]]]] = {}
+    followed = {strip.get(PIECE) for strip, _ in every}
+    twice = []
+    # Copies have the later names.
+    for each in sorted(marked, key=lambda each: str(each[0].name)):
+        if (by := _numbered_from(each[0]) - start) == 0:
+            continue
+        first, end = _file_range(*each)
+        if _is_photo(each[0]) or _within(first, end, known):
+            twice.append((by, each))
+            continue
+        known.append((first, end))
+        moved.setdefault(by, []).append(each)
+    followed = {strip.get(PIECE) for strip, _ in every}
+    copies = []
+    for by, each in twice:
+        if not _is_photo(each[0]) and (by in moved or each[0].name in followed):
+            moved.setdefault(by, []).append(each)
+        else:
+            copies.append(each[0].name)
+    groups = [PlateStrip(*each[0], tuple(each), by=by) for by, each in sorted(moved.items())]
+    return PlateStrip(main, metas, alike, tuple(copies), tuple(groups))
 
 
 def shots_of(strip: Any) -> list[str]:
     """The ids of the shots whose plate a strip is."""
     return str(strip.get(MARK, "")).split()
+
+
+def _is_photo(strip: Any) -> bool:
+    return strip.type == "IMAGE" and len(strip.elements) == 1
+
+
+def _within(first: int, end: int, ranges: list[tuple[int, int]]) -> bool:
+    """Whether ranges hold all from a frame up to, not including, another."""
+    for begin, after in sorted(ranges):
+        if begin <= first < after:
+            first = after
+    return first >= end
+
+
+def every_piece(shot: Any, scene: Any) -> list[Any]:
+    """All strips that are known as a shot's plate, moved ones and copies too."""
+    return [strip for strip, _ in compat.every_strip(scene) if shot.shot_id in shots_of(strip)]
 
 
 def claim(plate: PlateStrip, shot: Any) -> None:
@@ -161,19 +231,21 @@ def _numbered_from(strip: Any) -> int:
     return compat.file_start(strip)
 
 
-def shown(plate: PlateStrip) -> tuple[int, int]:
-    """The first scene frame that shows a plate, and the one after its last."""
-    return _outer([_clipped(piece, metas) for piece, metas in plate.places])
-
-
-def _played(plate: PlateStrip) -> tuple[int, int]:
+def played(plate: PlateStrip) -> tuple[int, int]:
     """The first scene frame on which a plate plays, and the one after its last: beyond its content
-    a strip holds the first or the last frame."""
-    ranges = []
-    for piece, metas in plate.places:
-        (begin, end), (first, after) = _clipped(piece, metas), compat.played_range(piece)
-        ranges.append((max(begin, first), min(end, after)))
-    return _outer(ranges)
+    a strip holds the first or the last frame. Pieces that were moved are left out."""
+    return _outer([_played(*each) for each in plate.places])
+
+
+def _played(strip: Any, metas: tuple[Any, ...]) -> tuple[int, int]:
+    (begin, end), (first, after) = _clipped(strip, metas), compat.played_range(strip)
+    return max(begin, first), min(end, after)
+
+
+def _file_range(strip: Any, metas: tuple[Any, ...]) -> tuple[int, int]:
+    """The frames of its file that a strip plays, counted from 0, the end excluded."""
+    begin, end = _played(strip, metas)
+    return begin - _numbered_from(strip), end - _numbered_from(strip)
 
 
 def _outer(ranges: list[tuple[int, int]]) -> tuple[int, int]:
@@ -213,7 +285,7 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
     plate = plate or whereabouts(strip, scene)
     for each in (strip, *plate.metas):
         check_plays_straight(each, scene)
-    begin, end = _played(plate)
+    begin, end = played(plate)
     fps = rate_of(scene)
     trim = compat.content_trim(strip)
     content = compat.content_start(strip)
@@ -231,6 +303,11 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
             number += trim
     if not path.exists():
         raise FootageError("the strip's file is missing", path, "press Relink Plate")
+    ranges = [(begin, end)]
+    for group in plate.moved:
+        first, after = played(group)
+        ranges.append((first - group.by, after - group.by))
+    begin, end = _outer(ranges)
     if begin >= end:
         raise FootageError(
             "the strip shows nothing of its file", strip.name, "lengthen it, or its meta strip"

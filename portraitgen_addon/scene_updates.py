@@ -25,7 +25,6 @@ from portraitgen.shot import Shot
 from . import (
     acting_layer,
     camera,
-    compat,
     edit_watch,
     file_marks,
     frame_marks,
@@ -293,7 +292,7 @@ def show_render(shot: Any, scene: Any, take: str, render: Render) -> str:
         show_frame(shot, scene, take, frame, path)
     shown: set[int] = set()
     for strip in sequencer.take_strips(scene, shot.shot_id, take):
-        first = compat.file_start(strip) - shot.offset
+        first = sequencer.first_frame(strip, shot.offset)
         shown |= {first + at for at in sequencer.shows_others(strip)}
     if not shown:
         return ""
@@ -338,7 +337,7 @@ def _brings_keys(job: Job) -> bool:
 
 def _shown(job: Job, frame: int, shot: Any) -> bool:
     for strip in sequencer.take_strips(shot.id_data, job.shot_id, _strip_of(job)):
-        if 0 <= frame + shot.offset - compat.file_start(strip) < len(strip.elements):
+        if 0 <= frame - sequencer.first_frame(strip, shot.offset) < len(strip.elements):
             return True
     return False
 

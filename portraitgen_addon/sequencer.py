@@ -10,13 +10,16 @@ import bpy
 
 from portraitgen.errors import PortraitError
 
-from . import compat, take_layout
+from . import compat, take_layout, take_seams
 from .plate_strip import PlateStrip
 
 _LAST_FRAME = 1 << 20  # Blender has no later frame.
 # What a strip carries, so that it is found again whatever it is called by then.
 SHOT, TAKE, SETTINGS = "portraitgen_shot", "portraitgen_take", "portraitgen_settings"
 VERSION = "portraitgen_render"
+BY = "portraitgen_by"
+"""By how many frames the piece of the plate was moved from the others that a take's strip lies on.
+"""
 
 
 def take_strips(scene: Any, shot_id: str, take: str) -> list[Any]:
@@ -71,22 +74,30 @@ def grow(
         PortraitError: if there is no channel for a new strip.
     """
     number = number_of(path.name)
+    groups: list[PlateStrip | None] = [*plate.groups] if plate is not None else [None]
+    owner = None
+    if plate is not None:
+        owner = plate.group_of(frame - compat.file_start(plate.strip))
     places = [
-        (strip, frame - compat.file_start(strip)) for strip in take_strips(scene, shot_id, take)
+        (strip, frame + _by(group) - compat.file_start(strip), group)
+        for strip in take_strips(scene, shot_id, take)
+        for group in groups
     ]
-    held = [(strip, at) for strip, at in places if _holds(strip, at, number)]
-    for strip, at in held:
+    held = [(strip, at, group) for strip, at, group in places if _holds(strip, at, number)]
+    for strip, at, group in held:
         strip[SETTINGS], strip[VERSION] = settings, version
         _point_at(strip, path)
         strip.elements[at].filename = path.name
-        _laid(strip, plate)
+        _laid(strip, group)
     if held:
         return held[0][0]
+    frame += _by(owner)
     before = None if number is None else number - 1
     grown = [
         strip
-        for strip, at in places
-        if at == len(strip.elements)
+        for strip, at, group in places
+        if group is owner
+        and at == len(strip.elements)
         and _holds(strip, at - 1, before)
         # The left half of a Hold Split ends where it was split.
         and not compat.content_trim_end(strip)
@@ -101,23 +112,38 @@ def grow(
             compat.set_content_trim(strip, 0, 0)
         strip.elements.append(path.name)
         compat.set_length(strip, (end + 1 if end == frame else end) - begin)
-        _laid(strip, plate)
+        _laid(strip, owner)
+        _hold(strip, plate, owner)
     if grown:
         return grown[0]
     made = []
-    parts = plate.parts() if plate is not None else []
+    parts = owner.parts() if owner is not None else []
     homes = [(part.among, part.strip.channel) for part in parts[1:]]
-    first_home = plate.among if plate is not None else compat.strips(scene, create=True)
+    first_home = owner.among if owner is not None else compat.strips(scene, create=True)
+    above = owner.strip.channel if owner is not None and _by(owner) else above
     for among, lowest in [(first_home, above), *homes]:
         channel = _free_channel(among, lowest + 1, frame, scene.name)
         strip = among.new_image(name=name, filepath=str(path), channel=channel, frame_start=frame)
         strip[SHOT], strip[TAKE], strip[SETTINGS] = shot_id, take, settings
-        strip[VERSION] = version
+        strip[VERSION], strip[BY] = version, _by(owner)
         if colour_space:
             strip.colorspace_settings.name = colour_space
         _point_at(strip, path)
-        made.append(_laid(strip, plate))
+        made.append(_laid(strip, owner))
     return made[0]
+
+
+def _by(group: PlateStrip | None) -> int:
+    return group.by if group is not None else 0
+
+
+def first_frame(strip: Any, offset: int) -> int:
+    """The footage frame of the first picture of a take's strip, as it lies.
+
+    Args:
+        offset: the shot's.
+    """
+    return int(compat.file_start(strip) - offset - strip.get(BY, 0))
 
 
 def number_of(name: str) -> int | None:
@@ -137,6 +163,14 @@ def _laid(strip: Any, plate: PlateStrip | None) -> Any:
     if part is not None:
         take_layout.lay(part, strip)
     return strip
+
+
+def _hold(strip: Any, plate: PlateStrip | None, group: PlateStrip | None) -> None:
+    """Has a strip that has come to the end of its plate's frames hold the last, if that does."""
+    part = group.around(strip) if group is not None else None
+    if part is not None and plate is not None and group is not None:
+        alike = take_strips(strip.id_data, strip[SHOT], strip[TAKE])
+        take_seams.hold(part, strip, plate.others(group), alike)
 
 
 def move_among(take: Any, plate: PlateStrip) -> Any:

@@ -7,6 +7,7 @@ shown (moved, slipped, trimmed, another rate) is told, and followed by *Update f
 rig, keys and takes go along.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,11 +16,19 @@ from typing import Any
 from portraitgen.errors import FootageError, PortraitError, ShotError
 from portraitgen.shot import Shot
 
-from . import compat, plate_strip, properties, sequencer, shot_summary, shot_time, take_layout
+from . import (
+    compat,
+    plate_strip,
+    properties,
+    sequencer,
+    shot_summary,
+    shot_time,
+    take_layout,
+    take_places,
+    take_seams,
+)
 from .plate_strip import PlateStrip, StripFootage
 
-HIDDEN = "portraitgen_outside"
-"""What a take's strip carries that was muted because its plate's strip shows none of its frames."""
 _MOVED = "press Update from Strip"
 
 
@@ -55,7 +64,6 @@ def _resolved(path: Path) -> Path:
 
 def differences(shot: Any, plate: PlateStrip, footage: StripFootage) -> list[str]:
     """What of a plate's strip is not as the shot has it, a sentence each."""
-    scene = plate.strip.id_data
     found = []
     moved = footage.offset - shot.offset
     known = (shot.strip_first, shot.strip_last) if shot.strip_last else (shot.first, shot.last)
@@ -72,15 +80,27 @@ def differences(shot: Any, plate: PlateStrip, footage: StripFootage) -> list[str
     if shot.strip_rate and Fraction(*footage.fps) != Fraction(shot.strip_rate):
         text = f"The scene runs at {_rate(Fraction(*footage.fps))} frames a second"
         found.append(f"{text}, the shot was made at {_rate(Fraction(shot.strip_rate))}")
-    takes = [(take, plate.around(take)) for take in takes_on(shot, scene, shot.offset)]
-    lying = [(take, part) for take, part in takes if part is not None]
-    if any(take.channel < part.lowest_over(take) and not take.mute for take, part in lying):
+    if not moved:
+        found += take_places.strayed(shot, plate, shot.offset)
+    seams: list[take_seams.Seam] = []
+    below = False
+    for take, group in take_places.takes_on(shot, plate, shot.offset):
+        if (part := group.around(take)) is not None:
+            below |= take.channel < part.lowest_over(take) and not take.mute
+            if not moved:
+                seams += take_seams.seams(part, take, plate.others(group))
+    if below:
         found.append("The plate's strip lies above its takes")
-    cuts = sorted({frame for take, part in lying for frame in take_layout.seams(part, take)})
-    if cuts:
-        listed = ", ".join(str(frame) for frame in cuts[:4])
-        found.append(f"The plate was cut at frame {listed}, its takes were not")
+    if cuts := _listed(seam.frame for seam in seams if not seam.held):
+        found.append(f"The plate was cut at frame {cuts}, its takes were not")
+    if held := _listed(seam.frame for seam in seams if seam.held):
+        found.append(f"From frame {held} on, the plate or its take holds a frame, the other not")
     return found
+
+
+def _listed(frames: Iterable[int]) -> str:
+    """The first of some frames, as a sentence has them."""
+    return ", ".join(str(frame) for frame in sorted(set(frames))[:4])
 
 
 def _rate(fps: Fraction) -> str:
@@ -141,19 +161,7 @@ def apply(shot: Any, plate: PlateStrip, footage: StripFootage) -> None:
             if own != scene:
                 own.frame_start = shot.first + shot.offset
                 own.frame_end = shot.last + shot.offset
-    now = (footage.first + footage.offset, footage.last + footage.offset + 1)
-    led = takes_on(shot, scene, before)
-    hidden = [take for take in led if take.get(HIDDEN)]
-    for take in led:
-        _lead(take, footage.offset, was, now)
-    for take in hidden:
-        if not take.get(HIDDEN):
-            _make_room(take, [each for each in led if each != take and not each.mute])
-    for take in takes_on(shot, scene, footage.offset):
-        part = plate.around(take)
-        if part is not None:
-            _raise(take, part)
-            _cut(take, part)
+    take_places.lead(shot, plate, before, footage.offset, was)
     follow(shot, plate)
 
 
@@ -193,136 +201,6 @@ def _take_over_rate(shot: Any, footage: StripFootage) -> None:
         shot_summary.forget_summaries()
 
 
-def _lead(take: Any, offset: int, was: tuple[int, int], now: tuple[int, int]) -> None:
-    """Moves and trims a take's strip as its plate's was; ends that the artist trimmed stay."""
-    number = _first_number(take)
-    start = compat.content_start(take)
-    by = number + offset - compat.file_start(take) if number is not None else now[0] - was[0]
-    begin, end = compat.strip_range(take)
-    length = compat.content_length(take)
-    # Where the ends lay if nobody but the plate had trimmed them.
-    led = max(start, was[0]), min(start + length, was[1])
-    if by:
-        compat.move_content(take, start + by)
-        # Blender moves the keys of a strip with it, and the plate's have moved already.
-        take[take_layout.LOOK] = ""
-    start += by
-    hidden = bool(take.get(HIDDEN))
-    begin = max(start if hidden or begin == led[0] else begin + by, now[0])
-    end = min(start + length if hidden or end == led[1] else end + by, now[1])
-    if begin < end:
-        compat.trim(take, begin, end)
-        if hidden:
-            take[HIDDEN], take.mute = False, False
-    elif not hidden:
-        take[HIDDEN], take.mute = True, True
-
-
-def _make_room(take: Any, others: list[Any]) -> None:
-    """Leaves a take's strip that is shown again the frames that no other of its take shows."""
-    own = set(_frames(take))
-    for each in others:
-        if each[sequencer.TAKE] == take[sequencer.TAKE]:
-            own -= set(_frames(each))
-    if own:
-        compat.trim(take, min(own), max(own) + 1)
-    else:
-        take[HIDDEN], take.mute = True, True
-
-
-def _raise(take: Any, plate: PlateStrip) -> None:
-    """Lifts a take's strip above its plate, which was put onto a channel above it."""
-    lowest = plate.lowest_over(take)
-    if take.channel >= lowest:
-        return
-    if (cover := take_layout.cover_of(plate.among, take)) is not None:
-        plate.among.remove(cover)
-    channel = take_layout.free_channel(plate.among, lowest, *compat.strip_range(take))
-    if not channel:
-        raise sequencer.no_channel(plate.strip.name)
-    take.channel = channel
-
-
-def _cut(take: Any, plate: PlateStrip) -> None:
-    """Cuts a take's strip where its plate was cut and looks otherwise; where pieces of the plate
-    leave a gap, so does the take."""
-    cuts = take_layout.seams(plate, take)
-    if not cuts:
-        return
-    if (cover := take_layout.cover_of(plate.among, take)) is not None:
-        plate.among.remove(cover)
-    parts = [take]
-    for frame in cuts:
-        if frame > compat.strip_range(parts[-1])[0]:
-            parts.append(parts[-1].split(frame=frame, split_method="SOFT"))
-    ranges = [compat.played_range(piece) for piece in plate.pieces]
-    for part in parts:
-        begin, end = compat.strip_range(part)
-        if not any(first < end and after > begin for first, after in ranges):
-            plate.among.remove(part)
-
-
-def takes_on(shot: Any, scene: Any, offset: int) -> list[Any]:
-    """The strips of a shot's takes that lie on its plate.
-
-    A copy that the artist uses elsewhere in the edit is none of them, and stays as it is.
-
-    Args:
-        offset: scene frame minus footage frame at which they lie unless they were moved.
-    """
-    alike: dict[tuple[str, int | None], list[Any]] = {}
-    for take in sequencer.all_take_strips(scene, shot.shot_id):
-        alike.setdefault((take[sequencer.TAKE], _first_number(take)), []).append(take)
-    found = []
-    for (_, number), strips in alike.items():
-        place = None if number is None else number + offset
-        lying = [each for each in strips if place == compat.file_start(each)]
-        # None lies there: the artist has moved them, as one.
-        found += lying or [
-            each for each in strips if compat.file_start(each) == compat.file_start(strips[0])
-        ]
-    return found
-
-
-def off_plate(shot: Any, plate: PlateStrip) -> list[str]:
-    """Which strips of takes lie over their plate with other frames than it shows, a sentence each.
-
-    One that was moved away from the plate, or lies over a strip of the same take that is in place,
-    is a copy that the artist uses otherwise.
-    """
-    if shot.first == shot.last:
-        return []  # Each frame of a photo is the same.
-    found = []
-    shows: dict[str, set[int]] = {}
-    moved = []
-    for take in sequencer.all_take_strips(plate.strip.id_data, shot.shot_id):
-        number = _first_number(take)
-        if take.mute or number is None:
-            continue
-        if by := compat.file_start(take) - number - shot.offset:
-            moved.append((take, by))
-        else:
-            shown = shows.setdefault(take[sequencer.TAKE], set())
-            shown |= set(_frames(take))
-    for take, by in moved:
-        part = plate.around(take)
-        below = {frame for each in part.pieces for frame in _frames(each)} if part else set()
-        if (below & set(_frames(take))) - shows.get(take[sequencer.TAKE], set()):
-            found.append(
-                f"'{take.name}' lies {by:+d} frames off its plate: move it back, or mute it"
-            )
-    return found
-
-
-def _frames(strip: Any) -> range:
-    return range(*compat.strip_range(strip))
-
-
-def _first_number(take: Any) -> int | None:
-    """The footage frame of a take's first picture, as its name tells it."""
-    return sequencer.number_of(take.elements[0].filename) if take.elements else None
-
-
 def follow(shot: Any, plate: PlateStrip) -> bool:
     """Gives all takes of a shot the look of its plate's strip.
 
@@ -330,11 +208,13 @@ def follow(shot: Any, plate: PlateStrip) -> bool:
         Whether anything had to be changed.
     """
     changed = False
-    for take in takes_on(shot, plate.strip.id_data, shot.offset):
-        part = plate.around(take)
+    for take, group in take_places.takes_on(shot, plate, shot.offset):
+        part = group.around(take)
         if part is None:
-            take, part = sequencer.move_among(take, plate), plate.parts()[0]
+            take, part = sequencer.move_among(take, group), group.parts()[0]
             changed = True
+        if take.get(sequencer.BY, 0) != group.by:
+            take[sequencer.BY] = group.by
         changed |= take_layout.lay(part, take)
     return changed
 

@@ -11,7 +11,6 @@ any strip under one. Where a plate was cut in pieces, each strip of a take lies 
 
 import hashlib
 import json
-from itertools import pairwise
 from typing import Any
 
 import bpy
@@ -63,7 +62,7 @@ def lay(plate: PlateStrip, take: Any) -> bool:
     look = look_of(strip)
     # Where they are apart, Blender would show a cover between them.
     (begin, end), (first, after) = compat.strip_range(strip), compat.strip_range(take)
-    covered = begin < after and first < end and _lets_through(strip, take)
+    covered = begin < after and first < end and lets_through(strip, take)
     below = covered and _something_below(plate, strip)
     told = json.dumps([look, covered, below], sort_keys=True)
     mark = hashlib.sha256(told.encode()).hexdigest()
@@ -120,31 +119,6 @@ def look_of(strip: Any, named: bool = True) -> list[Any]:
         for curve in _curves_of(strip)
     ]
     return look
-
-
-def seams(plate: PlateStrip, take: Any) -> list[int]:
-    """Where an artist has cut a plate and not the take.
-
-    Args:
-        plate: the part of it around the take.
-
-    Returns:
-        The scene frames within the take's strip at which the plate below it ends, begins again, or
-        looks otherwise from there on; the strip's first where it lies in a gap.
-    """
-    pieces = sorted(plate.pieces, key=compat.played_range)
-    begin, end = compat.strip_range(take)
-    found: list[int] = []
-    for one, other in pairwise(pieces):
-        after, first = compat.played_range(one)[1], compat.played_range(other)[0]
-        if first > after:
-            found += [after, first]
-            if after <= begin and end <= first:
-                return [begin]
-        # A cover lies over one piece.
-        elif look_of(one, named=False) != look_of(other, named=False) or _lets_through(one, take):
-            found.append(first)
-    return [frame for frame in found if begin < frame < end]
 
 
 def _values(holder: Any, names: tuple[str, ...]) -> list[Any]:
@@ -315,7 +289,7 @@ def _copy_curves(strip: Any, other: Any, only: str = "") -> None:
 # What shines through
 
 
-def _lets_through(strip: Any, take: Any) -> bool:
+def lets_through(strip: Any, take: Any) -> bool:
     """Whether what lies below a plate is seen through it or beside it."""
     if strip.blend_type == "REPLACE":
         return False

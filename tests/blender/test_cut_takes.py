@@ -90,14 +90,16 @@ def test_a_held_take_goes_into_a_meta_strip_as_it_is(filled: Any) -> None:
         assert picture(each, START + 12) == f"take.{FIRST + 12:04d}.png"
 
 
-def test_a_plate_that_holds_a_frame_has_no_take_there(filled: Any) -> None:
-    """The take went on playing over the frame that its plate held."""
+def test_a_take_holds_the_frame_that_its_plate_holds(filled: Any) -> None:
+    """It went on playing over the frame that its plate held."""
     among = bpy.context.scene.sequence_editor.strips
     among.remove(hold(plate(), 10))
     trim(plate(), START, START + 16)
     assert any(f"shows frames {FIRST} to {FIRST + 9}" in text for text in living_shot.look(filled))
     bpy.ops.portraitgen.update_from_strip()
-    assert living_shot.look(filled) == [] and ranges(filled) == [(START, START + 10)]
+    assert living_shot.look(filled) == [] and ranges(filled) == [(START, START + 16)]
+    (take,) = takes(filled)
+    assert module("portraitgen_addon.compat").played_range(take) == (START, START + 10)
 
 
 def test_a_piece_that_was_put_above_its_take_is_told(filled: Any) -> None:
