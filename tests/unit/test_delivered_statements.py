@@ -3,23 +3,26 @@
 """Frames, pictures, movies and credentials say the same, of takes without an edit, too."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import av
 import numpy as np
 import pytest
-from footage_media import write_movie
+from footage_media import write_image, write_movie
 from performer_shot import performer_shot
 from test_lit_frames import write_rgba
 
 from portraitgen.body.model import BodyModel
 from portraitgen.footage.encode import exr_attributes
-from portraitgen.pipeline.jobs.deliver import sign_take
+from portraitgen.pipeline.jobs.deliver import PlateFiles, plate_notes, sign_take
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.provenance.png_text import texts_of
 from portraitgen.provenance.statement import Statement
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 
 FRAMES, SIZE = 2, 64
@@ -72,6 +75,45 @@ def test_all_that_is_delivered_of_a_take_without_an_edit_says_the_same(
     files = list(sign_take(shot, kind, tmp_path / "out", cast(Any, pen)))
     assert len(files) == len(pen.said) == 3 * FRAMES + 1 and header in pen.said
     assert all("touched" in said and unmeasured(said) == facts for said in pen.said)
+
+
+def test_each_frame_of_a_sequence_names_its_own_picture_of_the_plate(tmp_path: Path) -> None:
+    """All of them were said to be made from the one picture that had been chosen."""
+    for frame in range(4, 4 + FRAMES + 1):
+        codes = np.random.default_rng(frame).integers(0, 255, (SIZE, SIZE, 3), np.uint8)
+        write_image(tmp_path / f"p.{frame:04d}.png", codes)
+    names = {frame: f"p.{frame + 3:04d}.png" for frame in range(1, FRAMES + 1)}
+    for path in (tmp_path / "p.0005.png", tmp_path / "p.####.png", tmp_path):
+        record = SimpleNamespace(footage=SimpleNamespace(kind="sequence", first=1))
+        files = PlateFiles.of(cast(Any, SimpleNamespace(footage_path=path, record=record)))
+        found = {frame: files.shown_in(frame) for frame in names}
+        assert {frame: each and each.name for frame, each in found.items()} == names
+        first = files.shown_in(None)
+        assert first and first.name == names[1]
+        assert files.shown_in(0) is None is files.shown_in(5)
+    gone = SimpleNamespace(footage_path=tmp_path / "none.####.png", record=record)
+    assert PlateFiles.of(cast(Any, gone)).shown_in(1) is None
+    still = SimpleNamespace(footage=SimpleNamespace(kind="still", first=1))
+    photo = SimpleNamespace(footage_path=tmp_path / "p.0004.png", record=still)
+    assert PlateFiles.of(cast(Any, photo)).shown_in(1) == tmp_path / "p.0004.png"
+
+
+def test_a_plate_that_is_gone_is_told_when_signing(shot: Shot, tmp_path: Path) -> None:
+    """It was left out of the credentials without a word."""
+    again = tmp_path / "shot"
+    shutil.copytree(shot.path, again)
+    run("act", again, {"take": "more", "settings": '{"jawOpen": 0.4}'}, Reporter())
+    record = json.loads((again / "shot.json").read_text())
+    record["footage"]["path"] = str(shot.footage_path)
+    (again / "shot.json").write_text(json.dumps(record))
+    run("render", again, {"take": "more"}, Reporter())
+    copy = Shot.open(again)
+    rendered = render_of(copy.take_folder("more"))
+    assert plate_notes(copy, rendered, "more") == []
+    record["footage"]["path"] = str(tmp_path / "gone.mp4")
+    (again / "shot.json").write_text(json.dumps(record))
+    (note,) = plate_notes(Shot.open(again), rendered, "more")
+    assert "credentials do not name it" in note
 
 
 def unmeasured(said: str) -> dict[str, Any]:

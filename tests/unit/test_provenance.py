@@ -554,6 +554,24 @@ def test_a_delivery_without_a_certificate_is_copied_unsigned(shot: Path, tmp_pat
         run("deliver", shot, given | {"certificate": "chain.pem"}, Reporter())
 
 
+def test_an_unsigned_delivery_leaves_no_credential_of_an_earlier_one(
+    shot: Path, studios: Path, tmp_path: Path
+) -> None:
+    """EXR files of a new render lay beside the old one's credentials, as if somebody had tampered
+    with them."""
+    from portraitgen.pipeline.registry import run
+    from portraitgen.pipeline.run.progress import Reporter
+    from portraitgen.provenance.credentials import verify
+
+    ours, out = studios / "ours", tmp_path / "out"
+    pens = {"certificate": str(ours / "chain.pem"), "key": str(ours / "key.pem")}
+    run("deliver", shot, {"take": "toon", "out": str(out)} | pens, Reporter())
+    assert len(list(out.rglob("*.c2pa"))) == 2
+    run("deliver", shot, {"take": "toon", "out": str(out)}, Reporter())
+    assert not list(out.rglob("*.c2pa"))
+    assert {verify(path).state for path in out.rglob("toon.*")} == {"none"}
+
+
 def test_a_strangers_text_that_breaks_off_says_nothing(tmp_path: Path) -> None:
     plain = save_png(tmp_path / "plain.png", np.zeros((8, 8, 3), np.float32)).read_bytes()
     chunk = b"\0\0\0\x05iTXta\0\0\0\0" + b"\0" * 4

@@ -39,8 +39,8 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> None:
     """Signs copies of frames, pictures, plates and the movie of a take."""
-    from ..pipeline.jobs.deliver import notes_on, sign_take
-    from ..provenance.credentials import Signer, doubt_about
+    from ..pipeline.jobs.deliver import notes_on, plate_notes, sign_take
+    from ..provenance.credentials import Signer
     from ..renders import render_of
     from ..shot import Shot
 
@@ -48,9 +48,7 @@ def run(given: argparse.Namespace) -> None:
     shot = Shot.open(given.shot)
     rendered = render_of(shot.take_folder(given.take), given.version)
     notes = notes_on(shot, rendered, given.take, given.out, given.gaps)
-    for note in [*notes, doubt_about(shot.footage_path)]:
-        if not note:
-            continue
+    for note in [*notes, *plate_notes(shot, rendered, given.take)]:
         print(printable(f"note: {note}"), file=sys.stderr)
     for path in sign_take(shot, given.take, given.out, signer, rendered.version):
         print(printable(str(path)))

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ..errors import PortraitError
 from ..schema import Data, Misfit
-from ..storage import atomic_path, is_plain, read_bytes, write_bytes
+from ..storage import atomic_path, is_plain, read_bytes, remove_file, write_bytes
 from .statement import Statement
 
 LABEL = "org.portraitgen.edit"
@@ -156,10 +156,12 @@ class Signer:
                 credential = builder.sign(self._signer, mime, source, io.BytesIO())
         except self._c2pa.C2paError as error:
             raise self._told(path, str(error)) from error
+        beside = target.with_name(target.name + ".c2pa")
         if target != path:
+            # One that is killed here leaves a copy without a credential, and none that lies.
+            remove_file(beside)
             with atomic_path(target) as temporary:
                 shutil.copyfile(path, temporary)
-        beside = target.with_name(target.name + ".c2pa")
         write_bytes(beside, credential)
         return beside
 

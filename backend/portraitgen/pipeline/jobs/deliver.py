@@ -14,6 +14,7 @@ from ...errors import FootageError, OptionError, ShotError
 from ...footage.encode import exr_attributes, read_exr
 from ...footage.exr_digest import was_damaged
 from ...footage.movie_index import index_movie
+from ...footage.sequence import find_sequence
 from ...frames import frame_list
 from ...job_results import DeliverResult
 from ...provenance.credentials import BESIDE, EMBEDDED, Signer, doubt_about
@@ -21,7 +22,7 @@ from ...provenance.statement import Statement
 from ...renders import Render, render_of
 from ...settings import option
 from ...shot import Shot
-from ...storage import atomic_path, entries, is_link
+from ...storage import atomic_path, entries, is_link, remove_file
 from ..data.frame_identity import edit_shown, was_changed
 from ..compositing.opacity import mix_of
 from ..data.provenance import statement_of, touched_in, touched_told
@@ -71,8 +72,8 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
         files = _files(rendered, options.take)
         for note in notes_on(shot, rendered, options.take, out, options.gaps):
             reporter.note(note)
-        if signer and (doubt := doubt_about(shot.footage_path)):
-            reporter.note(doubt)
+        for note in plate_notes(shot, rendered, options.take) if signer else ():
+            reporter.note(note)
         stage = Stage(reporter, "deliver", len(files))
         copies = sign_take(shot, options.take, out, signer, rendered.version)
         with closing(copies):
@@ -237,20 +238,22 @@ def sign_take(
     movie = rendered.folder / f"{take}.mp4"
     if not files:
         raise ShotError(f"take '{take}' is not rendered", shot.path, "render it first")
-    plate = shot.footage_path
-    ingredient = plate if plate.is_file() else None
+    plate = PlateFiles.of(shot)
     statements: dict[int | None, Statement] = {}
 
     def sign(path: Path) -> Path:
         place = out if path == movie else out / path.parent.name
         _check_whole(path, _frame_of(rendered, path))
         if signer is None:
+            # What an earlier delivery said of a file of this name does not hold for another.
+            remove_file(place / (path.name + ".c2pa"))
             with atomic_path(place / path.name) as temporary:
                 shutil.copyfile(path, temporary)
             return place / path.name
         said = statements[_edit_of(shot, take, rendered, path)]
         said = _of_file(said, path, movie, _frame_of(rendered, path), rendered)
-        return signer.sign(path, said, ingredient, place / path.name)
+        source = plate.shown_in(None if path == movie else _number(path, take))
+        return signer.sign(path, said, source, place / path.name)
 
     with shot.hold(f"frames:{take}", "sign"):
         for path in files:
@@ -260,6 +263,50 @@ def sign_take(
         # The library works outside of Python's own lock.
         with ThreadPoolExecutor(_THREADS) as pool:
             yield from pool.map(sign, files)
+
+
+@dataclass(frozen=True)
+class PlateFiles:
+    """The files of a plate, as credentials name them.
+
+    Attributes:
+        whole: of a movie or a photo; None if it is not there.
+        pictures: of a sequence, in the order of its frames; first: the number of the first.
+    """
+
+    whole: Path | None = None
+    pictures: Sequence[Path] = ()
+    first: int = 0
+
+    @classmethod
+    def of(cls, shot: Shot) -> "PlateFiles":
+        """Those of a shot's plate."""
+        path, record = shot.footage_path, shot.record.footage
+        if record.kind == "movie" or (record.kind == "still" and path.is_file()):
+            return cls(path if path.is_file() else None)
+        try:
+            return cls(None, tuple(find_sequence(path).files.values()), record.first)
+        except FootageError:
+            return cls()
+
+    def shown_in(self, frame: int | None) -> Path | None:
+        """What a frame was made from; of a sequence's movie, None, its first picture."""
+        if not self.pictures:
+            return self.whole
+        row = 0 if frame is None else frame - self.first
+        return self.pictures[row] if 0 <= row < len(self.pictures) else None
+
+
+def plate_notes(shot: Shot, rendered: Render, take: str) -> list[str]:
+    """What whoever signs a render should know of its plate."""
+    plate = PlateFiles.of(shot)
+    numbers = [_number(path, take) for path in _files(rendered, take)]
+    files = dict.fromkeys(plate.shown_in(number) for number in numbers)
+    if None in files:
+        return ["the plate, or a picture of it, is not where it was: credentials do not name it"]
+    doubts = [doubt for file in files if file is not None and (doubt := doubt_about(file))]
+    more = f"; so do {len(doubts) - 1} more of its pictures" if len(doubts) > 1 else ""
+    return [doubts[0] + more] if doubts else []
 
 
 def _of_file(
