@@ -183,7 +183,9 @@ def test_every_path_that_options_name_is_a_parameter(tmp_path: Path) -> None:
     told = path_parameters(template)
     flows = {name: (each["objectType"], each["dataFlow"]) for name, each in told.items()}
     assert flows == {
-        **{f"{what}{shot}": flows[f"{what}{shot}"] for what in ("Shot", "Plate") for shot in (1, 2)},
+        **{
+            f"{what}{shot}": flows[f"{what}{shot}"] for what in ("Shot", "Plate") for shot in (1, 2)
+        },
         "EditReference": ("FILE", "IN"),
         "RenderHoldout": ("FILE", "NONE"),
         "RenderDrive": ("DIRECTORY", "IN"),

@@ -42,7 +42,8 @@ for (const key of Object.keys(job.settings)) {
 for (const [key, each] of known) {
   if (each.required && !(key in job.settings)) throw new Error("no " + key);
 }
-world.compileJob({ settings: job.settings, metadata: job.metadata, addTask: (task) => tasks.push(task) });
+const { settings, metadata } = job;
+world.compileJob({ settings, metadata, addTask: (task) => tasks.push(task) });
 console.log(JSON.stringify(process.argv[3] ? world.JOB_TYPE : tasks));
 """
 # What the Manager's interface (flamenco-openapi.yaml) knows of a setting, and what Blender's

@@ -368,7 +368,10 @@ def test_signing_and_delivering_tell_of_a_plate_whose_credential_does_not_hold(
     record["footage"]["path"] = str(plate)
     (again / "shot.json").write_text(json.dumps(record))
     pens = {"certificate": str(ours / "chain.pem"), "key": str(ours / "key.pem")}
-    out, said = str(tmp_path / "out"), "brings a credential that does not hold: plate.mp4 was changed"
+    out, said = (
+        str(tmp_path / "out"),
+        "brings a credential that does not hold: plate.mp4 was changed",
+    )
     heard = Noting()
     run("deliver", again, {"take": "toon", "out": out} | pens, heard)
     assert any(said in note for note in heard.notes)

@@ -13,9 +13,8 @@ import numpy as np
 import OpenImageIO as oiio  # noqa: N813
 import pytest
 from footage_media import write_movie
-from PIL import Image
 from performer_shot import performer_shot
-from reporters import Noting
+from PIL import Image
 
 from portraitgen.body.model import BodyModel
 from portraitgen.footage.container_tags import movie_comment

@@ -94,8 +94,7 @@ def test_weights_that_are_not_what_was_fetched_are_told(
     shutil.copytree(tiny, folder)
     files = [path for path in folder.rglob("*") if path.is_file()]
     facts = [
-        {"path": path.relative_to(folder).as_posix(), "sha256": file_digest(path)}
-        for path in files
+        {"path": path.relative_to(folder).as_posix(), "sha256": file_digest(path)} for path in files
     ]
     record = {"repository": "org/tiny", "revision": COMMIT, "licence": "MIT", "files": facts}
     (folder / "portraitgen-model.json").write_text(json.dumps(record))

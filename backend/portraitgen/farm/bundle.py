@@ -182,13 +182,13 @@ def template(
     steps = []
     parameters = _parameters(shots, farm)
     if len(parameters) > _MOST_PARAMETERS:
-        fits = (len(_parameters(shots[:count], farm)) <= _MOST_PARAMETERS for count in _up_to(shots))
+        fits = (
+            len(_parameters(shots[:count], farm)) <= _MOST_PARAMETERS for count in _up_to(shots)
+        )
         place = sum(fits)
         remedy = f"write one for every {place}" if place else "let options name fewer files"
         told = f"{len(shots)} shots" if place else "so many files"
-        raise OptionError(
-            f"a job of Open Job Description has no place for {told}", take, remedy
-        )
+        raise OptionError(f"a job of Open Job Description has no place for {told}", take, remedy)
     paths = _option_paths(shots)
     for index, plan in enumerate(shots, 1):
         before: str | None = None

@@ -16,7 +16,14 @@ from ...settings import option
 from ...shot import Shot, check_take_name
 from ..data.acting import FILE, Acting, load_acting, performances_in, posed_acting
 from ..data.authors import name_acting
-from ..data.ready_made_acting import PARTS, ActingRequest, fade, limited, performances_of, ready_made
+from ..data.ready_made_acting import (
+    PARTS,
+    ActingRequest,
+    fade,
+    limited,
+    performances_of,
+    ready_made,
+)
 from ..data.shots import Track, body_of
 from ..run.job_context import running
 from ..run.progress import Reporter

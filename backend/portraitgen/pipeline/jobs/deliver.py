@@ -23,8 +23,8 @@ from ...renders import Render, render_of
 from ...settings import option
 from ...shot import Shot
 from ...storage import atomic_path, entries, is_link, remove_file
-from ..data.frame_identity import edit_shown, was_changed
 from ..compositing.opacity import mix_of
+from ..data.frame_identity import edit_shown, was_changed
 from ..data.provenance import statement_of, touched_in, touched_told
 from ..data.shots import Track
 from ..run.job_context import running
@@ -309,9 +309,7 @@ def plate_notes(shot: Shot, rendered: Render, take: str) -> list[str]:
     return [doubts[0] + more] if doubts else []
 
 
-def _of_file(
-    said: Statement, path: Path, movie: Path, frame: Path, rendered: Render
-) -> Statement:
+def _of_file(said: Statement, path: Path, movie: Path, frame: Path, rendered: Render) -> Statement:
     """How one file of a render was made."""
     if path == movie:
         return replace(said, touched=touched_told(movie))
