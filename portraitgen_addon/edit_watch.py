@@ -22,6 +22,7 @@ from . import (
     compat,
     file_marks,
     plate_strip,
+    queue_runner,
     sequencer,
     shot_summary,
     shot_time,
@@ -193,7 +194,7 @@ def _look_at_folders(force: bool) -> bool:
     now = time.monotonic()
     if not force and now < _state.next_folders:
         return False
-    news = file_marks.look()
+    news = file_marks.look() | queue_runner.look()
     for shot in _own_shots():
         files = _state.files.get(_key(shot), {})
         news |= any(is_there(path) != there for path, there in files.items())
@@ -489,7 +490,7 @@ def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         if last is not None and last != shown and not session.busy:
             text = f"'{take.name}' shows render {shown}, render {last} came last"
             told.append(Notice(text, "portraitgen.show_frames", "Show Rendered Frames"))
-    told += _of_performers(shot)
+    told += _of_queue(shot) + _of_performers(shot)
     for each in shot.takes:
         if each.in_folder and each.folder_name not in known.takes:
             if not is_there(shot.path / "takes" / each.folder_name):
@@ -497,6 +498,16 @@ def _of_folder(shot: Any, plate: PlateStrip | None) -> list[Notice]:
                 options = {"folder_name": each.folder_name}
                 told.append(Notice(text, "portraitgen.forget_take", "Take off the List", options))
     return told
+
+
+def _of_queue(shot: Any) -> list[Notice]:
+    """Which jobs of a shot were left, as Blender ended in the middle of the queue."""
+    count = queue_runner.left(shot.path) if queue_runner.interrupted() else 0
+    if not count:
+        return []
+    jobs = "a job" if count == 1 else f"{count} jobs"
+    text = f"The queue was interrupted, with {jobs} of this shot left"
+    return [Notice(text, "portraitgen.queue_start", "Run Queue")]
 
 
 def _of_performers(shot: Any) -> list[Notice]:

@@ -32,6 +32,7 @@ class _Runner:
         queued: the job that runs now, None for none.
         job: how the session follows it.
         error: why the list could not be gone on with.
+        interrupted: whether whoever ran the list was killed, as of the last look.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class _Runner:
         self.queued: QueuedJob | None = None
         self.job: Job | None = None
         self.error: PortraitError | None = None
+        self.interrupted = False
         self.read: tuple[tuple[int, int], QueueRecord] | None = None
 
 
@@ -75,6 +77,34 @@ def runs() -> bool:
 def error() -> PortraitError | None:
     """Why the list could not be gone on with, None if it could."""
     return _runner.error
+
+
+def look() -> bool:
+    """Looks whether whoever ran the list was killed in the middle of a job.
+
+    Returns:
+        Whether that is another answer than before.
+    """
+    before = _runner.interrupted
+    try:
+        begun = any(each.state == "running" for each in record().jobs)
+        held = runs() or JobQueue(preferences.user_folder() / _FILE).is_run()
+        _runner.interrupted = begun and not held
+    except (PortraitError, OSError):
+        _runner.interrupted = False  # The Jobs panel, which reads the list, tells why.
+    return _runner.interrupted != before
+
+
+def interrupted() -> bool:
+    """Whether jobs were left since whoever ran the list was killed, as `look` found."""
+    return _runner.interrupted and not runs()
+
+
+def left(shot: Path) -> int:
+    """How many jobs of a shot are still to run."""
+    return sum(
+        each.state in ("waiting", "running") and Path(each.shot) == shot for each in record().jobs
+    )
 
 
 def start() -> None:

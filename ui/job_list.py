@@ -42,6 +42,8 @@ def draw_queue(layout: Any) -> None:
     if not body:
         return
     _draw_adding(body)
+    if queue_runner.interrupted():
+        draw_text(body, "The queue was interrupted; it goes on where it stood")
     waiting = {each.id for each in blocked(record)}
     # What is done goes first where not all can be shown.
     done = len(record.jobs) - len(left)
@@ -76,13 +78,14 @@ def _draw_adding(layout: Any) -> None:
 def _draw_job(layout: Any, job: QueuedJob, waits: bool) -> None:
     row = layout.row(align=True)
     row.alert = job.state == "failed"
-    icon = "PAUSE" if waits else _ICONS[job.state]
+    state = "waiting" if queue_runner.interrupted() and job.state == "running" else job.state
+    icon = "PAUSE" if waits else _ICONS[state]
     row.label(text=printable(str(job)), icon=icon, translate=False)
-    if job.state == "waiting":
+    if state == "waiting":
         for by, arrow in ((-1, "TRIA_UP"), (1, "TRIA_DOWN")):
             button = row.operator("portraitgen.queue_move", text="", icon=arrow, emboss=False)
             button.job, button.by = job.id, by
-    if job.state != "running":
+    if state != "running":
         button = row.operator("portraitgen.queue_remove", text="", icon="X", emboss=False)
         button.job = job.id
     if job.error:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import OptionError, PortraitError, ShotError
-from .locks import Lock, Waiting
+from .locks import Lock, Waiting, holders
 from .records import JobRecord
 from .schema import Data, Record, Values
 from .shot import Shot, now
@@ -126,6 +126,10 @@ class JobQueue:
             self._recover()
             yield
 
+    def is_run(self) -> bool:
+        """Whether a process runs the list, or may: one that is known to be dead does not."""
+        return any(each.resource == "run" for each in holders(self._locks))
+
     def add(self, jobs: Iterable[QueuedJob]) -> None:
         """Adds jobs to the end, but for those that wait in it already."""
         given = list(jobs)
@@ -145,7 +149,7 @@ class JobQueue:
         """
 
         def change(record: QueueRecord) -> QueueRecord:
-            if self._job(record, id).state == "running":
+            if self._job(record, id).state == "running" and self.is_run():
                 raise OptionError("the job is running", id, "stop it first")
             return replace(record, jobs=tuple(each for each in record.jobs if each.id != id))
 

@@ -65,6 +65,29 @@ def test_a_queue_goes_on_after_its_worker_was_killed_and_does_nothing_twice(
     assert len(list((shot.path / "track").iterdir())) == 1
 
 
+def test_a_queue_that_was_interrupted_is_told_and_can_be_cleared(shot: Any, runner: Any) -> None:
+    """It looked as if it ran, and what had run could not be taken off."""
+    queued = runner.QueuedJob
+    runner.add([queued.of(shot.path, "render", {"take": take}, take) for take in ("a", "b")])
+    watch = module("portraitgen_addon.edit_watch")
+    watch.look(force=True)
+    assert watch.notices(shot) == ()
+    # As a Blender leaves it that is killed.
+    path = runner.queue().path
+    path.write_text(path.read_text().replace('"state": "waiting"', '"state": "running"', 1))
+    assert watch.look(force=True)
+    (notice,) = watch.notices(shot)
+    assert notice.text == "The queue was interrupted, with 2 jobs of this shot left"
+    assert notice.operator == "portraitgen.queue_start"
+    with runner.queue().running():
+        watch.look(force=True)
+        assert watch.notices(shot) == ()
+    path.write_text(path.read_text().replace('"state": "waiting"', '"state": "running"', 1))
+    bpy.ops.portraitgen.queue_remove(job=runner.record().jobs[0].id)
+    watch.look(force=True)
+    assert watch.notices(shot) == () and states(runner) == ["render waiting"]
+
+
 def test_a_script_waits_until_nothing_is_left_to_run(shot: Any, runner: Any) -> None:
     module("portraitgen_addon.scene_updates").waits = True
     queued = module("portraitgen_addon.queue_runner").QueuedJob

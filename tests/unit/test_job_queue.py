@@ -152,10 +152,12 @@ def test_jobs_are_added_moved_taken_off_and_held_back(queue: JobQueue) -> None:
     queue.pause(True)
     assert queue.begin() is None
     queue.pause(False)
-    running = queue.begin()
-    assert running is not None and running.id == first.id and running.attempts == 1
-    with pytest.raises(OptionError, match="is running"):
-        queue.remove(running.id)
+    with queue.running():
+        assert queue.is_run()
+        running = queue.begin()
+        assert running is not None and running.id == first.id and running.attempts == 1
+        with pytest.raises(OptionError, match="is running"):
+            queue.remove(running.id)
     queue.remove(queue.read().jobs[1].id)
     assert len(queue.read().jobs) == 3
     with pytest.raises(OptionError, match="has no job"):
@@ -163,6 +165,13 @@ def test_jobs_are_added_moved_taken_off_and_held_back(queue: JobQueue) -> None:
     # Stopped by its user, it waits again.
     queue.end(running.id)
     assert queue.read().jobs[0].state == "waiting"
+
+
+def test_what_a_dead_process_left_running_can_be_taken_off(queue: JobQueue) -> None:
+    running = queue.begin()
+    assert running is not None and not queue.is_run()
+    queue.remove(running.id)
+    assert running.id not in [job.id for job in queue.read().jobs]
 
 
 def test_only_one_process_runs_a_queue(queue: JobQueue, portraitgen: Command) -> None:
