@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sheet of a take's quality: what it measures, and that a stranger's texts stay texts."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -9,7 +10,13 @@ import numpy as np
 import pytest
 
 from portraitgen.errors import OptionError
-from portraitgen.pipeline.jobs.quality import _MEASURES, QualityOptions, _seam
+from portraitgen.pipeline.jobs.quality import (
+    _MEASURES,
+    FrameMeasures,
+    QualityOptions,
+    _seam,
+    _unmeasured,
+)
 from portraitgen.pipeline.jobs.quality_sheet import Measure, Sheet, Thumbnail, write_sheet
 from portraitgen.settings import parse
 from portraitgen.tracking.face_reading import face_difference
@@ -96,6 +103,29 @@ def test_a_sheet_shows_a_strangers_texts_and_runs_none_of_them(tmp_path: Path) -
     # 2 is joined with 3, 9 stands alone; the limit is drawn and told.
     assert text.count("<polyline") == 1 and text.count("<circle") == 1
     assert 'class="over">most 2.5 in frame 3' in text and "limit 2" in text
+
+
+def test_what_was_measured_in_some_frames_alone_is_told() -> None:
+    """A limit held, though most frames had nothing that could exceed it."""
+    seen = FrameMeasures(flicker=0.5, identity=0.1, outside=0.0)
+    assert list(_unmeasured({1: replace(seen, flicker=None), 2: seen}, [])) == []
+    rows = {1: seen, 2: seen, 4: replace(seen, flicker=None, outside=None)}
+    told = list(_unmeasured(rows, [3]))
+    assert told == [
+        "Frames 3 are not rendered, and not measured.",
+        "Flicker is not measured in frames 4: it is told between neighbouring frames that show the"
+        " performer.",
+        "Untouched pixels are not compared in frames 4: no full plates.",
+    ]
+
+
+def test_a_record_of_several_things_has_a_line_for_each(tmp_path: Path) -> None:
+    weights = [{"name": "klein", "files": {"a.safetensors": "0" * 64}}, {"name": "offset"}]
+    sheet = Sheet("a", (), (), (), {"edit": {"weights": weights}})
+    write_sheet(tmp_path / "qc.html", sheet)
+    text = (tmp_path / "qc.html").read_text("utf-8")
+    assert "<td>edit weights 1 files a.safetensors</td><td>0000" in text
+    assert "<td>edit weights 2 name</td><td>offset</td>" in text and "{" not in text[-300:]
 
 
 @pytest.mark.parametrize("name", _MEASURES)

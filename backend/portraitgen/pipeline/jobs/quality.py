@@ -350,7 +350,16 @@ def _unmeasured(rows: Mapping[int, FrameMeasures], missing: Sequence[int]) -> It
     faceless = [frame for frame, row in rows.items() if row.identity is None]
     if faceless:
         yield f"No face is found in plate or take in frames {runs_of(faceless)}."
-    if all(row.outside is None for row in rows.values()):
+    lone = [frame for frame in [*rows][1:] if rows[frame].flicker is None]
+    if lone:
+        yield (
+            f"Flicker is not measured in frames {runs_of(lone)}: it is told between neighbouring"
+            " frames that show the performer."
+        )
+    bare = [frame for frame, row in rows.items() if row.outside is None]
+    if 0 < len(bare) < len(rows):
+        yield f"Untouched pixels are not compared in frames {runs_of(bare)}: no full plates."
+    elif bare:
         yield (
             "Untouched pixels are not compared: the render has no full plates, or the plate's"
             " pixels are not square."

@@ -184,6 +184,9 @@ def _rows(data: object, name: str = "") -> Iterator[tuple[str, str]]:
     if isinstance(data, Mapping):
         for key, value in data.items():
             yield from _rows(value, f"{name} {key}".strip().replace("_", " "))
+    elif isinstance(data, list | tuple) and any(isinstance(each, Mapping) for each in data):
+        for number, each in enumerate(data, 1):
+            yield from _rows(each, f"{name} {number}")
     elif isinstance(data, list | tuple):
         yield name, ", ".join(str(each) for each in data)
     elif data not in (None, ""):
