@@ -17,6 +17,7 @@ from performer_shot import performer_shot
 from PIL import Image
 
 from portraitgen.body.model import BodyModel
+from portraitgen.errors import OptionError
 from portraitgen.footage.container_tags import movie_comment
 from portraitgen.footage.encode import exr_attributes, unmarked, write_plate
 from portraitgen.footage.plate import open_plate
@@ -98,6 +99,14 @@ def test_whose_performance_drives_and_through_which_camera_is_told(
     assert said["camera"] == hashlib.sha256(moves.read_bytes()).hexdigest()
     assert said["render"]["drive"] == "other" and said["render"]["camera"] == "moves.json"
     assert str(tmp_path) not in json.dumps(said) and "touched" not in said
+    # So do the credentials of its copies.
+    home, pen = frame.parents[3].name, Pen()
+    with pytest.raises(OptionError, match=f"no folder 'alone-1'; use {home}"):
+        run("deliver", shot.path, {"take": "toon", "out": "x", "alone": "alone-1"}, Reporter())
+    list(sign_take(shot, "toon", tmp_path / "out", cast(Any, pen), alone=home))
+    assert pen.said == {frame.name: said, frame.with_suffix(".png").name: said}
+    out = {"take": "toon", "out": str(tmp_path / "out"), "alone": home}
+    assert run("deliver", shot.path, out, Reporter()).told()["files"] == 2
     record = RenderRecord.read(frame.parents[1] / "render.json")
     assert record.performance and record.performance.plate == "9" * 64
     assert record.camera_sha256 == said["camera"]

@@ -25,6 +25,9 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser.add_argument(
         "--gaps", action="store_true", help="sign though frames in between are missing"
     )
+    parser.add_argument(
+        "--alone", default="", metavar="FOLDER", help="of the take, alone-..., in its own place"
+    )
     parser.add_argument("--certificate", type=Path, required=True, help="the chain, PEM")
     parser.add_argument("--key", type=Path, help="its private key, PKCS#8 PEM")
     parser.add_argument(
@@ -39,16 +42,16 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> None:
     """Signs copies of frames, pictures, plates and the movie of a take."""
-    from ..pipeline.jobs.deliver import notes_on, plate_notes, sign_take
+    from ..pipeline.jobs.deliver import home_of, notes_on, plate_notes, sign_take
     from ..provenance.credentials import Signer
     from ..renders import render_of
     from ..shot import Shot
 
     signer = Signer(given.certificate, given.key, given.signing_command)
     shot = Shot.open(given.shot)
-    rendered = render_of(shot.take_folder(given.take), given.version)
+    rendered = render_of(home_of(shot, given.take, given.alone), given.version)
     notes = notes_on(shot, rendered, given.take, given.out, given.gaps)
     for note in [*notes, *plate_notes(shot, rendered, given.take)]:
         print(printable(f"note: {note}"), file=sys.stderr)
-    for path in sign_take(shot, given.take, given.out, signer, rendered.version):
+    for path in sign_take(shot, given.take, given.out, signer, rendered.version, given.alone):
         print(printable(str(path)))

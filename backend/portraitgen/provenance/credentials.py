@@ -438,12 +438,13 @@ def _manifest(statement: Statement, title: str, mime: str, has_plate: bool) -> d
     if not has_plate:
         begun = {"action": "c2pa.created", "digitalSourceType": statement.source_type}
     begun["softwareAgent"] = agent
+    where = "alone" if statement.is_alone else "over the plate"
     how = f"with '{statement.editor}'" if statement.editor else "as an avatar"
     edited = {
         "action": "c2pa.edited",
         "softwareAgent": agent,
         "digitalSourceType": statement.source_type,
-        "description": f"The performer was rebuilt {how} and rendered over the plate",
+        "description": f"The performer was rebuilt {how} and rendered {where}",
     }
     return {
         "claim_generator_info": [agent],

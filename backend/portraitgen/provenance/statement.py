@@ -110,6 +110,11 @@ class Statement:
         kind = "compositeWithTrainedAlgorithmicMedia" if self.generative else "compositeCapture"
         return SOURCE_TYPES + kind
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether the performer was rendered without the plate."""
+        return bool(self.camera) or "drive" in self.render
+
     def to_json(self) -> str:
         """As one line of JSON, without what is empty."""
         touched = None if self.touched is None else round(self.touched, _DIGITS)

@@ -31,6 +31,7 @@ from ..run.job_context import running
 from ..run.progress import Reporter, Stage
 
 _THREADS = 2
+_ALONE = re.compile("alone-[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class DeliverOptions:
     out: str = option("", "The folder for the copies", path=True)
     version: int | None = option(
         None, "The version of the render, the one rendered last by default", minimum=0
+    )
+    alone: str = option(
+        "",
+        "A folder alone-... of the take, for the performer alone: through another camera, or driven"
+        " by another shot; the take over its plate by default",
     )
     certificate: str = option(
         "", "The studio's certificate chain (PEM); without one nothing is signed", path=True
@@ -66,7 +72,7 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
     signer = None
     if options.certificate:
         signer = Signer(Path(options.certificate), Path(options.key))
-    rendered = render_of(shot.take_folder(options.take), options.version)
+    rendered = render_of(home_of(shot, options.take, options.alone), options.version)
     out = Path(options.out).absolute()
     with running(shot, "deliver", asdict(options), f"deliver:{options.take}", reporter) as job:
         files = _files(rendered, options.take)
@@ -75,7 +81,7 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
         for note in plate_notes(shot, rendered, options.take) if signer else ():
             reporter.note(note)
         stage = Stage(reporter, "deliver", len(files))
-        copies = sign_take(shot, options.take, out, signer, rendered.version)
+        copies = sign_take(shot, options.take, out, signer, rendered.version, options.alone)
         with closing(copies):
             for count, _ in enumerate(copies, 1):
                 stage.step(count)
@@ -88,6 +94,25 @@ def deliver(shot: Shot, options: DeliverOptions, reporter: Reporter) -> DeliverR
         )
         job.finish(result.told())
     return result
+
+
+def home_of(shot: Shot, take: str, alone: str) -> Path:
+    """Where the versions of a take's render lie.
+
+    Args:
+        alone: the name of the folder of what the take shows alone; empty for the take itself.
+
+    Raises:
+        OptionError: if there is no such folder.
+    """
+    folder = shot.take_folder(take)
+    if not alone:
+        return folder
+    if not _ALONE.fullmatch(alone) or not (folder / alone).is_dir() or is_link(folder / alone):
+        known = sorted(each.name for each in entries(folder) if _ALONE.fullmatch(each.name))
+        remedy = f"use {' or '.join(known)}" if known else "render it with --camera or --drive"
+        raise OptionError(f"the take has no folder '{alone}'", "alone", remedy)
+    return folder / alone
 
 
 def _files(rendered: Render, take: str) -> list[Path]:
@@ -212,7 +237,12 @@ def _check_whole(path: Path, frame: Path) -> None:
 
 
 def sign_take(
-    shot: Shot, take: str, out: Path, signer: Signer | None, version: int | None = None
+    shot: Shot,
+    take: str,
+    out: Path,
+    signer: Signer | None,
+    version: int | None = None,
+    alone: str = "",
 ) -> Generator[Path, None, None]:
     """Signs copies of a take's frames, pictures, full plates and movie, for delivery.
 
@@ -222,6 +252,7 @@ def sign_take(
         out: the folder for the copies; what it holds of the same names is replaced.
         signer: None signs nothing.
         version: of the render, the one rendered last by default.
+        alone: as `home_of` takes it.
 
     Yields:
         The files that hold the credentials, or without a signer the copies.
@@ -233,7 +264,7 @@ def sign_take(
     """
     if out.resolve().is_relative_to((shot.path / "takes").resolve()):
         raise OptionError("the copies would lie among the takes", out, "choose another folder")
-    rendered = render_of(shot.take_folder(take), version)
+    rendered = render_of(home_of(shot, take, alone), version)
     files = _files(rendered, take)
     movie = rendered.folder / f"{take}.mp4"
     if not files:
@@ -252,6 +283,7 @@ def sign_take(
             return place / path.name
         said = statements[_edit_of(shot, take, rendered, path)]
         said = _of_file(said, path, movie, _frame_of(rendered, path), rendered)
+        said = replace(said, shown=1.0) if alone else said
         source = plate.shown_in(None if path == movie else _number(path, take))
         return signer.sign(path, said, source, place / path.name)
 
