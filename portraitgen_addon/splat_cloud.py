@@ -79,6 +79,7 @@ def fill(cloud: Any, data: SplatData) -> None:
         "pg_rest": ("FLOAT", "value", arrays["rest_scale"]),
         "pg_opacity": ("FLOAT", "value", arrays["opacity"]),
         "pg_colour": ("FLOAT_VECTOR", "vector", arrays["colour"]),
+        splat_nodes.SHIFT: ("FLOAT_VECTOR", "vector", arrays["shift"] / DEGREE_0),
         splat_nodes.ALBEDO: ("FLOAT_VECTOR", "vector", arrays["albedo"]),
         splat_nodes.ROUGHNESS: ("FLOAT", "value", arrays["roughness"]),
         ID: ("INT", "value", np.arange(count, dtype=np.int32)),

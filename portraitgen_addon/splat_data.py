@@ -38,6 +38,8 @@ class SplatData:
         """
         arrays, metadata = tensors.load(path)
         try:
+            # Files of earlier versions hold none.
+            arrays.setdefault("shift", np.zeros_like(arrays["colour"]))
             facts = CloudFacts.parse(parse_json(metadata["splats"]))
             joints, units = list(facts.joints), list(facts.units)
             made = cls(
@@ -76,6 +78,7 @@ class SplatData:
             "colour": (splats, 3),
             "harmonics": (splats, splat_nodes.HARMONICS, 3),
             "tints": (fields, splats, 3),
+            "shift": (splats, 3),
             "albedo": (splats, 3),
             "roughness": (splats,),
             "weights": (len(arrays["frames"]), fields),

@@ -13,6 +13,7 @@ import bpy
 SURFACE, CAMERA, SOFTNESS = "Surface", "Camera", "Softness"
 FIELDS, HARMONICS = 20, 8
 NORMAL, ALBEDO, ROUGHNESS, INSIDE = "pg_normal", "pg_albedo", "pg_roughness", "pg_inside"
+SHIFT = "pg_shift"
 _DEGREE_0 = 0.28209479177387814
 # Metres that the shadow's surface lies inside of the performer's.
 _INSIDE = 0.008
@@ -21,7 +22,7 @@ _SMOOTHED = 8
 _LEAST_STRETCH, _MOST_STRETCH = 0.3, 3.0
 # Which nodes groups and materials hold, kept with them: grows whenever these do something else.
 _MADE_AS = "portraitgen_nodes"
-VERSION = 2
+VERSION = 3
 _LIT = "PortraitGen Lit by Scene"
 
 
@@ -247,8 +248,9 @@ def _radiance(make: _Tree, entry: Any, towards: Any, frame: Any) -> Any:
 
 
 def softening_tree() -> Any:
-    """A node group that makes splats as broad as the backend draws them, whose pixels blur them
-    for the plate's camera; its input is that blur as a share of the depth."""
+    """A node group that makes splats look as the backend draws them: as broad, whose pixels blur
+    them for the plate's camera, and of colours that are blended as light to what is blended there
+    as it is displayed. Its input is that blur as a share of the depth."""
     group, current = _shared("PortraitGen Softness")
     if current:
         return group
@@ -265,7 +267,15 @@ def softening_tree() -> Any:
         broader.inputs, make.parts(make.named("scale", "FLOAT_VECTOR")), strict=True
     ):
         make.link(make.number("SQRT", make.number("MULTIPLY_ADD", side, side, blur)), socket)
+    shown = make.node("FunctionNodeSeparateColor")
+    make.link(make.named("radiance:base", "FLOAT_COLOR"), shown.inputs[0])
+    blended = make.node("FunctionNodeCombineColor")
+    shifts = make.parts(make.named(SHIFT, "FLOAT_VECTOR"))
+    for index, shift in enumerate(shifts):
+        make.link(make.number("ADD", shown.outputs[index], shift), blended.inputs[index])
+    make.link(shown.outputs["Alpha"], blended.inputs["Alpha"])
     geometry = make.store(entry.outputs["Geometry"], "scale", "FLOAT_VECTOR", broader.outputs[0])
+    geometry = make.store(geometry, "radiance:base", "FLOAT_COLOR", blended.outputs[0])
     make.link(geometry, exit_.inputs["Geometry"])
     return group
 

@@ -447,6 +447,11 @@ def test_data_that_lead_nowhere_are_refused(splat_shot: Path, tmp_path: Path) ->
         broken = {**data.arrays, name: data.arrays[name] + change}
         with pytest.raises(ValueError, match=f"{name} lead nowhere"):
             dataclasses.replace(data, arrays=broken)._check()
+    # Files of earlier versions know of no shift.
+    old = path.read_bytes().replace(b'"sha256"', b'"former"', 1)
+    (tmp_path / "old.safetensors").write_bytes(old.replace(b'"shift"', b'"other"', 1))
+    assert data.arrays["shift"].max() > 0
+    assert not splat_data.SplatData.load(tmp_path / "old.safetensors").arrays["shift"].any()
     tensors.save(tmp_path / "bad.safetensors", {"vertices": data.arrays["vertices"]})
     with pytest.raises(Exception, match="the splats are damaged .* press To 3D again"):
         splat_data.SplatData.load(tmp_path / "bad.safetensors")

@@ -13,7 +13,7 @@ from conftest import module
 from splat_performer import OFFSET, apart, modify_first, native, shown
 
 # What the nodes of a version do; whoever changes them gives them another.
-_VERSION, _DONE = 2, "7e2a00053a488900"
+_VERSION, _DONE = 3, "5292c146df6866b2"
 
 
 def _aged(cloud: Any, shadow: Any) -> Any:

@@ -19,9 +19,11 @@ from portraitgen.errors import AvatarError, DiskFull
 from portraitgen.messages.splats import SplatsImported
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track
+from portraitgen.pipeline.requests.linear_blending import _displayed, _light, colour_shift
 from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply
 from portraitgen.pipeline.requests.splats import export_cloud, export_splats, import_splats
 from portraitgen.pipeline.requests.spz_file import read_spz, write_spz
+from portraitgen.raster import rasterize
 from portraitgen.shot import Shot
 from portraitgen.tensors import load_arrays
 
@@ -249,6 +251,37 @@ def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: Bod
     }
     assert rough["eyes"].max() < rough["face"].min() <= 0.5 < rough["torso"].min() < 1
     assert answer.gaussians == len(arrays["opacity"])
+
+
+def test_a_renderer_that_blends_light_shows_what_the_avatar_shows(
+    shot: Shot, body: BodyModel
+) -> None:
+    """Blender's pictures were brighter, and soft where dark splats lie over bright ones."""
+    avatar, track = load_avatar(shot.version_folder("avatar"), body).on("cpu"), Track(shot)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        colours = avatar.texture.features[:, :3]
+        colours.copy_(torch.rand(colours.shape, generator=generator) * 0.8 + 0.1)
+    shift = torch.from_numpy(colour_shift(avatar, track, SIZE))
+    camera = torch.from_numpy(track.camera.window(track.box(2), SIZE).matrix())[None]
+    with torch.no_grad():
+        made, _ = avatar.gaussians(frame_parameters(track.motion, [2]), None, 3)
+
+    def drawn(colours: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        place = torch.eye(4)[None], camera, SIZE, SIZE
+        with torch.no_grad():
+            scales = avatar.widened(made, torch.eye(4)[None], camera)
+            shown = rasterize(made.means, made.quats, scales, made.opacities, colours, *place)
+        covered = shown.alpha[..., 0] > 0.99
+        return shown.features[covered], covered
+
+    wanted, covered = drawn(made.features)
+    assert covered.float().mean() > 0.2
+    errors = [
+        _displayed(drawn(_light(made.features + each))[0]) - wanted for each in (0 * shift, shift)
+    ]
+    assert errors[0].mean() > 0.01 and errors[1].mean().abs() < 5e-3
+    assert errors[1].square().mean() < errors[0].square().mean() / 4
 
 
 @pytest.mark.parametrize(

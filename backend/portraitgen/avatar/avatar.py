@@ -299,7 +299,7 @@ class Avatar(nn.Module):
         drawn = rasterize(
             gaussians.means,
             gaussians.quats,
-            self._widened(gaussians, views, Ks),
+            self.widened(gaussians, views, Ks),
             gaussians.opacities,
             gaussians.features,
             views,
@@ -324,7 +324,7 @@ class Avatar(nn.Module):
             displaced,
         )
 
-    def _widened(self, gaussians: Gaussians, views: Tensor, Ks: Tensor) -> Tensor:
+    def widened(self, gaussians: Gaussians, views: Tensor, Ks: Tensor) -> Tensor:
         """The Gaussians' scales, (B, N, 3), as soft as the pixels that they were learned from.
 
         The rasteriser blurs a splat by a part of a pixel. From nearer than any frame was, or in

@@ -46,6 +46,7 @@ from ..data.authors import added
 from ..data.avatars import frame_parameters, load_avatar
 from ..data.shots import Track, body_of, plate_of
 from ..run.job_context import running
+from .linear_blending import colour_shift
 from .rig import inside_faces
 from .splat_file import Splats, read_ply, write_ply
 from .spz_file import read_spz, write_spz
@@ -140,10 +141,10 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
     joints (J, 3), units (E, V, 3), fields (K, V, 3), weight_vertices, weight_joints and
     weight_values (M); of each Gaussian corners (N, 3) among these vertices, barycentric (N, 3),
     offset (N, 3), rotation (N, 4) wxyz and scale (N, 3) in its triangle's frame, rest_scale (N),
-    opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame, tints (K, N, 3), albedo
-    (N, 3), linear, and roughness (N); and weights (T, K) of fields and tints in the frames (T).
-    Metres, OpenCV's axes, colours display-referred. Its
-    metadata holds "splats", JSON with the names of joints and units.
+    opacity (N), colour (N, 3), harmonics (N, 8, 3) in its triangle's frame, tints (K, N, 3), shift
+    (N, 3), to be added to colours whose light is blended, albedo (N, 3), linear, and roughness (N);
+    and weights (T, K) of fields and tints in the frames (T). Metres, OpenCV's axes, colours
+    display-referred. Its metadata holds "splats", JSON with the names of joints and units.
 
     Args:
         take: whose current edit, empty for the reconstruction.
@@ -188,6 +189,7 @@ def export_cloud(shot: Shot, take: str = "", version: int | None = None) -> Clou
         "weight_joints": joints.astype(np.int32),
         "weight_values": weights[vertices, joints],
         "frames": motion.frames,
+        "shift": colour_shift(avatar, source.track, source.size),
         "albedo": _albedo(source),
         "roughness": _roughness(source),
         "inside": inside_faces(body)[shown].astype(np.int32),
