@@ -543,6 +543,7 @@ class RenderRecord(Record):
         settings: the render job's options that decide its pixels.
         performance: of the shot that drives the performer, None for the performer's own.
         camera_sha256: the digest of the cameras, empty for the plate's own.
+        plate_source: IPTC's digital source type of the plate, as its own file names it.
     """
 
     created: str
@@ -554,6 +555,7 @@ class RenderRecord(Record):
     settings: Values = field(default_factory=dict)
     performance: PerformanceRecord | None = None
     camera_sha256: str = ""
+    plate_source: str = ""
 
     @property
     def is_lit(self) -> bool:

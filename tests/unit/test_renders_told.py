@@ -5,6 +5,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 from xml.dom import minidom
@@ -229,6 +230,61 @@ def test_any_tiff_takes_a_packet_and_keeps_its_pixels_and_pages(
         for page, made in enumerate(pages):
             opened.seek(page)
             assert np.array_equal(np.asarray(opened), np.asarray(made))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr"])
+def test_what_a_plate_says_of_its_own_making_is_not_said_of_the_take(
+    tmp_path: Path, suffix: str
+) -> None:
+    """A camera's *digital capture*, or an earlier take's record, stood beside ours."""
+    name = "Iptc4xmpExt:DigitalSourceType"
+    own = {name: "digitalCapture", "portraitgen:provenance": "old", "Copyright": "Ann"}
+    path = tmp_path / f"plate.0001{suffix}"
+    spec = oiio.ImageSpec(16, 8, 3, oiio.HALF if suffix == ".exr" else oiio.UINT8)
+    for key, text in own.items():
+        spec.attribute(key, text)
+    output = oiio.ImageOutput.create(str(path))
+    assert output and output.open(str(path), spec)
+    output.write_image(np.zeros((8, 16, 3), np.uint8))
+    output.close()
+    if suffix == ".tif":
+        said = SAID.xmp().replace(SAID.source_type, "digitalCapture")
+        path.write_bytes(with_xmp(path.read_bytes(), said))
+    plate = open_plate(path, colour_space="Rec.709")
+    native = plate.read_native(plate.first)
+    assert native.attributes[name][1] == "digitalCapture"
+    written = write_plate(tmp_path / "over", native, plate, SAID.png_texts())
+    assert b"digitalCapture" not in written.read_bytes()
+    assert SAID.source_type.encode() in written.read_bytes()
+    again = oiio.ImageInput.open(str(written)).spec()
+    assert again.get_string_attribute("Copyright") == "Ann"
+    assert again.get_string_attribute("portraitgen:provenance") != "old"
+    # A plate that is written as it is says what it said.
+    as_it_is = write_plate(tmp_path / "plain", native, plate)
+    assert suffix == ".tif" or b"digitalCapture" in as_it_is.read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".exr"])
+@pytest.mark.parametrize("key", ["Iptc4xmpExt:DigitalSourceType", "portraitgen:digitalSourceType"])
+def test_a_plate_that_a_trained_model_drew_stays_one(tmp_path: Path, suffix: str, key: str) -> None:
+    """Its take was called a capture, since the editor trains on nothing."""
+    made = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    spec = oiio.ImageSpec(16, 8, 3, oiio.HALF if suffix == ".exr" else oiio.UINT8)
+    path = tmp_path / f"plate.0001{suffix}"
+    spec.attribute(key, made)
+    output = oiio.ImageOutput.create(str(path))
+    assert output and output.open(str(path), spec)
+    output.write_image(np.zeros((8, 16, 3), np.uint8))
+    output.close()
+    if suffix == ".tif":
+        path.write_bytes(with_xmp(path.read_bytes(), SAID.xmp().replace(SAID.source_type, made)))
+    plate = open_plate(path, colour_space="Rec.709")
+    assert plate.source_type == made
+    said = replace(SAID, plate_source=plate.source_type)
+    assert said.source_type.endswith("/compositeWithTrainedAlgorithmicMedia")
+    facts = json.loads(said.to_json())
+    assert facts["plate_source"] == made and facts["generative"] is False
+    assert replace(SAID, plate_source="digitalCapture").source_type == SAID.source_type
 
 
 def test_what_is_no_tiff_is_refused() -> None:

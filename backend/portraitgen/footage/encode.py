@@ -281,7 +281,7 @@ def write_plate(
     path = stem.with_name(stem.name + plate.suffix)
     pixels = frame.pixels if frame.window is None else frame.window.pixels
     spec = _spec(pixels, frame.channels, frame.formats)
-    _say(spec, frame.attributes)
+    _say(spec, _unclaimed(frame.attributes) if texts else frame.attributes)
     spec.attribute("oiio:UnassociatedAlpha", 1)
     if plate.pixel_aspect != 1:
         spec.attribute("PixelAspectRatio", float(plate.pixel_aspect))
@@ -318,6 +318,18 @@ def write_plate(
     if plate.suffix in (".tif", ".tiff") and texts and _XMP in texts:
         write_bytes(path, with_xmp(path.read_bytes(), texts[_XMP]))
     return path
+
+
+def _unclaimed(
+    attributes: Mapping[str, tuple[str, object]],
+) -> dict[str, tuple[str, object]]:
+    """What a plate's file says, without how it was made itself: that is another picture."""
+    return {
+        name: said
+        for name, said in attributes.items()
+        if not name.lower().startswith("portraitgen:")
+        and not name.lower().endswith("digitalsourcetype")
+    }
 
 
 def unmarked(frame: SourceFrame, plate: Plate) -> str:

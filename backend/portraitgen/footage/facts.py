@@ -80,6 +80,7 @@ class ImageFacts(Data):
         form: OpenImageIO's name of the file format.
         timecode: as the file names it, or "".
         notes: what was chosen, assumed or left out.
+        source_type: IPTC's digital source type, as the file names it, or "".
     """
 
     width: int
@@ -94,6 +95,7 @@ class ImageFacts(Data):
     form: str
     timecode: str
     notes: tuple[str, ...]
+    source_type: str = ""
 
 
 def told_of_tags(first: tuple[int, ...], later: tuple[int, ...], frame: int) -> list[str]:

@@ -218,9 +218,16 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             form=form,
             timecode="" if dpx is not None and dpx.short else _timecode(spec),
             notes=tuple(notes),
+            source_type=_source_type(spec),
         )
     finally:
         image.close()
+
+
+def _source_type(spec: "oiio.ImageSpec") -> str:
+    """IPTC's digital source type, as XMP names it, or a header of ours."""
+    names = ("Iptc4xmpExt:DigitalSourceType", "portraitgen:digitalSourceType")
+    return next((text for name in names if (text := header_text(spec, name))), "")
 
 
 def _shown(choice: Choice, channels: tuple[str, ...]) -> str:

@@ -53,6 +53,7 @@ class Plate:
         notes: what was assumed, left out, repeated or repaired, one sentence each, for the user.
         suffix: of lossless files in the plate's own format and depth; PNG for movies and JPEG.
         timecode, reel: of its first frame, as the file names them, or "".
+        source_type: IPTC's digital source type, as the first picture of a sequence names it, or "".
         on_note: told each note that reading a frame adds, such as of damage; None at first.
     """
 
@@ -87,6 +88,7 @@ class Plate:
             )
         self.suffix = source.suffix
         self.timecode, self.reel = source.timecode, source.reel
+        self.source_type = source.source_type
         self.space = colour_space
         self._source = source
         self._asked = asked

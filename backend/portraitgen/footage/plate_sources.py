@@ -36,6 +36,7 @@ class Source(Protocol):
     notes: list[str]
     suffix: str
     timecode: str
+    source_type: str
     reel: str
 
     def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:
@@ -115,6 +116,7 @@ class MovieSource:
         self.bit_depth = facts.bit_depth
         self.pixel_aspect = facts.pixel_aspect
         same = round(self.fps) == round(facts.fps)
+        self.source_type = ""
         self.timecode = facts.timecode if same else rebased(facts.timecode, facts.fps, self.fps)
         self.reel = facts.reel
 
@@ -234,6 +236,7 @@ class ImageSource:
         self.bit_depth = facts.bit_depth
         self.pixel_aspect = facts.pixel_aspect
         self.timecode = facts.timecode
+        self.source_type = facts.source_type
 
     def _check(self, place: Path, all_facts: list[ImageFacts]) -> None:
         facts = all_facts[0]

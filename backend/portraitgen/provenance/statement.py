@@ -18,6 +18,7 @@ TOUCHED = "portraitgen:touched"
 
 _NAMESPACE = "urn:portraitgen:provenance"
 _DIGITS = 4
+_TRAINED = "trainedalgorithmicmedia"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Statement:
         by_hand: what an artist did: "pins", "acting", "light", "paint", "key frames", "splats".
         authors: who did what of it, of those who gave their name.
         render: what was asked of the render, as keys of the mix; of paths the name alone.
+        plate_source: IPTC's digital source type of the plate, as its own file names it.
         performances: of other shots, that the performer acts.
         camera: the digest of the cameras that it was rendered through, empty for the plate's own.
         touched: the share of the plate's pixels that the edit changed, 0..1, of a movie the mean of
@@ -99,6 +101,7 @@ class Statement:
     by_hand: tuple[str, ...] = ()
     authors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     render: Mapping[str, object] = field(default_factory=dict)
+    plate_source: str = ""
     performances: tuple[Performance, ...] = ()
     camera: str = ""
     touched: float | None = None
@@ -107,7 +110,9 @@ class Statement:
     @property
     def source_type(self) -> str:
         """IPTC's term: a trained model's pixels over a capture, or a composite without any."""
-        kind = "compositeWithTrainedAlgorithmicMedia" if self.generative else "compositeCapture"
+        # A plate that says to be a trained model's stays one, whatever is laid over it.
+        drawn = self.generative or _TRAINED in self.plate_source.lower()
+        kind = "compositeWithTrainedAlgorithmicMedia" if drawn else "compositeCapture"
         return SOURCE_TYPES + kind
 
     @property

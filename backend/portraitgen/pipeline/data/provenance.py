@@ -62,6 +62,7 @@ def statement_of(
     acted = list(performances_in(shot.path / "takes" / take / ACTING_FILE))
     if render is not None:
         common |= {"render": _of_render(render), "camera": render.camera_sha256}
+        common |= {"plate_source": render.plate_source}
         acted += [render.performance] if render.performance else []
     common |= {"performances": tuple(dict.fromkeys(map(_performance, acted)))}
     if edit is None or record is None:

@@ -247,6 +247,7 @@ class RenderRun:
             track=self.tracked.version,
             settings={name: getattr(options, name) for name in names},
             performance=self.performance,
+            plate_source=self.plate.source_type,
             camera_sha256=file_digest(given_path(options.camera)) if options.camera else "",
         )
 
