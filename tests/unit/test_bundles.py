@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import Command
+from made_looks import random_look
 
 from portraitgen import path_mapping
 from portraitgen.errors import OptionError
@@ -235,6 +236,24 @@ def test_a_program_that_an_editor_runs_is_not_sent_along(tmp_path: Path) -> None
     told = path_parameters(written(tmp_path / "b", shot))
     flows = told["EditCheckout"]["dataFlow"], told["EditGarment"]["dataFlow"]
     assert flows == ("NONE", "IN")
+
+
+def test_a_look_of_the_library_is_named_by_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers have a library of their own, in which there is none of the name."""
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path))
+    file = tmp_path / "bronze.safetensors"
+    random_look().save(file)
+    words = ("--editor", "look", "--set", "look=bronze", "--set", "other=none")
+    assert rooted("edit", words)[3:] == (f"look={file}", "--set", "other=none")
+    whole = ("--editor", "look", '--editor-options={"look": "bronze", "mix": 0.5}')
+    shot = ShotPlan(
+        Path("/s/a"), Path("/p"), [1], ("edit",), {"edit": parted("edit", rooted("edit", whole))}
+    )
+    args = arguments(written(tmp_path / "b", shot))[0]
+    assert "look={{RawParam.EditLook}}" in args and '--editor-options={"mix": 0.5}' in args
+    assert path_parameters(written(tmp_path / "b", shot))["EditLook"]["dataFlow"] == "IN"
 
 
 def test_files_in_a_home_are_named_from_its_root(

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from ..editing.looks.library import look_path
 from ..editing.registry import editor_class
+from ..errors import EditError
 from ..path_mapping import given_path
 from ..pipeline.jobs.edit import editor_values
 from ..pipeline.registry import options_of
@@ -33,9 +35,12 @@ def paths_in(stage: str, words: Sequence[str]) -> list[Path]:
 def rooted(stage: str, words: Sequence[str]) -> tuple[str, ...]:
     """The words, their paths from a root on: workers run in folders of their own.
 
-    What has the form of a name stays one: it may be a model's, or a look's of the library.
+    What has the form of a name stays one, as a model's. A look of the library is named by its file:
+    workers have a library of their own.
     """
-    return _changed(stage, words, _root)
+    named = words[words.index("--editor") + 1] if "--editor" in words[:-1] else ""
+    wears = stage == "edit" and named == "look"
+    return _changed(stage, words, _root, _look_file if wears else _root)
 
 
 def parted(stage: str, words: Sequence[str]) -> tuple[Word, ...]:
@@ -80,6 +85,14 @@ def rooted_options(editor: str, values: Mapping[str, str]) -> dict[str, str]:
     return {name: _root(value) if name in paths else value for name, value in values.items()}
 
 
+def _look_file(value: str) -> str:
+    """The file of a look of the library; what is none, from a root on."""
+    try:
+        return str(look_path(value).absolute())
+    except EditError:
+        return _root(value)
+
+
 def _root(value: str) -> str:
     path = given_path(value)
     is_path = len(path.parts) > 1 or (path.suffix and path.exists())
@@ -88,18 +101,26 @@ def _root(value: str) -> str:
     return str(path.absolute()) if is_own or (is_path and not path.is_absolute()) else value
 
 
-def _changed(stage: str, words: Sequence[str], change: Callable[[str], str]) -> tuple[str, ...]:
+def _changed(
+    stage: str,
+    words: Sequence[str],
+    change: Callable[[str], str],
+    change_of_editor: Callable[[str], str] | None = None,
+) -> tuple[str, ...]:
+    """The words, with other paths in them; those of an editor's options by a rule of their own, if
+    there is one."""
+    of_editor = change_of_editor or change
     own, editors = _options_of(stage, words)
     changed = []
     for before, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
         if before == "--set" and equals and value and name in editors:
-            word = f"{name}={change(value)}"
+            word = f"{name}={of_editor(value)}"
         elif word.startswith(_EDITOR_OPTIONS) and editors:
             values = editor_values(value)
             for each in editors.keys() & values.keys():
                 if isinstance(values[each], str) and values[each]:
-                    values = {**values, each: change(values[each])}
+                    values = {**values, each: of_editor(values[each])}
             word = _EDITOR_OPTIONS + json.dumps(values, sort_keys=True)
         elif value and name.startswith("--") and name[2:].replace("-", "_") in own:
             word = f"{name}={change(value)}"
