@@ -5,10 +5,12 @@
 import textwrap
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import bpy
 
+from portraitgen.errors import PortraitError
 from portraitgen.failures import ProgramFault, readable
 from portraitgen.schema import Value, Values
 
@@ -147,6 +149,18 @@ def attempt(operator: Any, work: Callable[[], None], level: str = "ERROR") -> se
         operator.report({level}, reported(str(failure), popup))
         return {"CANCELLED"}
     return {"FINISHED"}
+
+
+def file_to_write(text: str) -> Path:
+    """The file that an artist has named.
+
+    Raises:
+        PortraitError: if it is a folder alone, as where the name was left empty.
+    """
+    path = Path(bpy.path.abspath(text))
+    if not text or text.endswith(("/", "\\")) or path.is_dir():
+        raise PortraitError("no file name is given", path if text else "", "type one")
+    return path
 
 
 def run_job(context: Any, kind: str, options: Values, take: str = "", record: str = "") -> None:

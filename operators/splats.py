@@ -374,7 +374,7 @@ class PORTRAITGEN_OT_export_splats(bpy.types.Operator):
     def _export(self, context: Any) -> None:
         shot = properties.active_shot(context)
         frames = shot.frames if self.frames == "ALL" else str(_current(context, shot))
-        path = bpy.path.abspath(self.filepath)
+        path = str(base.file_to_write(self.filepath))
         # A script that names a file means its format, unless it says another.
         if self.properties.is_property_set("kind") or not path.lower().endswith(_FORMATS):
             path = _named(path, self.kind)

@@ -152,7 +152,7 @@ class PORTRAITGEN_OT_export_track(bpy.types.Operator):
 
     def _export(self, context: Any) -> None:
         shot = properties.active_shot(context)
-        path = Path(bpy.path.abspath(self.filepath))
+        path = base.file_to_write(self.filepath)
         known = (".npz", ".json", ".csv", ".bvh")
         if path.suffix not in known or not self.properties.is_property_set("filepath"):
             path = path.with_name(path.name + self.kind)
@@ -209,7 +209,7 @@ class PORTRAITGEN_OT_export_performance(bpy.types.Operator):
 
     def _export(self, context: Any) -> None:
         shot = properties.active_shot(context)
-        path = Path(bpy.path.abspath(self.filepath))
+        path = base.file_to_write(self.filepath)
         if path.suffix.lower() not in (".abc", ".usdc", ".usda", ".fbx", ".bvh"):
             path = path.with_name(path.name + self.kind)
         first, last = shot.first + shot.offset, shot.last + shot.offset

@@ -23,21 +23,34 @@ def export(parts: rig.Rig, path: Path, first: int, last: int) -> None:
 
     Raises:
         PortraitError: if the ending is no such one, or Blender's exporter fails.
+        OSError: if the file can't be written.
     """
     way = _WAYS.get(path.suffix.lower())
     if way is None:
         known = ", ".join(_WAYS)
         raise PortraitError("the file's ending names no format", path, f"use one of {known}")
+    # Blender's exporters say it in many lines, or not at all.
+    there = path.exists()
+    with open(path, "ab"):
+        pass
+    if not there:
+        path.unlink()
     scene = parts.armature.users_scene[0]
     try:
         with _chosen(parts, scene, first, last):
             done = way(str(path), first, last)
     except RuntimeError as error:
         raise PortraitError(
-            f"Blender's exporter failed ({str(error).strip()})", path, "choose another place"
+            f"Blender's exporter failed ({_last_line(error)})", path, "choose another format"
         ) from error
     if "FINISHED" not in done or not path.exists():
         raise PortraitError("Blender's exporter wrote nothing", path, "choose another place")
+
+
+def _last_line(error: RuntimeError) -> str:
+    """What an operator's error says, without the lines of Python that led there."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next(line for line in reversed(lines) if not line.startswith(("Location:", "^", "~")))
 
 
 def _alembic(path: str, first: int, last: int) -> set[str]:

@@ -235,6 +235,29 @@ def test_blender_s_own_exporters_write_the_performance(
             assert extent(found) == pytest.approx(extent(wanted), rel=0.05)
 
 
+@pytest.mark.parametrize("end", [".abc", ".usdc", ".fbx", ".bvh"])
+def test_a_place_that_cannot_be_written_is_told_in_one_sentence(
+    end: str, performer_shot: Any, tmp_path: Path
+) -> None:
+    """It was lines of Python, or words of a library's."""
+    path = tmp_path / "gone" / f"out{end}"
+    with pytest.raises(RuntimeError) as told:
+        bpy.ops.portraitgen.export_performance(filepath=str(path))
+    (sentence,) = str(told.value).strip().splitlines()
+    assert str(path) in sentence and "exporter" not in sentence
+
+
+@pytest.mark.parametrize("name", ["export_track", "export_performance", "export_splats"])
+def test_an_export_without_a_name_is_told(name: str, performer_shot: Any, tmp_path: Path) -> None:
+    """A fault of the program's own, or a file beside the folder."""
+    from splat_performer import OFFSET
+
+    bpy.context.scene.frame_set(OFFSET + 2)
+    for text in ("", f"{tmp_path}/"):
+        with pytest.raises(RuntimeError, match="no file name is given; type one"):
+            getattr(bpy.ops.portraitgen, name)(filepath=text)
+
+
 def test_a_track_goes_out_and_another_comes_in_from_the_panel(
     tracked_clip: Path, tmp_path: Path, session: Any, until: Callable[..., None]
 ) -> None:
