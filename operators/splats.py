@@ -509,12 +509,19 @@ class PORTRAITGEN_OT_take_retouched_splats(bpy.types.Operator):
 
 
 def _taken(shot: Any, take: str, sent: str, answer: SplatsImported) -> None:
+    over = (
+        f"{answer.passed_over} passed over, which are no splats any more: metres away or large, or"
+        " without numbers"
+    )
     if answer.version is None:
-        raise PortraitError("the splats are as they were, there is nothing to take", take)
+        text = "the splats are as they were, there is nothing to take"
+        raise PortraitError(f"{text}; {over}" if answer.passed_over else text, take)
     shot_summary.forget_summaries()
     parts = [f"{answer.changed} splats changed, {answer.erased} erased"]
     if answer.unmatched:
         parts.append(f"{answer.unmatched} that are none of the performer's left out")
+    if answer.passed_over:
+        parts.append(over)
     if answer.by == "place":
         parts.append("known by their place")
     told = "; ".join(parts)

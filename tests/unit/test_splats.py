@@ -207,16 +207,120 @@ def test_splats_of_another_frame_or_place_are_not_taken_for_moved(
     assert shot.versions("avatar") == [1]
 
 
-@pytest.mark.parametrize(("field", "value"), [("rotations", 0), ("scales", 1e30)])
-def test_splats_that_no_renderer_could_draw_are_refused(
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("positions", 1e20),
+        ("positions", 11),
+        ("positions", np.nan),
+        ("positions", np.inf),
+        ("rotations", 0),
+        ("rotations", np.nan),
+        ("scales", 23),
+        ("scales", np.inf),
+        ("scales", np.nan),
+        ("base", np.nan),
+        ("base", 1e6),
+        ("rest", np.nan),
+        ("rest", -np.inf),
+        ("opacity", np.nan),
+    ],
+)
+def test_what_no_splat_can_be_is_passed_over(
     shot: Shot, tmp_path: Path, field: str, value: float
 ) -> None:
+    """It was taken for a retouch, and covered the picture; or the whole file was refused for it."""
     export_splats(shot, tmp_path / "out.ply", frames="2")
     found = read_ply(tmp_path / "out.ply")
     getattr(found, field)[5] = value
+    for ids in (found.ids, None):
+        write_ply(tmp_path / "out.ply", dataclasses.replace(found, ids=ids))
+        result = import_splats(shot, tmp_path / "out.ply", 2, version=1)
+        by_place = field == "positions" and ids is None
+        assert (result.version, result.changed) == (2 if by_place else None, 0)
+        # Without an id nothing tells which one it was.
+        left = (0, 1, 1) if by_place else (1, 0, 0)
+        assert (result.passed_over, result.unmatched, result.erased) == left
+    found.base[6] += 0.2
     write_ply(tmp_path / "out.ply", found)
-    with pytest.raises(AvatarError, match=r"cannot be read \((rot is zero|scale holds no log)"):
+    result = import_splats(shot, tmp_path / "out.ply", 2, version=1)
+    assert (result.changed, result.erased, result.passed_over) == (1, 0, 1)
+
+
+def test_a_file_of_nothing_but_such_splats_is_refused(shot: Shot, tmp_path: Path) -> None:
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    found = read_ply(tmp_path / "out.ply")
+    found.base[:] = np.nan
+    write_ply(tmp_path / "out.ply", found)
+    with pytest.raises(AvatarError, match="none of its splats is the performer's"):
         import_splats(shot, tmp_path / "out.ply", 2)
+
+
+def test_splats_that_a_program_made_flat_or_hid_are_taken(shot: Shot, tmp_path: Path) -> None:
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    found = read_ply(tmp_path / "out.ply")
+    found.scales[:4, 2] = -np.inf
+    found.opacity[4:6] = -np.inf
+    write_ply(tmp_path / "out.ply", found)
+    result = import_splats(shot, tmp_path / "out.ply", 2)
+    assert (result.changed, result.erased, result.passed_over) == (6, 0, 0)
+    arrays = load_arrays(Path(export_cloud(shot).path))
+    assert all(np.isfinite(values).all() for values in arrays.values())
+
+
+def _as_other_programs_write(path: Path, order: str, kind: str, degree: int) -> None:
+    """Writes a file of ours anew: in an order of bytes or as text, of floats or doubles, with its
+    properties turned round and harmonics of another degree, an own property and faces behind."""
+    header, body = path.read_bytes().split(b"end_header\n", 1)
+    names = [line.split()[2].decode() for line in header.splitlines() if b"property" in line]
+    rows = np.frombuffer(body, [(name, "<i4" if name == "id" else "<f4") for name in names])
+    values = {name: rows[name].astype(np.float64) for name in names if "f_rest" not in name}
+    count = {0: 0, 1: 3, 2: 8, 3: 15}[degree]
+    for channel in range(3):
+        for index in range(count):
+            own = rows[f"f_rest_{channel * 8 + index}"] if index < 8 else np.full(len(rows), 0.01)
+            values[f"f_rest_{channel * count + index}"] = own.astype(np.float64)
+    values["mine"] = np.ones(len(rows))
+    values = dict(reversed(values.items()))
+    name = {"<": "binary_little_endian", ">": "binary_big_endian", "a": "ascii"}[order]
+    lines = ["ply", f"format {name} 1.0", "comment of another program"]
+    lines += [f"element vertex {len(rows)}", *(f"property {kind} {each}" for each in values)]
+    lines += ["element face 0", "property list uchar int vertex_indices", "end_header", ""]
+    if order == "a":
+        table = np.stack(list(values.values()), 1)
+        data = "\n".join(" ".join(f"{each:.9g}" for each in row) for row in table).encode()
+    else:
+        code = order + ("f4" if kind == "float" else "f8")
+        data = np.stack(list(values.values()), 1).astype(code).tobytes()
+    path.write_bytes("\n".join(lines).encode() + data)
+
+
+@pytest.mark.parametrize(
+    ("order", "kind", "degree"),
+    [
+        ("<", "double", 2),
+        (">", "float", 2),
+        (">", "double", 3),
+        ("a", "float", 2),
+        ("a", "double", 3),
+        ("<", "float", 3),
+    ],
+)
+def test_files_of_every_form_are_read(
+    shot: Shot, tmp_path: Path, order: str, kind: str, degree: int
+) -> None:
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    _as_other_programs_write(tmp_path / "out.ply", order, kind, degree)
+    result = import_splats(shot, tmp_path / "out.ply", 2)
+    assert (result.version, result.changed, result.by) == (None, 0, "id")
+
+
+def test_a_compressed_file_is_refused_as_such(tmp_path: Path) -> None:
+    lines = ["ply", "format binary_little_endian 1.0", "element chunk 1", "property float min_x"]
+    lines += ["element vertex 1", "property uint packed_position", "end_header", ""]
+    (tmp_path / "packed.ply").write_bytes("\n".join(lines).encode() + bytes(8))
+    with pytest.raises(AvatarError, match=r"it is a compressed PLY\); write them as binary PLY"):
+        read_ply(tmp_path / "packed.ply")
 
 
 def test_what_blender_carries_gives_the_backends_gaussians(shot: Shot, body: BodyModel) -> None:

@@ -57,13 +57,15 @@ class ExportSplats(Call[SplatsExported]):
 
 @dataclass(frozen=True)
 class SplatsImported(Data):
-    """The new version, None if nothing changed, and what became of the splats."""
+    """The new version, None if nothing changed, and what became of the splats; those passed over
+    hold what no splat can, and stay as they were."""
 
     version: int | None
     changed: int
     erased: int
     unmatched: int
     by: str
+    passed_over: int = 0
 
 
 @dataclass(frozen=True)

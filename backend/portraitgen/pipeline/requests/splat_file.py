@@ -36,8 +36,8 @@ _TYPES = {
     "float64": "f8",
 }
 _HARMONICS = 8
-# exp(30) metres and their inverse are more than floats can be squared to.
-_MOST_SCALE = 30
+# Logarithms: a splat thinner than a nanometre is drawn as if it were that thick.
+_LEAST_SCALE = -20.0
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def write_ply(path: Path, splats: Splats) -> None:
 
 
 def read_ply(path: Path) -> Splats:
-    """Reads a PLY file of splats, of any program that keeps the field's names.
+    """Reads a PLY file of splats, of any program that keeps the field's names. Values that no
+    splat can have are left as they are.
 
     Raises:
         AvatarError: if it is missing, damaged, or holds no splats.
@@ -141,6 +142,8 @@ def _rows(data: bytes) -> np.ndarray:
                 if kind not in _TYPES or len(types) >= _MAX_PROPERTIES:
                     raise ValueError(f"its property '{name}' is of no known kind")
                 types.append((name, _TYPES[kind]))
+    if "packed_position" in (name for name, _ in types):
+        raise ValueError("it is a compressed PLY")
     if before or not order or count <= 0 or not types or count > len(data):
         raise ValueError("its header is not that of splats")
     if order == "a":
@@ -163,11 +166,6 @@ def _splats(rows: np.ndarray) -> Splats:
         if missing:
             raise ValueError(f"it lacks {missing[0]}")
         values = np.stack([rows[name].astype(np.float32) for name in wanted], axis=1)
-        if wanted == ("opacity",):
-            # Some programs hide a splat by an infinite logit.
-            values = np.clip(values, -20, 20)
-        if not np.isfinite(values).all():
-            raise ValueError(f"{wanted[0]} is not finite everywhere")
         return values
 
     rest = None
@@ -178,19 +176,15 @@ def _splats(rows: np.ndarray) -> Splats:
         rest = np.zeros((len(rows), _HARMONICS, 3), np.float32)
         rest[:, : kept.shape[2]] = kept.swapaxes(1, 2)
     normals = ("nx", "ny", "nz")
-    rotations, scales = columns(_numbered("rot_", 4)), columns(_numbered("scale_", 3))
-    if not np.abs(rotations).max(1).all():
-        raise ValueError("rot is zero somewhere")
-    if np.abs(scales).max() > _MOST_SCALE:
-        raise ValueError("scale holds no logarithms of metres")
     return Splats(
         columns(("x", "y", "z")),
         columns(normals) if names.issuperset(normals) else np.zeros((len(rows), 3), np.float32),
         columns(_numbered("f_dc_", 3)),
         rest,
-        columns(("opacity",))[:, 0],
-        scales,
-        rotations,
+        # Some programs hide a splat by an infinite logit, and make it flat by no thickness.
+        np.clip(columns(("opacity",))[:, 0], -20, 20),
+        np.maximum(columns(_numbered("scale_", 3)), _LEAST_SCALE),
+        columns(_numbered("rot_", 4)),
         rows["id"].astype(np.int64) if "id" in names else None,
     )
 

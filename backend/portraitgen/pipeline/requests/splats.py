@@ -62,6 +62,11 @@ _UNTOUCHED = 2e-4
 # far they lie where they are another performer's.
 _REACH = 0.005
 _ASTRAY, _AGREES, _FOREIGN = 5e-5, 2e-5, 0.1
+# Metres that a retouched splat may have gone, or be large; how strong a harmonic may be: colours 28
+# times as bright as white.
+_FARTHEST, _LARGEST, _STRONGEST = 10.0, 10.0, 100.0
+# Stands for a place that is none.
+_NOWHERE = 1e9
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _LIT_FRAMES, _LIT_SIZE = 5, 256
 _DARKEST = 0.15
@@ -409,7 +414,8 @@ def import_splats(
 
     Splats are matched by their id, or by their place where a program has dropped it. What was
     moved, turned, scaled, recoloured or faded is so in every frame; what is missing is erased;
-    splats that match none are left out.
+    splats that match none are left out. One that holds what no splat can (no numbers, no rotation,
+    metres of size, a place metres away) is passed over, and stays as it was.
 
     Args:
         path: a PLY or SPZ file of one frame.
@@ -436,6 +442,12 @@ def import_splats(
     else:
         given = read_ply(path)
     rows, found, by = _matched(given, before)
+    chosen = np.zeros(len(before.positions), bool)
+    chosen[found] = True
+    sound = _sound(given, rows, before.positions[found])
+    passed_over = int((~sound).sum())
+    unmatched = len(given.positions) - len(rows)
+    rows, found = rows[sound], found[sound]
     if not len(rows):
         raise AvatarError(
             "none of its splats is the performer's",
@@ -445,14 +457,13 @@ def import_splats(
     if untouched is None:
         _check_place(source, path, frame, given.positions, rows, before.positions, found)
     changed = _changed(given, rows, before, found)
-    chosen = np.zeros(len(before.positions), bool)
-    chosen[found] = True
     result = SplatsImported(
         version=None,
         changed=int(changed.sum()),
         erased=int((~chosen).sum()),
-        unmatched=len(given.positions) - len(rows),
+        unmatched=unmatched,
         by=by,
+        passed_over=passed_over,
     )
     if not changed.any() and chosen.all():
         return result
@@ -564,10 +575,26 @@ def _rigid(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return turn, goal - turn @ middle
 
 
+def _sound(given: Splats, rows: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Which rows of a file hold what a splat can have that was at a place (N, 3) before, bool."""
+    gone = np.linalg.norm(given.positions[rows].astype(np.float64) - before, axis=1)
+    # What is no number is not below a bound either.
+    sound = (gone < _FARTHEST) & (given.scales[rows] < np.log(_LARGEST)).all(1)
+    sound &= np.isfinite(given.opacity[rows])
+    length = np.linalg.norm(given.rotations[rows].astype(np.float64), axis=1)
+    sound &= (length > 0) & (length < np.inf)
+    for values in (given.base, given.rest):
+        if values is not None:
+            weak = np.abs(values[rows]) < _STRONGEST
+            sound &= weak.all(tuple(range(1, weak.ndim)))
+    return sound
+
+
 def _matched(given: Splats, before: Splats) -> tuple[np.ndarray, np.ndarray, str]:
     """Rows of the file, the Gaussian that each is, and what told."""
     count, ids = len(before.positions), given.ids
-    distance, nearest = cKDTree(before.positions).query(given.positions)
+    places = np.nan_to_num(given.positions.astype(np.float64), True, _NOWHERE, _NOWHERE, -_NOWHERE)
+    distance, nearest = cKDTree(before.positions).query(places)
     # Some programs count anew, or give all the same: then most stand exactly where others do.
     anew = ids is not None and np.mean((distance < _AGREES) & (nearest != ids)) > 0.5
     if ids is not None and not anew:
