@@ -16,6 +16,7 @@ from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
 from portraitgen.footage.crop import place
 from portraitgen.images import save_png, to_float
+from portraitgen.pipeline.compositing.acted_light import light_of_shot
 from portraitgen.pipeline.compositing.acted_plate import ActedPlate
 from portraitgen.pipeline.compositing.clean_plate import SeenCleanPlate
 from portraitgen.pipeline.data.acting import Acting
@@ -94,7 +95,7 @@ def compare(
     acting = _acting(shot, body, track, frames, name)
     meant = _acting(shot, body, _Truth(track, truth), frames, name)
     acted = acting.applied(track.motion, body)
-    actor = ActedPlate(track, acted, acting, avatar, body)
+    actor = ActedPlate(track, acted, acting, avatar, body, light_of_shot(track, plate, body))
     clean = SeenCleanPlate(track, plate, track.frames)
     other = Performer(body, meant.applied(truth, body), identity, light)
     plain = Performer(body, truth, identity, light)

@@ -70,7 +70,7 @@ def acted(
     track, avatar, image = performed
     request = ActingRequest(None, body, track, [FRAME])  # type: ignore[arg-type]
     acting = ready_made(request, settings)
-    actor = ActedPlate(track, acting.applied(track.motion, body), acting, avatar, body)  # type: ignore[arg-type]
+    actor = ActedPlate(track, acting.applied(track.motion, body), acting, avatar, body, None)  # type: ignore[arg-type]
     return actor.frame(FRAME, image, Grey())
 
 
@@ -119,7 +119,7 @@ def test_a_sculpt_is_seen_where_it_is(performed: object, body: BodyModel) -> Non
     acting.sculpt[:, 0] = 0.012 * np.exp(-np.square(near / 0.02))
     acting.sculpted[:] = 1
     motion = acting.applied(track.motion, body)
-    made = ActedPlate(track, motion, acting, avatar, body).frame(FRAME, image, Grey())
+    made = ActedPlate(track, motion, acting, avatar, body, None).frame(FRAME, image, Grey())
     assert made is not None
     share = made.touched.mean()
     assert 0 < share < 0.15

@@ -43,12 +43,14 @@ def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
     """A Gaussian blur, (H, W[, C]), in about the same time however wide it is."""
     shrunk = 2 * sigma / _BROAD
     if shrunk < 2:
-        return cv2.GaussianBlur(picture, (0, 0), sigma)
+        # OpenCV drops the axis of a single channel.
+        return cv2.GaussianBlur(picture, (0, 0), sigma).reshape(picture.shape)
     height, width = picture.shape[:2]
     size = (max(1, round(width / shrunk)), max(1, round(height / shrunk)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), max(sigma * size[0] / width, 0.3))
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    large = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return large.reshape(picture.shape)
 
 
 def fill_normals(normals: np.ndarray, matte: np.ndarray, sigma: float) -> np.ndarray:

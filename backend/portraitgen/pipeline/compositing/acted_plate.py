@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from ...avatar.avatar import Avatar, FrameParameters
-from ...body.camera import Box, Camera
-from ...body.geometry import rasterize_mesh
+from ...body.camera import Box
 from ...body.model import BodyModel
 from ...body.motion import Motion
 from ...editing.hole_filling import filled_outward
+from ...editing.light import Light
 from ...footage.crop import crop, place
 from ...footage.matte import enlarged
 from ...images import as_picture, to_codes, to_float
@@ -31,14 +31,16 @@ from ..data.acting import Acting
 from ..data.avatars import frame_parameters
 from ..data.crops import load_matte
 from ..data.shots import Track
+from .acted_light import shaded, shading_change
+from .acted_mesh import STILL, MeshMotion, pixel_grid
 from .clean_plate import CleanPlate
 
 _MULTIPLE = 8
 _LARGEST = 768
 # Side of the pictures on which what varies slowly is found.
 _COARSE = 192
-# Smaller motions than this would change nothing but the plate's bits, plate pixels.
-_STILL, _MOVING = 0.03, 0.10
+# From so much on a motion shows, plate pixels, and a change of light begins to.
+_MOVING, _VISIBLE = 0.10, 0.015
 # A point is hidden where something lies so far in front of it, metres.
 _IN_FRONT, _IN_HAIR = 0.012, 0.035
 # Over which hair and clothes move as one, pixels of a window of 256.
@@ -49,8 +51,6 @@ _STRETCHED = (0.15, 0.40)
 _ALIKE_SKIN, _ALIKE_INSIDE = 0.14, 0.08
 # How far lids reach round an eye, pixels of a window of 256.
 _LID = 3.0
-_TOUCHING = 0.006
-_LOOSE_LABEL = 3
 _COVERED = 0.02
 _SOLID = 0.98
 _REACH = 4
@@ -99,13 +99,20 @@ class ActedPlate:
         acting: how they differ.
         avatar: the unedited performer's.
         body: the body model.
+        light: that the shot was taken in, in which what acts turns; None leaves its shading.
     """
 
     def __init__(
-        self, track: Track, acted: Motion, acting: Acting, avatar: Avatar, body: BodyModel
+        self,
+        track: Track,
+        acted: Motion,
+        acting: Acting,
+        avatar: Avatar,
+        body: BodyModel,
+        light: Light | None,
     ) -> None:
         self._track, self._acted, self._acting = track, acted, acting
-        self._avatar, self._body = avatar, body
+        self._avatar, self._body, self._light = avatar, body, light
         parts = {
             "eyes": ("eyes",),
             "mouth": ("mouth", "teeth", "tongue"),
@@ -141,7 +148,10 @@ class ActedPlate:
         splatted = self._correspondence(tracked, acted, K, side)
         loose = splatted.parts[..., 2]
         motion = _smooth_where_loose(splatted.motion, after.alpha, loose)
-        meshed = self._on_mesh(tracked, acted, splatted.displaced, track.camera.window(box, side))
+        old, new = (self._vertices(each, splatted.displaced) for each in (tracked, acted))
+        meshed = MeshMotion.of(
+            old, new, self._body.faces.numpy(), self._labels, track.camera.window(box, side)
+        )
         motion = np.where(meshed.firm[..., None], meshed.motion, motion)
         inside = np.where(meshed.firm[..., None], meshed.inside, splatted.parts[..., :2])
         # All below is at the window's resolution on the plate.
@@ -152,7 +162,7 @@ class ActedPlate:
         matte = place(whole, box, width, height)[0]
         field, known = _carried_outward(motion, after.alpha)
         shift = on_plate.enlarge(field) * on_plate.scale
-        there = _grid(shift.shape[:2]) + shift
+        there = pixel_grid(shift.shape[:2]) + shift
         shown = on_plate.enlarge(after.alpha)
         was, now = on_plate.enlarge(before.rgb), on_plate.enlarge(after.rgb)
         inside = np.clip(on_plate.enlarge(inside), 0, 1)
@@ -164,6 +174,8 @@ class ActedPlate:
         own = on_plate.foreground(window, matte)
         warped = _sample(own, there, cv2.INTER_CUBIC)
         alike = _alike(warped, now, inside.max(-1), on_plate.unit)
+        change = on_plate.enlarge(self._shading_change(meshed))
+        warped = shaded(warped, change)
         # Lids belong to the eye that they were mistaken for.
         wrong = cv2.dilate((1 - alike) * inside[..., 0], _disc(_LID * on_plate.unit))
         wrong = cv2.GaussianBlur(wrong, (0, 0), max(1.0, on_plate.unit))
@@ -181,10 +193,11 @@ class ActedPlate:
         cover = np.where(known > 0.5, cover, matte)
         # Where nothing moved the plate stays.
         speed = np.linalg.norm(shift, axis=-1)
-        region = np.clip((speed - _STILL) / (_MOVING - _STILL), 0, 1) * known
+        much = np.maximum((speed - STILL) / (_MOVING - STILL), np.abs(change - 1) / _VISIBLE - 1)
+        region = np.clip(much, 0, 1) * known
         # What comes to light lies beside what moved away.
         reach = min(float(speed.max()), _FARTHEST * on_plate.unit) + 2
-        near = cv2.distanceTransform((speed < _STILL).astype(np.uint8), cv2.DIST_L2, 3) < reach
+        near = cv2.distanceTransform((speed < STILL).astype(np.uint8), cv2.DIST_L2, 3) < reach
         differs = (np.abs(now - was).max(-1) * shown > 0.02) & near
         region = np.maximum(region, (1 - weight) * differs * shown)
         region *= np.maximum(cover, matte) > _COVERED / 5
@@ -251,44 +264,14 @@ class ActedPlate:
         values = (drawn.features[0] / alpha).cpu().numpy()
         return _Splatted(values[..., :2], values[..., 2], values[..., 3:], displaced[0].cpu())
 
-    def _on_mesh(
-        self,
-        tracked: FrameParameters,
-        acted: FrameParameters,
-        displaced: torch.Tensor,
-        camera: Camera,
-    ) -> "_Meshed":
-        """The same on the avatar's mesh."""
-        old, new = (self._vertices(each, displaced) for each in (tracked, acted))
-        faces = self._body.faces.numpy()
-        face, weights, _ = rasterize_mesh(new, faces, camera)
-        front, _, near = rasterize_mesh(old, faces, camera)
-        covered = face >= 0
-        corners = faces[face[covered]]
-        points = (old[corners] * weights[covered][..., None]).sum(1)
-        places = camera.project(points.astype(np.float64)) - 0.5
-        motion = np.zeros((*face.shape, 2), np.float32)
-        motion[covered] = places - _grid(face.shape)[covered]
-        labels = np.where(covered, self._labels[face], -1)
-        # What lies under a lid or a lip is not seen, however near it is.
-        before = np.where(front >= 0, self._labels[front], -1).astype(np.float32)
-        nearest = np.clip(np.rint(places), 0, len(face) - 1).astype(int)
-        columns, rows = nearest.T
-        same = before[rows, columns] == labels[covered]
-        close = np.abs(points[:, 2] - near[rows, columns]) < _TOUCHING
-        seen = np.zeros(face.shape, np.float32)
-        seen[covered] = same & close
-        firm = covered & (labels < _LOOSE_LABEL)
-        inside = np.stack([labels == 1, labels == 2], axis=-1).astype(np.float32)
-        apart = np.linalg.norm(camera.project(new) - camera.project(old), axis=1)
-        way = apart[faces].max(1)
-        way = np.where(way > _STILL, way, 0)
-        loose = np.where(self._labels == _LOOSE_LABEL, way, 0)
-        moved = np.zeros((*face.shape, 2), np.float32)
-        for shown in (face, front):
-            for kind, far in enumerate((way, loose)):
-                moved[..., kind] = np.maximum(moved[..., kind], np.where(shown >= 0, far[shown], 0))
-        return _Meshed(motion, seen, inside, firm, moved)
+    def _shading_change(self, meshed: MeshMotion) -> np.ndarray:
+        """How many times brighter what acts becomes, (S, S)."""
+        if self._light is None:
+            return np.ones(meshed.covered.shape, np.float32)
+        # Eyes and the inside of mouths lie in hollows, where light is as it is round them.
+        outer = meshed.covered & (meshed.inside.max(-1) == 0)
+        before, after = meshed.normals
+        return shading_change(self._light, before, after, outer)
 
     def _vertices(self, parameters: FrameParameters, displaced: torch.Tensor) -> np.ndarray:
         """The whole body as the avatar's mesh, (V, 3)."""
@@ -321,26 +304,6 @@ class _Splatted:
     depth: np.ndarray
     parts: np.ndarray
     displaced: torch.Tensor
-
-
-@dataclass(frozen=True)
-class _Meshed:
-    """What the acted mesh tells of each pixel.
-
-    Attributes:
-        motion: (S, S, 2), as of `_Splatted`.
-        seen: (S, S), 1 where the tracked mesh shows the same point.
-        inside: (S, S, 2), 1 for eyes, and for the mouth's inside.
-        firm: bool (S, S), where the mesh is the performer's surface.
-        moved: (S, S, 2), how far it moved, before or after, and how far hair and clothes did,
-            window pixels.
-    """
-
-    motion: np.ndarray
-    seen: np.ndarray
-    inside: np.ndarray
-    firm: np.ndarray
-    moved: np.ndarray
 
 
 def _disc(radius: float) -> np.ndarray:
@@ -477,11 +440,6 @@ def _filled_coarsely(
     filled = filled / np.maximum(known, 1e-3)[..., None]
     large = [cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (filled, known)]
     return large[0].reshape(*cover.shape, -1), np.clip(large[1], 0, 1)
-
-
-def _grid(shape: tuple[int, ...]) -> np.ndarray:
-    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
-    return np.stack([columns, rows], axis=-1)
 
 
 def _sample(picture: np.ndarray, where: np.ndarray, how: int) -> np.ndarray:

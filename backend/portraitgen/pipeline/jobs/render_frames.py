@@ -16,6 +16,7 @@ from ...footage.encode import unmarked
 from ...frames import spread
 from ...images import read_codes, to_codes, to_float
 from ...records import EditRecord, PartsRecord
+from ..compositing.acted_light import light_of_shot
 from ..compositing.acted_plate import ActedPlate
 from ..compositing.acted_stream import ActedStream
 from ..compositing.frame_files import frame_layers, laid_over, write_frame
@@ -84,7 +85,8 @@ class FrameMaker:
         passes = PassMaker(run.track, parts, (names, len(body.faces)), wants)
         shown: FrameSource = run.plate
         if run.acting is not None and not run.alone:
-            actor = ActedPlate(run.tracked, track.motion, run.acting.acting, plain, body)
+            light = light_of_shot(run.tracked, run.plate, body)
+            actor = ActedPlate(run.tracked, track.motion, run.acting.acting, plain, body, light)
             shown = self._stream = ActedStream(run.plate, actor, run.clean, run.mattes)
         if run.alone:
             lone = NovelViewRenderer(track, look, run.motion, run.views, size)
