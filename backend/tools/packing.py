@@ -139,7 +139,7 @@ def build_repository(
         blender_ext: Blender's own `blender_ext.py`.
         zips: the extension, one for each range.
         blocklist: TOML, of versions that are not to be used; those that it holds are in the index.
-        target: the folder; what it held of ours is removed.
+        target: the folder; what it held of ours is removed once all is made.
 
     Returns:
         The index, whose address Blender is given.
@@ -149,15 +149,22 @@ def build_repository(
         subprocess.CalledProcessError: if Blender's program refuses.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for old in [*target.glob("portraitgen-*.zip"), target / "index.json"]:
-        old.unlink(missing_ok=True)
-    for each in zips:
-        shutil.copyfile(each, target / each.name)
-    command = [python, blender_ext, "server-generate", "--repo-dir", target]
-    # Blender's program refuses an empty list.
-    if tomllib.loads(blocklist.read_text("utf-8")).get("blocklist"):
-        command += ["--repo-config", blocklist]
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+    # Aside, since somebody may be served from it all the while.
+    with tempfile.TemporaryDirectory(prefix=".portraitgen-", dir=target) as name:
+        aside = Path(name)
+        for each in zips:
+            shutil.copyfile(each, aside / each.name)
+        command = [python, blender_ext, "server-generate", "--repo-dir", aside]
+        # Blender's program refuses an empty list.
+        if tomllib.loads(blocklist.read_text("utf-8")).get("blocklist"):
+            command += ["--repo-config", blocklist]
+        subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+        # The index last: what it names is there by then.
+        made = sorted(aside.iterdir(), key=lambda each: each.name == "index.json")
+        for each in made:
+            os.replace(each, target / each.name)
+    for old in {*target.glob("portraitgen-*.zip")} - {target / each.name for each in made}:
+        old.unlink()
     return target / "index.json"
 
 

@@ -3,6 +3,7 @@
 """What is built: the same bits twice, nothing in it that does not belong, one version."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -64,6 +65,46 @@ def test_two_builds_of_the_same_sources_are_the_same_bits(
     (second / "backend" / "portraitgen" / "__pycache__" / "x.pyc").write_bytes(b"")
     wheel, extension = build(second, tmp_path / "dist", PYTHONHASHSEED="7", TZ="Asia/Tokyo")
     assert digest(wheel) == digest(built[0]) and digest(extension) == digest(built[1])
+
+
+PROGRAM = """
+import json, pathlib, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("--repo-dir") + 1])
+zips = sorted(each.name for each in folder.glob("*.zip"))
+if "bad" in zips[0]:
+    sys.exit("this is no extension")
+(folder / "index.json").write_text(json.dumps(zips))
+"""
+
+
+def test_a_repository_that_cannot_be_made_leaves_the_one_that_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its index was gone, and its packages with it, while whoever takes updates asked for them."""
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    from packing import build_repository
+
+    program, blocked, served = tmp_path / "ext.py", tmp_path / "b.toml", tmp_path / "ser ved"
+    program.write_text(PROGRAM)
+    blocked.write_text("blocklist = []\n")
+
+    def publish(name: str) -> list[str]:
+        zipped = tmp_path / f"portraitgen-{name}.zip"
+        zipped.write_bytes(name.encode())
+        index = build_repository(Path(sys.executable), program, [zipped], blocked, served)
+        assert json.loads(index.read_text()) == [zipped.name]
+        return sorted(each.name for each in served.iterdir())
+
+    first = publish("1")
+    assert first == ["index.json", "portraitgen-1.zip"]
+    with pytest.raises(subprocess.CalledProcessError):
+        publish("bad")
+    blocked.write_text("blocklist = [")
+    with pytest.raises(ValueError, match="TOML|Invalid|Unclosed|value"):
+        publish("2")
+    assert sorted(each.name for each in served.iterdir()) == first
+    blocked.write_text("blocklist = []\n")
+    assert publish("2") == ["index.json", "portraitgen-2.zip"]
 
 
 def test_another_commit_time_is_other_bits(built: tuple[Path, Path], tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ _REWRITTEN = frozenset(
         "thumbnail_image", "channels", "tiff:PhotometricInterpretation", "tiff:ColorSpace",
     )
 )  # fmt: skip
+# Of a vocabulary; a file may hold any text there.
+_LONGEST_TERM = 200
 _OF_DPX = ("dpx:", "smpte:", "FramesPerSecond")
 LOSSY = frozenset(("dwaa", "dwab", "b44", "b44a", "pxr24"))
 """Compressions of EXR that change pixels when they are written again."""
@@ -227,7 +229,8 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
 def _source_type(spec: "oiio.ImageSpec") -> str:
     """IPTC's digital source type, as XMP names it, or a header of ours."""
     names = ("Iptc4xmpExt:DigitalSourceType", "portraitgen:digitalSourceType")
-    return next((text for name in names if (text := header_text(spec, name))), "")
+    told = next((text for name in names if (text := header_text(spec, name))), "")
+    return told if len(told) <= _LONGEST_TERM else ""
 
 
 def _shown(choice: Choice, channels: tuple[str, ...]) -> str:

@@ -251,7 +251,7 @@ def _measured(editor: Editor, reporter: Reporter) -> tuple[WeightsRecord, ...]:
 
     def read(done: int, total: int) -> None:
         if not stages:
-            stages.append(Stage(reporter, "weights", max(total >> 20, 1)))
+            stages.append(Stage(reporter, "read weights", max(total >> 20, 1)))
         stages[0].step(done >> 20)
 
     records = measure(editor.opened(), read)
