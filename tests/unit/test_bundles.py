@@ -20,7 +20,7 @@ from made_looks import random_look
 
 from portraitgen import path_mapping
 from portraitgen.errors import OptionError
-from portraitgen.farm.bundle import STAGES, FarmSettings, ShotPlan, write_bundle
+from portraitgen.farm.bundle import STAGES, FarmSettings, PathWord, ShotPlan, write_bundle
 from portraitgen.farm.path_words import parted, paths_in, rooted
 from portraitgen.footage.plate import open_plate
 from portraitgen.frames import parse_frame_list
@@ -228,6 +228,15 @@ def test_shots_that_name_other_files_have_parameters_of_their_own(tmp_path: Path
     for name, number, each in zip("abc", ("", "2", "3"), args, strict=True):
         assert f"--holdout={{{{RawParam.RenderHoldout{number}}}}}" in each
         assert told[f"RenderHoldout{number}"] == f"/m/{name}.mov"
+
+
+def test_options_of_any_name_have_parameters(tmp_path: Path) -> None:
+    """Names of parameters are of plain letters, and end at 64."""
+    names = ["größe", "bild_über", "x" * 90, "bild_ber", "ÿ"]
+    words = tuple(PathWord(f"--{name}=", name, f"/p/{name}") for name in names)
+    shot = ShotPlan(Path("/s/a"), Path("/p"), [1], ("edit",), {"edit": words})
+    told = path_parameters(written(tmp_path, shot))
+    assert [*told][2:] == ["EditGre", "EditBildBer", "EditX" + "x" * 56, "EditBildBer2", "Edit"]
 
 
 def test_a_program_that_an_editor_runs_is_not_sent_along(tmp_path: Path) -> None:

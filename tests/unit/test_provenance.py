@@ -299,6 +299,24 @@ def test_a_file_that_holds_neither_a_picture_nor_a_credential_was_not_tampered_w
         verify(path)
 
 
+def test_a_plate_that_holds_the_letters_of_a_credential_by_chance_brings_none(
+    studios: Path, tmp_path: Path
+) -> None:
+    """It was called tampered with: any four letters stand somewhere in a large one."""
+    from portraitgen.provenance.credentials import CredentialError, doubt_about, verify
+
+    plate = tmp_path / "plate.mov"
+    noise = np.random.default_rng(0).bytes(3000)
+    plate.write_bytes(noise + b"jumb" + noise + b"jumd" + noise)
+    assert doubt_about(plate) == ""
+    with pytest.raises(CredentialError, match="no whole MOV file"):
+        verify(plate)
+    # A real beginning is found wherever it lies, over the edges of pieces that are read.
+    for place in ((1 << 20) - 11, (1 << 20) - 1, 5):
+        plate.write_bytes(bytes(place) + b"jumb\0\0\0\x20jumdc2pa" + noise)
+        assert "does not hold" in doubt_about(plate)
+
+
 def test_a_plate_that_the_library_cannot_take_apart_is_named_all_the_same(
     studios: Path, tmp_path: Path
 ) -> None:

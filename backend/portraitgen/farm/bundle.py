@@ -28,6 +28,7 @@ _LONGEST = 64
 _MOST_PARAMETERS = 50
 # Characters of control, of which only the ends of lines may stand in words.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_NO_NAME = re.compile("[^A-Za-z0-9]")
 MOST_FRAMES = 1024
 """What one task may render."""
 _MOST_CARDS = 64
@@ -227,7 +228,9 @@ def _option_paths(shots: Sequence[ShotPlan]) -> _Paths:
                 if isinstance(word, str) or (stage, word.option, word.path) in found:
                     continue
                 parts = (stage, *word.option.split("_"))
-                name = base = "".join(part.capitalize() for part in parts)
+                # Options of other packages may have any letters in their names.
+                plain = (_NO_NAME.sub("", part).capitalize() for part in parts)
+                name = base = "".join(plain)[: _LONGEST - 3]
                 number = 1
                 while name in names:
                     number += 1
@@ -285,7 +288,7 @@ def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str,
         lies = Path(path)
         kind = "DIRECTORY" if lies.is_dir() else "FILE"
         control = "CHOOSE_DIRECTORY" if lies.is_dir() else "CHOOSE_INPUT_FILE"
-        label = f"{stage}: {option}".replace("_", " ").capitalize()
+        label = f"{stage}: {option}".replace("_", " ").capitalize()[:_LONGEST]
         paths.append(
             {
                 "name": name,

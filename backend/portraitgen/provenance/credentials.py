@@ -8,6 +8,7 @@ command that signs, so that a key never leaves an HSM. No network is asked for a
 
 import io
 import json
+import re
 import shutil
 import ssl
 import subprocess
@@ -40,6 +41,8 @@ BESIDE = {".exr": "image/x-exr", ".dpx": "image/x-dpx"}
 
 # Thumbnails, on by default, make 860 kB of the 4 kB that a credential takes.
 _QUIET = {"builder": {"thumbnail": {"enabled": False}}}
+# A box, the size of the one in it, and that one's name.
+_JUMBF, _JUMBF_BYTES = re.compile(b"jumb.{4}jumd", re.DOTALL), 12
 _COMMAND_SECONDS = 60
 _SIGNATURE_BYTES = 64
 # Bytes: of a credential that lies beside its picture, and of certificates.
@@ -281,7 +284,7 @@ def verify(path: Path, roots: Path | None = None) -> Verdict:
     except c2pa.C2paError as error:
         if "ManifestNotFound" in str(error) or "JumbfNotFound" in str(error):
             return Verdict("none", f"{path.name} has no credential", {})
-        if suffix in EMBEDDED and not _holds(path, b"jumb"):
+        if suffix in EMBEDDED and not _holds_credential(path):
             raise CredentialError(
                 f"this is no whole {suffix[1:].upper()} file, and no credential is in it ({error})",
                 path,
@@ -308,14 +311,15 @@ def doubt_about(plate: Path) -> str:
     return f"the plate brings a credential that does not hold: {verdict.sentence}"
 
 
-def _holds(path: Path, mark: bytes) -> bool:
-    """Whether a file has some bytes anywhere."""
+def _holds_credential(path: Path) -> bool:
+    """Whether a file has the beginning of a credential anywhere: a JUMBF box with its description.
+    (Large plates have the four letters of either by chance.)"""
     end = b""
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
-            if mark in end + piece:
+            if _JUMBF.search(end + piece):
                 return True
-            end = piece[1 - len(mark) :]
+            end = piece[-_JUMBF_BYTES + 1 :]
     return False
 
 
