@@ -112,8 +112,10 @@ def apart(found: dict[str, np.ndarray], truth: dict[str, np.ndarray], frame: int
 def ply_rows(path: Path) -> np.ndarray:
     """The splats of a PLY file of ours, a structured row each."""
     header, body = path.read_bytes().split(b"end_header\n", 1)
-    names = [line.split()[2].decode() for line in header.splitlines() if b"property" in line]
-    return np.frombuffer(body, [(name, "<i4" if name == "id" else "<f4") for name in names])
+    words = [line.decode().split() for line in header.splitlines() if b"property" in line]
+    return np.frombuffer(
+        body, [(name, "<i4" if kind == "int" else "<f4") for _, kind, name in words]
+    )
 
 
 def _set_up(scene: Any, path: Path, samples: int) -> None:

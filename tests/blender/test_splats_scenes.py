@@ -202,6 +202,27 @@ def test_a_retouch_takes_off_the_modifiers_that_made_it(
     assert splats.made_of(copy).version == splats.made_of(cloud).version == 2
 
 
+@native
+def test_splats_that_were_thrown_away_are_passed_over_with_a_word(
+    performer: SimpleNamespace, until: Any, session: Any
+) -> None:
+    """They were taken, and every frame had splats light years off."""
+    cloud = performer.cloud
+    bpy.context.scene.frame_set(OFFSET + 2)
+    _, move = modify_first(cloud, "GeometryNodeSetPosition", 3)
+    move.inputs["Offset"].default_value = (0, 0, 1e20)
+    bpy.context.view_layer.objects.active = cloud
+    bpy.ops.portraitgen.take_retouched_splats()
+    until(lambda: session.error is not None)
+    assert "nothing to take; 3 passed over, which are no splats any more" in session.message
+    session.error = None
+    move.inputs["Offset"].default_value = (0, 0, 0.01)
+    bpy.ops.portraitgen.take_retouched_splats()
+    until(lambda: not session.doing and not session.waiting_work)
+    assert session.error is None, session.error
+    assert session.told_of_splats == ("3 splats changed, 0 erased",)
+
+
 def _beside(cloud: Any, made: Path, project: Path) -> Path:
     """A project with the shot's splats and a file that holds their performer."""
     shutil.copytree(made / "shot", project / "shot")

@@ -96,6 +96,24 @@ def test_a_sequence_is_a_file_a_frame(shot: Shot, tmp_path: Path) -> None:
         export_splats(shot, tmp_path / "out.splat")
 
 
+def test_a_program_that_knows_floats_alone_reads_a_file(shot: Shot, tmp_path: Path) -> None:
+    """An id of another kind shifted all that such programs read: splats lay metres away."""
+    export_splats(shot, tmp_path / "out.ply", frames="2")
+    header, body = (tmp_path / "out.ply").read_bytes().split(b"end_header\n", 1)
+    names = [line.split()[2] for line in header.splitlines() if line.startswith(b"property float")]
+    table = np.frombuffer(body, np.float32).reshape(-1, len(names))
+    found = read_ply(tmp_path / "out.ply")
+    assert len(table) == len(found.positions) and np.array_equal(table[:, :3], found.positions)
+    assert np.array_equal(table[:, names.index(b"id")], np.arange(len(table)))
+
+
+def test_files_that_are_replaced_are_told(shot: Shot, tmp_path: Path) -> None:
+    (tmp_path / "out.0003.spz").write_text("mine")
+    assert not export_splats(shot, tmp_path / "out.spz", frames="1-2").notes
+    made = export_splats(shot, tmp_path / "out.spz", frames="2-4")
+    assert made.notes == ("files that were there are replaced: 2",)
+
+
 def test_splats_that_nobody_touched_change_nothing(shot: Shot, tmp_path: Path) -> None:
     export_splats(shot, tmp_path / "out.ply", frames="2")
     found = read_ply(tmp_path / "out.ply")
@@ -273,7 +291,7 @@ def _as_other_programs_write(path: Path, order: str, kind: str, degree: int) -> 
     properties turned round and harmonics of another degree, an own property and faces behind."""
     header, body = path.read_bytes().split(b"end_header\n", 1)
     names = [line.split()[2].decode() for line in header.splitlines() if b"property" in line]
-    rows = np.frombuffer(body, [(name, "<i4" if name == "id" else "<f4") for name in names])
+    rows = np.frombuffer(body, [(name, "<f4") for name in names])
     values = {name: rows[name].astype(np.float64) for name in names if "f_rest" not in name}
     count = {0: 0, 1: 3, 2: 8, 3: 15}[degree]
     for channel in range(3):

@@ -3,7 +3,8 @@
 """Gaussian splats as PLY files in the layout of the field (Kerbl et al. 2023), with an id a splat.
 
 Properties: x y z, nx ny nz, f_dc_0..2, f_rest_* (channel by channel), opacity (before the sigmoid),
-scale_0..2 (logarithms), rot_0..3 (wxyz) and id.
+scale_0..2 (logarithms), rot_0..3 (wxyz) and id; all of them floats, as many programs take for
+granted. As a float an id is exact below 2^24.
 """
 
 from dataclasses import dataclass
@@ -81,13 +82,10 @@ def write_ply(path: Path, splats: Splats) -> None:
         (_numbered("rot_", 4), splats.rotations),
     ):
         columns += zip(names, values.T, strict=True)
-    types = [(name, "<f4") for name, _ in columns]
-    lines = [f"property float {name}" for name, _ in columns]
     if splats.ids is not None:
         columns.append(("id", splats.ids))
-        types.append(("id", "<i4"))
-        lines.append("property int id")
-    rows = np.empty(count, types)
+    lines = [f"property float {name}" for name, _ in columns]
+    rows = np.empty(count, [(name, "<f4") for name, _ in columns])
     for name, values in columns:
         rows[name] = values
     header = ["ply", "format binary_little_endian 1.0", f"element vertex {count}", *lines]

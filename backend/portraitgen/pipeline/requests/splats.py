@@ -318,13 +318,16 @@ def export_splats(
     places = _places(world, list(numbers)) if world else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     files = []
+    replaced = 0
     for frame in numbers:
         file = path if len(numbers) == 1 else path.with_suffix(f".{frame:04d}{kind}")
+        replaced += file.exists()
         write(file, _splats(source, frame, places.get(frame)))
         files.append(str(file))
-    notes = ("a network changes this take beyond what its splats hold",)
-    count, neural = source.avatar.gaussian_count, source.avatar.neural
-    return SplatsExported(tuple(files), count, notes if neural else ())
+    notes = [f"files that were there are replaced: {replaced}"] if replaced else []
+    if source.avatar.neural:
+        notes.append("a network changes this take beyond what its splats hold")
+    return SplatsExported(tuple(files), source.avatar.gaussian_count, tuple(notes))
 
 
 @dataclass(frozen=True)
