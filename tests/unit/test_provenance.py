@@ -663,3 +663,7 @@ def test_what_a_delivery_lacks_and_what_else_lies_there_is_told(shot: Path, tmp_
     for inside in (take, frames):
         with pytest.raises(OptionError, match="would lie among the takes"):
             _delivered(tmp_path / "shot", inside, gaps=True)
+    # A version of anything never changes.
+    for name in ("track/0001", "avatar", "jobs/new"):
+        with pytest.raises(OptionError, match="among the shot's own files"):
+            _delivered(tmp_path / "shot", tmp_path / "shot" / name, gaps=True)

@@ -3,17 +3,20 @@
 """The sheet of a take's quality: what it measures, and that a stranger's texts stay texts."""
 
 from dataclasses import replace
+from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from portraitgen.errors import OptionError
+from portraitgen.errors import OptionError, ShotError
+from portraitgen.footage.encode import write_exr
 from portraitgen.pipeline.jobs.quality import (
     _MEASURES,
     FrameMeasures,
     QualityOptions,
+    _place_of,
     _seam,
     _unmeasured,
 )
@@ -117,6 +120,21 @@ def test_what_was_measured_in_some_frames_alone_is_told() -> None:
         " performer.",
         "Untouched pixels are not compared in frames 4: no full plates.",
     ]
+
+
+@pytest.mark.parametrize("left", ["far", "-3", "1e9"])
+def test_a_frame_that_lies_nowhere_is_refused_in_a_sentence(tmp_path: Path, left: str) -> None:
+    frame = tmp_path / "a.0001.exr"
+    write_exr(
+        frame,
+        {"Combined": np.zeros((4, 4, 4), np.float32)},
+        fps=Fraction(25),
+        frame=1,
+        colour_space="Rec.709",
+        attributes={"portraitgen:left": left, "portraitgen:top": "2"},
+    )
+    with pytest.raises(ShotError, match=r"a\.0001\.exr: the frame does not say where it lies"):
+        _place_of(frame)
 
 
 def test_a_record_of_several_things_has_a_line_for_each(tmp_path: Path) -> None:

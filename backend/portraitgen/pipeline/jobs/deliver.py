@@ -31,6 +31,8 @@ from ..run.job_context import running
 from ..run.progress import Reporter, Stage
 
 _THREADS = 2
+# The folders of a shot.
+_OWN = ("takes", "avatar", "jobs", "locks", "masks", "rigs", "track", "trash")
 _ALONE = re.compile("alone-[0-9a-f]{8}")
 
 
@@ -258,12 +260,14 @@ def sign_take(
         The files that hold the credentials, or without a signer the copies.
 
     Raises:
-        OptionError: if the folder lies among the shot's takes; ShotError: if nothing was rendered,
-        a process renders, or a picture was changed since;
+        OptionError: if the folder lies among the shot's own files;
+        ShotError: if nothing was rendered, a process renders, or a picture was changed since;
         FootageError: if a frame or the movie is damaged; CredentialError: if signing fails.
     """
-    if out.resolve().is_relative_to((shot.path / "takes").resolve()):
-        raise OptionError("the copies would lie among the takes", out, "choose another folder")
+    for name in _OWN:
+        if out.resolve().is_relative_to((shot.path / name).resolve()):
+            told = "the takes" if name == "takes" else f"the shot's own files ({name})"
+            raise OptionError(f"the copies would lie among {told}", out, "choose another folder")
     rendered = render_of(home_of(shot, take, alone), version)
     files = _files(rendered, take)
     movie = rendered.folder / f"{take}.mp4"

@@ -273,8 +273,9 @@ class _Measured:
         apart = (codes[0] != codes[1]).any(2)
         passes = read_exr(self._exr[frame])
         alpha = passes["Alpha"][..., 0]
-        facts = exr_attributes(self._exr[frame])
-        left, top = (int(facts.get(f"portraitgen:{name}", 0)) for name in ("left", "top"))
+        left, top = _place_of(self._exr[frame])
+        if apart[top : top + alpha.shape[0], left : left + alpha.shape[1]].shape != alpha.shape:
+            raise ShotError("the frame lies beyond its plate", self._exr[frame], "render it again")
         apart[top : top + alpha.shape[0], left : left + alpha.shape[1]] &= alpha <= 0
         return float(apart.sum())
 
@@ -306,6 +307,22 @@ class _Measured:
         }
         rendered = self._render.record.to_json() if self._render.record else {}
         return {"frame": made, "render": rendered, "edit": dict(edit)}
+
+
+def _place_of(frame: Path) -> tuple[int, int]:
+    """Where a frame lies on its plate, its left column and top row, as its header says.
+
+    Raises:
+        ShotError: if that is no place.
+    """
+    facts = exr_attributes(frame)
+    try:
+        left, top = (int(facts.get(f"portraitgen:{name}", 0)) for name in ("left", "top"))
+    except ValueError:
+        left = top = -1
+    if left < 0 or top < 0:
+        raise ShotError("the frame does not say where it lies", frame, "render it again")
+    return left, top
 
 
 def _seam(window: np.ndarray, over: np.ndarray) -> float | None:
