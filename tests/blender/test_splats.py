@@ -571,29 +571,6 @@ def test_even_light_on_one_colour_shows_no_blotches(built: SimpleNamespace, tmp_
 
 
 @native
-def test_motion_blurs_the_performer_and_holdouts_cut_it_out(
-    built: SimpleNamespace, tmp_path: Path
-) -> None:
-    head = built.parts.armature.pose.bones["head"]
-    for frame, turn in ((2, -0.24), (4, 0.24)):
-        head.rotation_quaternion = (0.97, 0, turn, 0)
-        head.keyframe_insert("rotation_quaternion", frame=frame + OFFSET)
-    built.scene.frame_set(3 + OFFSET)
-    pictures = []
-    for blurred in (False, True):
-        built.scene.render.use_motion_blur = blurred
-        built.scene.render.motion_blur_shutter = 1.5
-        pictures.append(rendered(built.scene, tmp_path / f"blur{blurred}", 8))
-    sharp, soft = pictures
-    # A turned head's spots are drawn out; the chest keeps its own.
-    face, chest = np.s_[50:130, 90:170, :3], np.s_[210:250, 40:200, :3]
-    assert soft[face].std((0, 1)).mean() < 0.8 * sharp[face].std((0, 1)).mean()
-    assert soft[chest].std((0, 1)).mean() > 0.9 * sharp[chest].std((0, 1)).mean()
-    built.performer.cloud.is_holdout = True
-    assert rendered(built.scene, tmp_path / "held", 4)[..., 3].max() == 0
-
-
-@native
 def test_lights_of_the_scene_light_the_performer(built: SimpleNamespace, tmp_path: Path) -> None:
     built.scene.frame_set(3 + OFFSET)
     light = bpy.data.objects.new("sun", bpy.data.lights.new("sun", "SUN"))
