@@ -16,8 +16,8 @@ from . import compat
 MARK = "portraitgen_plate"
 """The property by which a strip is known as a shot's plate, whatever it is called by then: the ids
 of its shots, of which there are several where several people of it are shots of their own."""
-PIECE = "portraitgen_piece"
-"""What a take's strip carries that lies on one strip of its plate alone: its name."""
+PIECES = "portraitgen_pieces"
+"""What a take's strip carries: the names of the strips of its plate that it lies on."""
 _NUMBER = "portraitgen_number"
 """What a photo's strip carries: the number by which its shot knows the one frame."""
 # Blender's own reading of a movie's rate is this exact.
@@ -165,7 +165,6 @@ def find(shot: Any, scene: Any) -> PlateStrip | None:
     alike = tuple(each for each in marked if _numbered_from(each[0]) == start)
     known = [_file_range(*each) for each in alike]
     moved: dict[int, list[tuple[Any, tuple[Any, ...]]]] = {}
-    followed = {strip.get(PIECE) for strip, _ in every}
     twice = []
     # Copies have the later names.
     for each in sorted(marked, key=lambda each: str(each[0].name)):
@@ -177,7 +176,7 @@ def find(shot: Any, scene: Any) -> PlateStrip | None:
             continue
         known.append((first, end))
         moved.setdefault(by, []).append(each)
-    followed = {strip.get(PIECE) for strip, _ in every}
+    followed = {name for strip, _ in every for name in strip.get(PIECES, ())}
     copies = []
     for by, each in twice:
         if not _is_photo(each[0]) and (by in moved or each[0].name in followed):
@@ -285,7 +284,7 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
     plate = plate or whereabouts(strip, scene)
     for each in (strip, *plate.metas):
         check_plays_straight(each, scene)
-    begin, end = played(plate)
+    begin, end = _played(strip, plate.metas)
     fps = rate_of(scene)
     trim = compat.content_trim(strip)
     content = compat.content_start(strip)
@@ -304,9 +303,14 @@ def footage_of(strip: Any, scene: Any, plate: PlateStrip | None = None) -> Strip
     if not path.exists():
         raise FootageError("the strip's file is missing", path, "press Relink Plate")
     ranges = [(begin, end)]
+    for piece, metas in plate.places[1:] if kind != "still" else ():
+        if not any(map(_is_retimed, (piece, *metas))):
+            ranges.append(_played(piece, metas))
     for group in plate.moved:
-        first, after = played(group)
-        ranges.append((first - group.by, after - group.by))
+        for piece, metas in group.places:
+            if not any(map(_is_retimed, (piece, *metas))):
+                first, after = _played(piece, metas)
+                ranges.append((first - group.by, after - group.by))
     begin, end = _outer(ranges)
     if begin >= end:
         raise FootageError(

@@ -9,7 +9,7 @@ takes cut and moved with it.
 from typing import Any
 
 from . import compat, sequencer, take_layout, take_seams
-from .plate_strip import PIECE, PlateStrip, played
+from .plate_strip import PIECES, PlateStrip, played
 
 HIDDEN = "portraitgen_outside"
 """What a take's strip carries that was muted because its plate's strip shows none of its frames."""
@@ -25,13 +25,18 @@ def lead(shot: Any, plate: PlateStrip, before: int, offset: int, was: tuple[int,
     Raises:
         PortraitError: if there is no channel for a strip.
     """
-    led: list[tuple[Any, PlateStrip]] = []
-    for take, group in takes_on(shot, plate, before):
-        if not _as_left(take, before):
-            led.append((take, group))
-    for take in sequencer.all_take_strips(plate.strip.id_data, shot.shot_id):
-        if _as_left(take, before):
-            led += [(take, plate)] if take.get(HIDDEN) else _parted(take, plate, offset)
+    stayed = [
+        take
+        for take in sequencer.all_take_strips(plate.strip.id_data, shot.shot_id)
+        if _as_left(take, before)
+    ]
+    # The artist has moved these: along with their piece, or all of them elsewhere.
+    came = [(take, group) for take, group in takes_on(shot, plate, offset) if take not in stayed]
+    if stayed:
+        came = [(take, on) for take, on in came if _lies(take, on, offset)]
+    led = list(came)
+    for take in stayed:
+        led += [(take, plate)] if take.get(HIDDEN) else _parted(take, plate, offset)
     for take, _ in led:
         take_seams.let_go(take)
     hidden = [take for take, _ in led if take.get(HIDDEN)]
@@ -42,12 +47,15 @@ def lead(shot: Any, plate: PlateStrip, before: int, offset: int, was: tuple[int,
         own = [take for take, on in led if on is group]
         for take in own:
             parted = bool(plate.moved or take.get(sequencer.BY, 0))
-            _lead(take, offset + group.by, was if group is plate else None, now, parted)
+            followed = group is plate and not any(take == each for each, _ in came)
+            _lead(take, offset + group.by, was if followed else None, now, parted)
         for take in own:
             others = [each for each in own if each != take and not each.mute]
             if take in hidden and not take.get(HIDDEN):
                 _make_room(take, others)
-    arrived = [each for each in led if each[0].get(sequencer.BY, 0) != each[1].by]
+    arrived = [
+        each for each in led if each not in came and each[0].get(sequencer.BY, 0) != each[1].by
+    ]
     settled = [each for each in led if each not in arrived]
     for take, group in arrived:
         if take not in hidden:
@@ -117,6 +125,12 @@ def _as_left(take: Any, offset: int) -> bool:
     return number is not None and compat.file_start(take) == number + offset + by
 
 
+def _lies(take: Any, group: PlateStrip, offset: int) -> bool:
+    """Whether a take's strip shows the frames of the pieces on which it lies."""
+    number = _first_number(take)
+    return number is not None and compat.file_start(take) == number + offset + group.by
+
+
 def _owners(take: Any, plate: PlateStrip, offset: int) -> list[tuple[int, PlateStrip]]:
     """The pieces that show the frames of a take's strip.
 
@@ -140,8 +154,8 @@ def _owners(take: Any, plate: PlateStrip, offset: int) -> list[tuple[int, PlateS
         for piece, (first, after) in zip(group.pieces, group.frames(), strict=True)
     ]
     # What pieces show twice is shown by the one that it lies on already.
-    known, lies = take.get(PIECE), int(take.get(sequencer.BY, 0))
-    ranges.sort(key=lambda each: (each[2] != known, each[3].by != lies))
+    known, lies = list(take.get(PIECES, ())), int(take.get(sequencer.BY, 0))
+    ranges.sort(key=lambda each: (each[2] not in known, each[3].by != lies))
     found: list[tuple[int, PlateStrip]] = []
     for at in sorted({at for each in ranges for at in each[:2] if begin <= at < end}):
         owner = next((each[3] for each in ranges if each[0] <= at < each[1]), None)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from . import compat, take_layout
-from .plate_strip import PIECE, PlateStrip
+from .plate_strip import PIECES, PlateStrip
 
 HOLDS = "portraitgen_holds"
 """What a take's strip carries that holds frames as its plate does: how many frames before and
@@ -182,8 +182,7 @@ def _content(strip: Any) -> tuple[int, int]:
 def note_ends(plate: PlateStrip, take: Any, others: Sequence[Any]) -> None:
     """Notes where a take's strip ends with what is seen of its plate, and on which strip of it."""
     begin, end = compat.strip_range(take)
-    over = [each for each in plate.pieces if _meets(each, begin, end)]
-    take[PIECE] = over[0].name if len(over) == 1 else ""
+    take[PIECES] = [each.name for each in plate.pieces if _meets(each, begin, end)]
     runs = seen(plate, take, others)
     edges = {each.begin for each in runs} | {each.end for each in runs}
     for name, frame in zip(EDGES, (begin, end), strict=True):

@@ -214,3 +214,46 @@ def test_a_piece_that_is_slipped_has_its_take_slipped(filled: Any) -> None:
     bpy.ops.portraitgen.update_from_strip()
     assert living_shot.look(filled) == []
     assert seen(filled) == pictures(*range(8), *range(7, 19)), "a frame is shown twice"
+
+
+def test_a_cut_plate_that_was_moved_with_its_takes_keeps_them_as_they_are(filled: Any) -> None:
+    """One take grew over the others, and their frames were seen twice."""
+    every = [*pieces(8), *takes(filled)]
+    living_shot.look(filled)
+    bpy.context.scene.sequence_editor.strips.remove(every[1].split(START + 16, "SOFT"))
+    bpy.ops.portraitgen.update_from_strip()
+    whole = takes(filled)[0]
+    whole.split(frame=START + 8, split_method="SOFT")
+    living_shot.look(filled)
+    bpy.ops.portraitgen.update_from_strip()
+    found = module("portraitgen_addon.plate_strip").every_piece(filled, bpy.context.scene)
+    for strip in [*found, *takes(filled)]:
+        move(strip, 8)
+    assert any("was moved by +8 frames" in text for text in living_shot.look(filled))
+    bpy.ops.portraitgen.update_from_strip()
+    assert living_shot.look(filled) == []
+    assert ranges(filled) == [(START + 8, START + 16), (START + 16, START + 24)]
+
+
+def slow(strip: Any) -> None:
+    """Plays a strip at half its speed, as an artist has it play."""
+    window, area = bpy.context.window, bpy.context.window.screen.areas[0]
+    area.type = "SEQUENCE_EDITOR"
+    if hasattr(window.workspace, "sequencer_scene"):
+        window.workspace.sequencer_scene = bpy.context.scene
+    module("portraitgen_addon.compat").select_alone(bpy.context.scene, strip)
+    canvas = next(each for each in area.regions if each.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=canvas):
+        bpy.ops.sequencer.retiming_segment_speed_set(speed=50)
+
+
+def test_a_piece_that_is_retimed_adds_no_frames_to_its_shot(filled: Any) -> None:
+    """The shot went on beyond the last frame of its file."""
+    _, right = pieces(8)
+    living_shot.look(filled)
+    slow(right)
+    assert shown(right)[1] > START + COUNT
+    told = living_shot.look(filled)
+    assert any("is retimed" in text for text in told), told
+    bpy.ops.portraitgen.update_from_strip()
+    assert (filled.first, filled.last) == (FIRST, FIRST + 7)

@@ -171,6 +171,11 @@ class Edit:
         for each in pieces():
             move(each, by)
 
+    def slide_all(self) -> None:
+        by = int(self.rng.integers(-40, 40))
+        for each in [*pieces(), *takes(ours())]:
+            move(each, by)
+
     def raise_plate(self) -> None:
         """Puts all pieces onto other channels; what lies over others does so still."""
         found = sorted(pieces(), key=lambda each: int(each.channel))
@@ -238,6 +243,7 @@ def test_each_piece_of_a_cut_plate_has_its_take(
         *(edit.blade_plate, edit.blade_all, edit.punch_in, edit.opacity),
         *(edit.take_out, edit.ripple, edit.raise_plate, edit.render, edit.undo),
         *(edit.ripple_delete, edit.part, edit.trim_piece, edit.hold, edit.slip),
+        edit.slide_all,
     )
     for number in range(min(STEPS, 40)):
         step = steps[edit.rng.integers(len(steps))]
