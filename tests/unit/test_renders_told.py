@@ -16,6 +16,7 @@ import pytest
 from footage_media import write_movie
 from performer_shot import performer_shot
 from PIL import Image
+from reporters import Noting
 
 from portraitgen.body.model import BodyModel
 from portraitgen.errors import OptionError
@@ -31,6 +32,7 @@ from portraitgen.provenance.png_text import texts_of
 from portraitgen.provenance.statement import Statement
 from portraitgen.records import RenderRecord
 from portraitgen.shot import Shot
+from portraitgen.storage import remove_tree
 
 FRAMES, SIZE = 3, 64
 SAID = Statement(
@@ -170,9 +172,9 @@ def test_another_performers_mouth_is_told(shot: Shot, other: Shot) -> None:
 # Full plates
 
 
-def image(path: Path, **attributes: Any) -> Path:
+def image(path: Path, width: int = 32, **attributes: Any) -> Path:
     """An image of 16 bits, or 10 in a DPX."""
-    spec = oiio.ImageSpec(32, 24, 3, oiio.UINT16)
+    spec = oiio.ImageSpec(width, width, 3, oiio.UINT16)
     if path.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", 10)
     for name, value in attributes.items():
@@ -184,7 +186,7 @@ def image(path: Path, **attributes: Any) -> Path:
     output = oiio.ImageOutput.create(str(path))
     assert output and output.open(str(path), spec), oiio.geterror()
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, 1 << 10, (24, 32, 3), np.uint16)
+    codes = rng.integers(0, 1 << 10, (width, width, 3), np.uint16)
     output.write_image((codes << 6 | codes >> 4).astype(np.uint16))
     output.close()
     return path
@@ -304,6 +306,22 @@ def test_a_full_plate_of_dpx_says_how_it_was_made(tmp_path: Path) -> None:
     again = open_plate(written, colour_space="Rec.709")
     assert np.array_equal(again.read_native(again.first).pixels, native.pixels)
     assert unmarked(native, plate) == ""
+
+
+def test_a_render_over_such_dpx_files_says_once_that_they_are_not_marked(tmp_path: Path) -> None:
+    own = b"SCANNER".ljust(32, b"\0") + b"12345678"
+    for frame in range(1, FRAMES + 1):
+        image(tmp_path / f"p.{frame:04d}.dpx", SIZE, dpx__UserData=own)
+    plate = tmp_path / "p.0001.dpx"
+    shot = performer_shot(tmp_path, plate, BodyModel.load(), frames=FRAMES, size=SIZE, splats=500)
+    act = {"take": "talk", "settings": '{"jawOpen": 0.4}'}
+    run("act", shot.path, act, Reporter())
+    for full in (True, False):
+        heard = Noting()
+        run("render", shot.path, {"take": "talk", "plate": full, "movie": False}, heard)
+        told = [note for note in heard.notes if "data of their own" in note]
+        assert len(told) == full
+        remove_tree(shot.path / "takes" / "talk" / "renders")
 
 
 def test_a_dpx_with_data_of_its_own_keeps_it_and_that_is_told(
