@@ -274,7 +274,7 @@ def _of_strip(shot: Any, plate: PlateStrip | None) -> list[Notice]:
         told += _untracked(known, footage.first, footage.last)
     told += _of_pieces(plate)
     places = [place for group in plate.groups for place in group.places]
-    muted = [piece.name for piece, metas in places if _muted(piece, metas)]
+    muted = [piece.name for piece, metas in places if plate_strip.is_muted(piece, metas)]
     if len(muted) == len(places):
         told.append(Notice("The plate's strip is muted"))
     elif muted:
@@ -347,13 +347,6 @@ def _of_pieces(plate: PlateStrip) -> list[Notice]:
     return told
 
 
-def _muted(strip: Any, metas: tuple[Any, ...]) -> bool:
-    if strip.mute or any(meta.mute for meta in metas):
-        return True
-    channels = metas[-1].channels if metas else strip.id_data.sequence_editor.channels
-    return bool(channels[strip.channel].mute)
-
-
 def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     """Strips of the artist's between a plate and its takes, which the takes hide."""
     takes = [
@@ -374,6 +367,7 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     others: list[str] = []
     effects: list[str] = []
     twice: list[str] = []
+    cameras: list[tuple[str, int]] = []
     top = 0
     groups = {each.name: group for each, group in take_places.takes_on(shot, plate, shot.offset)}
     for take in takes:
@@ -391,12 +385,18 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
                 continue
             if any(strip == each for each in showing):
                 effects.append(strip.name)
+            elif _skips(strip, part, take, highest):
+                cameras.append((strip.name, highest))
             elif not part.lowest_over(take) <= strip.channel < highest:
                 continue
             elif strip.get(sequencer.SHOT):
                 others += [strip.name] * (strip[sequencer.SHOT] != shot.shot_id)
             elif not strip.get(plate_strip.MARK) and not strip.get(take_layout.COVER):
                 names.append(strip.name)
+        if cover is not None and plate_strip.is_muted(cover, part.metas):
+            if not plate_strip.is_muted(take, part.metas):
+                text = f"'{cover.name}' shows the take where the plate lets through"
+                told.append(Notice(f"{text}, and its channel {cover.channel} is muted: unmute it"))
         # Where it lets through, two would count twice; where it does not, the upper is seen.
         for other in takes if cover is not None else ():
             if other != take and part.around(other) and _overlap(other, take):
@@ -408,6 +408,9 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
     if effects:
         text = f"'{effects[0]}' shows the plate, not the take on it"
         told.append(Notice(f"{text}: delete it, and put one like it on the take"))
+    for name, channel in dict(cameras).items():
+        text = f"'{name}' shows the plate's channel, not the take on it: have it show"
+        told.append(Notice(f"{text} channel {channel}"))
     if names:
         listed = ", ".join(f"'{name}'" for name in names[:3])
         text = f"{listed} lies under the take, which hides it: move it above channel {top}"
@@ -416,6 +419,13 @@ def _covered(shot: Any, plate: PlateStrip) -> list[Notice]:
         text = f"'{others[0]}', of another shot of this plate, lies under the take, which hides it"
         told.append(Notice(f"{text}: mute one, or join both in the compositor (To Compositor)"))
     return told
+
+
+def _skips(strip: Any, part: PlateStrip, take: Any, highest: int) -> bool:
+    """Whether a Multicam Selector above a take shows what is below it alone."""
+    if strip.type != "MULTICAM" or strip.channel <= highest:
+        return False
+    return bool(part.under(take).channel <= strip.multicam_source < highest)
 
 
 def _overlap(one: Any, other: Any) -> bool:

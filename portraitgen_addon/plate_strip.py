@@ -204,6 +204,14 @@ def _within(first: int, end: int, ranges: list[tuple[int, int]]) -> bool:
     return first >= end
 
 
+def is_muted(strip: Any, metas: tuple[Any, ...]) -> bool:
+    """Whether a strip, one of the meta strips it lies in, or its channel is muted."""
+    if strip.mute or any(meta.mute for meta in metas):
+        return True
+    channels = metas[-1].channels if metas else strip.id_data.sequence_editor.channels
+    return bool(channels[strip.channel].mute)
+
+
 def every_piece(shot: Any, scene: Any) -> list[Any]:
     """All strips that are known as a shot's plate, moved ones and copies too."""
     return [strip for strip, _ in compat.every_strip(scene) if shot.shot_id in shots_of(strip)]

@@ -20,7 +20,7 @@ from mathutils import Matrix, Vector
 from portraitgen.errors import PortraitError
 
 from . import compat, exr_header
-from .plate_strip import PlateStrip, file_of
+from .plate_strip import PlateStrip, file_of, is_muted
 
 # What a strip of a take carries: the plate's look that it has, and the names of its modifiers that
 # are the plate's. What a cover carries: the take's strip that it shows.
@@ -70,7 +70,7 @@ def lay(plate: PlateStrip, take: Any) -> bool:
     fits = cover is not None and _fits(cover, strip, take)
     same = take.get(LOOK) == mark
     if same and fits == covered and (cover is None) == (not covered):
-        return cover is not None and _set_cover(cover, take)
+        return cover is not None and _set_cover(plate, cover, take)
     if cover is not None and not (covered and fits):
         plate.among.remove(cover)
         cover = None
@@ -80,7 +80,7 @@ def lay(plate: PlateStrip, take: Any) -> bool:
         cover = cover or _make_cover(plate, strip, take)
         for name in _OVER:
             setattr(cover, name, getattr(strip, name))
-        _set_cover(cover, take)
+        _set_cover(plate, cover, take)
         _copy_curves(strip, cover, "blend_alpha")
         _let_through(strip, cover, below)
     take[LOOK] = mark
@@ -358,12 +358,13 @@ def _make_cover(plate: PlateStrip, strip: Any, take: Any) -> Any:
     return cover
 
 
-def _set_cover(cover: Any, take: Any) -> bool:
-    """Has a cover show its take, and hide with it; True if that had to be set."""
+def _set_cover(plate: PlateStrip, cover: Any, take: Any) -> bool:
+    """Has a cover show its take, and hide with it or its channel, which Blender does not see to by
+    itself; True if that had to be set."""
     swapped = cover.input_1 == take
     if swapped:
         cover.input_1, cover.input_2 = cover.input_2, cover.input_1
-    wanted = (0.0, take.mute)
+    wanted = (0.0, is_muted(take, plate.metas))
     if (cover.effect_fader, cover.mute) == wanted:
         return swapped
     cover.effect_fader, cover.mute = wanted

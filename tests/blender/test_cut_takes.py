@@ -211,3 +211,36 @@ def test_a_take_on_pieces_that_let_through_has_a_cover_on_each(
     cover_of = module("portraitgen_addon.take_layout").cover_of
     assert sorted(shown(cover_of(among, each)) for each in takes(shot)) == ranges(shot)
     assert len(takes(shot)) == 2
+
+
+def test_a_channel_that_is_muted_hides_the_take_on_a_plate_that_lets_through(shot: Any) -> None:
+    """Its cover went on showing it; without the cover, take and plate counted both."""
+    among = bpy.context.scene.sequence_editor.strips
+    channels = bpy.context.scene.sequence_editor.channels
+    (take,) = takes(shot)
+    cover = module("portraitgen_addon.take_layout").cover_of(among, take)
+    channels[take.channel].mute = True
+    assert living_shot.look(shot) == [] and cover.mute
+    channels[take.channel].mute = False
+    assert living_shot.look(shot) == [] and not cover.mute
+    channels[cover.channel].mute = True
+    assert living_shot.look(shot) == [
+        f"'{cover.name}' shows the take where the plate lets through, and its channel "
+        f"{cover.channel} is muted: unmute it"
+    ]
+
+
+@pytest.mark.parametrize("lets_through", [False, True])
+def test_a_multicam_that_shows_the_plates_channel_is_told(
+    lets_through: bool, shot: Any, request: Any
+) -> None:
+    if not lets_through:
+        request.getfixturevalue("filled")
+    compat, among = module("portraitgen_addon.compat"), bpy.context.scene.sequence_editor.strips
+    made = compat.new_effect(among, "cut", "MULTICAM", 9, START, START + COUNT, None, None)
+    made.multicam_source = plate().channel
+    wanted = plate().channel + (2 if lets_through else 1)
+    told = f"'cut' shows the plate's channel, not the take on it: have it show channel {wanted}"
+    assert living_shot.look(shot) == [told]
+    made.multicam_source = wanted
+    assert living_shot.look(shot) == []
