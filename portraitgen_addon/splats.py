@@ -455,7 +455,15 @@ def _before_save(target: str = "", *unused: Any) -> None:
 @bpy.app.handlers.persistent
 def _after_save(*unused: Any) -> None:
     splat_saving.put_back()
+    # Other modes keep steps of their own, which know nothing of performers.
+    if bpy.context.mode not in ("OBJECT", "POSE"):
+        return
+    empty = [each for each in _own() if not len(each.data.points)]
     _fill_all()
+    if any(len(each.data.points) for each in empty):
+        # Undo would go back to shape keys of which it knows nothing, and end Blender.
+        with compat.with_window(bpy.context):
+            bpy.ops.ed.undo_push(message="Fill Performers")
 
 
 @bpy.app.handlers.persistent

@@ -239,6 +239,25 @@ def test_a_save_is_undone_at_once(built: SimpleNamespace, splat_shot: Path, tmp_
 
 
 @native
+def test_a_save_that_fills_a_performer_is_undone(built: SimpleNamespace, tmp_path: Path) -> None:
+    """One whose shot was found again showed its splats after a save; undo then ended Blender."""
+    built.splats.unload(built.performer.cloud)
+    for step in range(3):
+        built.scene["step"] = step
+        bpy.ops.ed.undo_push(message=str(step))
+    _saved(tmp_path / "one.blend")
+    for step in (bpy.ops.ed.undo, bpy.ops.ed.undo, bpy.ops.ed.redo):
+        step()
+        bpy.context.scene.frame_set(5 + OFFSET)
+        (cloud,) = built.splats.performers()
+        assert not len(cloud.data.points)
+    _saved(tmp_path / "one.blend")
+    bpy.context.scene.frame_set(4 + OFFSET)
+    (cloud,) = built.splats.performers()
+    assert np.percentile(apart(shown(cloud), built.truth, 4), 99) < 0.1
+
+
+@native
 def test_a_performer_in_edit_mode_is_saved_as_it_is(built: SimpleNamespace, tmp_path: Path) -> None:
     cloud = built.performer.cloud
     count = len(cloud.data.points)
