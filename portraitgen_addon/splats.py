@@ -207,7 +207,10 @@ def carrier(cloud: Any) -> Any | None:
 
 def armature_of(cloud: Any) -> Any | None:
     """The armature that carries a performer, None where it was deleted."""
-    surface = cloud.get(SURFACE)
+    surface, carried_by = cloud.get(SURFACE), carrier(cloud)
+    if cloud.override_library and carried_by is not None:
+        # Once it is opened again, an override's properties name the other file's.
+        surface = compat.modifier_inputs(carried_by)[splat_nodes.SURFACE].value
     return surface.parent if surface is not None else None
 
 
@@ -279,6 +282,8 @@ def _remove_object(each: Any) -> None:
 def shadow_of(cloud: Any) -> Any | None:
     """What throws a performer's shadow; a copy made by hand names that of the first."""
     shadow = cloud.get(SHADOW)
+    if shadow is not None and cloud.override_library:
+        shadow = next((each for each in cloud.children if splat_surface.PART in each), None)
     return shadow if shadow is not None and shadow.parent in (cloud, cloud.parent) else None
 
 

@@ -20,6 +20,7 @@ from splat_performer import (
     modify_first,
     native,
     ply_rows,
+    put_together,
     shown,
 )
 
@@ -221,6 +222,56 @@ def test_splats_that_were_thrown_away_are_passed_over_with_a_word(
     until(lambda: not session.doing and not session.waiting_work)
     assert session.error is None, session.error
     assert session.told_of_splats == ("3 splats changed, 0 erased",)
+
+
+@native
+def test_two_packed_performers_are_appended_linked_and_overridden(
+    built: SimpleNamespace, splat_shot: Path, tmp_path: Path, session: Any
+) -> None:
+    splats, other = built.splats, put_together(splat_shot, "two")
+    splats.light_by_scene(other.performer.cloud, True)
+    group = bpy.data.collections.new("both")
+    built.scene.collection.children.link(group)
+    for each in (built, other):
+        cloud = each.performer.cloud
+        cloud[splats.PACKED] = True
+        parts = [cloud, each.performer.surface, splats.shadow_of(cloud), *vars(each.parts).values()]
+        for one in parts:
+            if isinstance(one, bpy.types.Object) and one.name not in group.objects:
+                group.objects.link(one)
+    file = tmp_path / "both.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(file))
+    for way in ("append", "link", "override"):
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=False)
+        bring = bpy.ops.wm.append if way == "append" else bpy.ops.wm.link
+        bring(directory=str(file / "Collection") + os.sep, filename="both")
+        if way == "override":
+            linked = bpy.data.collections["both"]
+            linked.override_hierarchy_create(bpy.context.scene, bpy.context.view_layer)
+        here = str(tmp_path / f"{way}.blend")
+        bpy.ops.wm.save_as_mainfile(filepath=here)
+        bpy.ops.wm.open_mainfile(filepath=here)
+        assert session.error is None
+        shown_here = [each for each in splats.performers() if way == "link" or not each.library]
+        assert sorted(each.name for each in shown_here) == ["one splats", "two splats"]
+        bpy.context.scene.frame_set(4 + OFFSET)
+        for cloud in shown_here:
+            assert np.percentile(apart(shown(cloud), built.truth, 4), 99) < 0.1
+            assert splats.is_lit(cloud) == (cloud.name == "two splats"), way
+        if way == "link":
+            continue
+        # Each is posed by its own rig alone.
+        first, second = sorted(shown_here, key=lambda each: each.name)
+        before = [shown(each)["position"] for each in (first, second)]
+        rig = splats.armature_of(first)
+        rig.pose.bones["head"].rotation_quaternion = (0.98, 0, 0.199, 0)
+        rig.update_tag()
+        bpy.context.view_layer.update()
+        moved = [
+            np.abs(shown(each)["position"] - was).max()
+            for each, was in zip((first, second), before, strict=True)
+        ]
+        assert moved[0] > 0.01 and moved[1] < 1e-6
 
 
 def _beside(cloud: Any, made: Path, project: Path) -> Path:
