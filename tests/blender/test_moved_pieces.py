@@ -257,3 +257,20 @@ def test_a_piece_that_is_retimed_adds_no_frames_to_its_shot(filled: Any) -> None
     assert any("is retimed" in text for text in told), told
     bpy.ops.portraitgen.update_from_strip()
     assert (filled.first, filled.last) == (FIRST, FIRST + 7)
+
+
+def test_relink_plate_finds_pieces_that_were_moved_and_copies(
+    filled: Any, media: SimpleNamespace, tmp_path: Path
+) -> None:
+    """They kept the place where the plate was."""
+    from portraitgen.messages.shots import PlateRelinked
+
+    ripple_delete(8, 16)
+    living_shot.look(filled)
+    bpy.ops.portraitgen.update_from_strip()
+    shutil.copytree(media.plate.parent, tmp_path / "moved")
+    new = tmp_path / "moved" / media.plate.name
+    module("operators.plate")._relinked(filled.shot_id, PlateRelinked(str(new)))
+    found = module("portraitgen_addon.plate_strip").every_piece(filled, bpy.context.scene)
+    assert len(found) == 2
+    assert {Path(bpy.path.abspath(each.directory)) for each in found} == {new.parent}
