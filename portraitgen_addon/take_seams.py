@@ -8,7 +8,7 @@ first or the last of them, as Blender's Hold Split leaves it. A take does as wha
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from . import compat, take_layout
@@ -52,32 +52,41 @@ class Seam:
     held: bool = False
 
 
-def seen(plate: PlateStrip, take: Any, others: Iterable[Any] = ()) -> list[Run]:
+def seen(plate: PlateStrip, take: Any, others: Iterable[Any] = (), near: bool = False) -> list[Run]:
     """What is seen of the part of a plate around a take, in order, without gaps.
 
     Args:
         others: the pieces of the plate that lie otherwise in time.
+        near: whether what does not touch the take may be left out, and be taken for a gap.
     """
+    pieces = [(each, *compat.strip_range(each)) for each in plate.pieces]
+    ends = [(begin, end) for _, begin, end in pieces]
+    first, last = compat.strip_range(take)
+    if near:
+        pieces = [each for each in pieces if each[1] <= last and first <= each[2]]
     hiding = [
-        other
-        for other in others
-        if any(other == each for each in plate.among) and not take_layout.lets_through(other, take)
+        (other, begin, end)
+        for other, (begin, end) in ((each, compat.strip_range(each)) for each in others)
+        if begin < last
+        and first < end
+        and any(other == each for each in plate.among)
+        and not take_layout.lets_through(other, take)
     ]
-    pieces = plate.pieces
-    ranges = [compat.strip_range(each) for each in (*pieces, *hiding)]
-    ranges += [_content(each) for each in pieces]
-    borders = sorted({-_FAR, _FAR, *(frame for each in ranges for frame in each)})
+    over = [*pieces, *hiding]
+    ranks = [(not each.mute, int(each.channel)) for each, _, _ in over]
+    contents = [_content(each) for each, _, _ in pieces]
+    # What lies outside of all pieces is a run of its own.
+    lowest, highest = min(begin for begin, _ in ends), max(end for _, end in ends)
+    inner = {*chain(*contents), *(frame for each in over for frame in each[1:])}
+    borders = {lowest, highest, *(frame for frame in inner if lowest < frame < highest)}
     runs: list[Run] = []
-    for begin, end in pairwise(borders):
-        over = [
-            each
-            for each in (*pieces, *hiding)
-            if compat.strip_range(each)[0] <= begin < compat.strip_range(each)[1]
-        ]
-        top = max(over, key=lambda each: (not each.mute, int(each.channel)), default=None)
-        piece = next((each for each in pieces if each == top), None)
-        run = Run(begin, end, piece, compat.held_frame(piece, begin) if piece is not None else None)
-        if runs and replace(runs[-1], begin=begin, end=end) == run:
+    for begin, end in pairwise(sorted({-_FAR, _FAR, *borders})):
+        on = [at for at, each in enumerate(over) if each[1] <= begin < each[2]]
+        top = max(on, key=lambda at: ranks[at], default=len(over))
+        piece = pieces[top][0] if top < len(pieces) else None
+        run = Run(begin, end, piece, None if piece is None else compat.held_frame(piece, begin))
+        outer = begin in (lowest, highest)
+        if runs and not outer and replace(runs[-1], begin=begin, end=end) == run:
             runs[-1] = replace(runs[-1], end=end)
         else:
             runs.append(run)
@@ -97,7 +106,7 @@ def seams(plate: PlateStrip, take: Any, others: Sequence[Any] = ()) -> list[Seam
         differs.
     """
     begin, end = compat.strip_range(take)
-    whole = seen(plate, take, others)
+    whole = seen(plate, take, others, near=True)
     if not others:
         # One that is longer than its whole plate is the artist's.
         whole = whole[1:-1]
@@ -142,7 +151,7 @@ def agrees(run: Run, take: Any) -> bool:
 def fits(plate: PlateStrip, part: Any, others: Sequence[Any]) -> bool:
     """Whether what was cut off a take on its seams shows frames of its plate."""
     begin, end = compat.strip_range(part)
-    runs = _within(seen(plate, part, others), begin, end, _content(part))
+    runs = _within(seen(plate, part, others, near=True), begin, end, _content(part))
     return any(agrees(each, part) for each in runs)
 
 
