@@ -17,6 +17,7 @@ from portraitgen.body.motion import Motion
 from portraitgen.footage.crop import place
 from portraitgen.images import save_png, to_float
 from portraitgen.pipeline.compositing.acted_light import light_of_shot
+from portraitgen.pipeline.compositing.acted_mouth import Mouth
 from portraitgen.pipeline.compositing.acted_plate import ActedPlate
 from portraitgen.pipeline.compositing.clean_plate import SeenCleanPlate
 from portraitgen.pipeline.data.acting import Acting
@@ -84,7 +85,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str]:
 
 
 def compare(
-    shot: Shot, truth: Motion, name: str, identity: int, light: str
+    shot: Shot, truth: Motion, name: str, identity: int, lamps: str
 ) -> tuple[list[dict[str, float]], list[np.ndarray]]:
     """One edit of one performer: errors of each frame, and pictures of one."""
     body, plate = body_of(shot), plate_of(shot)
@@ -95,10 +96,18 @@ def compare(
     acting = _acting(shot, body, track, frames, name)
     meant = _acting(shot, body, _Truth(track, truth), frames, name)
     acted = acting.applied(track.motion, body)
-    actor = ActedPlate(track, acted, acting, avatar, body, light_of_shot(track, plate, body))
+    actor = ActedPlate(
+        track,
+        acted,
+        acting,
+        avatar,
+        body,
+        light_of_shot(track, plate, body),
+        Mouth.of(track, plate, body),
+    )
     clean = SeenCleanPlate(track, plate, track.frames)
-    other = Performer(body, meant.applied(truth, body), identity, light)
-    plain = Performer(body, truth, identity, light)
+    other = Performer(body, meant.applied(truth, body), identity, lamps)
+    plain = Performer(body, truth, identity, lamps)
     found, shown = [], []
     for frame in frames:
         image = plate.read(frame)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_acted_plate import FRAME, Grey, performed, track_of
+from test_acted_plate import FRAME, Grey, performed, seen_mouth, track_of
 from test_avatar import body, pictures
 
 from portraitgen.body.model import BodyModel
@@ -117,7 +117,7 @@ def test_a_sculpted_bump_is_lit_from_where_the_light_is(
     flat = np.full_like(image, 0.4)
 
     def lit(light: Light | None) -> np.ndarray:
-        actor = ActedPlate(track, motion, acting, avatar, body, light)  # type: ignore[arg-type]
+        actor = ActedPlate(track, motion, acting, avatar, body, light, seen_mouth(body))  # type: ignore[arg-type]
         made = actor.frame(FRAME, flat, Grey())
         assert made is not None
         return made.image.mean(-1)

@@ -14,6 +14,7 @@ from test_avatar import SIZE, body, pictures, trainer
 from portraitgen.body.camera import Box
 from portraitgen.body.model import BodyModel
 from portraitgen.body.motion import Motion
+from portraitgen.pipeline.compositing.acted_mouth import Mouth
 from portraitgen.pipeline.compositing.acted_plate import ActedFrame, ActedPlate, _beside
 from portraitgen.pipeline.compositing.clean_plate import CleanFrame, SeenCleanPlate
 from portraitgen.pipeline.data.acting import Acting
@@ -64,13 +65,22 @@ def performed(
     return track, made.avatar, images[FRAME - 1].astype(np.float32) / 255
 
 
+def seen_mouth(body: BodyModel) -> Mouth:
+    """A mouth of whose inside everything was seen."""
+    count = len(body.faces)
+    shown, colours = np.ones(count, np.float32), np.zeros((3, 3), np.float32)
+    return Mouth(np.full(count, -1), shown, colours)
+
+
 def acted(
     performed: tuple[Track, object, np.ndarray], body: BodyModel, **settings: str
 ) -> ActedFrame | None:
     track, avatar, image = performed
     request = ActingRequest(None, body, track, [FRAME])  # type: ignore[arg-type]
     acting = ready_made(request, settings)
-    actor = ActedPlate(track, acting.applied(track.motion, body), acting, avatar, body, None)  # type: ignore[arg-type]
+    actor = ActedPlate(
+        track, acting.applied(track.motion, body), acting, avatar, body, None, seen_mouth(body)
+    )  # type: ignore[arg-type]
     return actor.frame(FRAME, image, Grey())
 
 
@@ -119,7 +129,9 @@ def test_a_sculpt_is_seen_where_it_is(performed: object, body: BodyModel) -> Non
     acting.sculpt[:, 0] = 0.012 * np.exp(-np.square(near / 0.02))
     acting.sculpted[:] = 1
     motion = acting.applied(track.motion, body)
-    made = ActedPlate(track, motion, acting, avatar, body, None).frame(FRAME, image, Grey())
+    made = ActedPlate(track, motion, acting, avatar, body, None, seen_mouth(body)).frame(
+        FRAME, image, Grey()
+    )
     assert made is not None
     share = made.touched.mean()
     assert 0 < share < 0.15

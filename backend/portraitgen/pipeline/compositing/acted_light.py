@@ -47,12 +47,19 @@ def light_of_shot(track: Track, plate: Plate, body: BodyModel) -> Light | None:
     return fitted_light(pictures) if pictures else None
 
 
-@torch.no_grad()
 def _seen(
     track: Track, body: BodyModel, frame: int, image: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A frame's window as `fitted_light` takes it."""
-    box = track.box(frame)
+    normals = surface_of(track, body, frame, _SIDE).normals()
+    matte = to_float(load_matte(track, frame, _SIDE))
+    known = (np.linalg.norm(normals, axis=-1) > 0.5) & (matte > 0.9)
+    return to_linear(to_float(crop(image, track.box(frame), _SIDE)[0])) @ LUMA, normals, known
+
+
+@torch.no_grad()
+def surface_of(track: Track, body: BodyModel, frame: int, side: int) -> Surface:
+    """The tracked body in a frame's window of so many pixels."""
     parameters = frame_parameters(track.motion, [frame])
     posed = body.forward(
         torch.from_numpy(track.motion.betas)[None],
@@ -61,10 +68,8 @@ def _seen(
         parameters.transl,
         vertex_offsets=parameters.offsets,
     )
-    normals = Surface.of(body, posed.vertices[0].numpy(), track.camera.window(box, _SIDE)).normals()
-    matte = to_float(load_matte(track, frame, _SIDE))
-    known = (np.linalg.norm(normals, axis=-1) > 0.5) & (matte > 0.9)
-    return to_linear(to_float(crop(image, box, _SIDE)[0])) @ LUMA, normals, known
+    camera = track.camera.window(track.box(frame), side)
+    return Surface.of(body, posed.vertices[0].numpy(), camera)
 
 
 def shading_change(

@@ -27,7 +27,8 @@ class MeshMotion:
     """What the acted mesh tells of each pixel of a window.
 
     Attributes:
-        covered: bool (S, S), where the mesh is.
+        face: int32 (S, S), the face that is seen, -1 where there is no mesh.
+        covered: bool (S, S), where there is.
         motion: float32 (S, S, 2), how far away the tracked mesh has the same point, pixels.
         seen: float32 (S, S), 1 where the tracked mesh shows the same point.
         inside: float32 (S, S, 2), 1 for eyes, and for the mouth's inside.
@@ -38,6 +39,7 @@ class MeshMotion:
             where there is no mesh.
     """
 
+    face: np.ndarray
     covered: np.ndarray
     motion: np.ndarray
     seen: np.ndarray
@@ -101,7 +103,7 @@ class MeshMotion:
             normal = (each[corners] * inner).sum(1)
             length = np.linalg.norm(normal, axis=1, keepdims=True)
             normals[row][covered] = normal / np.maximum(length, 1e-9)
-        return cls(covered, motion, seen, inside, firm, moved, normals)
+        return cls(face, covered, motion, seen, inside, firm, moved, normals)
 
 
 def pixel_grid(shape: tuple[int, ...]) -> np.ndarray:

@@ -33,6 +33,7 @@ from ..data.crops import load_matte
 from ..data.shots import Track
 from .acted_light import shaded, shading_change
 from .acted_mesh import STILL, MeshMotion, pixel_grid
+from .acted_mouth import Mouth
 from .clean_plate import CleanPlate
 
 _MULTIPLE = 8
@@ -100,6 +101,7 @@ class ActedPlate:
         avatar: the unedited performer's.
         body: the body model.
         light: that the shot was taken in, in which what acts turns; None leaves its shading.
+        mouth: what the shot shows of its inside.
     """
 
     def __init__(
@@ -110,9 +112,11 @@ class ActedPlate:
         avatar: Avatar,
         body: BodyModel,
         light: Light | None,
+        mouth: Mouth,
     ) -> None:
         self._track, self._acted, self._acting = track, acted, acting
-        self._avatar, self._body, self._light = avatar, body, light
+        self._avatar, self._body = avatar, body
+        self._light, self._mouth = light, mouth
         parts = {
             "eyes": ("eyes",),
             "mouth": ("mouth", "teeth", "tongue"),
@@ -164,7 +168,8 @@ class ActedPlate:
         shift = on_plate.enlarge(field) * on_plate.scale
         there = pixel_grid(shift.shape[:2]) + shift
         shown = on_plate.enlarge(after.alpha)
-        was, now = on_plate.enlarge(before.rgb), on_plate.enlarge(after.rgb)
+        was, learned = on_plate.enlarge(before.rgb), on_plate.enlarge(after.rgb)
+        now = on_plate.enlarge(self._mouth.filled(after.rgb, meshed.face))
         inside = np.clip(on_plate.enlarge(inside), 0, 1)
         # How surely the plate shows the same point. Hair has no one depth.
         slack = _IN_FRONT + on_plate.enlarge(loose).clip(0, 1) * (_IN_HAIR - _IN_FRONT)
@@ -173,7 +178,7 @@ class ActedPlate:
         seen = seen + firm * (on_plate.enlarge(meshed.seen) - seen)
         own = on_plate.foreground(window, matte)
         warped = _sample(own, there, cv2.INTER_CUBIC)
-        alike = _alike(warped, now, inside.max(-1), on_plate.unit)
+        alike = _alike(warped, learned, inside.max(-1), on_plate.unit)
         change = on_plate.enlarge(self._shading_change(meshed))
         warped = shaded(warped, change)
         # Lids belong to the eye that they were mistaken for.

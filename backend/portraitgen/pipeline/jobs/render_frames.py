@@ -17,6 +17,7 @@ from ...frames import spread
 from ...images import read_codes, to_codes, to_float
 from ...records import EditRecord, PartsRecord
 from ..compositing.acted_light import light_of_shot
+from ..compositing.acted_mouth import Mouth
 from ..compositing.acted_plate import ActedPlate
 from ..compositing.acted_stream import ActedStream
 from ..compositing.frame_files import frame_layers, laid_over, write_frame
@@ -86,7 +87,9 @@ class FrameMaker:
         shown: FrameSource = run.plate
         if run.acting is not None and not run.alone:
             light = light_of_shot(run.tracked, run.plate, body)
-            actor = ActedPlate(run.tracked, track.motion, run.acting.acting, plain, body, light)
+            mouth = Mouth.of(run.tracked, run.plate, body)
+            acting = run.acting.acting
+            actor = ActedPlate(run.tracked, track.motion, acting, plain, body, light, mouth)
             shown = self._stream = ActedStream(run.plate, actor, run.clean, run.mattes)
         if run.alone:
             lone = NovelViewRenderer(track, look, run.motion, run.views, size)
