@@ -7,7 +7,9 @@ import json
 import os
 import struct
 import zlib
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,7 +19,7 @@ from made_looks import face, pair, picture, random_look, warm, write
 from reporters import Noting
 
 from portraitgen.cli.look import run
-from portraitgen.editing.editor import EditRequest
+from portraitgen.editing.editor import Editor, EditRequest
 from portraitgen.editing.looks import library
 from portraitgen.editing.looks.learning import Learner, Pair
 from portraitgen.editing.looks.look_file import Look, LookFacts, read_facts, read_look
@@ -26,7 +28,8 @@ from portraitgen.editing.looks.wearing import TILE, wear
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError, OptionError, PortraitError
 from portraitgen.pipeline.data.look_pairs import pairs_in_folder
-from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn, look_file
+from portraitgen.pipeline.jobs.edit import tell_other_files
+from portraitgen.pipeline.jobs.learn_look import LearnLookOptions, learn, licences_of, look_file
 from portraitgen.pipeline.requests.looks import list_looks
 from portraitgen.pipeline.run.progress import Reporter
 
@@ -154,6 +157,61 @@ def test_strength_nothing_keeps_every_bit_and_mix_blends_two_looks(tmp_path: Pat
         assert np.abs(keyed.edit(request(image, frame)) - wanted).mean() < 0.002
     with pytest.raises(EditError, match="no key of the mix"):
         create_editor("look", {"look": one, "mix_keys": "10:3"})
+    said: list[str] = []
+    for more in ({"mix": 0.5}, {"mix_keys": "10:1"}, {}, {"mix": 0.5, "other": two}):
+        editor = create_editor("look", {"look": one} | more)
+        editor.tell = said.append
+        editor.prepare([request(image)])
+    assert said == ["The mix has no effect: no second look is chosen."] * 2
+
+
+class Edited:
+    """A shot with one edit of a take."""
+
+    def __init__(self, folder: Path, editor: Editor) -> None:
+        self._folder = folder / "edits" / "0001"
+        self._folder.mkdir(parents=True)
+        for name, file in editor.kept_files().items():  # type: ignore[attr-defined]
+            (self._folder / name).write_bytes(file.read_bytes())
+        self._record = SimpleNamespace(editor="look", options=asdict(editor.options))
+
+    def versions(self, kind: str) -> list[int]:
+        return [1] if kind == "takes/bronze/edits" else []
+
+    def edit_folder(self, take: str) -> Path:
+        return self._folder
+
+    def edit_record(self, take: str) -> SimpleNamespace:
+        return self._record
+
+
+def test_another_look_of_the_same_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTRAITGEN_LOOKS", str(tmp_path / "mine"))
+    path = tmp_path / "mine" / "bronze.safetensors"
+    path.parent.mkdir()
+    random_look().save(path)
+    editor = create_editor("look", {"look": "bronze"})
+    shot, heard = Edited(tmp_path, editor), Noting()
+    tell_other_files(shot, "bronze", editor, heard)  # type: ignore[arg-type]
+    assert heard.notes == []
+    random_look(Guides(normals=True)).save(path)
+    tell_other_files(shot, "new", editor, heard)  # type: ignore[arg-type]
+    assert heard.notes == [], "a take that wore none"
+    tell_other_files(shot, "bronze", editor, heard)  # type: ignore[arg-type]
+    assert len(heard.notes) == 1 and "is not the file that edit 1 wore" in heard.notes[0]
+    another = create_editor("look", {"look": "bronze", "mix": 0.1})
+    tell_other_files(shot, "bronze", another, heard)  # type: ignore[arg-type]
+    assert len(heard.notes) == 1, "other options may name another look"
+
+
+def test_a_look_of_a_look_has_its_licence(tmp_path: Path) -> None:
+    path = tmp_path / "one.safetensors"
+    look = random_look()
+    replace(look, facts=replace(look.facts, licence="Not for cinema")).save(path)
+    shot = Edited(tmp_path, create_editor("look", {"look": str(path), "other": str(path)}))
+    assert licences_of(shot, "bronze") == "Not for cinema"  # type: ignore[arg-type]
 
 
 def test_an_edit_keeps_its_looks_and_wears_them_when_the_library_has_lost_them(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Look: an edit that was learned from a few pairs of pictures, worn by any performer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,8 @@ from ..looks.look_file import Look, read_look
 from ..looks.wearing import wear
 from ..overlays import FrameEditor
 
-_COPIES = {"look": "look.safetensors", "other": "other-look.safetensors"}
+LOOK_COPIES = {"look": "look.safetensors", "other": "other-look.safetensors"}
+"""Where an edit keeps the looks that it wears, by their options."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,17 @@ class Worn(FrameEditor):
 
     def kept_files(self) -> dict[str, Path]:
         """The looks."""
-        return {_COPIES[which]: self._path(which) for which in self._named()}
+        return {LOOK_COPIES[which]: self._path(which) for which in self._named()}
 
     def restore(self, folder: Path, learned: Mapping[str, Any]) -> None:
         """Wears the copies that the edit keeps."""
-        self._paths = {which: folder / _COPIES[which] for which in self._named()}
+        self._paths = {which: folder / LOOK_COPIES[which] for which in self._named()}
         self._looks.clear()
+
+    def prepare(self, samples: Sequence[EditRequest]) -> None:
+        """Says what a mix without a second look is worth."""
+        if (self.options.mix or self._keys) and not self.options.other:
+            self.tell("The mix has no effect: no second look is chosen.")
 
     def commercial(self) -> bool:
         """Whether the looks' makers allow it."""

@@ -23,7 +23,7 @@ from ...editing.paint_layers import PaintedFrames
 from ...editing.part_segmentation import PARTS_TOLD
 from ...editing.registry import create_editor, editor_class
 from ...editing.schedule import Schedule, iterative, one_pass
-from ...errors import EditError, OptionError
+from ...errors import EditError, OptionError, ShotError
 from ...footage.matte import foreground_colours
 from ...frames import parse_frame_list
 from ...images import as_picture, save_png, to_codes
@@ -32,7 +32,7 @@ from ...models.measured import measure, told
 from ...records import EditAuthors, EditRecord, WeightsRecord
 from ...settings import describe, option
 from ...shot import Job, Shot, now
-from ...storage import copy_folder, make_folder, remove_tree
+from ...storage import copy_folder, file_digest, is_link, make_folder, remove_tree
 from ...trust import Program
 from ..data.authors import painters
 from ..data.avatars import frame_parameters, load_avatar, tell_device, training_set
@@ -151,6 +151,7 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
     }
     with running(shot, "edit", asdict(options), f"take:{name}", reporter, inputs=inputs) as job:
         drawn_with = _measured(editor, reporter)
+        tell_other_files(shot, name, editor, reporter)
         body = body_of(shot)
         usable = track.tracked(frames)
         if not usable:
@@ -243,6 +244,27 @@ def edit(shot: Shot, options: EditOptions, reporter: Reporter) -> EditResult:
         result = EditResult(name, published, len(key_frames))
         job.finish(result.told())
     return result
+
+
+def tell_other_files(shot: Shot, take: str, editor: Editor, reporter: Reporter) -> None:
+    """Says where an editor's own files are others than its last edit with the same options had: a
+    name of a library may mean another file on another machine, or once it was learned again."""
+    if not isinstance(editor, RenderedEditor) or not shot.versions(f"takes/{take}/edits"):
+        return
+    try:
+        last, folder = shot.edit_record(take), shot.edit_folder(take)
+    except ShotError:
+        return
+    if last.editor != editor.info.id or last.options != asdict(editor.options):
+        return
+    for name, file in editor.kept_files().items():
+        kept = folder / name
+        if name.endswith(".safetensors") and kept.is_file() and not is_link(kept):
+            if file_digest(kept) != file_digest(file):
+                reporter.note(
+                    f"'{file.name}' is not the file that edit {int(folder.name)} wore: it was"
+                    " changed, or another of its name took its place."
+                )
 
 
 def _measured(editor: Editor, reporter: Reporter) -> tuple[WeightsRecord, ...]:

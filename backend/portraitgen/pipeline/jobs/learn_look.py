@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 
+from ...editing.editors.look import LOOK_COPIES
 from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
-from ...editing.looks.look_file import LookFacts, check_can_be_told
+from ...editing.looks.look_file import LookFacts, check_can_be_told, read_facts
 from ...errors import EditError, OptionError
 from ...images import save_png
 from ...job_results import LearnLookResult
@@ -62,20 +63,23 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
         raise OptionError("give either a take or a folder of pairs", "look", "name one of them")
     with running(shot, "look", asdict(options), "look", reporter) as job:
         out = look_file(options.out or options.take or _folder_name(options.pairs))
-        _facts(out, options, options.take, True)
+        _facts(out, options, options.take, options.licence, True)
         with _held(out, reporter) as check_held:
 
             def check() -> None:
                 job.check_held()
                 check_held()
 
-            made_of, commercial = "", True
+            made_of, commercial, licence = "", True, options.licence
             if options.take:
                 pairs, made_of = pairs_of_take(shot, options.take, reporter)
                 commercial = shot.edit_record(options.take).commercial
+                if words := licences_of(shot, options.take):
+                    reporter.note(f"The take wears a look whose licence says: {words}")
+                    licence = licence or words
             else:
                 pairs = pairs_in_folder(user_path(options.pairs), reporter)
-            facts = _facts(out, options, made_of, commercial)
+            facts = _facts(out, options, made_of, licence, commercial)
             preview = job.folder / "preview.png"
             result = learn(pairs, out, facts, options, reporter, preview, check)
         job.finish(result.told())
@@ -85,7 +89,7 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
 def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLookResult:
     """Learns a look from a folder of pairs without a shot; as `learn_look`."""
     out = look_file(options.out or _folder_name(options.pairs))
-    facts = _facts(out, options, "", True)
+    facts = _facts(out, options, "", options.licence, True)
     # Before the pairs are read, which takes its time.
     with _held(out, reporter) as check:
         pairs = pairs_in_folder(user_path(options.pairs), reporter)
@@ -145,11 +149,20 @@ def _folder_name(folder: str) -> str:
     return os.path.basename(os.path.abspath(user_path(folder)))
 
 
-def _facts(out: Path, options: LearnLookOptions, made_of: str, commercial: bool) -> LookFacts:
+def licences_of(shot: Shot, take: str) -> str:
+    """What the licences of the looks say that a take wears; empty if they say nothing."""
+    folder = shot.edit_folder(take)
+    worn = [folder / name for name in LOOK_COPIES.values() if (folder / name).is_file()]
+    return "; ".join(dict.fromkeys(text for each in worn if (text := read_facts(each).licence)))
+
+
+def _facts(
+    out: Path, options: LearnLookOptions, made_of: str, licence: str, commercial: bool
+) -> LookFacts:
     facts = LookFacts(
         name=out.name.removesuffix(SUFFIX),
         created=now(),
-        licence=options.licence,
+        licence=licence,
         commercial=commercial,
         made_of=made_of or f"pairs of '{_folder_name(options.pairs)}'",
     )
