@@ -350,7 +350,7 @@ class Worker:
         return export_rig(Shot.open(Path(call.shot)), call.version)
 
     def _export_cloud(self, call: splats.ExportCloud) -> splats.CloudExported:
-        from .pipeline.requests.splats import export_cloud
+        from .pipeline.requests.splat_cloud import export_cloud
 
         return export_cloud(Shot.open(Path(call.shot)), call.take, call.version)
 
@@ -362,7 +362,7 @@ class Worker:
         return export_splats(shot, path, call.take, call.frames, call.version, world)
 
     def _import_splats(self, call: splats.ImportSplats) -> splats.SplatsImported:
-        from .pipeline.requests.splats import import_splats
+        from .pipeline.requests.retouched_splats import import_splats
 
         shot, path = Shot.open(Path(call.shot)), Path(call.path)
         world = Path(call.world) if call.world else None

@@ -43,9 +43,11 @@ from portraitgen.pipeline.requests.preview import preview_frame
 from portraitgen.pipeline.requests.probe import probe
 from portraitgen.pipeline.requests.relink import relink
 from portraitgen.pipeline.requests.report import report
+from portraitgen.pipeline.requests.retouched_splats import import_splats
 from portraitgen.pipeline.requests.rig import export_rig, publish_motion
+from portraitgen.pipeline.requests.splat_cloud import export_cloud
 from portraitgen.pipeline.requests.splat_file import read_ply, write_ply
-from portraitgen.pipeline.requests.splats import export_cloud, export_splats, import_splats
+from portraitgen.pipeline.requests.splats import export_splats
 from portraitgen.pipeline.requests.split import split_at_cuts
 from portraitgen.pipeline.requests.track_export import export_track
 from portraitgen.pipeline.requests.track_import import import_track

@@ -30,7 +30,8 @@ from portraitgen.body.model import BodyModel
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.rig import export_rig
-from portraitgen.pipeline.requests.splats import export_cloud, export_splats
+from portraitgen.pipeline.requests.splat_cloud import export_cloud
+from portraitgen.pipeline.requests.splats import export_splats
 from portraitgen.tensors import save_arrays
 from synthetic.acting import camera
 from portraitgen.footage.plate import open_plate

@@ -20,8 +20,10 @@ from portraitgen.messages.splats import SplatsImported
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar
 from portraitgen.pipeline.data.shots import Track
 from portraitgen.pipeline.requests.linear_blending import _displayed, _light, colour_shift
+from portraitgen.pipeline.requests.retouched_splats import import_splats
+from portraitgen.pipeline.requests.splat_cloud import export_cloud
 from portraitgen.pipeline.requests.splat_file import Splats, read_ply, write_ply
-from portraitgen.pipeline.requests.splats import export_cloud, export_splats, import_splats
+from portraitgen.pipeline.requests.splats import export_splats
 from portraitgen.pipeline.requests.spz_file import read_spz, write_spz
 from portraitgen.raster import rasterize
 from portraitgen.shot import Shot
@@ -435,7 +437,7 @@ def test_a_shot_that_nobody_may_write_to_comes_to_3d(
         raise error
 
     error: Exception = PermissionError(errno.EROFS, "read-only", str(current.parent))
-    monkeypatch.setattr("portraitgen.pipeline.requests.splats.make_folder", refuse)
+    monkeypatch.setattr("portraitgen.pipeline.requests.splat_cloud.make_folder", refuse)
     answer = export_cloud(shot)
     assert Path(answer.path) == current and not answer.elsewhere
     assert not list((tmp_path / "own").rglob("*.safetensors"))

@@ -26,7 +26,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
 
 def run(given: argparse.Namespace) -> None:
     """Makes the new version."""
-    from ..pipeline.requests.splats import import_splats
+    from ..pipeline.requests.retouched_splats import import_splats
     from ..shot import Shot
 
     shot = Shot.open(given.shot)
