@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -247,10 +248,10 @@ class Worker:
     def _write(self) -> None:
         stream = self._process.stdin
         assert stream
-        try:
+        # The process may have gone; the reader tells. What could not be written goes with the pipe.
+        with suppress(OSError):
             while (line := self._outgoing.get()) is not None:
                 stream.write(line)
                 stream.flush()
+        with suppress(OSError):
             stream.close()
-        except OSError:
-            return  # The process has gone; the reader tells.

@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Cancelling, resuming, a worker that dies, hangs or lies, two shots, settings, set-up."""
 
+import gc
 import os
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +121,28 @@ def test_a_worker_that_cannot_start_says_why(
     finally:
         session.end()
         settings.interpreter = str(PYTHON)
+
+
+def test_what_a_dead_worker_was_not_told_is_no_error_of_blenders(
+    session: Any, until: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session.end()
+    heard: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+
+    def told_and_lost() -> None:
+        lost: list[object] = []
+        worker = module("portraitgen_addon.worker").Worker(["true"], print, lost.append)
+        worker._process.wait()
+        worker.ask(module("portraitgen_addon.session").Describe(), print, lost.append)
+        until(lambda: bool(worker.drain() or lost))
+        for thread in threading.enumerate():
+            if getattr(thread, "_target", None) == worker._write:
+                thread.join(5)
+
+    told_and_lost()
+    gc.collect()
+    assert heard == []
 
 
 def test_nothing_works_without_an_interpreter_and_says_so() -> None:
