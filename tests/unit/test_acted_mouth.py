@@ -12,8 +12,8 @@ from test_avatar import body
 from portraitgen.body.camera import Camera
 from portraitgen.body.model import BodyModel
 from portraitgen.footage.plate import open_plate
-from portraitgen.pipeline.compositing.acted_light import surface_of
 from portraitgen.pipeline.compositing.acted_mouth import PARTS, Mouth
+from portraitgen.pipeline.data.avatars import surface_of
 from synthetic.acting import act
 from synthetic.clip import write_clip
 
@@ -47,7 +47,8 @@ def test_what_was_never_shown_takes_its_parts_colour_and_all_else_stays(
     looked: tuple[object, object], body: BodyModel
 ) -> None:
     track, _ = looked
-    face = surface_of(track, body, 1, 512).face  # type: ignore[arg-type]
+    window = track.camera.window(track.box(1), 512)  # type: ignore[attr-defined]
+    face = surface_of(track, body, 1, window).face  # type: ignore[arg-type]
     kind = np.full(len(body.faces), -1)
     for row, name in enumerate(PARTS):
         kind[body.parts[name].numpy()] = row

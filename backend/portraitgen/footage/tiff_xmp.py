@@ -45,12 +45,8 @@ def with_xmp(tiff: bytes, packet: str) -> bytes:
         ValueError: if it is no TIFF.
     """
     form = _form_of(tiff)
-    (start,) = struct.unpack_from(form.order + form.place, tiff, form.first)
-    (number,) = struct.unpack_from(form.order + form.count, tiff, start)
-    start += struct.calcsize(form.order + form.count)
-    entry = form.entry
-    entries = [entry.unpack_from(tiff, start + index * entry.size) for index in range(number)]
-    (following,) = struct.unpack_from(form.order + form.place, tiff, start + number * entry.size)
+    entries, end = _entries(tiff, form)
+    (following,) = struct.unpack_from(form.order + form.place, tiff, end)
     old = next((each for each in entries if each[0] == _XMP), None)
     said = _joined(_value(tiff, form, old) if old else b"", packet.encode())
     out = bytearray(tiff)
@@ -63,7 +59,7 @@ def with_xmp(tiff: bytes, packet: str) -> bytes:
     struct.pack_into(form.order + form.place, out, form.first, len(out))
     out += struct.pack(form.order + form.count, len(kept))
     for each in sorted(kept):
-        out += entry.pack(*each)
+        out += form.entry.pack(*each)
     out += struct.pack(form.order + form.place, following)
     return bytes(out)
 
@@ -75,14 +71,8 @@ def xmp_in(tiff: bytes) -> str:
         ValueError: if it is no TIFF.
     """
     form = _form_of(tiff)
-    (start,) = struct.unpack_from(form.order + form.place, tiff, form.first)
-    (number,) = struct.unpack_from(form.order + form.count, tiff, start)
-    start += struct.calcsize(form.order + form.count)
-    for index in range(number):
-        each = form.entry.unpack_from(tiff, start + index * form.entry.size)
-        if each[0] == _XMP:
-            return _value(tiff, form, each).decode()
-    return ""
+    packet = next((each for each in _entries(tiff, form)[0] if each[0] == _XMP), None)
+    return _value(tiff, form, packet).decode() if packet else ""
 
 
 def _form_of(tiff: bytes) -> _Form:
@@ -91,6 +81,16 @@ def _form_of(tiff: bytes) -> _Form:
         raise ValueError("it is no TIFF")
     (version,) = struct.unpack_from(f"{order}H", tiff, 2)
     return _Form(order, "Q", "Q", 8) if version == 43 else _Form(order, "I", "H", 4)
+
+
+def _entries(tiff: bytes, form: _Form) -> tuple[list[tuple[int, int, int, bytes]], int]:
+    """What the first directory holds, and where it ends."""
+    (start,) = struct.unpack_from(form.order + form.place, tiff, form.first)
+    (number,) = struct.unpack_from(form.order + form.count, tiff, start)
+    start += struct.calcsize(form.order + form.count)
+    entry = form.entry
+    entries = [entry.unpack_from(tiff, start + index * entry.size) for index in range(number)]
+    return entries, start + number * entry.size
 
 
 def _value(tiff: bytes, form: _Form, entry: tuple[int, int, int, bytes]) -> bytes:

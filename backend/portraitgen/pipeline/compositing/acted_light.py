@@ -10,10 +10,8 @@ from contextlib import suppress
 
 import cv2
 import numpy as np
-import torch
 
 from ...body.model import BodyModel
-from ...body.surface import Surface
 from ...editing.colour import LUMA, shoulder, to_display, to_linear
 from ...editing.hole_filling import filled_outward
 from ...editing.light import Light
@@ -23,7 +21,7 @@ from ...footage.crop import crop
 from ...footage.plate import Plate
 from ...frames import spread
 from ...images import to_float
-from ..data.avatars import frame_parameters
+from ..data.avatars import surface_of
 from ..data.crops import load_matte
 from ..data.shots import Track
 
@@ -51,25 +49,11 @@ def _seen(
     track: Track, body: BodyModel, frame: int, image: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A frame's window as `fitted_light` takes it."""
-    normals = surface_of(track, body, frame, _SIDE).normals()
+    camera = track.camera.window(track.box(frame), _SIDE)
+    normals = surface_of(track, body, frame, camera).normals()
     matte = to_float(load_matte(track, frame, _SIDE))
     known = (np.linalg.norm(normals, axis=-1) > 0.5) & (matte > 0.9)
     return to_linear(to_float(crop(image, track.box(frame), _SIDE)[0])) @ LUMA, normals, known
-
-
-@torch.no_grad()
-def surface_of(track: Track, body: BodyModel, frame: int, side: int) -> Surface:
-    """The tracked body in a frame's window of so many pixels."""
-    parameters = frame_parameters(track.motion, [frame])
-    posed = body.forward(
-        torch.from_numpy(track.motion.betas)[None],
-        parameters.pose,
-        parameters.expression,
-        parameters.transl,
-        vertex_offsets=parameters.offsets,
-    )
-    camera = track.camera.window(track.box(frame), side)
-    return Surface.of(body, posed.vertices[0].numpy(), camera)
 
 
 def shading_change(

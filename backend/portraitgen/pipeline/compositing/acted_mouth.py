@@ -20,8 +20,8 @@ from ...footage.crop import crop
 from ...footage.plate import Plate
 from ...frames import spread
 from ...images import to_float
+from ..data.avatars import surface_of
 from ..data.shots import Track
-from .acted_light import surface_of
 
 PARTS = ("mouth", "teeth", "tongue")
 
@@ -65,8 +65,9 @@ class Mouth:
         for frame in _widest(track, body):
             # A frame that is damaged is told where it is rendered.
             with suppress(FootageError):
-                window = to_float(crop(plate.read_uint8(frame), track.box(frame), _SIDE)[0])
-                face = surface_of(track, body, frame, _SIDE).face
+                box = track.box(frame)
+                window = to_float(crop(plate.read_uint8(frame), box, _SIDE)[0])
+                face = surface_of(track, body, frame, track.camera.window(box, _SIDE)).face
                 counts += np.bincount(face[face >= 0], minlength=len(kind))
                 labels = np.where(face >= 0, kind[face], -1)
                 for row, name in enumerate(PARTS):

@@ -10,14 +10,17 @@ import torch
 
 from ...avatar.avatar import Avatar, FrameParameters
 from ...avatar.dataset import TrainingSet
+from ...body.camera import Camera
 from ...body.model import BodyModel
 from ...body.motion import Motion
+from ...body.surface import Surface
 from ...errors import AvatarError
 from ...raster.choice import best_device as device_for
 from ...raster.choice import choose
 from ...versions import read_version
 from ..run.progress import Reporter
 from .crops import Crops
+from .shots import Track
 
 
 def best_device() -> torch.device:
@@ -58,6 +61,20 @@ def frame_parameters(motion: Motion, frames: Sequence[int]) -> FrameParameters:
         torch.from_numpy(motion.transl[rows]),
         _offsets(motion, frames),
     )
+
+
+@torch.no_grad()
+def surface_of(track: Track, body: BodyModel, frame: int, camera: Camera) -> Surface:
+    """The tracked body in a picture of a frame."""
+    parameters = frame_parameters(track.motion, [frame])
+    posed = body.forward(
+        torch.from_numpy(track.motion.betas)[None],
+        parameters.pose,
+        parameters.expression,
+        parameters.transl,
+        vertex_offsets=parameters.offsets,
+    )
+    return Surface.of(body, posed.vertices[0].numpy(), camera)
 
 
 def _offsets(motion: Motion, frames: Sequence[int]) -> torch.Tensor | None:

@@ -3,7 +3,6 @@
 """The tracked body in each picture, and the mask of the parts that a take edits."""
 
 import numpy as np
-import torch
 
 from ...body.camera import Camera
 from ...body.model import BodyModel
@@ -22,7 +21,7 @@ from ...errors import EditError
 from ...frames import spread
 from ...images import to_float
 from ...records import PartsRecord
-from .avatars import frame_parameters
+from .avatars import surface_of
 from .crops import Crops
 from .shots import Track
 
@@ -111,18 +110,9 @@ class EditMask:
         """For edit.json."""
         return PartsRecord(tuple(self.names), self._tones.to_json() if self._tones else None)
 
-    @torch.no_grad()
     def surface(self, frame: int, camera: Camera) -> Surface:
         """The posed body in a frame's window."""
-        parameters = frame_parameters(self._track.motion, [frame])
-        posed = self._body.forward(
-            torch.from_numpy(self._track.motion.betas)[None],
-            parameters.pose,
-            parameters.expression,
-            parameters.transl,
-            vertex_offsets=parameters.offsets,
-        )
-        return Surface.of(self._body, posed.vertices[0].numpy(), camera)
+        return surface_of(self._track, self._body, frame, camera)
 
     def of_plate(
         self,
