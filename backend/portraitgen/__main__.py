@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m portraitgen` is the command line."""
 
-from .cli import main
+from .entry import main
 
 main()

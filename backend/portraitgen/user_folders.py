@@ -72,7 +72,14 @@ def utf_8_path(path: Path) -> str:
 def _own_temporary_folder() -> Path:
     # Of no name that another user could have taken: compiled code is read from there.
     folder = tempfile.mkdtemp(prefix="portraitgen-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    maker = os.getpid()
+
+    def remove() -> None:
+        # A copy of this process that ends before it leaves it the folder.
+        if os.getpid() == maker:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
     return Path(folder)
 
 

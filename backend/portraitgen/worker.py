@@ -29,6 +29,7 @@ from .protocol import Failure, Message, Notification, ProtocolError, Request, Re
 from .schema import Data, Misfit, Values
 from .settings import parse
 from .shot import Shot
+from .startup import settle
 from .stopping import Stopped, end_soon, graceful_stop
 
 # How many requests wait while one is answered, and how often the end is looked for, in seconds.
@@ -505,7 +506,7 @@ def _said(call: Call[Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Serves on stdin and stdout; everything any library prints goes to stderr."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle()
     stream = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if path := os.environ.get("PORTRAITGEN_WORKER_LOG"):

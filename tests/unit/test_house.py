@@ -37,6 +37,7 @@ BASE = {
     "tensors",
     "trust",
     "versions",
+    "startup",
 }
 OUTSIDE = ("benchmarks", "synthetic")
 # `backend/tools/count_untyped.py` says how they are counted.
@@ -79,6 +80,8 @@ STDLIB_ONLY = {
     "renders": {"errors", "records", "storage"},
     "job_queue": {"errors", "locks", "records", "schema", "shot"},
     "native_log_filter": set(),
+    "preloaded": set(),
+    "startup": set(),
     "requirements": {"errors", "storage"},
 }
 ROOMS = {
@@ -103,9 +106,10 @@ EVERYTHING = (
     BASE
     | set(ROOMS)
     | {"failures", "stopping", "clean_up", "native_log_filter", "job_queue"}
-    | {"cli", "worker", "api", "demo"}
+    | {"cli", "worker", "api", "demo", "entry", "preloaded"}
 )
-ROOMS |= dict.fromkeys(("__main__", "cli", "worker", "api", "demo"), EVERYTHING)
+PROGRAMS = ("__main__", "cli", "worker", "api", "demo", "entry", "preload_server")
+ROOMS |= dict.fromkeys(PROGRAMS, EVERYTHING)
 # Which floor of the pipeline may look into which; a floor may look into itself.
 FLOORS = {
     "run": set(),

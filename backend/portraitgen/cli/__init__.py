@@ -44,6 +44,7 @@ COMMANDS = (
     "queue",
     "selftest",
     "warm",
+    "preload",
     "sign",
     "verify",
     "report",
@@ -79,8 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Ctrl+C and 143 by the system.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    # Idle threads of torch's pool must not spin while the rasteriser's own work.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_standard_streams()
     try:
         with graceful_stop(), filter_native_logs():

@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`python -m portraitgen.cli` is the command line too."""
 
-from . import main
+from ..entry import main
 
 main()

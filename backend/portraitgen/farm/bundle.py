@@ -259,6 +259,19 @@ def _environment(farm: FarmSettings) -> dict[str, object]:
     }
 
 
+def _preloaded() -> dict[str, object]:
+    """Loads once a session what each of its tasks would load."""
+    words = ["preload", "{{Session.WorkingDirectory}}/preloaded", "--openjd"]
+
+    def action(*more: str) -> dict[str, object]:
+        return {"command": "{{Param.PortraitGen}}", "args": [*words, *more], "timeout": 60}
+
+    return {
+        "name": "Preloaded",
+        "script": {"actions": {"onEnter": action(), "onExit": action("--end")}},
+    }
+
+
 def _parameters(shots: Sequence[ShotPlan], farm: FarmSettings) -> list[dict[str, object]]:
     paths: list[dict[str, object]] = []
     command = _literal(farm.command, "command")
@@ -393,6 +406,7 @@ def _step(
     step: dict[str, object] = {"name": name}
     if stage == "render":
         args += ["--frames={{Task.Param.Frames}}", "--no-movie"]
+        step["stepEnvironments"] = [_preloaded()]
         whole = len(plan.frames) == plan.frames[-1] - plan.frames[0] + 1
         step["parameterSpace"] = {
             "taskParameterDefinitions": [

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import FootageError
 from ..schema import Data
+from ..startup import run_to_the_end
 from .decoder_messages import (
     QUESTIONS,
     Answered,
@@ -175,4 +176,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_to_the_end(main)

@@ -5,7 +5,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
 
 from ..bounded_json import dump_json
 from ..plain_text import printable
@@ -164,12 +164,14 @@ class Statement:
     def xmp(self) -> str:
         """An XMP packet with IPTC's digital source type, those who did something by hand, and all
         that is said, as JSON."""
-        tool = quoteattr(f"{self.software} {self.version}")
+        tool = _quoted(f"{self.software} {self.version}")
         names = dict.fromkeys(name for who in self.authors.values() for name in who)
-        listed = "".join(f"<rdf:li>{escape(printable(name))}</rdf:li>" for name in names)
+        listed = "".join(
+            f"<rdf:li>{escape(printable(name), quote=False)}</rdf:li>" for name in names
+        )
         people = f"<dc:contributor><rdf:Bag>{listed}</rdf:Bag></dc:contributor>" if names else ""
         # Not every character of JSON's is one of XML's.
-        said = quoteattr(json.dumps(json.loads(self.to_json())))
+        said = _quoted(json.dumps(json.loads(self.to_json())))
         return (
             '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
             '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -178,10 +180,16 @@ class Statement:
             ' xmlns:dc="http://purl.org/dc/elements/1.1/"'
             ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
             ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-            f" xmlns:portraitgen={quoteattr(_NAMESPACE)}"
+            f" xmlns:portraitgen={_quoted(_NAMESPACE)}"
             f" portraitgen:provenance={said}"
             f" xmp:CreatorTool={tool}"
-            f" Iptc4xmpExt:DigitalSourceType={quoteattr(self.source_type)}>{people}"
+            f" Iptc4xmpExt:DigitalSourceType={_quoted(self.source_type)}>{people}"
             "</rdf:Description></rdf:RDF></x:xmpmeta>"
             '<?xpacket end="r"?>'
         )
+
+
+def _quoted(text: str) -> str:
+    """A text as an attribute of XML, which makes blanks of ends of lines that are not escaped."""
+    escaped = escape(text).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
+    return f'"{escaped}"'

@@ -5,9 +5,11 @@
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...avatar.avatar import Avatar
 from ...body.surface import Surface
 from ...editing.paint_layers import PaintedFrames
 from ...errors import EditError
@@ -16,10 +18,6 @@ from ...footage.encode import unmarked
 from ...frames import spread
 from ...images import read_codes, to_codes, to_float
 from ...records import EditRecord, PartsRecord
-from ..compositing.acted_light import light_of_shot
-from ..compositing.acted_mouth import Mouth
-from ..compositing.acted_plate import ActedPlate
-from ..compositing.acted_stream import ActedStream
 from ..compositing.frame_files import frame_layers, laid_over, write_frame
 from ..compositing.grain import Grain, GrainMatch
 from ..compositing.key_detail import KeyDetail
@@ -28,6 +26,7 @@ from ..compositing.novel_view import NovelViewRenderer, write_novel_view
 from ..compositing.part_passes import PartPasses, PassMaker
 from ..compositing.plate_compositor import FrameRenderer, RenderedFrame
 from ..compositing.take_appearance import TakeAppearance
+from ..data.acting import StoredActing
 from ..data.avatars import load_avatar, tell_device
 from ..data.crops import load_crops, load_matte, painting_side
 from ..data.edit_mask import EditMask
@@ -36,6 +35,9 @@ from ..data.plate_stream import FrameSource
 from ..run.progress import Reporter
 from .movie import before_and_after
 from .render_run import MadeFrame, RenderRun, on_disk
+
+if TYPE_CHECKING:
+    from ..compositing.acted_stream import ActedStream
 
 _GRAIN_FRAMES = 4
 # The side of the windows in which the shutter is measured.
@@ -86,11 +88,7 @@ class FrameMaker:
         passes = PassMaker(run.track, parts, (names, len(body.faces)), wants)
         shown: FrameSource = run.plate
         if run.acting is not None and not run.alone:
-            light = light_of_shot(run.tracked, run.plate, body)
-            mouth = Mouth.of(run.tracked, run.plate, body)
-            acting = run.acting.acting
-            actor = ActedPlate(run.tracked, track.motion, acting, plain, body, light, mouth)
-            shown = self._stream = ActedStream(run.plate, actor, run.clean, run.mattes)
+            shown = self._stream = self._acted(run.acting, plain)
         if run.alone:
             lone = NovelViewRenderer(track, look, run.motion, run.views, size)
             images = run.plate.frames(run.frames)
@@ -143,6 +141,22 @@ class FrameMaker:
         for source in (self._stream, run.lit):
             if source is not None and (note := source.note()):
                 reporter.note(note)
+
+    def _acted(self, acting: StoredActing, plain: Avatar) -> "ActedStream":
+        """The plate of a take that acts."""
+        # What acts is a third of all that a render loads, and most takes do not act.
+        from ..compositing.acted_light import light_of_shot
+        from ..compositing.acted_mouth import Mouth
+        from ..compositing.acted_plate import ActedPlate
+        from ..compositing.acted_stream import ActedStream
+
+        run = self._run
+        light = light_of_shot(run.tracked, run.plate, run.body)
+        mouth = Mouth.of(run.tracked, run.plate, run.body)
+        actor = ActedPlate(
+            run.tracked, run.track.motion, acting.acting, plain, run.body, light, mouth
+        )
+        return ActedStream(run.plate, actor, run.clean, run.mattes)
 
     def _grain(self) -> GrainMatch:
         """The plate's grain, measured in a few frames of the track, whichever are rendered."""
