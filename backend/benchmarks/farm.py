@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from portraitgen.errors import PortraitError
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.renders import Render, render_of
 from portraitgen.shot import Shot
 from synthetic.clip import write_clip

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.shot import Shot
 from synthetic.clip import write_clip
 

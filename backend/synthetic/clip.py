@@ -11,7 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from portraitgen.body.model import BodyModel
-from portraitgen.footage.encode import MovieWriter
+from portraitgen.footage.movie_writing import MovieWriter
 from portraitgen.images import to_codes
 from portraitgen.storage import atomic_path, write_json
 

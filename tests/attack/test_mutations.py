@@ -32,7 +32,7 @@ from portraitgen.editing.looks.look_file import Look, LookFacts, read_look
 from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.errors import Cancelled
 from portraitgen.failures import ProgramFault, readable
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.images import read_codes, save_png
 from portraitgen.job_queue import JobQueue, QueuedJob
 from portraitgen.pipeline.data.acting import Acting

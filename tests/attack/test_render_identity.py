@@ -12,7 +12,7 @@ import pytest
 from attack_shot import EDIT
 
 from portraitgen.errors import Cancelled, PortraitError, ShotError, ShotLocked
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.pipeline.data.frame_identity import edit_shown
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from portraitgen.footage.cryptomatte import attributes, layer_names, ranked
-from portraitgen.footage.encode import LAYER, write_exr
+from portraitgen.footage.exr import LAYER, write_exr
 width, height = int(sys.argv[2]), int(sys.argv[3])
 ramp = np.tile(np.linspace(0, 1, width, dtype="f4"), (height, 1))
 covers = {"hair": ramp * 0.75, "skin": (1 - ramp) * 0.75}

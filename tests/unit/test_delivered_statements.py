@@ -16,7 +16,7 @@ from performer_shot import performer_shot
 from test_lit_frames import write_rgba
 
 from portraitgen.body.model import BodyModel
-from portraitgen.footage.encode import exr_attributes
+from portraitgen.footage.exr import exr_attributes
 from portraitgen.pipeline.jobs.deliver import PlateFiles, plate_notes, sign_take
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter

@@ -16,7 +16,7 @@ from conftest import Command
 
 from portraitgen import path_mapping
 from portraitgen.errors import OptionError
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.pipeline.run.progress import OverallProgress
 from portraitgen.shot import Shot
 

@@ -14,8 +14,10 @@ from footage_media import number_of, numbered, write_image, write_movie
 from portraitgen.body.camera import Box
 from portraitgen.errors import FootageError
 from portraitgen.footage.crop import composite, composite_layer
-from portraitgen.footage.encode import MovieWriter, read_exr, write_exr, write_plate
+from portraitgen.footage.exr import read_exr, write_exr
+from portraitgen.footage.movie_writing import MovieWriter
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 from portraitgen.images import to_half
 
 

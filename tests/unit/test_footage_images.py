@@ -11,9 +11,9 @@ import pytest
 from footage_media import number_of, numbered, write_image
 
 from portraitgen.errors import FootageError
-from portraitgen.footage.encode import write_plate
 from portraitgen.footage.image import read_image
 from portraitgen.footage.plate import Plate, open_plate
+from portraitgen.footage.plate_files import write_plate
 
 
 def _sequence(folder: Path, numbers: range, name: str = "plate.{:04d}.png") -> Path:

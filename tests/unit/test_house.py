@@ -310,7 +310,7 @@ def test_what_needs_no_torch_does_not_wait_for_it() -> None:
         "cli",
         "worker",
         "api",
-        "footage.encode",
+        "footage.exr",
         "editing.registry",
         "pipeline.data.shots",
         "pipeline.data.provenance",

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from portraitgen.footage import colour
-from portraitgen.footage.encode import write_plate
 from portraitgen.footage.icc import icc_encoding
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 
 # Columns of linear light to XYZ of D50, as the makers of these spaces publish them.
 PROPHOTO = ((0.7977, 0.2880, 0.0), (0.1352, 0.7119, 0.0), (0.0313, 0.0001, 0.8249))

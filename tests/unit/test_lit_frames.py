@@ -20,7 +20,7 @@ from portraitgen.body.camera import Box
 from portraitgen.body.model import BodyModel
 from portraitgen.errors import FootageError
 from portraitgen.footage.colour import resolve, to_linear, to_rec709
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.footage.plate import open_plate
 from portraitgen.pipeline.compositing.lit_frames import LitFrames
 from portraitgen.pipeline.data.avatars import frame_parameters, load_avatar

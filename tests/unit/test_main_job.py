@@ -25,7 +25,7 @@ from portraitgen.body.motion import Motion
 from portraitgen.errors import Cancelled, PortraitError
 from portraitgen.footage.crop import place
 from portraitgen.footage.decoder import RemoteReader
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.footage.plate import Plate
 from portraitgen.footage.source_frame import SourceFrame
 from portraitgen.pipeline.data.shots import Track

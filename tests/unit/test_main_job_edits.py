@@ -15,7 +15,7 @@ from conftest import Command, plate_and_take
 from portraitgen.editing.paint_layers import PaintedFrames
 from portraitgen.errors import Cancelled, EditError, PortraitError
 from portraitgen.footage.crop import place
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.footage.plate import open_plate
 from portraitgen.job_results import ApplyResult
 from portraitgen.messages.takes import FrameTried

@@ -14,9 +14,11 @@ from footage_media import number_of, numbered
 from test_media_pixels import SIZE, ramp, video_frame, write_movie, ycbcr
 
 from portraitgen.footage.display_matrix import orientation_of, upright
-from portraitgen.footage.encode import MovieWriter, write_exr, write_plate
+from portraitgen.footage.exr import write_exr
 from portraitgen.footage.image import read_image
+from portraitgen.footage.movie_writing import MovieWriter
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 from portraitgen.footage.timecode import advanced, unpacked
 
 RATE = 48000

@@ -10,9 +10,9 @@ import OpenImageIO as oiio  # noqa: N813
 import pytest
 
 from portraitgen.errors import FootageError
-from portraitgen.footage.encode import write_plate
 from portraitgen.footage.image import read_image
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 
 Part = tuple[str, tuple[str, ...], np.ndarray]
 

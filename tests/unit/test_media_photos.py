@@ -16,8 +16,8 @@ from PIL import Image
 from test_icc import PROPHOTO, gamma, make_profile
 
 from portraitgen.errors import FootageError
-from portraitgen.footage.encode import write_plate
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 
 TILE = 64
 

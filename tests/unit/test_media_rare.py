@@ -15,8 +15,8 @@ from PIL import Image
 
 from portraitgen.errors import FootageError
 from portraitgen.footage.colour import resolve, tags_of
-from portraitgen.footage.encode import MovieWriter
 from portraitgen.footage.file_kind import kind_of
+from portraitgen.footage.movie_writing import MovieWriter
 from portraitgen.footage.plate import open_plate
 from portraitgen.images import save_png
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from portraitgen.errors import FootageError
-from portraitgen.footage.encode import write_plate
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 
 D65 = (0.3127, 0.3290)
 REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, *D65)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from child_process import child_environment
 
-from portraitgen.footage.encode import read_exr
+from portraitgen.footage.exr import read_exr
 from portraitgen.preloaded import VARIABLE, connected, run_preloaded
 from portraitgen.shot import Shot
 

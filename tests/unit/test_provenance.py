@@ -19,8 +19,9 @@ from conftest import Command
 from reporters import Noting
 
 from portraitgen.errors import PortraitError, ShotError
-from portraitgen.footage.encode import exr_attributes, write_exr, write_plate
+from portraitgen.footage.exr import exr_attributes, write_exr
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import write_plate
 from portraitgen.images import save_png
 from portraitgen.provenance.png_text import texts_of, with_texts
 from portraitgen.provenance.statement import Statement, WeightsUsed

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from portraitgen.errors import OptionError, ShotError
-from portraitgen.footage.encode import write_exr
+from portraitgen.footage.exr import write_exr
 from portraitgen.pipeline.jobs.quality import (
     _MEASURES,
     FrameMeasures,

@@ -11,7 +11,7 @@ import pytest
 
 from portraitgen.footage.colour import encoded_to_linear, resolve, to_linear
 from portraitgen.footage.crop import CompositeLayer, composite
-from portraitgen.footage.encode import read_exr, write_exr
+from portraitgen.footage.exr import read_exr, write_exr
 from portraitgen.footage.source_frame import SourceFrame
 from portraitgen.pipeline.compositing import frame_files
 from portraitgen.pipeline.compositing.plate_compositor import RenderedFrame

@@ -21,8 +21,9 @@ from reporters import Noting
 from portraitgen.body.model import BodyModel
 from portraitgen.errors import OptionError
 from portraitgen.footage.container_tags import movie_comment
-from portraitgen.footage.encode import exr_attributes, unmarked, write_plate
+from portraitgen.footage.exr import exr_attributes
 from portraitgen.footage.plate import open_plate
+from portraitgen.footage.plate_files import unmarked, write_plate
 from portraitgen.footage.tiff_xmp import with_xmp, xmp_in
 from portraitgen.pipeline.data.provenance import touched_in, touched_told
 from portraitgen.pipeline.jobs.deliver import sign_take

@@ -20,7 +20,7 @@ from test_models import COMMIT, Server, server, silent, single  # noqa: F401
 
 from portraitgen.body.model import BodyModel
 from portraitgen.errors import Cancelled
-from portraitgen.footage.encode import exr_attributes
+from portraitgen.footage.exr import exr_attributes
 from portraitgen.models import measured
 from portraitgen.models.fetch import fetch
 from portraitgen.models.manifest import ModelFile, models

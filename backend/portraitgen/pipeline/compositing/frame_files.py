@@ -12,8 +12,9 @@ import numpy as np
 
 from ...footage.colour import encoded_to_linear, to_linear
 from ...footage.colour_spaces import ColourSpace
-from ...footage.encode import write_exr, write_plate
+from ...footage.exr import write_exr
 from ...footage.plate import Plate
+from ...footage.plate_files import write_plate
 from ...footage.source_frame import SourceFrame
 from ...images import save_png, to_half
 from .plate_compositor import RenderedFrame

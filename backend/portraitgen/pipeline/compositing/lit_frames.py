@@ -11,7 +11,7 @@ from ...body.camera import Box
 from ...errors import FootageError
 from ...footage.colour import from_rec709
 from ...footage.crop import crop
-from ...footage.encode import read_linear
+from ...footage.exr import read_linear
 from ...footage.plate import Plate
 from ...path_mapping import given_path
 from ...storage import entries, file_digest

@@ -14,7 +14,7 @@ from ...body.motion import Motion
 from ...bounded_json import parse_json
 from ...errors import OptionError
 from ...footage.colour import to_linear
-from ...footage.encode import write_exr
+from ...footage.exr import write_exr
 from ...footage.plate import Plate
 from ...images import as_picture, save_png
 from ...path_mapping import given_path

@@ -12,7 +12,7 @@ from ...editing.hole_filling import filled_outward
 from ...editing.part_segmentation import PARTS, face_labels, part_labels, tones_of
 from ...footage.crop import CompositeLayer, crop, place
 from ...footage.cryptomatte import attributes, layer_names, ranked
-from ...footage.encode import LAYER
+from ...footage.exr import LAYER
 from ...images import to_float
 from ..data.edit_mask import EditMask
 from ..data.shots import Track

@@ -14,7 +14,7 @@ from typing import Any
 
 from ... import __version__
 from ...bounded_json import dump_json, parse_json
-from ...footage.encode import exr_attributes
+from ...footage.exr import exr_attributes
 from ...footage.exr_digest import was_damaged
 from ...schema import Data
 from ...shot import Shot

@@ -13,7 +13,7 @@ from ...editing.editor import Editor
 from ...editing.registry import editor_class
 from ...errors import EditError, ShotError
 from ...footage.container_tags import movie_comment
-from ...footage.encode import exr_attributes
+from ...footage.exr import exr_attributes
 from ...models.manifest import models
 from ...provenance.statement import TOUCHED, Performance, Statement, WeightsUsed
 from ...records import EditAuthors, EditRecord, PerformanceRecord, RenderRecord, WeightsRecord

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...errors import FootageError, OptionError, ShotError
-from ...footage.encode import exr_attributes, read_exr
+from ...footage.exr import exr_attributes, read_exr
 from ...footage.exr_digest import was_damaged
 from ...footage.movie_index import index_movie
 from ...footage.sequence import find_sequence

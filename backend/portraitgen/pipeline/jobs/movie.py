@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import FootageError, ShotError
 from ...footage.crop import crop, feather
-from ...footage.encode import MovieWriter
+from ...footage.movie_writing import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
 from ...images import read_codes, to_codes, to_float

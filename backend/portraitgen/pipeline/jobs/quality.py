@@ -13,10 +13,11 @@ import numpy as np
 
 from ...errors import QualityError, ShotError
 from ...footage.crop import crop
-from ...footage.encode import exr_attributes, read_exr, write_plate
+from ...footage.exr import exr_attributes, read_exr
 from ...footage.image import read_image
 from ...footage.optical_flow import carried, dense_flow, trusted
 from ...footage.plate import Plate
+from ...footage.plate_files import write_plate
 from ...frames import parse_frame_list, runs_of
 from ...images import to_codes, to_grey
 from ...job_results import QualityResult

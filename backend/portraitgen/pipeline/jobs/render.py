@@ -11,7 +11,6 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from ...errors import EditError
-from ...footage.encode import MovieWriter
 from ...frames import parse_frame_list
 from ...job_results import RenderResult
 from ...path_mapping import given_path
@@ -156,6 +155,9 @@ def _movie(
     if not wanted or run.alone:
         yield lambda shown: None
         return
+    # Chunks of a farm make no movie, and load nothing of what it takes.
+    from ...footage.movie_writing import MovieWriter
+
     path, plate, frames = run.folder.parent / f"{run.take}.mp4", run.plate, run.frames
     # How much is touched is known when all frames are.
     said = replace(run.statement, touched=0.0).movie_metadata()

@@ -14,7 +14,7 @@ from ...body.surface import Surface
 from ...editing.paint_layers import PaintedFrames
 from ...errors import EditError
 from ...footage.crop import CompositeLayer, crop, place
-from ...footage.encode import unmarked
+from ...footage.plate_files import unmarked
 from ...frames import spread
 from ...images import read_codes, to_codes, to_float
 from ...records import EditRecord, PartsRecord

@@ -11,7 +11,7 @@ import numpy as np
 
 from ...errors import FootageError
 from ...footage.colour_arithmetic import srgb_encode
-from ...footage.encode import write_linear
+from ...footage.exr import write_linear
 from ...footage.plate import Plate, open_plate
 from ...frames import parse_frame_list, runs_of
 from ...images import save_png
