@@ -287,7 +287,7 @@ def test_what_is_said_of_a_track_is_wrapped_to_the_panel(shot: Any) -> None:
     )
     layout = Layout()
     track = SimpleNamespace(summary=summary, source="refine")
-    module("ui.panels")._residual(layout, track, shot)
+    module("ui.track_panels")._residual(layout, track, shot)
     said = [text for text in layout.said if text]
     assert "before it was refined" in " ".join(said)
     assert max(map(len, said)) <= 46, said
@@ -300,7 +300,7 @@ def test_an_ear_that_is_half_an_ear_off_has_no_check_mark(shot: Any) -> None:
     layout.label = lambda text, icon="": icons.update({text: icon})
     told = {"face": 1.0, "left_ear": 15.0, "right_ear": 30.0, "left_hand": 36.0}
     summary = SimpleNamespace(part_residual_percent=told, guessed_parts=())
-    module("ui.panels")._parts(layout, summary, shot)
+    module("ui.track_panels")._parts(layout, summary, shot)
     marked = {label: icon for label, icon in icons.items() if icon}
     assert marked == {
         "Face": "CHECKMARK",
@@ -345,12 +345,12 @@ def test_what_is_awaited_moves_no_button_from_under_the_mouse(session: Any, shot
     for name, draw in drawn.items():
         draw(rest[name])
     session.doing = "Trying frame 12"
-    session.asked = module("ui.panels").TryFrame("shot", 12, {})
+    session.asked = module("ui.edit_panels").TryFrame("shot", 12, {})
     try:
         waiting = {name: Layout() for name in drawn}
         for name, draw in drawn.items():
             draw(waiting[name])
-        header: Any = type("Drawn", (module("ui.panels")._Shot,), {})()
+        header: Any = type("Drawn", (module("ui.shot_panels").ShotPanel,), {})()
         header.layout, bar = Layout(), SimpleNamespace(layout=Layout())
         header.draw_header_preset(bpy.context)
         progress._status(bar, bpy.context)
