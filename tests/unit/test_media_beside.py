@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a movie holds beside its pictures: time code, reel, sound, alpha; and mirrored phones."""
 
+import json
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -226,3 +227,45 @@ def test_every_turned_and_mirrored_movie_is_shown_as_players_show_it(
     plate = open_plate(path)
     assert (plate.height, plate.width) == wanted.shape[:2]
     assert np.array_equal(plate.read_uint8(1), wanted)
+
+
+AI = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+PACKETS = (
+    f'<x Iptc4xmpExt:DigitalSourceType="{AI}"/>',
+    f"<Iptc4xmpExt:DigitalSourceType>{AI}</Iptc4xmpExt:DigitalSourceType>",
+    f'<Iptc4xmpExt:DigitalSourceType rdf:resource="{AI}"/>',
+)
+
+
+@pytest.mark.parametrize("packet", PACKETS, ids=["attribute", "element", "resource"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_movie_that_says_to_be_generated_stays_so(
+    tmp_path: Path, packet: str, suffix: str
+) -> None:
+    """Pictures were asked, movies not: a render over one was called a composite of captures."""
+    path = _movie(tmp_path / f"in{suffix}")
+    assert open_plate(path).source_type == ""
+    body = bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + packet.encode()
+    with path.open("ab") as file:
+        file.write(struct.pack(">I4s", 8 + len(body), b"uuid") + body)
+    assert open_plate(path).source_type == AI
+
+
+def test_quicktime_keeps_xmp_among_user_data(tmp_path: Path) -> None:
+    path = _movie(tmp_path / "in.mov")
+    data, packet = path.read_bytes(), PACKETS[0].encode()
+    at = data.rindex(b"moov") - 4
+    (size,) = struct.unpack_from(">I", data, at)
+    assert at + size == len(data), "the movie ends with its index"
+    xmp = struct.pack(">I4s", 8 + len(packet), b"XMP_") + packet
+    more = struct.pack(">I4s", 8 + len(xmp), b"udta") + xmp
+    moov = struct.pack(">I", size + len(more)) + data[at + 4 :] + more
+    path.write_bytes(data[:at] + moov)
+    assert open_plate(path).source_type == AI
+
+
+def test_a_movie_of_ours_says_what_it_is(tmp_path: Path) -> None:
+    said = {"comment": json.dumps({"digital_source_type": AI})}
+    with MovieWriter(tmp_path / "out.mp4", Fraction(25), metadata=said) as writer:
+        writer.add(np.zeros((64, 64, 3), np.uint8))
+    assert open_plate(tmp_path / "out.mp4").source_type == AI

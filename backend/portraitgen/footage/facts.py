@@ -35,6 +35,7 @@ class MovieFacts(Data):
         interlaced: whether pictures hold two fields.
         timecode, reel: as the file names them, or "".
         sound: whether it has any.
+        source_type: IPTC's digital source type, as the file names it, or "".
         notes: what was assumed, left out or found damaged.
     """
 
@@ -64,6 +65,7 @@ class MovieFacts(Data):
     reel: str
     sound: bool
     notes: tuple[str, ...]
+    source_type: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from .limits import check_size
 from .movie_container import REPAIR, decoded, open_movie, packets, picture_streams
 from .movie_index import constant_rate, index_movie
 from .movie_pixels import depth_of, has_alpha, is_grey, luma_of
+from .movie_source_type import movie_source_type
 from .timecode import advanced, of_group, of_picture, rebased
 
 MATRICES = {
@@ -198,6 +199,7 @@ def probe(path: Path) -> MovieFacts:
             reel=_metadata(container, stream, "reel_name"),
             sound=bool(container.streams.audio),
             notes=tuple(notes),
+            source_type=movie_source_type(path),
         )
 
 

@@ -53,7 +53,7 @@ class Plate:
         notes: what was assumed, left out, repeated or repaired, one sentence each, for the user.
         suffix: of lossless files in the plate's own format and depth; PNG for movies and JPEG.
         timecode, reel: of its first frame, as the file names them, or "".
-        source_type: IPTC's digital source type, as the first picture of a sequence names it, or "".
+        source_type: IPTC's digital source type, as the movie or the first picture names it, or "".
         on_note: told each note that reading a frame adds, such as of damage; None at first.
     """
 

@@ -116,7 +116,7 @@ class MovieSource:
         self.bit_depth = facts.bit_depth
         self.pixel_aspect = facts.pixel_aspect
         same = round(self.fps) == round(facts.fps)
-        self.source_type = ""
+        self.source_type = facts.source_type
         self.timecode = facts.timecode if same else rebased(facts.timecode, facts.fps, self.fps)
         self.reel = facts.reel
 
