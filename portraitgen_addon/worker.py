@@ -20,9 +20,9 @@ from typing import Any, TypeVar
 
 from portraitgen import protocol
 from portraitgen.errors import PortraitError
-from portraitgen.messages import NOTIFICATIONS
 from portraitgen.messages.base import Call, ErrorData, Told
 from portraitgen.messages.jobs import Heartbeat
+from portraitgen.messages.tables import NOTIFICATIONS
 from portraitgen.native_log_filter import is_noise
 from portraitgen.protocol import Failure, Notification, ProtocolError, Request, Result
 from portraitgen.schema import Data, Misfit

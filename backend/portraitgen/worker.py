@@ -21,8 +21,9 @@ from typing import Any, BinaryIO
 from . import __version__, protocol
 from .errors import Cancelled, PortraitError, ShotError
 from .failures import ProgramFault, readable
-from .messages import CALLS, farm, jobs, setup, shots, splats, takes, tracks
+from .messages import farm, jobs, setup, shots, splats, takes, tracks
 from .messages.base import Call, ErrorData, Nothing, Told
+from .messages.tables import CALLS
 from .pipeline.run.job_log import log_to
 from .pipeline.run.progress import OverallProgress, Reporter
 from .protocol import Failure, Message, Notification, ProtocolError, Request, Result

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from portraitgen import protocol
 from portraitgen.failures import ProgramFault
-from portraitgen.messages import CALLS
 from portraitgen.messages.setup import RunSelfTest
+from portraitgen.messages.tables import CALLS
 from portraitgen.pipeline.registry import JOBS
 from portraitgen.protocol import Failure, Notification, Request, Result
 from portraitgen.worker import Channel, Worker

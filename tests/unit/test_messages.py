@@ -20,9 +20,9 @@ from conftest import ROOT
 from portraitgen import protocol
 from portraitgen.errors import EditError, PortraitError
 from portraitgen.job_results import EditResult, JobResult
-from portraitgen.messages import CALLS, NOTIFICATIONS
 from portraitgen.messages.base import Call, ErrorData
 from portraitgen.messages.jobs import ResumeJob, StartJob
+from portraitgen.messages.tables import CALLS, NOTIFICATIONS
 from portraitgen.pipeline import registry
 from portraitgen.pipeline.registry import JOBS, options_of
 from portraitgen.protocol import Failure, Notification, Request, Result, decode, encode

@@ -115,8 +115,8 @@ def test_a_plate_is_split_at_its_cuts(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_worker_tells_of_a_plate_before_a_shot_is_made(tmp_path: Path) -> None:
-    from portraitgen.messages import CALLS
     from portraitgen.messages.shots import ProbePlate, SplitPlate
+    from portraitgen.messages.tables import CALLS
     from portraitgen.pipeline.requests.probe import glance
 
     facts = glance(write_movie(tmp_path / "plate.mp4", 3), {"colour_space": "Rec.709"})

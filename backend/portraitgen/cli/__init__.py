@@ -147,13 +147,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
-    """The parser; only the command that runs pays for loading its options."""
+    """The parser; a command that runs loads none of the others."""
     parser: argparse.ArgumentParser = _Parser(
         prog="portraitgen", description="Track, rebuild, edit and re-render a portrait shot."
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    for name in [chosen] if chosen in COMMANDS else COMMANDS:
         module = _MODULES.get(name, name.replace("-", "_"))
         command = importlib.import_module(f".{module}", __name__)
         command.add(commands, chosen == name).set_defaults(run=command.run)

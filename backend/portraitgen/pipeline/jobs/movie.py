@@ -7,14 +7,11 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from ...errors import FootageError, ShotError
-from ...footage.crop import crop, feather
+from ...errors import ShotError
+from ...footage.crop import crop
 from ...footage.movie_writing import MovieWriter
 from ...footage.plate import Plate
 from ...frames import parse_frame_list, runs_of
-from ...images import read_codes, to_codes, to_float
 from ...job_results import MovieResult
 from ...provenance.statement import Statement
 from ...renders import render_of
@@ -27,6 +24,7 @@ from ..data.provenance import statement_of, touched_in
 from ..data.shots import Track, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
+from .before_and_after import before_and_after, drawn_path, read_drawn
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def movie(shot: Shot, options: MovieOptions, reporter: Reporter) -> MovieResult:
 
 def _check(folder: Path, take: str, frames: Sequence[int]) -> None:
     """Refuses a movie with holes, one of changed pictures, or one that would show two edits."""
-    missing = [frame for frame in frames if not _picture(folder, take, frame).exists()]
+    missing = [frame for frame in frames if not drawn_path(folder, take, frame).exists()]
     if missing:
         raise ShotError(
             f"frames {runs_of(missing)} of take '{take}' are not rendered", folder, "render them"
@@ -85,7 +83,7 @@ def _check(folder: Path, take: str, frames: Sequence[int]) -> None:
     changed = [
         frame
         for frame in frames
-        if was_changed(_picture(folder, take, frame), folder / f"{take}.{frame:04d}.exr")
+        if was_changed(drawn_path(folder, take, frame), folder / f"{take}.{frame:04d}.exr")
     ]
     if changed:
         raise ShotError(
@@ -136,57 +134,9 @@ def write_movie(
             if frame not in wanted:
                 continue
             window, _ = crop(image, track.box(frame), size)
-            drawn = _read(_picture(folder, take, frame))
+            drawn = read_drawn(folder, take, frame)
             matte = load_matte(track, frame, size)
             writer.add(before_and_after(track, plate, frame, window, drawn, matte, whole))
             done += 1
             stage.step(done)
     return path
-
-
-def before_and_after(
-    track: Track,
-    plate: Plate,
-    frame: int,
-    window: np.ndarray,
-    drawn: np.ndarray,
-    matte: np.ndarray,
-    whole: bool = False,
-) -> np.ndarray:
-    """A frame of the movie, uint8 (S, 2 S, 3).
-
-    Args:
-        window: uint8 (S, S, 3), the plate's.
-        drawn: uint8 (S, S, 3), the take as its PNG shows it.
-        matte: uint8 (S, S), the performer's coverage.
-        whole: whether what is drawn shows the background, too, as of a take that acts.
-    """
-    if whole:
-        return np.hstack([window, drawn])
-    size, box = window.shape[0], track.box(frame)
-    before, after = to_float(window), to_float(drawn)
-    alpha = (to_float(matte) * feather(box, size, plate.width, plate.height))[..., None]
-    # Frames lie on grey; the plate takes its place.
-    over = after + (before - 0.5) * (1 - alpha)
-    return np.hstack([to_codes(before), to_codes(over)])
-
-
-def read_drawn(folder: Path, take: str, frame: int) -> np.ndarray:
-    """A frame that was rendered before, uint8 (S, S, 3) RGB.
-
-    Raises:
-        FootageError: if it is missing or damaged.
-    """
-    return _read(_picture(folder, take, frame))
-
-
-def _picture(folder: Path, take: str, frame: int) -> Path:
-    return folder / f"{take}.{frame:04d}.png"
-
-
-def _read(picture: Path) -> np.ndarray:
-    """A rendered frame, uint8 (S, S, 3) RGB."""
-    codes = read_codes(picture)
-    if codes is None:
-        raise FootageError("the frame is missing or damaged", picture, "render it again")
-    return codes

@@ -30,7 +30,7 @@ from ..data.crops import load_matte
 from ..data.shots import Track, plate_of
 from ..run.job_context import running
 from ..run.progress import Reporter, Stage
-from .movie import before_and_after, read_drawn
+from .before_and_after import before_and_after, read_drawn
 from .quality_sheet import Measure, Sheet, Thumbnail, write_sheet
 
 _SHOWN = 6

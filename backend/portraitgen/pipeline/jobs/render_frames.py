@@ -33,7 +33,7 @@ from ..data.edit_mask import EditMask
 from ..data.key_frames import edited_key
 from ..data.plate_stream import FrameSource
 from ..run.progress import Reporter
-from .movie import before_and_after
+from .before_and_after import before_and_after
 from .render_run import MadeFrame, RenderRun, on_disk
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from ..data.passes import PASSES
 from ..data.provenance import statement_of
 from ..data.shots import Track, body_of
 from ..run.progress import Reporter
-from .movie import before_and_after, read_drawn
+from .before_and_after import before_and_after, read_drawn
 
 if TYPE_CHECKING:
     from ...body.model import BodyModel
