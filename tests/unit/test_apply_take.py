@@ -3,7 +3,9 @@
 """What makes a take that was copied to another shot be edited there again, and what does not."""
 
 import json
-from dataclasses import fields
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +20,7 @@ from portraitgen.cli import apply as command
 from portraitgen.cli import edit as edit_command
 from portraitgen.editing.looks.look_file import Look, LookFacts
 from portraitgen.editing.looks.network import Guides, LookNetwork
-from portraitgen.errors import EditError, ShotError
+from portraitgen.errors import EditError, ShotError, ShotLocked
 from portraitgen.job_results import ApplyResult
 from portraitgen.pipeline.jobs import apply_take
 from portraitgen.pipeline.jobs.apply_take import ApplyOptions
@@ -41,6 +43,9 @@ class Other:
 
     def versions(self, kind: str) -> list[int]:
         return [1]
+
+    def hold(self, *given: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def takes(self) -> list[str]:
         return ["night"] if self.edits else []
@@ -122,7 +127,8 @@ def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
     def cut_off(shot: Shot, *given: object) -> None:
         jobs.append(shot.start_job("edit", {}))
         (jobs[-1].work / "edit").mkdir()
-        shot.publish_edit("night", jobs[-1].work / "edit", shot_records.edit(jobs[-1].id))
+        record = replace(shot_records.edit(jobs[-1].id), settings=asdict(EditOptions("night")))
+        shot.publish_edit("night", jobs[-1].work / "edit", record)
 
     monkeypatch.setattr(apply_take, "edit", cut_off)
     assert apply_take._apply(source, shot, "night", {}, Noting())
@@ -130,6 +136,59 @@ def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
     assert not apply_take._apply(source, shot, "night", {}, Noting())
     assert [job.record.state for job in shot.jobs()] == ["done"]
     assert not (jobs[0].folder / "work").exists()
+
+
+@pytest.fixture
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Shot, Callable[[], bool]]:
+    """A shot, and what copies a take to it whose edit fails unless it is made in another way."""
+    shot, one = Shot.create(tmp_path / "two", shot_records.footage()), tmp_path / "one"
+    source: Any = SimpleNamespace(shot=SimpleNamespace(path=one, record=SimpleNamespace(id="one")))
+    monkeypatch.setattr(Shot, "version_folder", lambda *given: tmp_path)
+    monkeypatch.setattr(apply_take, "_digest", lambda *given: "the same")
+    monkeypatch.setattr(apply_take.Place, "of", lambda shot: None)
+    for name in ("carry_painting", "carry_acting"):
+        monkeypatch.setattr(apply_take, name, lambda *given: 0)
+
+    def fails(*given: object) -> None:
+        raise EditError("there is no memory", "edit", "close other programs")
+
+    monkeypatch.setattr(apply_take, "edit", fails)
+    return shot, lambda: apply_take._apply(source, shot, "night", {}, Noting())
+
+
+def edited(shot: Shot, options: EditOptions) -> None:
+    """As `edit` does, of which nothing else is needed here."""
+    job = shot.start_job("edit", asdict(options))
+    (job.work / "edit").mkdir()
+    record = replace(shot_records.edit(job.id), settings=asdict(options))
+    shot.publish_edit(options.take, job.work / "edit", record)
+
+
+def test_an_edit_that_somebody_else_made_there_is_not_taken_for_the_copys(
+    copied: tuple[Shot, Callable[[], bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the copy's edit failed and an artist edited the take there by hand, or had begun to,
+    the next run said that it was edited, and it never was."""
+    shot, apply = copied
+    with pytest.raises(EditError):
+        apply()
+    edited(shot, EditOptions("night", strength=0.3))
+    monkeypatch.setattr(apply_take, "edit", lambda shot, options, _: edited(shot, options))
+    assert apply() and shot.take("night").edit == 2
+    assert not apply()
+    # What an artist then makes of the copy stays theirs.
+    edited(shot, EditOptions("night", strength=0.5))
+    assert not apply() and shot.take("night").edit == 3
+
+
+def test_nothing_is_laid_under_an_edit_that_runs(
+    copied: tuple[Shot, Callable[[], bool]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shot, apply = copied
+    monkeypatch.setattr(apply_take, "carry_painting", lambda *given: pytest.fail("it is laid"))
+    with shot.hold("take:night", "edit"), pytest.raises(ShotLocked, match="busy with edit"):
+        apply()
+    assert not (shot.path / "takes").exists()
 
 
 def test_what_a_system_refuses_in_one_shot_keeps_no_other_from_its_edit(

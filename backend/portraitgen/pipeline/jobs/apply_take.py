@@ -24,7 +24,7 @@ from ...user_folders import user_path
 from ..data.acting import FILE
 from ..data.carried_take import Place, carry_acting, carry_painting
 from ..data.key_frames import KeptKeys
-from ..run.job_context import running
+from ..run.job_context import running, waiting_of
 from ..run.progress import Reporter
 from .edit import EditOptions, edit, editor_values
 
@@ -138,31 +138,54 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
     shot.version_folder("avatar")
     folder = shot.path / "takes" / take
     digest = _digest(source, take, settings, shot)
-    record = _applied(folder)
-    current = _edit_of(shot, take)
-    if record is not None and record.digest == digest and current > record.before:
-        reporter.note("It was edited before.")
-        _finish(shot, take, current)
-        return False
-    if record is None and current:
-        reporter.note(
-            f"It has a take '{take}' of its own, whose edit {current} is kept beside the new one."
-        )
-    target = Place.of(shot)
-    make_folder(folder)
-    if record is None or record.digest != digest:
-        AppliedRecord(
-            created=now(), shot=source.shot.record.id, digest=digest, before=current
-        ).write(folder / _RECORD)
-    for kind in ("paint", "mask"):
-        carry_painting(source, target, take, kind, reporter.note)
-    carry_acting(source, target, take, reporter.note)
+    options = parse(EditOptions, {**settings, "take": take})
+    # Nothing is laid under an edit that runs, and none ends while it is asked what was edited.
+    with shot.hold(f"take:{take}", "apply", None, waiting_of(reporter)):
+        record = _applied(folder)
+        current = _edit_of(shot, take)
+        if record is not None and record.digest == digest:
+            if made := _edit_since(shot, take, record.before, current, options):
+                reporter.note("It was edited before.")
+                _finish(shot, take, made)
+                return False
+        elif record is None and current:
+            reporter.note(
+                f"It has a take '{take}' of its own, whose edit {current} is kept beside the new"
+                " one."
+            )
+        target = Place.of(shot)
+        make_folder(folder)
+        if record is None or record.digest != digest:
+            AppliedRecord(
+                created=now(), shot=source.shot.record.id, digest=digest, before=current
+            ).write(folder / _RECORD)
+        for kind in ("paint", "mask"):
+            carry_painting(source, target, take, kind, reporter.note)
+        carry_acting(source, target, take, reporter.note)
     if KeptKeys(source.shot.path / "takes" / take).frames:
         reporter.note(
             "Key frames kept by hand belong to the shot they were made in and stay there."
         )
-    edit(shot, parse(EditOptions, {**settings, "take": take}), reporter)
+    edit(shot, options, reporter)
     return True
+
+
+def _edit_since(shot: Shot, take: str, before: int, current: int, options: EditOptions) -> int:
+    """The take's latest edit after one that was asked for just so, 0 if there is none: others may
+    have edited it since.
+
+    One whose record is damaged may be it, and is not made again.
+    """
+    for number in range(current, before, -1):
+        try:
+            made = shot.edit_record(take, number)
+        except ShotError:
+            return number
+        # Options that came later have their defaults; ones that are no more were asked by others.
+        with suppress(OptionError):
+            if parse(EditOptions, made.settings) == options:
+                return number
+    return 0
 
 
 def _digest(source: Place, take: str, settings: Values, shot: Shot) -> str:
