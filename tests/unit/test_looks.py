@@ -23,7 +23,7 @@ from portraitgen.editing.editor import Editor, EditRequest
 from portraitgen.editing.looks import library
 from portraitgen.editing.looks.learning import Learner, Pair
 from portraitgen.editing.looks.look_file import Look, LookFacts, read_facts, read_look
-from portraitgen.editing.looks.network import Guides
+from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.editing.looks.wearing import TILE, wear
 from portraitgen.editing.registry import create_editor
 from portraitgen.errors import Cancelled, EditError, OptionError, PortraitError
@@ -141,6 +141,22 @@ def test_a_look_of_smaller_pictures_changes_larger_ones_and_keeps_their_pixels()
     kept = np.corrcoef((with_grain - worn).ravel(), grain.ravel())[0, 1]
     assert kept > 0.8
     assert np.abs(worn - image).max() > 0.02
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.0, 0.4), (-1.0, 1.0), (0.5, 0.2), (1.6, 0.0)])
+def test_detail_that_a_look_never_saw_is_kept_as_far_as_it_keeps_what_it_saw(
+    gain: float, offset: float
+) -> None:
+    """A look of bronze left ghosts of the plate's lashes, one that turned bright and dark about had
+    them the other way round, and a harder grade was soft."""
+    look = Look(LookFacts(name="one", side=64), LookNetwork(Guides()).eval(), np.zeros(0))
+    look.network.colours.zero_()
+    look.network.colours[0] = offset
+    look.network.colours[1:4] = gain * torch.eye(3)
+    grain = 0.03 * np.random.default_rng(0).standard_normal((192, 192, 3)).astype(np.float32)
+    image = (0.5 * picture(192) + 0.05 + grain).clip(0, 0.6)
+    worn = wear(look, request(image))
+    assert np.abs(worn - (gain * image + offset)).mean() < 0.1 * np.abs(grain).mean()
 
 
 def test_strength_nothing_keeps_every_bit_and_mix_blends_two_looks(tmp_path: Path) -> None:
