@@ -129,7 +129,7 @@ def _rendered(shot: Shot, take: str, frames: str, steady: float) -> tuple[Pictur
     run("render", shot.path, words, Reporter())
     seconds = time.monotonic() - begun
     plates = render_of(shot.path / "takes" / take).full_plates()
-    pictures = {frame: _read(path) for frame, path in plates.items()}
+    pictures = {frame: read_picture(path) for frame, path in plates.items()}
     return pictures, seconds / len(pictures)
 
 
@@ -150,7 +150,8 @@ def _told(shot: Shot, single: Pictures, made: Pictures, seconds: float, path: Pa
     )
 
 
-def _read(path: Path) -> np.ndarray:
+def read_picture(path: Path) -> np.ndarray:
+    """A picture of 8 or 16 bits, float32 (H, W, 3), 0..1."""
     codes = read_channels(path)
     assert codes is not None
     return to_float(codes[..., :3])

@@ -22,18 +22,20 @@ from portraitgen.editing.looks.look_file import Look, LookFacts, read_look
 from portraitgen.editing.looks.network import Guides, LookNetwork
 from portraitgen.editing.looks.wearing import wear
 from portraitgen.editing.registry import create_editor
+from portraitgen.footage.crop import crop
 from portraitgen.footage.matte import foreground_colours
 from portraitgen.footage.optical_flow import carried, dense_flow
 from portraitgen.images import save_png, to_codes, to_float, to_grey
 from portraitgen.pipeline.data.crops import load_crops
 from portraitgen.pipeline.data.edit_mask import EditMask
 from portraitgen.pipeline.data.pictures import sheet
-from portraitgen.pipeline.data.shots import Track, body_of, create_shot
+from portraitgen.pipeline.data.shots import Track, body_of, create_shot, plate_of
 from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
+from portraitgen.renders import render_of
 from portraitgen.shot import Shot
 
-from .delivery import delivered
+from .delivery import delivered, read_picture
 
 SIDE = 256
 LOOKS = ("statue", "toon", "pixel", "painted", "chain")
@@ -45,7 +47,7 @@ SHOTS = {
 _LONG, _SHORT = 120.0, 30.0
 _MARKS = (10, 30, 60)
 _SOLID = 0.9
-_STEPS, _DELIVERED = 300, 24
+_STEPS, _CONSECUTIVE = 300, 24
 
 
 def clock() -> float:
@@ -100,7 +102,7 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
         told(over_time(name, frames["one"], frames["two"], frames["glasses"], out))
     for name in ("statue", "toon"):
         told(flicker(name, consecutive(out), out))
-        told(delivered_look(name, out))
+        told(delivered_look(name, consecutive(out), out))
     for name in ("statue", "toon", "painted"):
         told(baselines(name, frames["one"]))
         told(by_guides(name, frames["one"]))
@@ -120,7 +122,7 @@ def frames_of(footage: Path, out: Path, name: str) -> list[Frame]:
 
 def consecutive(out: Path) -> list[Frame]:
     """Frames of the first shot one after the other."""
-    return read_frames(out / "look_one", 1, 24)
+    return read_frames(out / "look_one", 1, _CONSECUTIVE)
 
 
 def read_frames(folder: Path, step: int, most: int | None = None) -> list[Frame]:
@@ -408,6 +410,51 @@ def speed() -> dict[str, str]:
 def flicker(look: str, frames: Sequence[Frame], out: Path) -> dict[str, str]:
     """The change along the plate's flow, over the plate's own: the look, and its editor."""
     made = read_look(out / f"{look}.safetensors")
+    changed = _change_along_flow(frames)
+    worn = changed([wear(made, each.request).clip(0, 1) for each in frames])
+    truth = changed([each.truth[look] for each in frames])
+    return {f"{look}, flicker over the plate's": f"look {worn:.2f}, editor {truth:.2f}"}
+
+
+def delivered_look(look: str, frames: Sequence[Frame], out: Path) -> dict[str, str]:
+    """The look as a render delivers it at the plate's resolution, as `bench delivery` measures, and
+    as `flicker` does, in the windows of those frames and in windows twice as fine."""
+    shot = Shot.open(out / "look_one")
+    if not (shot.path / "avatar" / "0001").exists():
+        run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
+    options = {"look": str(out / f"{look}.safetensors")}
+    numbers = [each.request.frame for each in frames]
+    told = delivered(shot, look, "look", options, out, f"{numbers[0]}-{numbers[-1]}")
+    track, plate = Track(shot), plate_of(shot)
+    plates = render_of(shot.path / "takes" / look).full_plates()
+    shown = [read_picture(plates[frame]) for frame in numbers]
+    sources = [plate.read(frame) for frame in numbers]
+    plate.close()
+    along = []
+    for side in (SIDE, 2 * SIDE):
+        windows, own = (
+            [
+                crop(picture, track.box(frame), side)[0]
+                for frame, picture in zip(numbers, pictures, strict=True)
+            ]
+            for pictures in (shown, sources)
+        )
+        finer = [
+            replace(each, request=replace(each.request, source=source, matte=_enlarged(each, side)))
+            for each, source in zip(frames, own, strict=True)
+        ]
+        along.append(f"{_change_along_flow(finer)(windows):.2f} at {side}")
+    return {f"{look}, delivered": f"{told}; flicker along the plate's flow x {', '.join(along)}"}
+
+
+def _enlarged(frame: Frame, side: int) -> np.ndarray:
+    made: np.ndarray = cv2.resize(frame.request.matte, (side, side), interpolation=cv2.INTER_LINEAR)
+    return made
+
+
+def _change_along_flow(frames: Sequence[Frame]) -> Callable[[Sequence[np.ndarray]], float]:
+    """Measures how much pictures of those frames change along the plate's flow, inside the matte,
+    over how much the plate does."""
     flow, sources = dense_flow("medium"), [each.request.source for each in frames]
     codes = [to_grey(to_codes(each)) for each in sources]
     back = [flow(after, before) for before, after in zip(codes, codes[1:], strict=False)]
@@ -421,17 +468,4 @@ def flicker(look: str, frames: Sequence[Frame], out: Path) -> dict[str, str]:
         return float(np.mean(errors))
 
     own = changed(sources)
-    worn = changed([wear(made, each.request).clip(0, 1) for each in frames])
-    truth = changed([each.truth[look] for each in frames])
-    return {f"{look}, flicker over the plate's": f"look {worn / own:.2f}, editor {truth / own:.2f}"}
-
-
-def delivered_look(look: str, out: Path) -> dict[str, str]:
-    """The look as a render delivers it at the plate's resolution, as `bench delivery` measures."""
-    shot = Shot.open(out / "look_one")
-    if not (shot.path / "avatar" / "0001").exists():
-        run("reconstruct", shot.path, {"steps": _STEPS}, Reporter())
-    first = Track(shot).frames[0]
-    options = {"look": str(out / f"{look}.safetensors")}
-    frames = f"{first}-{first + _DELIVERED - 1}"
-    return {f"{look}, delivered": delivered(shot, look, "look", options, out, frames)}
+    return lambda pictures: changed(pictures) / own
