@@ -121,6 +121,24 @@ def test_a_turned_head_moves_its_matte(performed: object, body: BodyModel) -> No
     assert (np.abs(made.matte.astype(int) - before) > 128).any()
 
 
+def test_where_a_matte_is_unsure_the_plate_is_taken_along(
+    performed: tuple[Track, object, np.ndarray], body: BodyModel, tmp_path: Path
+) -> None:
+    track, avatar, image = performed
+    matte = cv2.imread(str(track.matte_path(FRAME)), cv2.IMREAD_GRAYSCALE)
+    assert matte is not None
+    rows, columns = np.nonzero(matte > 250)
+    middle = SIZE // 10 + int(rows.min()), int(columns[rows == rows.min()].mean())
+    patch = np.s_[middle[0] : middle[0] + SIZE // 12, middle[1] : middle[1] + SIZE // 12]
+    matte[patch] = 110
+    unsure = track_of(tmp_path, track.motion, {FRAME: matte}, SIZE)
+    made = acted((unsure, avatar, image), body, head_yaw="0.3")
+    assert made is not None and made.touched[patch].mean() > 0.9
+    # The background would shine through by more than half of what it differs by.
+    through = np.abs(image[patch] - 0.5).mean()
+    assert np.abs(made.image - image)[patch].mean() < 0.2 * through
+
+
 def test_a_sculpt_is_seen_where_it_is(performed: object, body: BodyModel) -> None:
     track, avatar, image = performed  # type: ignore[misc]
     acting = Acting.none(body, [FRAME])

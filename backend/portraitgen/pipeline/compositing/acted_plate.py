@@ -54,6 +54,8 @@ _ALIKE_SKIN, _ALIKE_INSIDE = 0.14, 0.08
 _LID = 3.0
 _COVERED = 0.02
 _SOLID = 0.98
+# A matte below this says that there is none of the performer.
+_UNSURE = 0.1
 _REACH = 4
 # How far what was hidden may lie from what moved, pixels of a window of 256.
 _FARTHEST = 12
@@ -210,10 +212,15 @@ class ActedPlate:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _REACH - 1,) * 2)
         region = cv2.GaussianBlur(cv2.dilate(region.astype(np.float32), kernel), (7, 7), 1.2)
         touched = region > 1e-3
-        wanted = on_plate.whole(touched & (cover < 1 - 0.5 / 255)) > 0
+        wanted = on_plate.whole(touched & (np.minimum(cover, matte) < 1 - 0.5 / 255)) > 0
         behind = clean.frame(frame, image, wanted)
         background = on_plate.crop(behind.image)
         made = background + cover[..., None] * (colour - background)
+        # Where a matte is unsure, or its colours are, the plate knows better: what it has beyond
+        # them comes along, so that what does not move stays as it is.
+        beyond = window - background - matte[..., None] * (own - background)
+        beyond *= np.clip(matte / _UNSURE, 0, 1)[..., None]
+        made = made + (weight * known)[..., None] * _sample(beyond, there, cv2.INTER_LINEAR)
         result = image.copy()
         part = result[on_plate.rows, on_plate.columns]
         blended = window + region[..., None] * (np.clip(made, 0, 1) - window)
