@@ -78,8 +78,8 @@ def _kept(before: np.ndarray, after: np.ndarray, cover: np.ndarray) -> np.ndarra
     alike, own = (cover[..., None] * fine * each for each in (worn, fine))
     doubt = np.float32(_DOUBT)
     overall = (alike.mean((0, 1)) + doubt) / (own.mean((0, 1)) + doubt)
-    alike, own = (cv2.GaussianBlur(each, (0, 0), _ROUND) for each in (alike, own))
-    kept: np.ndarray = (alike + doubt * overall) / (own + doubt)
+    near, near_own = (cv2.GaussianBlur(each, (0, 0), _ROUND) for each in (alike, own))
+    kept: np.ndarray = (near + doubt * overall) / (near_own + doubt)
     return kept.clip(-_MOST_KEPT, _MOST_KEPT)
 
 
