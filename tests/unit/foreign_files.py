@@ -224,7 +224,7 @@ def vhap(folder: Path) -> Path:
 
 
 def metrical(folder: Path) -> Path:
-    # Its camera has x to the left and y up; the face looks at it.
+    # PyTorch3D's camera has x to the left and y up, the face looks at it; points stand at the left.
     turn = Rotation.from_matrix(np.diag([-1.0, 1.0, -1.0])) * Rotation.from_rotvec([0, TURN, 0])
     six = Rotation.from_rotvec(JAW).as_matrix()[:2].ravel()
     np.savez(
@@ -234,7 +234,7 @@ def metrical(folder: Path) -> Path:
             "flame/jaw": _tile(six),
             "flame/eyes": _tile(np.tile(np.eye(3)[:2].ravel(), 2)),
             "flame/shape": np.zeros((1, 300)),
-            "camera/R": np.tile(turn.as_matrix(), (COUNT, 1, 1)),
+            "camera/R": _tile(turn.inv().as_matrix()[:2].ravel())[:, None],
         },
     )
     return folder / "metrical.npz"

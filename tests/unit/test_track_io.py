@@ -62,7 +62,7 @@ def _bad(name: str, folder: Path) -> Path:
     changes = {
         "wrong pose": {"body_pose": np.zeros((FRAMES, 60))},
         "nan": {"transl": np.full((FRAMES, 3), np.nan)},
-        "strangers": {"frames": np.arange(FRAMES)},
+        "strangers": {"frames": np.arange(7, 7 + FRAMES)},
         "too few": {"global_orient": np.zeros((2, 3)), "transl": np.ones((2, 3))},
         "other size": {"K": np.eye(3), "image_size": [3, 4]},
         "bad lens": {"K": np.zeros((3, 3))},

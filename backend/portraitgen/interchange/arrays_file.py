@@ -171,23 +171,12 @@ class ForeignArrays:
         folders = [each for each in sorted(self.path.iterdir()) if (each / "exp.npy").is_file()]
         if len(files) > _MAX_FILES or len(folders) > _MAX_FILES:
             raise ShotError("it holds too many files", self.path, _REMEDY)
-        if files:
-            people = [re.fullmatch(r"(.*?)_(\d+)", file.stem) for file in files]
-            if all(people):
-                # FRAME_PERSON: the first person of every frame.
-                first: dict[str, Path] = {}
-                for file, match in zip(files, people, strict=True):
-                    assert match is not None
-                    first.setdefault(match[1], file)
-                self.people = len(files) - len(first)
-                files = list(first.values())
-                stems = list(first)
-            else:
-                stems = [file.stem for file in files]
-            self.parts = [ForeignArrays(file) for file in files]
-        elif folders:
-            stems = [folder.name for folder in folders]
-            self.parts = [_of_folder(folder) for folder in folders]
+        entries = files or folders
+        if entries:
+            stems, first = _of_first_person([each.stem if files else each.name for each in entries])
+            self.people = len(entries) - len(first)
+            read = ForeignArrays if files else _of_folder
+            self.parts = [read(entries[row]) for row in first]
         else:
             raise ShotError(
                 "it is a folder without .npz files or folders of codes", self.path, _REMEDY
@@ -236,6 +225,21 @@ def read_json(path: Path) -> Any:
         raise ShotError("there is no such file", path, "give the right path") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ShotError(f"it cannot be read ({error})", path, _REMEDY) from error
+
+
+def _of_first_person(stems: list[str]) -> tuple[list[str], list[int]]:
+    """Names without people's numbers, and which entries are the first person of every frame.
+
+    FRAME_PERSON is told from FRAME and from NAME_FRAME by a number before the last, that changes.
+    """
+    matches = [re.fullmatch(r"(.*\d)_(\d+)", stem) for stem in stems]
+    frames = [match[1] for match in matches if match is not None]
+    if len(frames) < len(stems) or len(set(frames)) < 2:
+        return stems, list(range(len(stems)))
+    first: dict[str, int] = {}
+    for row, frame in enumerate(frames):
+        first.setdefault(frame, row)
+    return list(first), list(first.values())
 
 
 def _of_folder(folder: Path) -> ForeignArrays:

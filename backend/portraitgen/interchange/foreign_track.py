@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A track of another program as it was meant: in its own body, camera, rate and hands."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -103,52 +104,104 @@ def per_frame(
         ShotError: if it is none of these.
     """
     widths = (width,) if isinstance(width, int) else width
-    shape = values.shape
+    long = [each for each in values.shape if each != 1]
+    # Frames come first: of another order, the same number of values would be scrambled.
+    ordered = count == 1 or not long or long[0] % count == 0
     for each in sorted(widths, reverse=True):
-        if values.size == count * each and (each == 0 or values.size):
+        if ordered and values.size == count * each and (each == 0 or values.size):
             return values.reshape(count, each)
     for each in widths:
         if values.size == each and each:
             return np.broadcast_to(values.reshape(1, each), (count, each))
     wanted = " or ".join(f"({count}, {each})" for each in widths)
-    raise ShotError(f"'{name}' has the shape {shape}, not {wanted}", path, REMEDY)
+    raise ShotError(f"'{name}' has the shape {values.shape}, not {wanted}", path, REMEDY)
 
 
 def frames_of(values: np.ndarray, width: int, name: str, path: Path) -> int:
     """How many rows of a width an array has.
 
     Raises:
-        ShotError: if its size is no multiple.
+        ShotError: if its rows have another width, or lie along several axes.
     """
-    if not values.size or values.size % width:
+    shape = values.shape
+    if values.size and len(shape) == 1 and values.size % width == 0:
+        return values.size // width
+    cuts = [cut for cut in range(len(shape)) if math.prod(shape[cut:]) == width]
+    if not values.size or not cuts:
         raise ShotError(
-            f"'{name}' has the shape {values.shape}, which is not (frames, {width})", path, REMEDY
+            f"'{name}' has the shape {shape}, which is not (frames, {width})", path, REMEDY
         )
-    return values.size // width
+    long = [each for each in shape[: cuts[-1]] if each != 1]
+    if len(long) > 1:
+        raise ShotError(
+            f"'{name}' has the shape {shape}: more than frames of one person",
+            path,
+            "save one person's arrays",
+        )
+    return math.prod(long)
+
+
+def whole_numbers(values: np.ndarray, count: int, name: str, path: Path) -> np.ndarray:
+    """Frame numbers, int64 (T,).
+
+    Raises:
+        ShotError: if there are not as many as frames, or some are no whole numbers.
+    """
+    flat = values.ravel()
+    if len(flat) != count:
+        raise ShotError(f"'{name}' numbers {len(flat)} frames of {count}", path, REMEDY)
+    found = np.round(flat).astype(np.int64)
+    if np.abs(flat - found).max(initial=0) > 1e-6:
+        raise ShotError(
+            f"'{name}' holds {flat[flat != found][0]:g}, which is no frame's number", path, REMEDY
+        )
+    return found
 
 
 def vectors(values: np.ndarray, count: int, joints: int, name: str, path: Path) -> np.ndarray:
-    """Turns as axis-angle (T, J, 3), from axis-angle, matrices, or the first two columns of those.
+    """Turns as axis-angle (T, J, 3), from axis-angle or matrices.
 
-    Zhou et al., "On the Continuity of Rotation Representations" (2019), for the last.
+    Raises:
+        ShotError: if they are of another shape, are no rotations, or are written in a way that
+            programs read differently.
     """
-    flat = per_frame(values, count, (3 * joints, 6 * joints, 9 * joints), name, path)
-    each = flat.shape[1] // joints
-    rows = flat.reshape(-1, each)
-    if each == 3:
-        return rows.reshape(count, joints, 3)
-    if each == 6:
-        a, b = rows.reshape(-1, 2, 3)[:, 0], rows.reshape(-1, 2, 3)[:, 1]
-        a = a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-9)
-        b = b - (a * b).sum(1, keepdims=True) * a
-        b = b / np.maximum(np.linalg.norm(b, axis=1, keepdims=True), 1e-9)
-        matrices = np.stack([a, b, np.cross(a, b)], axis=1)
-    else:
-        matrices = rows.reshape(-1, 3, 3)
-    determinants = np.linalg.det(matrices)
-    if np.abs(determinants - 1).max() > 0.2:
+    if values.size in (4 * joints * count, 6 * joints * count) and values.size != 9 * joints:
+        four = values.size == 4 * joints * count
+        raise ShotError(
+            f"'{name}' has the shape {values.shape}: "
+            + (
+                "quaternions, of which some begin with w and others end with it"
+                if four
+                else "6 numbers a joint, of which some are a matrix' rows and others its columns"
+            ),
+            path,
+            "save turns as axis-angle or as matrices",
+        )
+    flat = per_frame(values, count, (3 * joints, 9 * joints), name, path)
+    if flat.shape[1] == 3 * joints:
+        return flat.reshape(count, joints, 3)
+    return _turns(flat.reshape(-1, 3, 3), name, path).reshape(count, joints, 3)
+
+
+def vectors_of_rows(
+    values: np.ndarray, count: int, joints: int, name: str, path: Path
+) -> np.ndarray:
+    """Turns as axis-angle (T, J, 3) from the first two rows of matrices, as PyTorch3D has them.
+
+    Zhou et al., "On the Continuity of Rotation Representations" (2019).
+    """
+    rows = per_frame(values, count, 6 * joints, name, path).reshape(-1, 2, 3)
+    a, b = rows[:, 0], rows[:, 1]
+    a = a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-9)
+    b = b - (a * b).sum(1, keepdims=True) * a
+    b = b / np.maximum(np.linalg.norm(b, axis=1, keepdims=True), 1e-9)
+    return _turns(np.stack([a, b, np.cross(a, b)], axis=1), name, path).reshape(count, joints, 3)
+
+
+def _turns(matrices: np.ndarray, name: str, path: Path) -> np.ndarray:
+    if np.abs(np.linalg.det(matrices) - 1).max() > 0.2:
         raise ShotError(f"'{name}' holds matrices that are no rotations", path, REMEDY)
-    found: np.ndarray = Rotation.from_matrix(matrices).as_rotvec().reshape(count, joints, 3)
+    found: np.ndarray = Rotation.from_matrix(matrices).as_rotvec()
     return found
 
 

@@ -24,6 +24,7 @@ from .foreign_track import (
     per_frame,
     turned_axes,
     vectors,
+    whole_numbers,
 )
 
 PARTS = {
@@ -61,12 +62,7 @@ def _common(track: ForeignTrack, arrays: ForeignArrays) -> None:
         track.frames = arrays.frames
     for name in ("frames", "frame_ids", "frame_id"):
         if track.frames is None and name in arrays:
-            found = arrays.numbers(name).ravel().astype(np.int64)
-            if len(found) != track.count:
-                raise ShotError(
-                    f"'{name}' numbers {len(found)} frames of {track.count}", path, REMEDY
-                )
-            track.frames = found
+            track.frames = whole_numbers(arrays.numbers(name), track.count, name, path)
     for name in ("mocap_frame_rate", "mocap_framerate", "fps", "frame_rate", "framerate"):
         if track.fps is None and name in arrays:
             rate = arrays.numbers(name).ravel()
@@ -127,7 +123,7 @@ def _hand(track: ForeignTrack, arrays: ForeignArrays, names: tuple[str, str]) ->
         if not values.size:
             return
         width = values.size // track.count
-        if values.size % track.count == 0 and width in (45, 90, 135):
+        if values.size % track.count == 0 and width in (45, 60, 90, 135):
             track.turn(PARTS[part], vectors(values, track.count, 15, name, arrays.path))
         elif values.size == 45:
             track.turn(PARTS[part], vectors(values, track.count, 15, name, arrays.path))
@@ -151,9 +147,11 @@ def _turn(track: ForeignTrack, arrays: ForeignArrays, name: str, part: str) -> N
         joints = PARTS[part]
         count = joints.stop - joints.start
         values = arrays.numbers(name)
-        if part == "body_pose" and values.size == track.count * 69:
+        for each in (3, 9):
             # SMPL's 23 joints: the last two are its hands.
-            values = values.reshape(track.count, 69)[:, :63]
+            if part == "body_pose" and values.size == track.count * 23 * each:
+                values = per_frame(values, track.count, 23 * each, name, arrays.path)
+                values = values[:, : 21 * each]
         track.turn(joints, vectors(values, track.count, count, name, arrays.path))
 
 
@@ -192,11 +190,7 @@ def _wham(arrays: ForeignArrays) -> ForeignTrack | None:
         track.transl = track.transl + SMPL_PELVIS - SMPLX_PELVIS
     _identity(track, person, "betas")
     if "frame_ids" in person:
-        track.frames = person.numbers("frame_ids").ravel().astype(np.int64)
-        if len(track.frames) != count:
-            raise ShotError(
-                f"'frame_ids' numbers {len(track.frames)} frames of {count}", arrays.path, REMEDY
-            )
+        track.frames = whole_numbers(person.numbers("frame_ids"), count, "frame_ids", arrays.path)
     if others:
         track.notes.append(f"of {others + 1} people in the file the one seen longest is taken")
     return track
@@ -335,7 +329,10 @@ def _named(arrays: ForeignArrays) -> ForeignTrack | None:
     path = arrays.path
     values = arrays.numbers(root)
     matrices = values.ndim > 2 and values.shape[-2:] == (3, 3)
-    each = 9 if matrices and np.abs(np.linalg.det(values) - 1).max(initial=0) < 0.2 else 3
+    # A batch axis before three frames of axis-angle looks like one matrix.
+    if matrices and values.size == 9:
+        matrices = bool(np.abs(np.linalg.det(values) - 1).max() < 0.2)
+    each = 9 if matrices else 3
     count = len(arrays.parts) or frames_of(values, each, root, path)
     ours = "body_model" in arrays
     track = ForeignTrack.of("SMPL-X parameters", count, path)
@@ -384,8 +381,6 @@ def _smpler_x(track: ForeignTrack, arrays: ForeignArrays) -> None:
         track.lens = np.array(lenses)
     else:
         track.space = "unknown"
-    if arrays.people:
-        track.notes.append("of several people the first of every frame is taken")
 
 
 _LAYOUTS: tuple[Callable[[ForeignArrays], ForeignTrack | None], ...] = (

@@ -11,7 +11,6 @@ import csv
 import io
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -36,10 +35,44 @@ ARKIT = (
 
 EYE_REACH = (np.radians(30.0), np.radians(25.0))
 """How far an eye is turned sideways and up or down where a look's weight is 1, radians."""
+LEAST = 10
+"""How many of ARKit's shapes tell that something is a face."""
+FACE: dict[str, object] = {"kind": "face", "expression_of": "arkit", "identity_of": "other"}
+NUMBERS = ("frame", "framenumber", "frameindex", "frameid", "frameidx")
+"""Names of frame numbers, as `plain_name` has them."""
 _KNOWN = {name.lower(): name for name in ARKIT}
-_LEAST = 10
-_TIMECODE = re.compile(r"(\d{1,2}):(\d{2}):(\d{2})[:;](\d{1,3}(?:\.\d+)?)")
+_TIMECODE = re.compile(r"(\d{1,2})[:;](\d{2})[:;](\d{2})[:;.](\d{1,3}(?:\.\d+)?)")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2}):(\d{2}[.,]\d{3,9})")
+_RATES = (24.0, 25.0, 30.0, 48.0, 50.0, 60.0, 100.0, 120.0)
+_THOUSANDTHS = 1000.0
 _TURNS = ("Yaw", "Pitch", "Roll")
+
+
+def plain_name(name: str) -> str:
+    """A name as it is compared: without case, group, spaces and underscores, sides in full."""
+    name = re.sub(r"[_\s]([lr])$", _side, name.strip().lower().rsplit(".", 1)[-1])
+    return re.sub(r"[_\s-]", "", name)
+
+
+def _side(match: re.Match[str]) -> str:
+    return "left" if match[1] == "l" else "right"
+
+
+def shape_of(name: str) -> str | None:
+    """ARKit's shape that a name means, however it is spelled."""
+    return _KNOWN.get(plain_name(name))
+
+
+def seconds_of(values: np.ndarray) -> np.ndarray | None:
+    """Times from the first one's on, in seconds, whatever they count; None if they do not rise."""
+    steps = np.diff(values)
+    if not len(steps) or (steps <= 0).any():
+        return None
+    for unit in (1.0, 1e-3, 1e-6, 1e-9):
+        if np.median(steps) * unit <= 2:
+            found: np.ndarray = (values - values[0]) * unit
+            return found
+    return None
 
 
 def read_csv(path: Path) -> ForeignTrack:
@@ -50,7 +83,7 @@ def read_csv(path: Path) -> ForeignTrack:
     """
     header, rows = _table(path)
     lower = [name.strip().lower() for name in header]
-    if sum(name in _KNOWN for name in lower) >= _LEAST:
+    if len({shape_of(name) for name in header} - {None}) >= LEAST:
         return _blendshapes(path, header, rows)
     if "rightopen" in lower and "euler.x" in lower:
         return _open_see_face(path, lower, rows)
@@ -63,25 +96,43 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
     try:
         if path.stat().st_size > MAX_BYTES // 4:
             raise ShotError("the file is too large for a track", path, "shorten the recording")
-        text = read_bytes(path, MAX_BYTES // 4).decode("utf-8-sig")
-        lines = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
+        data = read_bytes(path, MAX_BYTES // 4)
+        wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+        # Spreadsheets of many countries part cells by semicolons, and write commas in numbers.
+        mark = max(",;\t", key=text.split("\n", 1)[0].count)
+        lines = [
+            row
+            for row in csv.reader(io.StringIO(text), delimiter=mark)
+            if any(cell.strip() for cell in row)
+        ]
     except FileNotFoundError:
         raise ShotError("there is no such file", path, "give the right path") from None
     except (OSError, ValueError, csv.Error) as error:
         raise ShotError(f"it cannot be read ({error})", path, REMEDY) from error
     if len(lines) < 2:
         raise ShotError("it holds no frames", path, "record again")
-    header = lines[0]
-    return header, lines[1:]
+    rows = lines[1:]
+    if mark != ",":
+        rows = [[cell.replace(",", ".") for cell in row] for row in rows]
+    return lines[0], rows
 
 
 def _column(path: Path, header: list[str], rows: list[list[str]], name: str) -> np.ndarray:
     """One column as numbers."""
     index = header.index(name)
-    try:
-        values = np.array([float(row[index]) for row in rows])
-    except (IndexError, ValueError):
-        raise ShotError(f"the column '{name}' holds what is no number", path, REMEDY) from None
+    values = np.zeros(len(rows))
+    for number, row in enumerate(rows):
+        try:
+            values[number] = float(row[index])
+        except (IndexError, ValueError):
+            told = repr(row[index][:20]) if index < len(row) else "nothing"
+            raise ShotError(
+                f"the column '{name}' holds {told} in the row that begins with {row[0][:20]!r},"
+                " which is no number",
+                path,
+                "mend or delete that row",
+            ) from None
     if not np.isfinite(values).all():
         raise ShotError(f"the column '{name}' holds values that are no numbers", path, REMEDY)
     return values
@@ -89,30 +140,54 @@ def _column(path: Path, header: list[str], rows: list[list[str]], name: str) -> 
 
 def _blendshapes(path: Path, header: list[str], rows: list[list[str]]) -> ForeignTrack:
     header = [name.strip() for name in header]
-    units = [name for name in header if name.lower() in _KNOWN]
-    weights = np.stack([_column(path, header, rows, name) for name in units], axis=1)
-    facts: dict[str, object] = {"kind": "face", "expression_of": "arkit", "identity_of": "other"}
+    columns: dict[str, int] = {}
+    for index, name in enumerate(header):
+        shape = shape_of(name)
+        if shape is not None:
+            columns.setdefault(shape, index)
+    rows, notes = _with_faces(rows, list(columns.values()))
+    if not rows:
+        raise ShotError("no row of it has a face", path, "record again")
+    weights = np.stack(
+        [_column(path, header, rows, header[index]) for index in columns.values()], axis=1
+    )
     phone = any(name.lower() == "timecode" for name in header)
     layout = "Live Link Face" if phone else "ARKit's shapes"
-    track = ForeignTrack.of(layout, len(rows), path, **facts)
-    _weights(track, [_KNOWN[name.lower()] for name in units], weights)
+    track = ForeignTrack.of(layout, len(rows), path, **FACE, notes=notes)
+    set_weights(track, list(columns), weights)
     if phone:
-        _timecodes(track, path, header, rows)
+        _timecodes(track, header, rows)
     else:
         _times(track, path, header, rows)
+    plain = {plain_name(name): name for name in reversed(header)}
     for bone, joint in (("Head", 15), ("LeftEye", 23), ("RightEye", 24)):
         if track.given[joint]:
             continue  # Where eyes look is told by weights, whose signs are certain.
-        names = [f"{bone}{turn}" for turn in _TURNS]
-        if all(name in header for name in names):
-            yaw, pitch, roll = (_column(path, header, rows, name) for name in names)
+        names = [plain.get(f"{bone}{turn}".lower(), "") for turn in _TURNS]
+        if all(names):
+            angles = np.stack([_column(path, header, rows, name) for name in names], axis=1)
+            if np.abs(angles).max() > 2 * np.pi:
+                track.notes.append(f"the turns of {bone} are taken as degrees")
+                angles = np.radians(angles)
             # Taken as yaw to the performer's left, pitch down, roll to the left, radians.
-            turned = Rotation.from_euler("YXZ", np.stack([yaw, pitch, roll], axis=1))
-            track.turn([joint], turned.as_rotvec()[:, None])
+            track.turn([joint], Rotation.from_euler("YXZ", angles).as_rotvec()[:, None])
     return track
 
 
-def _weights(track: ForeignTrack, names: list[str], weights: np.ndarray) -> None:
+def _with_faces(rows: list[list[str]], columns: list[int]) -> tuple[list[list[str]], list[str]]:
+    """The rows with a face, and what is said of the others."""
+    notes = []
+    if len(rows) > 1 and len(rows[-1]) < len(rows[0]):
+        rows = rows[:-1]
+        notes.append("the last row is cut off and left out")
+    seen = [row for row in rows if any(at < len(row) and row[at].strip() for at in columns)]
+    if len(seen) < len(rows):
+        notes.append(f"{len(rows) - len(seen)} rows without a face are left out")
+    return seen, notes
+
+
+def set_weights(track: ForeignTrack, names: list[str], weights: np.ndarray) -> None:
+    """Gives a track weights (T, N) of ARKit's shapes, and the eyes' turns that they tell."""
     if np.abs(weights).max() > 10:
         # Some write per cent.
         weights = weights / 100
@@ -142,50 +217,76 @@ def _eyes_from_looks(track: ForeignTrack) -> None:
         track.turn([joint], Rotation.from_euler("YXZ", turn).as_rotvec()[:, None])
 
 
-def _timecodes(track: ForeignTrack, path: Path, header: list[str], rows: list[list[str]]) -> None:
+def _timecodes(track: ForeignTrack, header: list[str], rows: list[list[str]]) -> None:
     index = next(i for i, name in enumerate(header) if name.lower() == "timecode")
-    matches = [
-        _TIMECODE.fullmatch(row[index].strip()) if len(row) > index else None for row in rows
-    ]
-    if not all(matches):
+    cells = [row[index].strip() if len(row) > index else "" for row in rows]
+    if all(re.fullmatch(r"\d{1,9}", cell) for cell in cells):
+        numbers = np.array([int(cell) for cell in cells], np.int64)
+        if (np.diff(numbers) > 0).all():
+            track.frames = numbers
+            return
+    clocks = [_CLOCK.fullmatch(cell) for cell in cells]
+    matches = [_TIMECODE.fullmatch(cell) for cell in cells]
+    if all(clocks):
+        parts = np.array([[float(p.replace(",", ".")) for p in m.groups()] for m in clocks if m])
+        seconds = parts @ (3600.0, 60.0, 1.0)
+        rate = None
+    elif all(matches):
+        parts = np.array([[float(part) for part in match.groups()] for match in matches if match])
+        rate = _counted(parts)
+        if rate is None:
+            return  # Within a second nothing tells: rows are frames, or the user says the rate.
+        seconds = parts[:, :3] @ (3600.0, 60.0, 1.0) + parts[:, 3] / rate
+        if any(";" in cell for cell in cells) and rate in (30.0, 60.0):
+            # Of every minute but the tenth, the first numbers are left out.
+            minutes = parts[:, 0] * 60 + parts[:, 1]
+            left_out = (minutes - minutes // 10) * (rate / 15)
+            seconds = (seconds - left_out / rate) * 1.001
+    else:
         track.notes.append("some timecodes cannot be read: 60 frames a second are taken")
         track.fps = 60.0
         return
-    parts = np.array([[float(part) for part in match.groups()] for match in matches if match])
-    # Frames are counted up to the rate less one.
-    highest = np.floor(parts[:, 3]).max()
-    rate = 60.0 if highest >= 30 or len(rows) < 60 else 30.0
-    if len(rows) > 1:
-        whole = parts[:, 0] * 3600 + parts[:, 1] * 60 + parts[:, 2]
-        spans = np.diff(np.flatnonzero(np.diff(whole, prepend=whole[0]) > 0))
-        if len(spans):
-            usual = float(np.median(spans))
-            rate = min((24.0, 25.0, 30.0, 48.0, 50.0, 60.0), key=lambda each: abs(each - usual))
-            if abs(rate - usual) > 2:
-                rate = usual
-    seconds = parts[:, 0] * 3600 + parts[:, 1] * 60 + parts[:, 2] + parts[:, 3] / rate
     seconds = seconds + 86400.0 * np.cumsum(np.diff(seconds, prepend=seconds[0]) < -43200)
     if (np.diff(seconds) < 0).any():
+        rate = rate or 60.0
         track.notes.append(f"timecodes run backwards: {rate:g} frames a second are taken")
         track.fps = rate
         return
-    track.timecode, track.fps, track.seconds = rows[0][index].strip(), rate, seconds - seconds[0]
+    track.fps = None if rate == _THOUSANDTHS else rate
+    track.timecode, track.seconds = cells[0], seconds - seconds[0]
+
+
+def _counted(parts: np.ndarray) -> float | None:
+    """Up to which rate timecodes (T, 4) count; None where they never begin a second anew."""
+    highest = np.floor(parts[:, 3]).max()
+    if highest >= 120:
+        return _THOUSANDTHS  # Some write milliseconds there.
+    if highest < 30 and not np.diff(parts[:, 2]).any():
+        return None
+    return next(rate for rate in _RATES if rate > highest)
 
 
 def _times(track: ForeignTrack, path: Path, header: list[str], rows: list[list[str]]) -> None:
-    lower = [name.lower() for name in header]
-    for name, unit in (
-        ("timestamp_ms", 1e-3), ("time_ms", 1e-3), ("timestamp", 1.0), ("time", 1.0),
-        ("seconds", 1.0),
-    ):  # fmt: skip
-        if name in lower:
-            values = _column(path, header, rows, header[lower.index(name)]) * unit
-            steps = np.diff(values)
-            if len(values) > 1 and (steps > 0).all():
-                if np.median(steps) > 2:
-                    values = values * 1e-3  # Milliseconds, whatever the column is called.
-                track.seconds = values - values[0]
-                return
+    plain = {plain_name(name): name for name in reversed(header)}
+
+    def found(*names: str) -> np.ndarray | None:
+        for name in names:
+            if name in plain:
+                try:
+                    return _column(path, header, rows, plain[name])
+                except ShotError as error:
+                    track.notes.append(f"{error.message}: it is left out")
+        return None
+
+    numbers, times = found(*NUMBERS), found("timestampms", "timems", "timestamp", "time", "seconds")
+    set_times(track, numbers, times)
+
+
+def set_times(track: ForeignTrack, numbers: np.ndarray | None, times: np.ndarray | None) -> None:
+    """Gives a track its frame numbers or, where these count another rate, its times."""
+    if numbers is not None and (np.diff(numbers) > 0).all() and (numbers % 1 == 0).all():
+        track.frames = numbers.astype(np.int64)
+    track.seconds = None if times is None else seconds_of(times)
 
 
 def _open_see_face(path: Path, lower: list[str], rows: list[list[str]]) -> ForeignTrack:
@@ -195,17 +296,18 @@ def _open_see_face(path: Path, lower: list[str], rows: list[list[str]]) -> Forei
         others, rows = len(rows) - len(first), first
     else:
         others = 0
-    facts: dict[str, object] = {"kind": "face", "expression_of": "arkit", "identity_of": "other"}
-    track = ForeignTrack.of("OpenSeeFace", len(rows), path, **facts)
+    track = ForeignTrack.of("OpenSeeFace", len(rows), path, **FACE)
     at = {name: _column(path, lower, rows, name) for name in ("leftopen", "rightopen", "time")}
     names = ["eyeBlinkLeft", "eyeBlinkRight"]
     weights = [1 - np.clip(at["leftopen"], 0, 1), 1 - np.clip(at["rightopen"], 0, 1)]
     mouth = _mouth(path, lower, rows)
     track.names = [*names, *mouth]
     track.expression = np.stack([*weights, *mouth.values()], axis=1)
-    seconds = at["time"]
-    if len(seconds) > 1 and (np.diff(seconds) > 0).all():
-        track.seconds = seconds - seconds[0]
+    if "fps" in lower and "frame" in lower and not _column(path, lower, rows, "fps").any():
+        # Of a movie, times are those at which it was looked through.
+        set_times(track, _column(path, lower, rows, "frame"), None)
+    else:
+        track.seconds = seconds_of(at["time"])
     track.notes.append("OpenSeeFace measures lids and mouth only: all other units rest")
     if others:
         track.notes.append("of several faces the first is taken")
@@ -214,9 +316,12 @@ def _open_see_face(path: Path, lower: list[str], rows: list[list[str]]) -> Forei
 
 def _mouth(path: Path, lower: list[str], rows: list[list[str]]) -> dict[str, np.ndarray]:
     """How far a mouth opens and how broad it is, of its 66 points in space."""
-    needed = [f"point3d[{index}].{axis}" for index in (36, 45, 58, 62, 60, 64) for axis in "xyz"]
+    needed = [f"point3d[{index}].{axis}" for index in (36, 45, 60, 64) for axis in "xyz"]
     if not all(name in lower for name in needed):
         return {}
+    # Its header names 66 points of the picture and 66 in space, its rows hold 68 and 70.
+    moved = 6 if len(rows[0]) - len(lower) == 18 else 0
+    lower = [""] * moved + lower
 
     def point(index: int) -> np.ndarray:
         columns = [_column(path, lower, rows, f"point3d[{index}].{axis}") for axis in "xyz"]
@@ -226,78 +331,3 @@ def _mouth(path: Path, lower: list[str], rows: list[list[str]]) -> dict[str, np.
     gap = np.linalg.norm(point(60) - point(64), axis=1) / np.maximum(eyes, 1e-6)
     least = np.percentile(gap, 5)
     return {"jawOpen": np.clip((gap - least) / 0.55, 0, 1)}
-
-
-def read_blendshape_json(path: Path, content: Any) -> ForeignTrack | None:
-    """MediaPipe's face blendshapes as JSON, in any of the shapes that people save them in."""
-    frames = content
-    if isinstance(content, dict):
-        frames = next(
-            (
-                content[name]
-                for name in ("frames", "faceBlendshapes", "face_blendshapes", "blendshapes")
-                if isinstance(content.get(name), list)
-            ),
-            None,
-        )
-    if not isinstance(frames, list) or not frames:
-        return None
-    rows, times, numbers = [], [], []
-    for frame in frames:
-        weights = _scores(frame, 0)
-        if weights is None:
-            return None
-        rows.append(weights)
-        if isinstance(frame, dict):
-            times.append(
-                next((frame[k] for k in ("timestamp_ms", "timestampMs") if k in frame), None)
-            )
-            numbers.append(frame.get("frame"))
-    names = sorted({name for row in rows for name in row}, key=ARKIT.index)
-    if len(names) < _LEAST:
-        return None
-    facts: dict[str, object] = {"kind": "face", "expression_of": "arkit", "identity_of": "other"}
-    track = ForeignTrack.of("MediaPipe's blendshapes", len(rows), path, **facts)
-    values = np.array([[row.get(name, 0.0) for name in names] for row in rows])
-    if not np.isfinite(values).all():
-        raise ShotError("it holds values that are no numbers", path, REMEDY)
-    _weights(track, names, values)
-    if len(numbers) == len(rows) and all(type(each) is int for each in numbers):
-        track.frames = np.array(numbers, np.int64)
-    elif len(times) == len(rows) and all(isinstance(each, int | float) for each in times):
-        seconds = np.array(times, np.float64) / 1000
-        if (np.diff(seconds) > 0).all():
-            track.seconds = seconds - seconds[0]
-    return track
-
-
-def _scores(frame: Any, depth: int) -> dict[str, float] | None:
-    """Names and weights of a frame: a table, a list of categories, or either of them deeper."""
-    if depth > 4:
-        return None
-    if isinstance(frame, dict):
-        named = {
-            _KNOWN[key.lower()]: float(value)
-            for key, value in frame.items()
-            if key.lower() in _KNOWN and isinstance(value, int | float)
-        }
-        if named:
-            return named
-        for key in ("blendshapes", "categories", "faceBlendshapes", "face_blendshapes", "shapes"):
-            if key in frame:
-                return _scores(frame[key], depth + 1)
-        return None
-    if isinstance(frame, list) and frame:
-        found = {}
-        for each in frame:
-            if not isinstance(each, dict):
-                return _scores(frame[0], depth + 1)
-            name = each.get("categoryName", each.get("category_name", each.get("name")))
-            score = each.get("score", each.get("value", each.get("weight")))
-            if isinstance(name, str) and isinstance(score, int | float):
-                if name.lower() in _KNOWN:
-                    found[_KNOWN[name.lower()]] = float(score)
-            else:
-                return _scores(frame[0], depth + 1)
-        return found or None
-    return None

@@ -14,7 +14,15 @@ from scipy.spatial.transform import Rotation
 
 from ..errors import ShotError
 from .arrays_file import ForeignArrays
-from .foreign_track import FLIPPED, REMEDY, ForeignTrack, frames_of, per_frame, vectors
+from .foreign_track import (
+    FLIPPED,
+    REMEDY,
+    ForeignTrack,
+    frames_of,
+    per_frame,
+    vectors,
+    vectors_of_rows,
+)
 
 HEAD, JAW, EYES = 15, 22, [23, 24]
 _IDENTITY_LEFT = "FLAME's identity is another than the body's: the tracked one stays"
@@ -82,6 +90,9 @@ def _vhap(arrays: ForeignArrays) -> ForeignTrack | None:
         if name is not None:
             track.turn(joints, vectors(arrays.numbers(name), count, len(joints), name, path))
     _expression(track, arrays, expression)
+    stamps = arrays.texts("timestep_id")
+    if len(stamps) == count and all(each.isdecimal() and len(each) < 10 for each in stamps):
+        track.frames = np.array([int(each) for each in stamps], np.int64)
     return track
 
 
@@ -89,20 +100,27 @@ def _per_frame_flame(arrays: ForeignArrays) -> ForeignTrack | None:
     """Metrical-tracker and those who write as it does: flame/exp, flame/jaw, flame/eyes."""
     if not arrays.has("flame/exp", "flame/jaw"):
         return None
-    path = arrays.path
     count = len(arrays.parts) or len(np.atleast_2d(arrays.numbers("flame/exp")))
-    track = _head("FLAME (metrical-tracker)", count, arrays, "camera/R" in arrays)
-    if "camera/R" in arrays:
-        turn = vectors(arrays.numbers("camera/R"), count, 1, "camera/R", path)[:, 0]
-        # Its camera looks as PyTorch3D's do: x to the left, y up.
-        half = Rotation.from_matrix(np.diag([-1.0, -1.0, 1.0]))
-        track.turn([HEAD], (half * Rotation.from_rotvec(turn)).as_rotvec()[:, None])
-    track.turn([JAW], vectors(arrays.numbers("flame/jaw"), count, 1, "flame/jaw", path))
+    camera = _first(arrays, "opencv/R", "camera/R")
+    track = _head("FLAME (metrical-tracker)", count, arrays, camera is not None)
+    if camera is not None:
+        turn = Rotation.from_rotvec(_matrix_rows(arrays, camera, count, 1)[:, 0])
+        if camera == "camera/R":
+            # PyTorch3D's cameras have x to the left and y up, and turn points from the right.
+            turn = Rotation.from_matrix(np.diag([-1.0, -1.0, 1.0])) * turn.inv()
+        track.turn([HEAD], turn.as_rotvec()[:, None])
+    track.turn([JAW], _matrix_rows(arrays, "flame/jaw", count, 1))
     if "flame/eyes" in arrays:
-        eyes = vectors(arrays.numbers("flame/eyes"), count, 2, "flame/eyes", path)
-        track.turn(EYES, eyes)
+        track.turn(EYES, _matrix_rows(arrays, "flame/eyes", count, 2))
     _expression(track, arrays, "flame/exp")
     return track
+
+
+def _matrix_rows(arrays: ForeignArrays, name: str, count: int, joints: int) -> np.ndarray:
+    """Turns (T, J, 3) of metrical-tracker, which writes the first two rows of matrices."""
+    values = arrays.numbers(name)
+    read = vectors_of_rows if values.size == 6 * joints * count else vectors
+    return read(values, count, joints, name, arrays.path)
 
 
 def _codes(arrays: ForeignArrays) -> ForeignTrack | None:

@@ -8,7 +8,8 @@ from ..errors import ShotError
 from .arrays_file import ForeignArrays, read_json
 from .foreign_track import ForeignTrack
 from .layouts_body import read_body
-from .layouts_face import read_blendshape_json, read_csv
+from .layouts_face import read_csv
+from .layouts_face_json import read_blendshape_json
 from .layouts_head import read_avatar_json, read_head
 
 
@@ -38,4 +39,6 @@ def read_track(path: Path) -> ForeignTrack:
             path,
             "see docs/tracks.md for the layouts; global_orient and body_pose are the usual names",
         )
+    if arrays.people:
+        found.notes.append("of several people the first of every frame is taken")
     return found

@@ -10,7 +10,8 @@ from scipy.spatial.transform import Rotation
 from ..errors import ShotError
 from .foreign_track import ForeignTrack
 
-_SAME_RATE = 1e-3
+_SAME_RATE = 1.5e-3
+"""How far 24 and 23.976 are apart, with some room."""
 
 
 def on_frames(
@@ -39,13 +40,26 @@ def on_frames(
     rate = fps or track.fps
     timed = track.seconds if fps is None else None
     numbers = track.frames
+    if numbers is not None and timed is not None and fps is None:
+        # Times that count the same frames say nothing more; others tell another rate.
+        same = np.abs((timed - timed[0]) * plate_fps - (numbers - numbers[0])).max() < 0.5
+        timed, numbers = (None, numbers) if same else (timed, None)
+    if numbers is not None and fps is not None and abs(fps / plate_fps - 1) >= _SAME_RATE:
+        order = np.argsort(numbers, kind="stable")
+        track, numbers = _rows(track, order), numbers[order]
+        timed, numbers = (numbers - numbers[0]) / fps, None
+    if timed is not None and track.timecode and ";" not in track.timecode:
+        counted = round(plate_fps)
+        if track.fps == counted and abs(plate_fps / counted - 1) < 2 * _SAME_RATE:
+            # Timecodes of 24 count the frames of 23.976, too.
+            timed = timed * counted / plate_fps
     if numbers is not None and first is not None:
         numbers = numbers - numbers[0] + first
-    elif numbers is not None and track.layout in _FROM_ZERO:
-        numbers = numbers - _FROM_ZERO[track.layout] + plate_first
-        track.notes.append(
-            f"its frame {_FROM_ZERO[track.layout]} is taken as the plate's first, {plate_first}"
-        )
+    elif numbers is not None:
+        base = 0 if numbers.min() == 0 and plate_first > 0 else _COUNTED_FROM.get(track.layout)
+        if base is not None:
+            numbers = numbers - base + plate_first
+            track.notes.append(f"its frame {base} is taken as the plate's first, {plate_first}")
     if numbers is None:
         start = int(frames[0]) if first is None else first
         same = rate is None or abs(rate / plate_fps - 1) < _SAME_RATE
@@ -92,12 +106,18 @@ def on_frames(
             path,
             "say which frame its first one is (--first)",
         )
+    if not kept.all():
+        outside = unique[~kept]
+        track.notes.append(
+            f"{len(outside)} of its frames ({outside[0]}-{outside[-1]}) are not of the shot,"
+            f" {frames[0]}-{frames[-1]}, and left out"
+        )
     if len(unique) < len(numbers):
         track.notes.append("some frames are in the file twice: the first of each is taken")
     return _rows(track, rows[kept]), unique[kept]
 
 
-_FROM_ZERO = {"WHAM": 0, "SMPLer-X": 1}
+_COUNTED_FROM = {"WHAM": 0, "SMPLer-X": 1, "OpenSeeFace": 1}
 """Layouts that count a movie's frames from their own first number."""
 _ARRAYS = ("pose", "transl", "expression", "hand_components")
 
