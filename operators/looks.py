@@ -45,6 +45,11 @@ class PORTRAITGEN_OT_learn_look(bpy.types.Operator):
         description="A folder with subfolders before and after; empty for the take's key frames",
         subtype="DIR_PATH",
     )
+    colour_space: StringProperty(
+        name="Colour Space",
+        description="The colour space of the pairs' pictures, such as LogC3; empty for what they"
+        " say",
+    )
     seconds: FloatProperty(
         name="Time",
         description="How long it learns in all; more goes on with what was learned",
@@ -80,6 +85,7 @@ class PORTRAITGEN_OT_learn_look(bpy.types.Operator):
         }
         if self.pairs:
             options["pairs"] = bpy.path.abspath(self.pairs)
+            options["colour_space"] = self.colour_space
         else:
             options["take"] = take.folder_name
         return base.attempt(self, lambda: base.run_job(context, "look", options, take.folder_name))

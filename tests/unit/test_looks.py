@@ -480,7 +480,7 @@ def test_what_of_the_pictures_is_not_learned_from_is_told(tmp_path: Path) -> Non
     notes = Noting()
     pairs_in_folder(tmp_path, notes)
     told = " ".join(notes.notes)
-    assert "contact.png" in told and "The alpha of 'one' after" in told
+    assert "contact.png" in told and "one.after.png: its alpha is not used" in told
     assert "the same in 'same'" in told and len(notes.notes) == 3
 
 

@@ -22,6 +22,7 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     learning.add_argument("shot", type=Path, nargs="?", metavar="SHOT", help="the shot folder")
     learning.add_argument("--take", help="the take whose key frames teach the look")
     learning.add_argument("--pairs", help="a folder of pictures before and after")
+    learning.add_argument("--colour-space", help="of the pairs' pictures, such as LogC3")
     learning.add_argument("--out", help="the look's file, or its name in the library")
     learning.add_argument("--seconds", help="how long it learns in all (default 120)")
     learning.add_argument("--licence", help="what the look may be used for, in your words")
@@ -42,7 +43,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _learn(given: argparse.Namespace) -> None:
-    names = ("take", "pairs", "out", "seconds", "licence", "seed")
+    names = ("take", "pairs", "colour_space", "out", "seconds", "licence", "seed")
     asked = {name: getattr(given, name) for name in names if getattr(given, name) is not None}
     reporter = TerminalReporter("events" if given.events else "person", "look")
     if given.shot is not None:

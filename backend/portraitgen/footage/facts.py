@@ -82,6 +82,7 @@ class ImageFacts(Data):
         form: OpenImageIO's name of the file format.
         timecode: as the file names it, or "".
         notes: what was chosen, assumed or left out.
+        of_plates: what is to say besides where full plates are written of it.
         source_type: IPTC's digital source type, as the file names it, or "".
     """
 
@@ -97,6 +98,7 @@ class ImageFacts(Data):
     form: str
     timecode: str
     notes: tuple[str, ...]
+    of_plates: tuple[str, ...] = ()
     source_type: str = ""
 
 

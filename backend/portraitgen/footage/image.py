@@ -192,13 +192,14 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             shape = 1 / shape
         aspect = Fraction(shape)
         compression = header_text(spec, "compression").split(":")[0]
+        of_plates = []
         if form == "openexr" and compression in LOSSY:
-            notes.append(
+            of_plates.append(
                 f"the images are compressed with loss ({compression}); full plates are written"
                 " without (zip), so that untouched pixels keep their bits"
             )
         if choice.lossy_beside:
-            notes.append(choice.lossy_beside)
+            of_plates.append(choice.lossy_beside)
         colours = colour_tags(path, form, spec, tiff)
         if dpx is not None and dpx.untold:
             colours = dataclasses.replace(colours, dpx_transfer=DPX_VIDEO)
@@ -220,6 +221,7 @@ def read_facts(path: Path, part: str | None = None, layer: str | None = None) ->
             form=form,
             timecode="" if dpx is not None and dpx.short else _timecode(spec),
             notes=tuple(notes),
+            of_plates=tuple(of_plates),
             source_type=_source_type(spec),
         )
     finally:

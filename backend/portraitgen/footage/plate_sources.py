@@ -222,7 +222,7 @@ class ImageSource:
             answer, _ = ask(question, some[0] if len(some) == 1 else place)
             all_facts += answer.facts
         self.facts = facts = all_facts[0]
-        self.notes: list[str] = list(facts.notes)
+        self.notes: list[str] = [*facts.notes, *facts.of_plates]
         self._check(place, all_facts)
         # What has no format of its own here keeps its range and its film's codes in others.
         other = ".exr" if facts.floating else ".png"
@@ -269,7 +269,9 @@ class ImageSource:
                     " read as it is"
                 )
         self.notes += _of_codes([each.timecode for each in all_facts], self.files, facts.fps)
-        later = dict.fromkeys(note for each in all_facts[1:] for note in each.notes)
+        later = dict.fromkeys(
+            note for each in all_facts[1:] for note in (*each.notes, *each.of_plates)
+        )
         self.notes += [note for note in later if note not in self.notes][:_LISTED]
 
     def reader(self, exact: bool = True, lean: bool = False) -> RemoteReader:

@@ -43,6 +43,9 @@ class LearnLookOptions:
 
     take: str = option("", "The take whose key frames teach the look")
     pairs: str = option("", "A folder of pictures before and after, in the take's place", path=True)
+    colour_space: str = option(
+        "", "The colour space of the pairs' pictures, such as LogC3; what they say by default"
+    )
     out: str = option(
         "", "The look's file, or its name in the library; the take's by default", path=True
     )
@@ -78,7 +81,7 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
                     reporter.note(f"The take wears a look whose licence says: {words}")
                     licence = licence or words
             else:
-                pairs = pairs_in_folder(user_path(options.pairs), reporter)
+                pairs = pairs_in_folder(user_path(options.pairs), reporter, options.colour_space)
             facts = _facts(out, options, made_of, licence, commercial)
             preview = job.folder / "preview.png"
             result = learn(pairs, out, facts, options, reporter, preview, check)
@@ -92,7 +95,7 @@ def learn_from_folder(options: LearnLookOptions, reporter: Reporter) -> LearnLoo
     facts = _facts(out, options, "", options.licence, True)
     # Before the pairs are read, which takes its time.
     with _held(out, reporter) as check:
-        pairs = pairs_in_folder(user_path(options.pairs), reporter)
+        pairs = pairs_in_folder(user_path(options.pairs), reporter, options.colour_space)
         return learn(pairs, out, facts, options, reporter, preview_file(out), check)
 
 
