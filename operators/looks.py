@@ -84,8 +84,8 @@ class PORTRAITGEN_OT_learn_look(bpy.types.Operator):
             "licence": self.licence,
         }
         if self.pairs:
-            options["pairs"] = bpy.path.abspath(self.pairs)
-            options["colour_space"] = self.colour_space
+            pairs = bpy.path.abspath(self.pairs)
+            options |= {"pairs": pairs, "colour_space": self.colour_space}
         else:
             options["take"] = take.folder_name
         return base.attempt(self, lambda: base.run_job(context, "look", options, take.folder_name))

@@ -126,11 +126,11 @@ def _patterns(part: Part) -> tuple[str, ...]:
     words = _WORDS[part]
     long = "|".join(word for word in words if len(word) >= _LONG)
     short = "|".join(word for word in words if len(word) < _LONG) or long
-    number = r"(?P<number>(?:[ ._-]+\d+)?)"
+    number = r"((?:[ ._-]+\d+)?)"
     return (
-        rf"(?P<name>.+?)(?:[ ._-]+\(?(?:{long})\)?|[._-](?:{short})){number}",
-        rf"(?:{long})[ ._-]+(?P<name>.+?)(?P<number>)",
-        rf"(?:{'|'.join(words)})(?P<name>)(?P<number>)",
+        rf"(.+?)(?:[ ._-]+\(?(?:{long})\)?|[._-](?:{short})){number}",
+        rf"(?:{long})[ ._-]+(.+?)()",
+        rf"(?:{'|'.join(words)})()()",
     )
 
 
@@ -140,11 +140,11 @@ _PATTERNS = {part: _patterns(part) for part in _PARTS}
 def _key(stem: str, parts: Sequence[Part]) -> tuple[Part, str] | None:
     """Which part a file's name says that it is of, and what of the name is its pair's, with the
     number of its frame; None if it says nothing."""
-    for which in range(len(_PATTERNS["mask"])):
-        for part in parts:
-            pattern = _PATTERNS[part][which]
+    for patterns in zip(*(_PATTERNS[part] for part in parts), strict=True):
+        for part, pattern in zip(parts, patterns, strict=True):
             if match := re.fullmatch(pattern, stem, re.IGNORECASE | re.DOTALL):
-                return part, _folded(match["name"] + match["number"]) or _ALONE
+                name, number = match.groups()
+                return part, _folded(name + number) or _ALONE
     return None
 
 
