@@ -46,7 +46,7 @@ def test_some_frames_only_leave_the_others(shot: Shot, tmp_path: Path) -> None: 
     before = Track(shot).motion
     np.savez(
         tmp_path / "part.npz",
-        global_orient=np.zeros((2, 3)),
+        global_orient=np.tile([np.pi, 0, 0], (2, 1)),
         transl=np.full((2, 3), 2.0),
         frames=[1002, 1004],
     )

@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: 2026 PortraitGen for Blender authors
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: F811 - a fixture is imported.
 """The ways in which one layout is written: shapes, orders, numbers, names, clocks and axes."""
 
 import csv
@@ -13,11 +14,15 @@ from foreign_files import LAYOUTS, TURN
 from scipy.spatial.transform import Rotation
 from test_rig_export import FRAMES, shot  # noqa: F401 - a fixture.
 
+from portraitgen.body.motion import posed
 from portraitgen.errors import ShotError
 from portraitgen.interchange.foreign_track import ForeignTrack
 from portraitgen.interchange.layouts_face import ARKIT
 from portraitgen.interchange.read import read_track
 from portraitgen.interchange.timing import on_frames
+from portraitgen.pipeline.data.shots import Track, body_of
+from portraitgen.pipeline.requests.track_import import import_track
+from portraitgen.shot import Shot
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -157,6 +162,118 @@ def test_a_rate_that_is_said_holds_for_numbered_frames_too(tmp_path: Path) -> No
     track, frames = on_frames(read_track(file), np.arange(1, 11), 25.0, 1, file, fps=50.0)
     assert frames.tolist() == list(range(1, 11)) and track.transl is not None
     assert np.allclose(track.transl[:, 0], 0.02 * np.arange(10))
+
+
+# Axes, units and names
+
+
+def standing(**more: object) -> dict[str, object]:
+    """A body that stands before an OpenCV camera and walks to the right."""
+    place = np.tile([0.05, 0.45, 1.6], (FRAMES, 1))
+    place[:, 0] += 0.02 * np.arange(FRAMES)
+    body = np.zeros((FRAMES, 21, 3))
+    body[:, 14, 1] = TURN
+    root = np.tile(UPRIGHT, (FRAMES, 1))
+    return {"global_orient": root, "body_pose": body, "transl": place} | more
+
+
+def in_axes(axes: np.ndarray, arrays: dict[str, object]) -> dict[str, object]:
+    """The same in other axes: points p are `axes` p there."""
+    root, place = np.asarray(arrays["global_orient"]), np.asarray(arrays["transl"])
+    turned = Rotation.from_matrix(axes) * Rotation.from_rotvec(root)
+    # As SMPL-X turns a body: about its pelvis, which rests elsewhere than at the origin.
+    pelvis = np.array([0.003, -0.351, 0.012])
+    return arrays | {
+        "global_orient": turned.as_rotvec(),
+        "transl": (pelvis + place) @ axes.T - pelvis,
+    }
+
+
+FLIP = np.diag([1.0, -1.0, -1.0])
+Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+LENS = np.array([[700.0, 0, 320], [0, 700, 180], [0, 0, 1]])
+
+
+def heads(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+    """Turns and places of the head in the plate's axes, of the latest version."""
+    output = posed(body_of(shot), Track(shot).motion)
+    return output.rotations[:, HEAD].numpy(), output.joints[:, HEAD].numpy()
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("up", ["y", "z"])
+def test_a_world_stands_upright_whichever_axis_is_up(
+    shot: Shot, tmp_path: Path, up: str, named: bool
+) -> None:
+    import_track(shot, saved(tmp_path, **standing(K=LENS)))
+    wanted, start = heads(shot)
+    arrays = in_axes(FLIP if up == "y" else Z_UP.T @ FLIP, standing())
+    if not named:
+        # As BEAT2 and AMASS are written.
+        pose = np.zeros((FRAMES, 55, 3))
+        pose[:, 0], pose[:, 1:22] = np.asarray(arrays["global_orient"]), arrays["body_pose"]
+        arrays = {"poses": pose.reshape(FRAMES, 165), "trans": arrays["transl"]}
+        arrays |= {"expressions": np.ones((FRAMES, 100)), "mocap_frame_rate": np.array(24)}
+    file = saved(tmp_path, **arrays)
+    notes = import_track(shot, file).notes
+    turned, places = heads(shot)
+    apart = Rotation.from_matrix(wanted).inv() * Rotation.from_matrix(turned)
+    assert np.degrees(apart.magnitude()).max() < 1
+    assert np.abs(places - start).max() < 0.01
+    assert not any("against the head" in note for note in notes)
+    assert named or "expression" in notes[0]
+
+
+def test_opengl_s_camera_is_told_by_the_body_in_it(shot: Shot, tmp_path: Path) -> None:
+    import_track(shot, saved(tmp_path, **standing(K=LENS)))
+    wanted, start = heads(shot)
+    import_track(shot, saved(tmp_path, **in_axes(FLIP, standing(K=LENS))))
+    turned, places = heads(shot)
+    assert np.abs(turned - wanted).max() < 1e-3 and np.abs(places - start).max() < 1e-3
+
+
+def test_what_cannot_be_the_performer_is_refused_or_told(shot: Shot, tmp_path: Path) -> None:
+    import_track(shot, saved(tmp_path, **standing(K=LENS)))
+    place = np.asarray(standing()["transl"])
+    for scale in (100, 1000):
+        file = saved(tmp_path, **standing(K=LENS, transl=place * scale))
+        with pytest.raises(ShotError, match="times as large") as refused:
+            import_track(shot, file)
+        assert "metres" in refused.value.remedy
+    with pytest.raises(ShotError, match="behind the camera"):
+        import_track(shot, saved(tmp_path, **standing(transl=place * [1, 1, -1])))
+    assert Track(shot).version == 2
+    told = {
+        "pixels from it": {"transl": place + [0.5, 0, 0]},
+        "times as large": {"transl": place + [0, 0, 1.6]},
+        "against it": {"global_orient": np.tile([0, 0, np.pi], (FRAMES, 1))},
+    }
+    for said, change in told.items():
+        notes = import_track(shot, saved(tmp_path, **standing(K=LENS, **change))).notes
+        assert any(said in note and "--first" in note for note in notes), notes
+        import_track(shot, saved(tmp_path, **standing(K=LENS)))
+
+
+def test_multi_hmr_s_place_of_the_head_is_not_the_body_s(shot: Shot, tmp_path: Path) -> None:
+    import_track(shot, saved(tmp_path, **standing(K=LENS)))
+    before = heads(shot)[1]
+    rotvec = np.zeros((FRAMES, 53, 3))
+    rotvec[:, 0] = UPRIGHT
+    file = saved(tmp_path, rotvec=rotvec, transl=np.tile([0, 0, 9.0], (FRAMES, 1)))
+    notes = import_track(shot, file).notes
+    assert any("'transl' is where the head is" in note for note in notes)
+    assert np.abs(heads(shot)[1] - before).max() < 1e-4
+
+
+def test_hands_jaw_and_eyes_are_known_by_the_names_of_motion_sets(tmp_path: Path) -> None:
+    hands, jaw, eyes = turns(6, 30), turns(6, 1), turns(6, 2)
+    usual = {"root_orient": turns(6, 1), "pose_body": turns(6, 21).reshape(6, 63)}
+    usual |= {"pose_jaw": jaw, "pose_eye": eyes.reshape(6, 6)}
+    both = {"pose_lhand": hands[:, :15], "pose_rhand": hands[:, 15:]}
+    for more in (both, {"pose_hand": hands.reshape(6, 90)}):
+        track = read_track(saved(tmp_path, **usual, **more))
+        assert track.given.all()
+        assert np.allclose(track.pose[:, 22:], np.concatenate([jaw, eyes, hands], axis=1))
 
 
 # Heads

@@ -213,8 +213,19 @@ def turned_axes(track: ForeignTrack, axes: np.ndarray, pelvis: np.ndarray) -> No
         track.transl = (pelvis + track.transl) @ axes.T - pelvis
 
 
+def way_up(track: ForeignTrack) -> tuple[int, int]:
+    """Which of the file's axes the body stands along, and its sign; (-1, 0) where it is none."""
+    turned = Rotation.from_rotvec(track.pose[:, 0]).apply([0.0, 1.0, 0.0]).mean(0)
+    axis = int(np.abs(turned).argmax())
+    return (axis, int(np.sign(turned[axis]))) if abs(turned[axis]) > 0.6 else (-1, 0)
+
+
 FLIPPED = np.diag([1.0, -1.0, -1.0])
 """OpenGL's axes to OpenCV's."""
+Z_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+"""Axes with z up to axes with y up."""
+UP_Y, DOWN_Y, UP_Z = (1, 1), (1, -1), (2, 1)
+"""Answers of `way_up`."""
 SMPLX_PELVIS = np.array([0.003, -0.351, 0.012])
 """Where SMPL-X's mean person has the pelvis at rest, metres."""
 SMPL_PELVIS = np.array([-0.002, -0.223, 0.028])

@@ -15,15 +15,20 @@ from ..errors import ShotError
 from ..storage import read_bytes
 from .arrays_file import ForeignArrays
 from .foreign_track import (
+    DOWN_Y,
     FLIPPED,
     REMEDY,
     SMPL_PELVIS,
     SMPLX_PELVIS,
+    UP_Y,
+    UP_Z,
+    Z_UP,
     ForeignTrack,
     frames_of,
     per_frame,
     turned_axes,
     vectors,
+    way_up,
     whole_numbers,
 )
 
@@ -38,7 +43,7 @@ PARTS = {
 }
 """Which joints each array of a pose holds, in the field's usual layout."""
 _HANDS = ("left_hand_pose", "right_hand_pose")
-_Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+_EXPRESSIONS = ("expression", "expressions", "expr")
 
 
 def read_body(arrays: ForeignArrays) -> ForeignTrack | None:
@@ -106,6 +111,11 @@ def _expression(track: ForeignTrack, arrays: ForeignArrays, name: str) -> None:
         return
     width = values.shape[-1] if values.ndim else 1
     track.expression = per_frame(values, track.count, width, name, arrays.path)
+
+
+def _first(arrays: ForeignArrays, names: tuple[str, ...]) -> str:
+    """The first of the names that is there, or that would be the usual one."""
+    return next((name for name in names if name in arrays), names[0])
 
 
 def _place(track: ForeignTrack, arrays: ForeignArrays, name: str) -> None:
@@ -209,8 +219,11 @@ def _multi_hmr(arrays: ForeignArrays) -> ForeignTrack | None:
         _place(track, arrays, "transl_pelvis")
         if track.transl is not None:
             track.transl = track.transl - SMPLX_PELVIS
-    else:
-        _place(track, arrays, "transl")
+    elif "transl" in arrays:
+        track.notes.append(
+            "'transl' is where the head is, for Multi-HMR: without 'transl_pelvis' the place is"
+            " left out"
+        )
     _identity(track, arrays, "shape")
     _expression(track, arrays, "expression")
     if "K" in arrays:
@@ -270,6 +283,10 @@ def _show(arrays: ForeignArrays) -> ForeignTrack | None:
         )
     _identity(track, arrays, "betas")
     _expression(track, arrays, "expression")
+    if arrays.has("width", "height"):
+        size = [arrays.numbers(name).ravel() for name in ("width", "height")]
+        if all(each.size == 1 for each in size):
+            track.image_size = (int(size[0][0]), int(size[1][0]))
     if arrays.has("focal_length", "center"):
         focal = per_frame(arrays.numbers("focal_length"), count, 1, "focal_length", arrays.path)
         centre = per_frame(arrays.numbers("center"), count, 2, "center", arrays.path)
@@ -315,9 +332,13 @@ def _amass(arrays: ForeignArrays) -> ForeignTrack | None:
     track.identity_of = "smplx" if width == 165 else "other"
     _place(track, arrays, "trans")
     _identity(track, arrays, "betas")
-    _expression(track, arrays, "expression")
-    # Z is up in AMASS's world, y in SMPL-X's rest.
-    turned_axes(track, _Y_UP, SMPLX_PELVIS)
+    _expression(track, arrays, _first(arrays, _EXPRESSIONS))
+    # Z is up in AMASS's world, y in that of others who write as it does (BEAT2).
+    up = way_up(track)
+    if up == DOWN_Y:
+        turned_axes(track, FLIPPED, SMPLX_PELVIS)
+    elif up != UP_Y:
+        turned_axes(track, Z_UP, SMPLX_PELVIS)
     return track
 
 
@@ -338,12 +359,18 @@ def _named(arrays: ForeignArrays) -> ForeignTrack | None:
     track = ForeignTrack.of("SMPL-X parameters", count, path)
     _turn(track, arrays, root, "global_orient")
     _turn(track, arrays, "pose_body" if "pose_body" in arrays else "body_pose", "body_pose")
-    for name in ("jaw_pose", "leye_pose", "reye_pose"):
+    for name in ("leye_pose", "reye_pose"):
         _turn(track, arrays, name, name)
-    _hand(track, arrays, _HANDS)
-    _place(track, arrays, next((n for n in ("transl", "trans") if n in arrays), "transl"))
+    _turn(track, arrays, _first(arrays, ("jaw_pose", "pose_jaw")), "jaw_pose")
+    for joints, name in ((slice(25, 55), "pose_hand"), (slice(23, 25), "pose_eye")):
+        if name in arrays:
+            width = joints.stop - joints.start
+            track.turn(joints, vectors(arrays.numbers(name), count, width, name, path))
+    for names in (_HANDS, ("lhand_pose", "rhand_pose"), ("pose_lhand", "pose_rhand")):
+        _hand(track, arrays, names)
+    _place(track, arrays, _first(arrays, ("transl", "trans")))
     _identity(track, arrays, "betas")
-    _expression(track, arrays, "expression")
+    _expression(track, arrays, _first(arrays, _EXPRESSIONS))
     if ours:
         track.body_model, track.names = arrays.text("body_model"), arrays.texts("expression_names")
         track.layout, track.hands = "PortraitGen's export", "flat"
@@ -353,6 +380,8 @@ def _named(arrays: ForeignArrays) -> ForeignTrack | None:
         track.lens = _lens(arrays, "K", count)
     elif arrays.parts:
         _smpler_x(track, arrays)
+    if not ours and track.layout != "SMPLer-X":
+        _upright(track)
     if track.hands == "none" and (track.given[25:].any() or track.hand_components is not None):
         track.hands = "mean"
         track.notes.append(
@@ -360,6 +389,21 @@ def _named(arrays: ForeignArrays) -> ForeignTrack | None:
             " say --hands flat if not"
         )
     return track
+
+
+def _upright(track: ForeignTrack) -> None:
+    """Tells the camera's axes from others in which a body stands, when nothing else does."""
+    up = way_up(track)
+    if up == UP_Z:
+        turned_axes(track, Z_UP, SMPLX_PELVIS)
+        track.space = "world"
+        track.notes.append("its body stands along z: it is read as a world with z up")
+    elif up == UP_Y and track.lens is not None and track.transl is not None:
+        turned_axes(track, FLIPPED, SMPLX_PELVIS)
+        track.notes.append("its body stands along y: its camera is read as OpenGL's, y up")
+    elif up == UP_Y:
+        track.space = "world"
+        track.notes.append("its body stands along y: it is read as a world with y up")
 
 
 def _smpler_x(track: ForeignTrack, arrays: ForeignArrays) -> None:

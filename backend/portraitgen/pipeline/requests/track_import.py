@@ -28,6 +28,8 @@ from ..run.job_context import running
 
 _HEAD, _JAW, _SPINE = 15, 22, 9
 _FOCAL_SAME = 0.5
+_HEAD_METRES, _HEAD_DEGREES = 0.2, 50.0
+"""How far one head may be from another, and turned, to be the same performer's."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ def import_track(shot: Shot, path: Path, options: ImportOptions | None = None) -
     camera = _camera(found, track, options, path, whole=len(rows) == len(track.motion))
     made = _Taking(track.motion, body, found, rows, options, model).made()
     made = _placed(made, track, body, found, rows, camera)
+    if found.kind == "body":
+        _compare(made, track, body, found, rows, camera, path)
     fixed = made.fixed.copy()
     fixed[rows] = True
     made = replace(made, fixed=fixed)
@@ -106,8 +110,23 @@ def import_track(shot: Shot, path: Path, options: ImportOptions | None = None) -
         parent=track.version,
         camera=camera.record(),
     )
-    found.notes.insert(0, f"read as {found.layout}, {len(rows)} frames")
+    found.notes.insert(0, f"read as {found.layout}, {len(rows)} frames: {_brought(found)}")
     return _publish(shot, made, record, len(rows), tuple(found.notes))
+
+
+def _brought(found: ForeignTrack) -> str:
+    """What of a performer a track tells, for people."""
+    parts = {
+        "body": found.given[1:22].any() and found.kind == "body",
+        "head": found.given[_HEAD] and found.kind != "body",
+        "jaw": found.given[_JAW],
+        "eyes": found.given[23:25].any(),
+        "hands": found.given[25:].any(),
+        "expression": found.expression is not None,
+        "identity": found.betas is not None and found.identity_of != "other",
+        "place": found.transl is not None and found.space != "unknown",
+    }
+    return ", ".join(name for name, there in parts.items() if there) or "how the body is turned"
 
 
 def _own_model(shot: Shot) -> Path | None:
@@ -481,12 +500,12 @@ def _before_camera(
     turn = np.arctan2(wanted[0], wanted[2]) - np.arctan2(has[0], has[2])
     axes = Rotation.from_rotvec([0, turn, 0]).as_matrix() @ FLIPPED
     heads = _heads(body, made, rows)
-    start = _heads(body, track.motion, rows[:1])[0]
+    tracked = _heads(body, track.motion, rows)
     pose = made.pose.copy()
     pose[rows, 0] = (
         Rotation.from_matrix(axes) * Rotation.from_rotvec(made.pose[rows, 0])
     ).as_rotvec()
-    places = (heads - heads[0]) @ axes.T + start
+    places = (heads - heads[0]) @ axes.T + tracked[0] if found.transl is not None else tracked
     found.notes.append(
         "its world has no camera: the body begins where the performer is tracked in the first"
         " frame, upright in a level picture"
@@ -494,3 +513,56 @@ def _before_camera(
     if (places[:, 2] <= 0.1).any():
         found.notes.append("on its way the body comes behind the camera")
     return _with_heads(body, replace(made, pose=pose), rows, places)
+
+
+def _compare(
+    made: Motion,
+    track: Track,
+    body: BodyModel,
+    found: ForeignTrack,
+    rows: np.ndarray,
+    camera: Camera,
+    path: Path,
+) -> None:
+    """Notes how far a body is from the one that is tracked, where that is too far for the same.
+
+    Raises:
+        ShotError: if it lies behind the camera, or cannot be in metres.
+    """
+    seen = rows[track.motion.valid[rows]]
+    if not len(seen):
+        return
+    pairs = ((track.camera, track.motion), (camera, made))
+    (old, old_size), (new, new_size) = (
+        (lens.project(_heads(body, motion, seen)), lens.fx / _heads(body, motion, seen)[:, 2])
+        for lens, motion in pairs
+    )
+    ratio = float(np.median(new_size / old_size))
+    if ratio <= 0:
+        raise ShotError("its body lies behind the camera", path, "see docs/tracks.md for its axes")
+    if not 0.03 < ratio < 30:
+        raise ShotError(
+            f"its body would be {ratio:.2g} times as large as it is in the plate",
+            path,
+            "give 'transl' in metres, and the lens with --focal",
+        )
+    off = float(np.median(np.linalg.norm(new - old, axis=1)))
+    turned = [
+        Rotation.from_matrix(
+            posed(body, motion.rows(seen), ANY_VERTEX).rotations[:, _HEAD].double().numpy()
+        )
+        for _, motion in pairs
+    ]
+    apart = float(np.degrees(np.median((turned[0].inv() * turned[1]).magnitude())))
+    told = []
+    if off > _HEAD_METRES * float(np.median(old_size)):
+        told.append(f"lies {off:.0f} pixels from it")
+    if not 0.6 < ratio < 1.7:
+        told.append(f"is {ratio:.2g} times as large")
+    if apart > _HEAD_DEGREES:
+        told.append(f"is turned by {apart:.0f} degrees against it")
+    if told:
+        found.notes.append(
+            f"against the head as it was tracked, the file's {', '.join(told)}: see whether its"
+            " frames, person and lens are the plate's (--first, --focal)"
+        )
