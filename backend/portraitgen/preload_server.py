@@ -247,7 +247,9 @@ def main() -> None:
     settle()
     gc.disable()
     _load()
-    command = Server(folder, listener, program, environment).serve()
+    # Whoever asked for its end is hung up on with it, when nothing of it is left.
+    server = Server(folder, listener, program, environment)
+    command = server.serve()
     if command is not None:
         from .cli import main as run
 

@@ -5,6 +5,7 @@
 import io
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from portraitgen.storage import read_json, write_json
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "tests" / "data" / "performer.mp4"
 MAIN_JOB_FRAMES = "1-16"
+# Under nohup what tests start would be told to outlive them.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 SMALL = ["--size", "128", "--gaussians", "4000", "--steps", "150"]
 
 

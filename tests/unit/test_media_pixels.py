@@ -162,7 +162,11 @@ def test_grey_keeps_its_codes_and_its_range(
     unit, most = 1 << (depth - 8), (1 << depth) - 1
     wanted = np.tile(np.linspace(0, 1, SIZE), (SIZE, 1))
     codes = np.rint(wanted * most if full else (16 + 219 * wanted) * unit)
-    options = {} if codec == "ffv1" else {"x265-params": "lossless=1:log-level=none"}
+    options = (
+        {}
+        if codec == "ffv1"
+        else {"x265-params": "lossless=1:bframes=0:frame-threads=1:pools=none:log-level=none"}
+    )
     frame = video_frame(layout, [codes], depth)
     path = write_movie(tmp_path / "grey.mkv", codec, layout, [frame], full, options, matrix=2)
     picture = open_plate(path).read(1)
