@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -101,6 +101,29 @@ def test_a_look_that_was_learned_anew_is_worn_anew_and_one_that_is_gone_is_told(
         applied(tmp_path, other, settings, notes)
     look.write_bytes(kept)
     assert not applied(tmp_path, other, settings, notes) and other.edits == 2
+
+
+def test_keys_of_a_mix_lie_where_they_lay_from_the_first_frame(
+    tmp_path: Path, other: Other, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They named frames of the shot they came from; in others the mix stood still."""
+    asked: list[EditOptions] = []
+    monkeypatch.setattr(apply_take, "edit", lambda shot, options, _: asked.append(options))
+    save_look(tmp_path / "a.safetensors", 0)
+
+    def place(first: int) -> Any:
+        frames = list(range(first, first + 9))
+        track = SimpleNamespace(frames=frames, tracked=lambda some: some[1:])
+        shot = SimpleNamespace(path=tmp_path / "one", record=SimpleNamespace(id="one"))
+        return SimpleNamespace(track=track, shot=shot)
+
+    monkeypatch.setattr(apply_take.Place, "of", lambda shot: place(1001))
+    look, shot = str(tmp_path / "a.safetensors"), cast(Any, other)
+    worn = {"look": look, "other": look, "mix_keys": "9:1, 3:0.25"}
+    settings: Values = {"editor": "look", "editor_options": json.dumps(worn)}
+    apply_take._apply(place(1), shot, "night", settings, Noting())
+    wanted = worn | {"mix_keys": "1003:0.25,1009:1"}
+    assert json.loads(asked[0].editor_options) == wanted
 
 
 def test_a_take_of_that_name_which_the_shot_has_already_is_told(

@@ -20,6 +20,8 @@ from ..overlays import FrameEditor
 
 LOOK_COPIES = {"look": "look.safetensors", "other": "other-look.safetensors"}
 """Where an edit keeps the looks that it wears, by their options."""
+KEYED = "mix_keys"
+"""The option that names frames of its own shot."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,19 @@ class Worn(FrameEditor):
             return float(self.options.mix)
         frames = sorted(self._keys)
         return float(np.interp(frame, frames, [self._keys[each] for each in frames]))
+
+
+def shifted_keys(text: str, by: int) -> str:
+    """Keys of a mix, so many frames later.
+
+    Raises:
+        EditError: if they are none.
+
+    Example:
+        >>> shifted_keys("1:0,50:1", 1000)
+        '1001:0,1050:1'
+    """
+    return ",".join(f"{frame + by}:{share:g}" for frame, share in sorted(_mix_keys(text).items()))
 
 
 def _mix_keys(text: str) -> dict[int, float]:

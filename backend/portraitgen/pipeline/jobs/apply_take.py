@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ...bounded_json import parse_json
+from ...editing.editors.look import KEYED, Worn, shifted_keys
 from ...editing.paint_layers import PaintedFrames
 from ...editing.registry import create_editor
 from ...errors import Cancelled, OptionError, PortraitError, ShotError
@@ -138,7 +139,9 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
     shot.version_folder("avatar")
     folder = shot.path / "takes" / take
     digest = _digest(source, take, settings, shot)
+    target = Place.of(shot)
     options = parse(EditOptions, {**settings, "take": take})
+    options = replace(options, editor_options=_for_frames_of(target, source, options))
     # Nothing is laid under an edit that runs, and none ends while it is asked what was edited.
     with shot.hold(f"take:{take}", "apply", None, waiting_of(reporter)):
         record = _applied(folder)
@@ -153,7 +156,6 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
                 f"It has a take '{take}' of its own, whose edit {current} is kept beside the new"
                 " one."
             )
-        target = Place.of(shot)
         make_folder(folder)
         if record is None or record.digest != digest:
             AppliedRecord(
@@ -168,6 +170,16 @@ def _apply(source: Place, shot: Shot, take: str, settings: Values, reporter: Rep
         )
     edit(shot, options, reporter)
     return True
+
+
+def _for_frames_of(target: Place, source: Place, options: EditOptions) -> str:
+    """The editor's options with keys that lie as far from the first tracked frame as they did."""
+    values = editor_values(options.editor_options)
+    keys = values.get(KEYED, "")
+    if options.editor != Worn.info.id or not keys:
+        return options.editor_options
+    first, begin = (each.track.tracked(each.track.frames)[0] for each in (source, target))
+    return json.dumps({**values, KEYED: shifted_keys(str(keys), begin - first)}, sort_keys=True)
 
 
 def _edit_since(shot: Shot, take: str, before: int, current: int, options: EditOptions) -> int:
