@@ -14,7 +14,12 @@ def add(commands: Any, chosen: bool) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "convert-track", help="make an .npz of a pickled track, in a process without rights"
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help=".pkl, .pt or .pth")
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE",
+        help=".pkl, .pt, .pth, .npy or .npz; or a folder of them, a file a frame",
+    )
     parser.add_argument("target", type=Path, metavar="TARGET", help=".npz")
     return parser
 

@@ -20,7 +20,8 @@ from ..npz import DAMAGE, MAX_BYTES, DamagedArray, PickledArray, plain_array
 from ..storage import read_bytes
 
 _MAX_FILES = 100_000
-_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".frame", ".ckpt")
+PICKLES: tuple[str, ...] = (".pkl", ".pickle", ".pt", ".pth", ".joblib", ".frame", ".ckpt")
+"""Endings of files that could run a program when they are read."""
 _REMEDY = "see docs/tracks.md for what is read"
 
 
@@ -45,7 +46,7 @@ class ForeignArrays:
         self.parts: list[ForeignArrays] = []
         if self.path.is_dir():
             self._open_folder()
-        elif self.path.suffix.lower() in _PICKLES:
+        elif self.path.suffix.lower() in PICKLES:
             raise ShotError(
                 "it is a pickle, which could run a program when it is read",
                 path,
@@ -259,7 +260,11 @@ def _array(file: IO[bytes], size: int, path: Path, name: str) -> np.ndarray:
     try:
         return plain_array(file, size)
     except PickledArray as error:
-        raise ShotError(f"{name} {error}", path, "save plain arrays of numbers") from None
+        raise ShotError(
+            f"{name} {error}",
+            path,
+            f"make plain ones of them: portraitgen convert-track {path.name} {path.stem}_plain.npz",
+        ) from None
     except DamagedArray as error:
         raise ShotError(f"{name} {error}", path, _REMEDY) from error
 

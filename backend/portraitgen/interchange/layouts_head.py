@@ -22,6 +22,7 @@ from .foreign_track import (
     per_frame,
     vectors,
     vectors_of_rows,
+    whole_numbers,
 )
 
 HEAD, JAW, EYES = 15, 22, [23, 24]
@@ -39,6 +40,9 @@ def read_head(arrays: ForeignArrays) -> ForeignTrack | None:
         if track is not None:
             if track.frames is None:
                 track.frames = arrays.frames
+            if track.frames is None and "frames" in arrays:
+                numbers = arrays.numbers("frames")
+                track.frames = whole_numbers(numbers, track.count, "frames", arrays.path)
             return track
     return None
 
