@@ -186,6 +186,46 @@ def gvhmr(folder: Path) -> Path:
     return folder / "gvhmr.npz"
 
 
+def prompt_hmr(folder: Path) -> Path:
+    """Of a movie that it made half as large, rounding; person 2 is seen longest."""
+    pose = np.concatenate([_tile(UPRIGHT), _body(), np.zeros((COUNT, 9))], axis=1)
+    of_two = {"pose": pose, "trans": _transl(), "shape": np.zeros((COUNT, 10))}
+    of_one = {name: values[:2] for name, values in of_two.items()}
+    people = {f"people/2/smplx_cam/{name}": values for name, values in of_two.items()}
+    people |= {f"people/1/smplx_cam/{name}": values for name, values in of_one.items()}
+    people |= {"people/2/frames": np.arange(COUNT), "people/1/frames": np.arange(2)}
+    np.savez(
+        folder / "phmr.npz",
+        **people,
+        **{"camera/img_focal": np.array(350.0), "camera/img_center": np.array([160.0, 120.5])},
+    )
+    return folder / "phmr.npz"
+
+
+def tram(folder: Path) -> Path:
+    turns = np.concatenate([_tile(UPRIGHT), _body(23)], axis=1).reshape(-1, 3)
+    np.savez(
+        folder / "hps_track_0_plain.npz",
+        pred_cam=np.zeros((COUNT, 3)),
+        pred_pose=np.zeros((COUNT, 144)),
+        pred_shape=np.zeros((COUNT, 10)),
+        pred_rotmat=Rotation.from_rotvec(turns).as_matrix().reshape(COUNT, 24, 3, 3),
+        pred_trans=_transl()[:, None],
+        frame=np.arange(COUNT),
+    )
+    return folder / "hps_track_0_plain.npz"
+
+
+def frames_of_json(folder: Path) -> Path:
+    frame = {"global_orient": UPRIGHT.tolist(), "body_pose": _body()[0].tolist()}
+    frame |= {"transl": [0.02, 0.25, 1.5], "jaw_pose": JAW.tolist()}
+    content = {
+        "frames": [{**frame, "name": f"{row}.png", "odd": [1] * row} for row in range(COUNT)]
+    }
+    (folder / "frames.json").write_text(json.dumps(content))
+    return folder / "frames.json"
+
+
 def portraitgen_release(folder: Path) -> Path:
     np.savez(
         folder / "smplx_track.npz",
@@ -338,6 +378,9 @@ LAYOUTS: dict[str, Callable[[Path], Path]] = {
     "AMASS (SMPL-X)": amass_smplx,
     "WHAM": wham,
     "GVHMR": gvhmr,
+    "PromptHMR": prompt_hmr,
+    "TRAM": tram,
+    "SMPL-X parameters (frames)": frames_of_json,
     "PortraitGen's release": portraitgen_release,
     "FLAME (VHAP, NHA)": vhap,
     "FLAME (metrical-tracker)": metrical,

@@ -102,7 +102,7 @@ class ForeignArrays:
         values = self._raw(name)
         if values.dtype.kind not in "fiub":
             raise ShotError(f"'{name}' holds no numbers", self.path, _REMEDY)
-        if values.size > MAX_BYTES // 4:
+        if values.size > MAX_BYTES // 16:
             raise ShotError(f"'{name}' is too large for a track", self.path, _REMEDY)
         found = values.astype(np.float64)
         if not np.isfinite(found).all():
@@ -202,6 +202,15 @@ class ForeignArrays:
         if isinstance(value, dict) and depth < 8:
             for key, inner in value.items():
                 self._flatten(f"{name}/{key}" if name else str(key), inner, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict) and depth < 8:
+            # Frames one after the other: what all of them have, one below the other.
+            rows = [row for row in value if isinstance(row, dict)]
+            shared = [key for key in rows[0] if all(key in row for row in rows)]
+            within = "" if name == "frames" else name
+            for key in shared if len(rows) == len(value) else ():
+                self._flatten(
+                    f"{within}/{key}" if within else key, [r[key] for r in rows], depth + 1
+                )
         else:
             try:
                 found = np.array(value)

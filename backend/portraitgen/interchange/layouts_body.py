@@ -201,9 +201,62 @@ def _wham(arrays: ForeignArrays) -> ForeignTrack | None:
     _identity(track, person, "betas")
     if "frame_ids" in person:
         track.frames = whole_numbers(person.numbers("frame_ids"), count, "frame_ids", arrays.path)
-    if others:
-        track.notes.append(f"of {others + 1} people in the file the one seen longest is taken")
+    _of_several(track, others + 1)
     return track
+
+
+def _prompt_hmr(arrays: ForeignArrays) -> ForeignTrack | None:
+    """PromptHMR's results.pkl, converted: people, and the camera of the resized movie."""
+    people = arrays.under("people/")
+    given = [each for each in people.groups() if people.has(f"{each}/smplx_cam/trans")]
+    if not given:
+        return None
+    given.sort(key=lambda each: -people.numbers(f"{each}/smplx_cam/trans").size)
+    person, path = people.under(f"{given[0]}/"), arrays.path
+    count = frames_of(person.numbers("smplx_cam/trans"), 3, "smplx_cam/trans", path)
+    pose = per_frame(person.numbers("smplx_cam/pose"), count, (75, 165), "smplx_cam/pose", path)
+    track = ForeignTrack.of("PromptHMR", count, path)
+    track.turn(slice(0, 22), pose[:, :66].reshape(count, 22, 3))
+    _place(track, person, "smplx_cam/trans")
+    _identity(track, person, "smplx_cam/shape")
+    if "frames" in person:
+        track.frames = whole_numbers(person.numbers("frames"), count, "frames", path)
+    if arrays.has("camera/img_focal", "camera/img_center"):
+        focal = per_frame(arrays.numbers("camera/img_focal"), 1, 1, "camera/img_focal", path)[0, 0]
+        across, down = per_frame(
+            arrays.numbers("camera/img_center"), 1, 2, "camera/img_center", path
+        )[0]
+        if min(focal, across, down) <= 0:
+            raise ShotError("'camera' holds no usable lens", path, REMEDY)
+        track.lens = np.array([[focal, focal, across, down]])
+        track.image_size = (round(2 * across), round(2 * down))
+    else:
+        track.space = "unknown"
+    _of_several(track, len(given))
+    return track
+
+
+def _tram(arrays: ForeignArrays) -> ForeignTrack | None:
+    """TRAM's hps_track_N.npy, converted; the lens stands in another file of its."""
+    if not arrays.has("pred_rotmat", "pred_trans"):
+        return None
+    path = arrays.path
+    count = frames_of(arrays.numbers("pred_trans"), 3, "pred_trans", path)
+    turns = vectors(arrays.numbers("pred_rotmat"), count, 24, "pred_rotmat", path)
+    track = ForeignTrack.of("TRAM", count, path, space="unknown", identity_of="other")
+    track.turn(slice(0, 22), turns[:, :22])
+    _place(track, arrays, "pred_trans")
+    if track.transl is not None:
+        track.transl = track.transl + SMPL_PELVIS - SMPLX_PELVIS
+    _identity(track, arrays, "pred_shape")
+    if "frame" in arrays:
+        track.frames = whole_numbers(arrays.numbers("frame"), count, "frame", path)
+    return track
+
+
+def _of_several(track: ForeignTrack, people: int) -> None:
+    if people > 1:
+        track.notes.append(f"of {people} people in the file the one seen longest is taken")
 
 
 def _multi_hmr(arrays: ForeignArrays) -> ForeignTrack | None:
@@ -429,6 +482,8 @@ def _smpler_x(track: ForeignTrack, arrays: ForeignArrays) -> None:
 
 _LAYOUTS: tuple[Callable[[ForeignArrays], ForeignTrack | None], ...] = (
     _gvhmr,
+    _prompt_hmr,
+    _tram,
     _portraitgen_release,
     _show,
     _talkshow_motion,

@@ -117,7 +117,7 @@ def on_frames(
     return _rows(track, rows[kept]), unique[kept]
 
 
-_COUNTED_FROM = {"WHAM": 0, "SMPLer-X": 1, "OpenSeeFace": 1}
+_COUNTED_FROM = {"WHAM": 0, "TRAM": 0, "PromptHMR": 0, "SMPLer-X": 1, "OpenSeeFace": 1}
 """Layouts that count a movie's frames from their own first number."""
 _ARRAYS = ("pose", "transl", "expression", "hand_components")
 

@@ -28,6 +28,8 @@ from ..run.job_context import running
 
 _HEAD, _JAW, _SPINE = 15, 22, 9
 _FOCAL_SAME = 0.5
+_ROUNDED = 0.005
+"""How far a height may be from the plate's after another program has made the movie smaller."""
 _HEAD_METRES, _HEAD_DEGREES = 0.2, 50.0
 """How far one head may be from another, and turned, to be the same performer's."""
 
@@ -404,7 +406,7 @@ def _camera(
     size = (camera.width, camera.height)
     if found.image_size is not None and found.image_size != size:
         ratio = camera.width / found.image_size[0]
-        if abs(found.image_size[1] * ratio - camera.height) > 1:
+        if abs(found.image_size[1] * ratio - camera.height) > max(1, _ROUNDED * camera.height):
             raise ShotError(
                 f"it was tracked at {found.image_size}, the plate is {size}",
                 path,
