@@ -123,6 +123,7 @@ PRESETS: dict[str, dict[str, str]] = {
 }
 """Bone maps of rigs that artists have: our joint -> their bone."""
 
+_TRUNK = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 _LIMBS = ("collar", "shoulder", "elbow", "wrist", *_FINGERS)
 
 
@@ -217,7 +218,8 @@ def key_shapes(rig: Rig, data: RigData, target: Any, offset: int) -> Transferred
             # About the body's axes: up for ROT_Z, the left for ROT_X, as the bone's local ones lie.
             axis = turn[:, 1] if channel == "ROT_Z" else -turn[:, 0]
             values = np.maximum(0, sign / reach * axis)
-        channels.append((f'key_blocks["{keys[key].name}"].value', 0, values))
+        name = bpy.utils.escape_identifier(keys[key].name)
+        channels.append((f'key_blocks["{name}"].value', 0, values))
     owner = target.data.shape_keys
     action, slot = compat.keyed_action(
         f"{target.name} performance", owner, channels, arrays["frames"] + offset
@@ -306,12 +308,15 @@ def transfer_bones(data: RigData, target: Any, preset: str, offset: int) -> Tran
     for limb in bones:
         if "IK_FK" in limb.keys():
             limb["IK_FK"] = 1.0
+    axes = _axes(pairs)
     levels = _levels(data)
     pairs.sort(key=lambda pair: levels[pair[0]])
     depths = [levels[joint] for joint, _ in pairs]
     turns = _turns(data)
     rest = {bone.name: bone.bone.matrix_local.to_3x3() for _, bone in pairs}
-    aligned = {bone.name: _aligned(data, joint, bone) @ rest[bone.name] for joint, bone in pairs}
+    aligned = {
+        bone.name: _aligned(data, joint, bone, axes) @ rest[bone.name] for joint, bone in pairs
+    }
     frames = data.arrays["frames"] + offset
     names = [bone.name for _, bone in pairs]
     kept: dict[str, list[Quaternion]] = {name: [] for name in names}
@@ -323,7 +328,8 @@ def transfer_bones(data: RigData, target: Any, preset: str, offset: int) -> Tran
         for row in range(len(frames)):
             scene.frame_set(int(frames[row]))
             for index, (joint, bone) in enumerate(pairs):
-                matrix = (turns[joint][row] @ aligned[bone.name]).to_4x4()
+                turn = axes @ turns[joint][row] @ axes.transposed()
+                matrix = (turn @ aligned[bone.name]).to_4x4()
                 matrix.translation = bone.matrix.translation
                 bone.matrix = matrix
                 if index + 1 < len(pairs) and depths[index + 1] > depths[index]:
@@ -341,6 +347,38 @@ def transfer_bones(data: RigData, target: Any, preset: str, offset: int) -> Tran
     scene.frame_set(before)
     present = set(names)
     return Transferred(names, [name for name in mapping.values() if name not in present])
+
+
+def _axes(pairs: list[tuple[str, Any]]) -> Matrix:
+    """The turn from axes with z up, in which a character faces -y, to those of an armature.
+
+    FBX brings characters with y up and lays them over by their object; some face elsewhere. How
+    the bones rest tells it, to a quarter of a turn.
+    """
+    heads = {joint: bone.bone.head_local for joint, bone in pairs}
+    sides = next(
+        (
+            heads[f"left_{joint}"] - heads[f"right_{joint}"]
+            for joint in ("shoulder", "elbow", "wrist", "collar")
+            if {f"left_{joint}", f"right_{joint}"} <= heads.keys()
+        ),
+        None,
+    )
+    trunk = [heads[joint] for joint in _TRUNK if joint in heads]
+    if sides is None or len(trunk) < 2:
+        return Matrix.Identity(3)
+    left, up = _quarter(sides), _quarter(trunk[-1] - trunk[0])
+    if abs(left.dot(up)) > 0:
+        return Matrix.Identity(3)
+    return Matrix((left, up.cross(left), up)).transposed()
+
+
+def _quarter(way: Vector) -> Vector:
+    """The axis that a direction lies nearest to."""
+    axis = max(range(3), key=lambda each: abs(way[each]))
+    found = Vector((0.0, 0.0, 0.0))
+    found[axis] = 1.0 if way[axis] > 0 else -1.0
+    return found
 
 
 def _levels(data: RigData) -> dict[str, int]:
@@ -387,7 +425,7 @@ def _turns(data: RigData) -> dict[str, list[Matrix]]:
     return found
 
 
-def _aligned(data: RigData, joint: str, bone: Any) -> Matrix:
+def _aligned(data: RigData, joint: str, bone: Any, axes: Matrix) -> Matrix:
     """The turn from where a limb's bone rests to where the body's limb does."""
     if not any(part in joint for part in _LIMBS):
         return Matrix.Identity(3)
@@ -398,7 +436,7 @@ def _aligned(data: RigData, joint: str, bone: Any) -> Matrix:
         reach = joints[children].mean(0) - joints[index]
     else:
         reach = joints[index] - joints[parents[index]]
-    wanted = _TO_BLENDER @ Vector(reach.astype(float))
+    wanted = axes @ _TO_BLENDER @ Vector(reach.astype(float))
     own = bone.bone.tail_local - bone.bone.head_local
     return own.rotation_difference(wanted).to_matrix()
 

@@ -63,6 +63,7 @@ SPELLED = {
     "browInnerUp": "head_lod0:browInnerUp",
     "mouthLeft": "MouthLeft",
     "mouthFunnel": "CC_mouth_funnel",
+    "mouthPucker": 'set "A".mouthPucker',
 }
 
 
@@ -177,6 +178,33 @@ def test_a_character_s_limbs_lie_as_the_performer_s(built: SimpleNamespace, name
         wanted = axes @ theirs @ flat.transposed()
         for axis in (Vector((1, 0, 0)), Vector((0, 0, 1))):
             assert (turned @ axis).dot(wanted @ axis) > 0.999
+
+
+# As FBX brings characters, and as some are built.
+LAIN = {
+    "y up, in centimetres": Matrix.Rotation(-np.pi / 2, 4, "X") @ Matrix.Scale(100, 4),
+    "facing x": Matrix.Rotation(np.pi / 2, 4, "Z"),
+    "y up, facing x": Matrix.Rotation(np.pi / 2, 4, "Y") @ Matrix.Rotation(-np.pi / 2, 4, "X"),
+}
+
+
+@pytest.mark.parametrize("way", LAIN)
+def test_a_character_of_other_axes_turns_as_an_upright_one(
+    built: SimpleNamespace, way: str
+) -> None:
+    names = built.on.PRESETS["MIXAMO"]
+    upright, lain = character(names), character(names)
+    lain.data.transform(LAIN[way])
+    lain.matrix_world = LAIN[way].inverted()
+    for target in (upright, lain):
+        built.on.transfer_bones(built.data, target, "MIXAMO", 0)
+    for frame in (1, FRAMES):
+        built.scene.frame_set(frame)
+        bpy.context.view_layer.update()
+        for bone in upright.pose.bones:
+            other = lain.pose.bones[bone.name]
+            along = (lain.matrix_world.to_3x3() @ (other.tail - other.head)).normalized()
+            assert along.dot((bone.tail - bone.head).normalized()) > 0.999, bone.name
 
 
 def test_an_armature_of_other_bones_is_refused(built: SimpleNamespace) -> None:
