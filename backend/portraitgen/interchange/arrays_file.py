@@ -97,8 +97,10 @@ class ForeignArrays:
         """An array as float64, finite.
 
         Raises:
-            ShotError: if it is damaged, holds no numbers, or some that are not finite.
+            ShotError: if it is missing, damaged, holds no numbers, or some that are not finite.
         """
+        if name not in self:
+            raise ShotError(f"it holds no '{name}'", self.path, _REMEDY)
         values = self._raw(name)
         if values.dtype.kind not in "fiub":
             raise ShotError(f"'{name}' holds no numbers", self.path, _REMEDY)
