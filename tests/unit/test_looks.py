@@ -384,6 +384,19 @@ def test_a_strangers_file_is_refused_in_one_sentence(tmp_path: Path, change: str
     assert told.value.remedy and "\n" not in str(told.value)
 
 
+def test_a_look_whose_numbers_have_no_end_is_told_by_its_file(tmp_path: Path) -> None:
+    """It was the editor's author who should hear of it."""
+    look = random_look()
+    with torch.no_grad():
+        for each in look.network.parameters():
+            each.fill_(6e4)
+    look.save(tmp_path / "theirs.safetensors")
+    with pytest.raises(EditError, match=r"theirs.*beyond all numbers.*ask for the file again"):
+        create_editor("look", {"look": str(tmp_path / "theirs.safetensors")}).edit(
+            request(picture(64))
+        )
+
+
 def test_what_a_strangers_file_says_of_itself_cannot_act_on_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

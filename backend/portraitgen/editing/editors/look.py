@@ -94,11 +94,21 @@ class Worn(FrameEditor):
 
     def _edit(self, request: EditRequest) -> np.ndarray:
         share = self._mix(request.frame)
-        worn = wear(self._look("look"), request) if share < 1 else 0 * request.source
+        worn = self._worn("look", request) if share < 1 else 0 * request.source
         if share > 0:
-            worn = worn + share * (wear(self._look("other"), request) - worn)
+            worn = worn + share * (self._worn("other", request) - worn)
         drawn: np.ndarray = request.source + request.strength * (worn - request.source)
         return drawn
+
+    def _worn(self, which: str, request: EditRequest) -> np.ndarray:
+        worn = wear(self._look(which), request)
+        if not np.isfinite(worn).all():
+            raise EditError(
+                "what the look makes of a picture is beyond all numbers",
+                self._path(which),
+                "learn the look again, or ask for the file again",
+            )
+        return worn
 
     def _mix(self, frame: int) -> float:
         """How much of the second look shows in a frame; between keys it goes on evenly."""
