@@ -5,9 +5,11 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import shot_records
 from child_process import child_environment
 from made_looks import face, pair, random_look, write
 from reporters import Noting
@@ -21,8 +23,10 @@ from portraitgen.pipeline.jobs.learn_look import (
     learn_from_folder,
     preview_file,
 )
+from portraitgen.pipeline.registry import run
 from portraitgen.pipeline.run.progress import Reporter
 from portraitgen.process_identity import process_table
+from portraitgen.shot import Shot
 
 _FACTS = LookFacts(name="warm")
 
@@ -183,6 +187,26 @@ def test_halves_that_a_killed_process_left_beside_a_look_are_swept_and_nothing_e
     learn_from_folder(options, Reporter())
     assert not (looks / half).exists()
     assert (looks / "theirs" / half).exists() and (looks / ".warm.learning").exists()
+
+
+@pytest.mark.parametrize(
+    ("plate", "named", "told"),
+    [("ARRI LogC3 (EI800)", "", True), ("ARRI LogC3 (EI800)", "sRGB", False), ("sRGB", "", False)],
+)
+def test_pairs_of_a_log_plate_that_name_no_colours_are_told(
+    pairs: Path, tmp_path: Path, plate: str, named: str, told: bool
+) -> None:
+    """They were read as sRGB without a word, and the look was off on the plate."""
+    footage = replace(shot_records.footage(), colour_space=plate)
+    shot, notes = Shot.create(tmp_path / "shot", footage), Noting()
+    out = str(tmp_path / "warm")
+    run(
+        "look",
+        shot.path,
+        {"pairs": str(pairs), "out": out, "seconds": 1, "colour_space": named},
+        notes,
+    )
+    assert any(f"The plate is {plate}" in each for each in notes.notes) == told
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from ...editing.looks.learning import Learner, Pair
 from ...editing.looks.library import SUFFIX, library_folder
 from ...editing.looks.look_file import LookFacts, check_can_be_told, read_facts
 from ...errors import EditError, OptionError
+from ...footage.colour import resolve
 from ...images import save_png
 from ...job_results import LearnLookResult
 from ...locks import Lock
@@ -81,6 +82,12 @@ def learn_look(shot: Shot, options: LearnLookOptions, reporter: Reporter) -> Lea
                     reporter.note(f"The take wears a look whose licence says: {words}")
                     licence = licence or words
             else:
+                plate = shot.record.footage.colour_space
+                if not options.colour_space and resolve(plate).kind == "log":
+                    reporter.note(
+                        f"The plate is {plate}, and pairs are read in the colours that they name;"
+                        " if they are frames of it, name its colour space for them, too."
+                    )
                 pairs = pairs_in_folder(user_path(options.pairs), reporter, options.colour_space)
             facts = _facts(out, options, made_of, licence, commercial)
             preview = job.folder / "preview.png"
