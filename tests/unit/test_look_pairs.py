@@ -56,6 +56,21 @@ def test_names_say_which_of_a_pair_a_picture_is(tmp_path: Path, before: str, aft
     assert len(pairs_in_folder(tmp_path, notes)) == 1 and not notes.notes
 
 
+def test_pictures_that_are_called_as_parts_of_pairs_are_and_have_no_other_are_left_out(
+    tmp_path: Path,
+) -> None:
+    write_pair(tmp_path, "one.png", edited(face()))
+    names = ("comp_v003.png", "plate_sheet.png", "mask_old.png", "ann_b.png")
+    for name in names:
+        write(tmp_path, name, face())
+    notes = Noting()
+    assert len(pairs_in_folder(tmp_path, notes)) == 1
+    assert all(name in notes.notes[0] for name in names)
+    write(tmp_path, "eve.after.png", face())
+    with pytest.raises(EditError, match="'eve' has no picture before"):
+        pairs_in_folder(tmp_path, notes)
+
+
 def test_pictures_whose_names_differ_are_told_what_to_do(tmp_path: Path) -> None:
     write(tmp_path / "before", "ann.png", face())
     write(tmp_path / "after", "bob.png", edited(face()))

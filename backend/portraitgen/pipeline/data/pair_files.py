@@ -24,6 +24,8 @@ _WORDS: Mapping[Part, tuple[str, ...]] = {
 # Shorter ones are words of other names, too: they stand at the end, and after no space.
 _LONG = 4
 _ALONE = "pair"
+# A name that can mean nothing else; its pair must be there.
+_PLAIN = re.compile(r"[._-](before|after|mask)$", re.IGNORECASE)
 _SYSTEMS_OWN = ("thumbs.db", "desktop.ini")
 
 
@@ -86,6 +88,7 @@ def _files(folder: Path) -> dict[Part, dict[str, Path]]:
     """The pictures of each part by the keys of their pairs."""
     found: dict[Part, dict[str, Path]] = {part: {} for part in _PARTS}
     beneath: dict[Part, list[Path]] = {part: [] for part in _PARTS}
+    guessed: list[tuple[Part, str]] = []
 
     def add(part: Part, key: str, path: Path) -> None:
         known = found[part].setdefault(key, path)
@@ -105,6 +108,8 @@ def _files(folder: Path) -> dict[Part, dict[str, Path]]:
         elif opens_as_image(entry):
             if said := _key(entry.stem, _PARTS):
                 add(*said, entry)
+                if not _PLAIN.search(entry.stem):
+                    guessed.append(said)
     whole = {part: {_folded(path.stem) for path in beneath[part]} for part in _PARTS}
     for part in _PARTS:
         others = whole["after" if part == "before" else "before"]
@@ -113,6 +118,10 @@ def _files(folder: Path) -> dict[Part, dict[str, Path]]:
             if key not in others and (said := _key(path.stem, [part])):
                 key = said[1]
             add(part, key, path)
+    # What may be called so for another reason, as a contact sheet of the comp; masks come last.
+    for part, key in sorted(guessed):
+        if key not in found["after" if part == "before" else "before"]:
+            del found[part][key]
     return found
 
 
