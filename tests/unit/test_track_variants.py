@@ -108,6 +108,27 @@ def test_turns_that_are_read_in_two_ways_are_refused(tmp_path: Path, each: int, 
     assert "axis-angle" in refused.value.remedy
 
 
+OTHERS = {"x.bvh": b"HIERARCHY\n", "x.fbx": b"Kaydara FBX Binary  \0", "x.mat": b"MATLAB 5.0"}
+
+
+@pytest.mark.parametrize("name", [*OTHERS, "empty.npz"])
+def test_files_of_other_kinds_are_told_what_is_read(tmp_path: Path, name: str) -> None:
+    """They were said to be no zip."""
+    (tmp_path / name).write_bytes(OTHERS.get(name, b""))
+    with pytest.raises(ShotError, match="is empty|a kind that is not read") as refused:
+        read_track(tmp_path / name)
+    assert ".npz" in refused.value.remedy and "zip" not in str(refused.value)
+
+
+def test_an_array_that_a_layout_needs_is_told_by_its_name(tmp_path: Path) -> None:
+    file = LAYOUTS["PromptHMR"](tmp_path)
+    with np.load(file) as stored:
+        arrays = {name: each for name, each in stored.items() if not name.endswith("/pose")}
+    np.savez(file, **arrays)
+    with pytest.raises(ShotError, match="holds no 'smplx_cam/pose'"):
+        read_track(file)
+
+
 # Numbers of frames
 
 

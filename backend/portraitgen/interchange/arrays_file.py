@@ -146,6 +146,12 @@ class ForeignArrays:
                     file.seek(0)
                     self._read[""] = _array(file, self.path.stat().st_size, self.path, "the file")
                     return
+            if start[:2] != b"PK":
+                raise ShotError(
+                    "it is of a kind that is not read" if start else "it is empty",
+                    self.path,
+                    "give .npz, .npy, .json or .csv, or a folder with a file a frame",
+                )
             with zipfile.ZipFile(self.path) as archive:
                 infos = archive.infolist()
         except FileNotFoundError:

@@ -180,6 +180,8 @@ def main() -> None:
     try:
         if len(data) > MAX_BYTES:
             raise Refused("it is too large for a track")
+        if not data:
+            raise Refused("it is empty")
         arrays = of_folder(data) if "folder" in sys.argv[1:] else flattened(unpickled(data))
         if not arrays:
             raise Refused("it holds no arrays")
