@@ -3,12 +3,15 @@
 """Paint that goes from shot to shot: anew when it changes, whole or not at all, over nobody's."""
 
 import shutil
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from portraitgen.editing.paint_layers import PaintedFrames
+from portraitgen.errors import ShotError
 from portraitgen.images import read_codes, save_png, to_float
 from portraitgen.pipeline.data import carried_take
 from portraitgen.pipeline.data.acting import FILE, Acting, load_acting
@@ -117,6 +120,17 @@ def test_what_somebody_painted_there_stays_and_that_is_told(places: tuple[Place,
     before = laid(other)[frame]
     assert carry_painting(one, other, "war", "paint", told.append) == 0
     assert (laid(other)[frame] == before).all() and "stays as it is" in told[0]
+
+
+def test_paint_goes_to_no_other_body(places: tuple[Place, Place]) -> None:
+    """Its points are others, so that paint lay anywhere, or the copy ended in a fault."""
+    one, other = places
+    paint(one, 2, (0.9, 0.1, 0.1))
+    body = copy(other.body)
+    body.sha256 = "of another"
+    with pytest.raises(ShotError, match="lies on another body"):
+        carry_painting(one, replace(other, body=body), "war", "paint", print)
+    assert not laid(other)
 
 
 def test_acting_is_carried_anew_and_what_somebody_made_there_stays(

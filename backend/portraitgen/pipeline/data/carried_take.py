@@ -16,7 +16,7 @@ from ...body.surface import Surface, carry
 from ...bounded_json import parse_json
 from ...editing.colour import LUMA
 from ...editing.paint_layers import SURE, PaintedFrames
-from ...errors import PortraitError
+from ...errors import PortraitError, ShotError
 from ...footage.crop import crop
 from ...frames import spread
 from ...images import save_png, to_float
@@ -92,6 +92,9 @@ def carry_painting(
 
     Returns:
         How many frames were written.
+
+    Raises:
+        ShotError: if the bodies differ.
     """
     painted = PaintedFrames(source.shot.path / "takes" / take / kind)
     folder = target.shot.path / "takes" / take / kind
@@ -101,6 +104,12 @@ def carry_painting(
         if painted.frames:
             tell(f"The {kind} that the take has in '{target.shot.path.name}' stays as it is.")
         return 0
+    if painted.frames and source.body.sha256 != target.body.sha256:
+        raise ShotError(
+            f"its {kind} lies on another body than the shot was tracked with",
+            target.shot.path,
+            "use one body model for both",
+        )
     laying, old = (folder.with_name(f".{kind}-{each}") for each in ("laying", "old"))
     for each in (laying, old):
         if os.path.lexists(each):
