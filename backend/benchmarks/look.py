@@ -100,9 +100,10 @@ def measure(footage: Path | None, out: Path) -> dict[str, str] | None:
     told(speed())
     for name in LOOKS:
         told(over_time(name, frames["one"], frames["two"], frames["glasses"], out))
+    following = consecutive(out)
     for name in ("statue", "toon"):
-        told(flicker(name, consecutive(out), out))
-        told(delivered_look(name, consecutive(out), out))
+        told(flicker(name, following, out))
+        told(delivered_look(name, following, out))
     for name in ("statue", "toon", "painted"):
         told(baselines(name, frames["one"]))
         told(by_guides(name, frames["one"]))

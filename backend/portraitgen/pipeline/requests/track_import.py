@@ -534,11 +534,11 @@ def _compare(
     seen = rows[track.motion.valid[rows]]
     if not len(seen):
         return
-    pairs = ((track.camera, track.motion), (camera, made))
-    (old, old_size), (new, new_size) = (
-        (lens.project(_heads(body, motion, seen)), lens.fx / _heads(body, motion, seen)[:, 2])
-        for lens, motion in pairs
-    )
+    bodies = [posed(body, each.rows(seen), ANY_VERTEX) for each in (track.motion, made)]
+    heads = [each.joints[:, _HEAD].double().numpy() for each in bodies]
+    lenses = (track.camera, camera)
+    old, new = (lens.project(head) for lens, head in zip(lenses, heads, strict=True))
+    old_size, new_size = (lens.fx / head[:, 2] for lens, head in zip(lenses, heads, strict=True))
     ratio = float(np.median(new_size / old_size))
     if ratio <= 0:
         raise ShotError("its body lies behind the camera", path, "see docs/tracks.md for its axes")
@@ -549,12 +549,7 @@ def _compare(
             "give 'transl' in metres, and the lens with --focal",
         )
     off = float(np.median(np.linalg.norm(new - old, axis=1)))
-    turned = [
-        Rotation.from_matrix(
-            posed(body, motion.rows(seen), ANY_VERTEX).rotations[:, _HEAD].double().numpy()
-        )
-        for _, motion in pairs
-    ]
+    turned = [Rotation.from_matrix(each.rotations[:, _HEAD].double().numpy()) for each in bodies]
     apart = float(np.degrees(np.median((turned[0].inv() * turned[1]).magnitude())))
     told = []
     if off > _HEAD_METRES * float(np.median(old_size)):
