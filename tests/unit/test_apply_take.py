@@ -134,10 +134,10 @@ def test_a_take_of_that_name_which_the_shot_has_already_is_told(
     assert any("take 'night' of its own, whose edit 3 is kept" in each for each in notes.notes)
 
 
-def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It stayed to be resumed, with its checkpoints, though its edit was there."""
+@pytest.fixture
+def receiving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Shot, Any]:
+    """A shot that a take is copied to, and the place that it comes from, of which nothing but the
+    take's settings is carried."""
     shot, one = Shot.create(tmp_path / "two", shot_records.footage()), tmp_path / "one"
     source: Any = SimpleNamespace(shot=SimpleNamespace(path=one, record=SimpleNamespace(id="one")))
     monkeypatch.setattr(Shot, "version_folder", lambda *given: tmp_path)
@@ -145,6 +145,14 @@ def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
     monkeypatch.setattr(apply_take.Place, "of", lambda shot: None)
     for name in ("carry_painting", "carry_acting"):
         monkeypatch.setattr(apply_take, name, lambda *given: 0)
+    return shot, source
+
+
+def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
+    receiving: tuple[Shot, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stayed to be resumed, with its checkpoints, though its edit was there."""
+    shot, source = receiving
     jobs = []
 
     def cut_off(shot: Shot, *given: object) -> None:
@@ -162,15 +170,11 @@ def test_an_edit_that_was_cut_off_once_it_was_published_is_over(
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Shot, Callable[[], bool]]:
+def copied(
+    receiving: tuple[Shot, Any], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Shot, Callable[[], bool]]:
     """A shot, and what copies a take to it whose edit fails unless it is made in another way."""
-    shot, one = Shot.create(tmp_path / "two", shot_records.footage()), tmp_path / "one"
-    source: Any = SimpleNamespace(shot=SimpleNamespace(path=one, record=SimpleNamespace(id="one")))
-    monkeypatch.setattr(Shot, "version_folder", lambda *given: tmp_path)
-    monkeypatch.setattr(apply_take, "_digest", lambda *given: "the same")
-    monkeypatch.setattr(apply_take.Place, "of", lambda shot: None)
-    for name in ("carry_painting", "carry_acting"):
-        monkeypatch.setattr(apply_take, name, lambda *given: 0)
+    shot, source = receiving
 
     def fails(*given: object) -> None:
         raise EditError("there is no memory", "edit", "close other programs")
